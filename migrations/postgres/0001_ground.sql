@@ -1,0 +1,142 @@
+CREATE TABLE "events" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "at" timestamptz NOT NULL,
+    "what" text COLLATE "C" NOT NULL,
+    "user_id" uuid,
+    "session_id" uuid,
+    "request_id" uuid,
+    "address" text COLLATE "C",
+    "user_agent" text COLLATE "C",
+    "detail" jsonb NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
+CREATE INDEX events_by_at ON "events" ("at");
+
+CREATE TABLE "replays" (
+    "id" bytea NOT NULL PRIMARY KEY,
+    "request" bytea NOT NULL,
+    "answer" bytea NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX replays_by_expires_at ON "replays" ("expires_at");
+
+CREATE TABLE "identifiers" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "user_id" uuid NOT NULL,
+    "kind" text COLLATE "C" NOT NULL,
+    "value" text COLLATE "C" NOT NULL,
+    "canonical" text COLLATE "C" NOT NULL,
+    "owned" text COLLATE "C",
+    "verified_at" timestamptz,
+    "created_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE UNIQUE INDEX identifiers_by_owned ON "identifiers" ("owned");
+CREATE INDEX identifiers_by_canonical_created_at ON "identifiers" ("canonical", "created_at");
+CREATE INDEX identifiers_by_user_id_created_at ON "identifiers" ("user_id", "created_at");
+
+CREATE TABLE "passwords" (
+    "user_id" uuid NOT NULL PRIMARY KEY,
+    "phc" text COLLATE "C" NOT NULL,
+    "changed_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+
+CREATE TABLE "messages" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "kind" text COLLATE "C" NOT NULL,
+    "purpose" text COLLATE "C" NOT NULL,
+    "to" text COLLATE "C" NOT NULL,
+    "body" bytea,
+    "user" uuid,
+    "challenge" uuid,
+    "status" text COLLATE "C" NOT NULL,
+    "attempts" bigint NOT NULL,
+    "doubts" bigint NOT NULL,
+    "provider" text COLLATE "C" NOT NULL,
+    "provider_ref" text COLLATE "C",
+    "error_code" bigint,
+    "error_reason" text COLLATE "C",
+    "callback" bytea NOT NULL,
+    "callback_sealed" bytea,
+    "history" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "valid_until" timestamptz NOT NULL,
+    "due_at" timestamptz,
+    "finished_at" timestamptz,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX messages_by_due_at ON "messages" ("due_at");
+CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
+CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
+CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
+
+CREATE TABLE "factors" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "user_id" uuid NOT NULL,
+    "kind" text COLLATE "C" NOT NULL,
+    "identifier_id" uuid,
+    "failures" bigint NOT NULL,
+    "locked_at" timestamptz,
+    "created_at" timestamptz NOT NULL,
+    "used_at" timestamptz,
+    revision bigint NOT NULL
+);
+CREATE INDEX factors_by_user_id_created_at ON "factors" ("user_id", "created_at");
+
+CREATE TABLE "users" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "name" text COLLATE "C",
+    "locale" text COLLATE "C",
+    "status" text COLLATE "C" NOT NULL,
+    "roles" jsonb NOT NULL,
+    "wants_second_factor" boolean NOT NULL,
+    "sessions_from" timestamptz NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "updated_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX users_by_created_at ON "users" ("created_at");
+
+CREATE TABLE "sessions" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "user_id" uuid NOT NULL,
+    "digest" bytea NOT NULL,
+    "carry" text COLLATE "C" NOT NULL,
+    "proofs" jsonb NOT NULL,
+    "address" text COLLATE "C",
+    "user_agent" text COLLATE "C",
+    "created_at" timestamptz NOT NULL,
+    "seen_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
+CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "challenges" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "purpose" text COLLATE "C" NOT NULL,
+    "user_id" uuid NOT NULL,
+    "factor_id" uuid NOT NULL,
+    "factor" text COLLATE "C" NOT NULL,
+    "identifier_id" uuid NOT NULL,
+    "sent_to" text COLLATE "C" NOT NULL,
+    "code" bytea NOT NULL,
+    "proofs" jsonb NOT NULL,
+    "carry" text COLLATE "C" NOT NULL,
+    "attempts" bigint NOT NULL,
+    "sends" bigint NOT NULL,
+    "sent_at" timestamptz NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
+CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
+

@@ -1,0 +1,142 @@
+CREATE TABLE "events" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "at" TEXT NOT NULL,
+    "what" TEXT NOT NULL,
+    "user_id" TEXT,
+    "session_id" TEXT,
+    "request_id" TEXT,
+    "address" TEXT,
+    "user_agent" TEXT,
+    "detail" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
+CREATE INDEX events_by_at ON "events" ("at");
+
+CREATE TABLE "replays" (
+    "id" BLOB NOT NULL PRIMARY KEY,
+    "request" BLOB NOT NULL,
+    "answer" BLOB NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replays_by_expires_at ON "replays" ("expires_at");
+
+CREATE TABLE "identifiers" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "user_id" TEXT NOT NULL,
+    "kind" TEXT NOT NULL,
+    "value" TEXT NOT NULL,
+    "canonical" TEXT NOT NULL,
+    "owned" TEXT,
+    "verified_at" TEXT,
+    "created_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX identifiers_by_owned ON "identifiers" ("owned");
+CREATE INDEX identifiers_by_canonical_created_at ON "identifiers" ("canonical", "created_at");
+CREATE INDEX identifiers_by_user_id_created_at ON "identifiers" ("user_id", "created_at");
+
+CREATE TABLE "passwords" (
+    "user_id" TEXT NOT NULL PRIMARY KEY,
+    "phc" TEXT NOT NULL,
+    "changed_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "messages" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "kind" TEXT NOT NULL,
+    "purpose" TEXT NOT NULL,
+    "to" TEXT NOT NULL,
+    "body" BLOB,
+    "user" TEXT,
+    "challenge" TEXT,
+    "status" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "doubts" INTEGER NOT NULL,
+    "provider" TEXT NOT NULL,
+    "provider_ref" TEXT,
+    "error_code" INTEGER,
+    "error_reason" TEXT,
+    "callback" BLOB NOT NULL,
+    "callback_sealed" BLOB,
+    "history" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "valid_until" TEXT NOT NULL,
+    "due_at" TEXT,
+    "finished_at" TEXT,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX messages_by_due_at ON "messages" ("due_at");
+CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
+CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
+CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
+
+CREATE TABLE "factors" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "user_id" TEXT NOT NULL,
+    "kind" TEXT NOT NULL,
+    "identifier_id" TEXT,
+    "failures" INTEGER NOT NULL,
+    "locked_at" TEXT,
+    "created_at" TEXT NOT NULL,
+    "used_at" TEXT,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX factors_by_user_id_created_at ON "factors" ("user_id", "created_at");
+
+CREATE TABLE "users" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "name" TEXT,
+    "locale" TEXT,
+    "status" TEXT NOT NULL,
+    "roles" TEXT NOT NULL,
+    "wants_second_factor" INTEGER NOT NULL,
+    "sessions_from" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "updated_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_by_created_at ON "users" ("created_at");
+
+CREATE TABLE "sessions" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "user_id" TEXT NOT NULL,
+    "digest" BLOB NOT NULL,
+    "carry" TEXT NOT NULL,
+    "proofs" TEXT NOT NULL,
+    "address" TEXT,
+    "user_agent" TEXT,
+    "created_at" TEXT NOT NULL,
+    "seen_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
+CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "challenges" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "purpose" TEXT NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "factor_id" TEXT NOT NULL,
+    "factor" TEXT NOT NULL,
+    "identifier_id" TEXT NOT NULL,
+    "sent_to" TEXT NOT NULL,
+    "code" BLOB NOT NULL,
+    "proofs" TEXT NOT NULL,
+    "carry" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "sends" INTEGER NOT NULL,
+    "sent_at" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
+CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
+

@@ -1,0 +1,235 @@
+//! The spine: [`App`], built once from the configuration; [`Ctx`], one request; [`Moment`], what a rule is told of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::error::{Error, Problem, Result};
+use crate::hashing::{Cost, Hashing};
+use crate::metrics::Metrics;
+use crate::outbound::{Outbound, Patience};
+use crate::policy::Policy;
+use crate::random::{Random, Seed};
+use crate::secret::Keyring;
+use crate::shared::Shared;
+use crate::store::{Decision, Engine, Store, StoreError};
+
+/// Everything that lives as long as the server.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// What each operation asks for.
+    pub policy: Policy,
+    /// The public origin, without a slash at the end. The only source of links, cookies' scope and signed URLs.
+    pub origin: Origin,
+    /// The records.
+    pub store: Store,
+    /// What nodes share for a moment.
+    pub shared: Shared,
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+    /// The sealing keys.
+    pub keyring: Keyring,
+    /// The password-hashing pool.
+    pub hashing: Hashing,
+    /// The one HTTP client.
+    pub outbound: Outbound,
+    /// The figures of `/metrics`.
+    pub metrics: Metrics,
+    /// Rung when a commit left work for the worker.
+    pub bell: watch::Sender<u64>,
+}
+
+impl App {
+    /// Builds the house over a store whose schema is in place.
+    ///
+    /// # Errors
+    /// A sentence for the operator: which setting cannot be used, and why.
+    pub fn build(
+        config: Config,
+        policy: Policy,
+        engine: Engine,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Arc<Self>, String> {
+        let origin = Origin::parse(&config.server.origin)?;
+        let keyring = Keyring::parse(&config.secrets.keys)?;
+        let hashing = &config.hashing;
+        let cost = Cost { memory_kib: hashing.memory_kib, passes: hashing.passes, lanes: hashing.lanes };
+        let permits = match hashing.permits {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            permits => permits,
+        };
+        let hashing = Hashing::start(cost, permits, *hashing.patience, hashing.portable)?;
+        let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        Ok(Arc::new(Self {
+            origin,
+            keyring,
+            hashing,
+            outbound,
+            store: Store::new(engine, random.clone()),
+            shared: Shared::memory(),
+            clock,
+            random,
+            metrics: Metrics::default(),
+            bell: watch::Sender::new(0),
+            config,
+            policy,
+        }))
+    }
+}
+
+/// `https://accounts.example.com`: where people and providers reach this server.
+#[derive(Clone, Debug)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads `scheme://host[:port]` and nothing more.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+        let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !plain
+            || !matches!(url.scheme(), "http" | "https")
+            || url.host_str().is_none()
+            || !url.username().is_empty()
+        {
+            return Err(format!("`{text}` is not an origin such as https://accounts.example.com"));
+        }
+        Ok(Self(url.origin().ascii_serialization()))
+    }
+
+    /// The origin itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The one builder of links: `path` starts with a slash.
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// Whether people reach it over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// The host without a port, as the last line of a code message names it.
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        match rest.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => rest.split(':').next().unwrap_or_default(),
+        }
+    }
+}
+
+/// Who is at the other end, as far as the connection tells.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The canonical address.
+    pub address: std::net::IpAddr,
+    /// What it calls itself, at most 256 characters.
+    pub user_agent: Option<String>,
+    /// The request's id.
+    pub request_id: Uuid,
+}
+
+impl Client {
+    /// What limits count by: the IPv4 address, or the /64 of an IPv6 address.
+    pub fn network(&self) -> String {
+        match self.address.to_canonical() {
+            std::net::IpAddr::V4(v4) => v4.to_string(),
+            std::net::IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        }
+    }
+}
+
+/// One request, or one piece of a worker's work: the house, the instant, the asker's end of the line.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The house.
+    pub app: Arc<App>,
+    /// The instant of the request, read once.
+    pub now: Timestamp,
+    /// The asker's end of the line; none for a worker.
+    pub client: Option<Arc<Client>>,
+}
+
+/// What a rule may know besides records: the instant, chance drawn beforehand, the asker's end of the line.
+#[derive(Clone)]
+pub struct Moment {
+    /// The instant.
+    pub now: Timestamp,
+    /// Chance, expanded by label.
+    pub seed: Seed,
+    /// The asker's end of the line.
+    pub client: Option<Arc<Client>>,
+}
+
+impl Moment {
+    /// A new id for `label`.
+    pub fn uuid(&self, label: &str) -> Uuid {
+        self.seed.uuid(label, self.now)
+    }
+}
+
+/// How often a decision is taken anew when others were quicker. With the growing pauses between,
+/// about two seconds at most; past it the asker is told to come back.
+const ATTEMPTS: u32 = 40;
+
+impl Ctx {
+    /// A context at this instant.
+    pub fn new(app: Arc<App>, client: Option<Client>) -> Self {
+        let now = app.clock.now();
+        Self { app, now, client: client.map(Arc::new) }
+    }
+
+    /// A fresh moment: the same instant, new chance.
+    pub fn moment(&self) -> Moment {
+        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone() }
+    }
+
+    /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what
+    /// it had seen has changed meanwhile, does it again.
+    ///
+    /// A refusal's changes are durable before the refusal is returned.
+    ///
+    /// # Errors
+    /// The refusal; or [`Problem::Busy`] when it conflicts again and again; or the store's failure.
+    pub async fn decide<T, F>(&self, attempt: impl Fn(Moment) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<Decision<T>>>,
+    {
+        let moment = self.moment();
+        for round in 0..ATTEMPTS {
+            let decision = attempt(moment.clone()).await?;
+            let rings = decision.changes.iter().any(|change| change.table().due.is_some());
+            match self.app.store.commit(decision.changes).await {
+                Ok(()) => {
+                    if rings {
+                        self.app.bell.send_modify(|rings| *rings = rings.wrapping_add(1));
+                    }
+                    return decision.outcome;
+                }
+                Err(StoreError::Conflict) => {
+                    self.app.metrics.conflicts.inc();
+                    // Those who lost together must not come back together.
+                    let [chance] = self.app.random.bytes::<1>();
+                    let pause = u64::from(round.min(15)) * (1 + u64::from(chance) % 8);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)))
+    }
+}

@@ -1,0 +1,170 @@
+//! The one catalogue of failures, and the error that carries a line of it through the house.
+//!
+//! Slugs are for programs and never change; sentences are for people. The cause of a failure is
+//! logged once, at the door, and never sent. `/problems/{slug}` and the docs are printed from here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+macro_rules! catalogue {
+    ($($variant:ident = $slug:literal $status:literal $title:literal, $help:literal;)+) => {
+        /// Everything that can go wrong, one line each.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Problem { $(#[doc = $title] $variant),+ }
+
+        impl Problem {
+            /// The whole catalogue, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its name for programs; never changes.
+            pub const fn slug(self) -> &'static str { match self { $(Self::$variant => $slug),+ } }
+            /// The HTTP status that answers it.
+            pub const fn status(self) -> u16 { match self { $(Self::$variant => $status),+ } }
+            /// One honest sentence.
+            pub const fn title(self) -> &'static str { match self { $(Self::$variant => $title),+ } }
+            /// What to do about it.
+            pub const fn help(self) -> &'static str { match self { $(Self::$variant => $help),+ } }
+        }
+    };
+}
+
+catalogue! {
+    MalformedBody = "malformed-body" 400 "The body is not the JSON or form that it should be.", "Send UTF-8 JSON with `Content-Type: application/json`; the detail says where reading stopped.";
+    MalformedRequest = "malformed-request" 400 "The request cannot be read.", "Check the path, the query and the headers.";
+    CredentialsWrong = "credentials-wrong" 401 "The identifier or the password is wrong.", "Try again, or recover the account. The answer is the same for unknown users.";
+    Unauthenticated = "unauthenticated" 401 "This needs a sign-in.", "Sign in and send the credential as `Authorization: Bearer …` or as the cookie.";
+    CodeWrong = "code-wrong" 401 "The code is wrong.", "Check the newest message and type the code again.";
+    CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";
+    SignatureWrong = "signature-wrong" 403 "The signature does not belong to this request.", "Callbacks must be signed with the provider's token for the configured origin.";
+    CrossSite = "cross-site" 403 "The request came from another site.", "Send it from the configured origin, or allow the other origin in the configuration.";
+    FactorLocked = "factor-locked" 403 "Too many wrong codes: this factor is locked.", "It must be bound anew; ask for help or use another factor.";
+    SignUpClosed = "sign-up-closed" 403 "Sign-up is not open.", "Ask an administrator for an invitation.";
+    NotFound = "not-found" 404 "There is nothing here for you.", "Check the address. What belongs to others looks the same as what does not exist.";
+    MethodNotAllowed = "method-not-allowed" 405 "This address does not take that method.", "The `Allow` header names the methods that it takes.";
+    RequestTimeout = "request-timeout" 408 "The request took too long to arrive.", "Send it again, without pauses.";
+    IdentifierTaken = "identifier-taken" 409 "Somebody has this already.", "Choose another one.";
+    BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is in the configuration.";
+    UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send `Content-Type: application/json`.";
+    Invalid = "invalid" 422 "Some of what was sent cannot be accepted.", "The list `errors` names each field and says why.";
+    IdempotencyKeyReused = "idempotency-key-reused" 422 "This idempotency key belongs to another request.", "Use a fresh key for a different request.";
+    LimitReached = "limit-reached" 429 "Too many tries.", "Wait as long as `Retry-After` says.";
+    HeadersTooLarge = "headers-too-large" 431 "The headers are too large.", "Send fewer or shorter headers.";
+    Internal = "internal" 500 "Something went wrong here.", "It has been logged under the request id. Trying again later may help.";
+    Busy = "busy" 503 "The server is busy.", "Try again after the time in `Retry-After`.";
+    Unavailable = "unavailable" 503 "Something that this needs is not available.", "Try again after the time in `Retry-After`.";
+}
+
+/// What is wrong with one field.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct FieldError {
+    /// The field's path, such as `mobile`.
+    pub field: Cow<'static, str>,
+    /// For programs.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// What is wrong with `field`.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { field: field.into(), code: code.into(), message: message.into() }
+    }
+}
+
+/// A failure on its way to the door: a line of the catalogue and what may be told with it.
+#[derive(Debug)]
+pub struct Error {
+    /// The line of the catalogue.
+    pub problem: Problem,
+    /// A sentence about this very case, safe to show.
+    pub detail: Option<Cow<'static, str>>,
+    /// What is wrong field by field.
+    pub fields: Vec<FieldError>,
+    /// Whole seconds after which trying again makes sense.
+    pub retry_after: Option<u64>,
+    /// The name of the limit that was reached.
+    pub limit: Option<&'static str>,
+    /// What lies behind it: logged, never sent.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of most things in the house.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A failure of this kind.
+    pub fn new(problem: Problem) -> Self {
+        Self { problem, detail: None, fields: Vec::new(), retry_after: None, limit: None, cause: None }
+    }
+
+    /// With a sentence about this case.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// With the time to wait, in whole seconds rounded up, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, wait: std::time::Duration) -> Self {
+        self.retry_after = Some(u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
+        self
+    }
+
+    /// With the cause, for the log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Fields that cannot be accepted.
+    pub fn invalid(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Self::new(Problem::Invalid) }
+    }
+
+    /// Nobody's fault but ours.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(Problem::Internal).because(cause)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.problem.title())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_unique_and_every_status_is_an_error() {
+        let mut slugs: Vec<_> = Problem::ALL.iter().map(|problem| problem.slug()).collect();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!(slugs.len(), Problem::ALL.len());
+        assert!(Problem::ALL.iter().all(|problem| (400..600).contains(&problem.status())));
+    }
+}

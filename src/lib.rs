@@ -1,0 +1,48 @@
+//! Vestibule: the accounts backend, finished.
+//!
+//! The map, in reading order; `docs/architecture.md` says why.
+
+// the spine: the house, one request, what a rule is told of it
+pub mod app;
+pub mod config;
+pub mod error;
+pub mod policy;
+
+// ground: knows nothing about accounts
+pub mod clock;
+pub mod hashing;
+pub mod log;
+pub mod metrics;
+pub mod outbound;
+pub mod random;
+pub mod secret;
+pub mod shared;
+pub mod store;
+pub mod worker;
+
+// rooms: the domain, each using those above it
+pub mod accounts;
+pub mod audit;
+pub mod challenges;
+pub mod factors;
+pub mod idempotency;
+pub mod identifiers;
+pub mod limits;
+pub mod messages;
+pub mod passwords;
+pub mod schema;
+pub mod sessions;
+pub mod sign_in;
+pub mod sign_up;
+pub mod tasks;
+
+// doors: ways in, thin
+pub mod cli;
+pub mod dev;
+pub mod http;
+
+/// Makes aws-lc-rs the one provider of TLS for this process. Called once, before anything connects;
+/// again does nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

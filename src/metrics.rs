@@ -1,0 +1,132 @@
+//! The figures of `/metrics`: one registry an [`crate::app::App`], so that two in one process do not mix.
+//!
+//! Never: a label whose values somebody outside can choose – ids, addresses, raw paths.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Every figure.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Commits that had to be decided anew because others were quicker.
+    pub conflicts: Counter,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Passwords that wait to be hashed, or are being.
+    pub hashing: Gauge,
+    requests: Family<Labels, Counter>,
+    seconds: Family<Labels, Histogram>,
+    sign_ins: Family<Labels, Counter>,
+    messages: Family<Labels, Counter>,
+    limits: Family<Labels, Counter>,
+    tasks_failed: Family<Labels, Counter>,
+}
+
+/// Upper bounds in seconds: from a look into the store to a request that is about to time out.
+const BOUNDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut this = Self {
+            registry: Registry::with_prefix("vestibule"),
+            conflicts: Counter::default(),
+            connections: Gauge::default(),
+            hashing: Gauge::default(),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            sign_ins: Family::default(),
+            messages: Family::default(),
+            limits: Family::default(),
+            tasks_failed: Family::default(),
+        };
+        let registry = &mut this.registry;
+        registry.register(
+            "store_conflicts",
+            "Commits decided anew because others were quicker",
+            this.conflicts.clone(),
+        );
+        registry.register("http_connections", "Connections that are open", this.connections.clone());
+        registry.register(
+            "hashing_waiting",
+            "Passwords that wait to be hashed, or are being",
+            this.hashing.clone(),
+        );
+        registry.register("http_requests", "Requests answered, by route and status", this.requests.clone());
+        registry.register(
+            "http_request_seconds",
+            "Time from request to answer, by route",
+            this.seconds.clone(),
+        );
+        registry.register("sign_ins", "Sign-ins, by what they came to", this.sign_ins.clone());
+        registry.register("messages", "Messages, by kind and status", this.messages.clone());
+        registry.register("limits_reached", "Requests refused by a limit", this.limits.clone());
+        registry.register("tasks_failed", "Runs of background tasks that failed", this.tasks_failed.clone());
+        this
+    }
+}
+
+impl Metrics {
+    /// A request was answered. `route` is the template, never the path.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let (method, route) = (("method", method.to_owned()), ("route", route.to_owned()));
+        let status = ("status", status.to_string());
+        self.seconds.get_or_create(&vec![route.clone()]).observe(took.as_secs_f64());
+        self.requests.get_or_create(&vec![method, route, status]).inc();
+    }
+
+    /// A sign-in came to this.
+    pub fn sign_in(&self, outcome: &str) {
+        self.sign_ins.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
+    }
+
+    /// A message came to this.
+    pub fn message(&self, kind: &str, status: &str) {
+        self.messages.get_or_create(&vec![("kind", kind.to_owned()), ("status", status.to_owned())]).inc();
+    }
+
+    /// A limit refused a request.
+    pub fn limit_reached(&self, limit: &str) {
+        self.limits.get_or_create(&vec![("limit", limit.to_owned())]).inc();
+    }
+
+    /// A background task failed.
+    pub fn task_failed(&self, task: &str) {
+        self.tasks_failed.get_or_create(&vec![("task", task.to_owned())]).inc();
+    }
+
+    /// All figures in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rendered_with_their_labels_and_kept_apart() {
+        let (one, two) = (Metrics::default(), Metrics::default());
+        one.request("GET", "/users/me", 200, Duration::from_millis(2));
+        one.sign_in("signed_in");
+        let text = one.render();
+        assert!(
+            text.contains(r#"vestibule_http_requests_total{method="GET",route="/users/me",status="200"} 1"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"vestibule_sign_ins_total{outcome="signed_in"} 1"#), "{text}");
+        assert!(!two.render().contains("/users/me"));
+    }
+}

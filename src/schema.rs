@@ -1,0 +1,19 @@
+//! Every record of the house: what the migrations must make, and what is swept when it has expired.
+
+use crate::store::{Entity, Table};
+use crate::{accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, sessions};
+
+/// Every table, in the order of the floors.
+pub fn tables() -> Vec<&'static Table> {
+    vec![
+        audit::Event::table(),
+        idempotency::Replay::table(),
+        identifiers::Identifier::table(),
+        passwords::Password::table(),
+        messages::Message::table(),
+        factors::Factor::table(),
+        accounts::User::table(),
+        sessions::Session::table(),
+        challenges::Challenge::table(),
+    ]
+}

@@ -1,0 +1,176 @@
+//! What several nodes share for a moment: the counters of limits. In memory, for one node.
+//!
+//! Always holds: a budget never lets more through than its limit at once, and no more than its
+//! limit again in any window after that; counting is exact under any number of parallel takers.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Problem, Result};
+
+/// Counters with windows.
+#[derive(Clone, Debug)]
+pub enum Shared {
+    /// In this process.
+    Memory(Memory),
+}
+
+/// What taking one came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// Whether it was there to take.
+    pub allowed: bool,
+    /// How many are left at once.
+    pub remaining: u32,
+    /// Until there is one more to take; nothing when there is one now.
+    pub wait: Duration,
+}
+
+impl Shared {
+    /// Counters in this process.
+    pub fn memory() -> Self {
+        Self::Memory(Memory::default())
+    }
+
+    /// Takes one from the budget of `key`, which holds `limit` and fills up evenly over `window`.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`] when there is no room to count another key: what cannot be counted is refused.
+    pub async fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
+        match self {
+            Self::Memory(memory) => memory.take(key, limit, window, now),
+        }
+    }
+}
+
+const SHARDS: usize = 64;
+
+/// Keys a shard holds at most; about a million in all, some 100 MB when an attacker fills them.
+const KEYS: usize = 16_384;
+
+/// Sharded maps from a key to the instant at which its budget is whole again.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<[Mutex<HashMap<String, i64>>]>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Memory {
+    /// The generic cell rate algorithm: one number a key. In microseconds, so that a limit of
+    /// thousands a second still has a whole number between two.
+    fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
+        let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX / 4);
+        let step = (window / i64::from(limit.max(1))).max(1);
+        let now = now.as_millis().saturating_mul(1_000);
+        let mut hash = DefaultHasher::new();
+        key.hash(&mut hash);
+        let shard = usize::try_from(hash.finish() % SHARDS as u64).unwrap_or(0);
+        let Some(shard) = self.0.get(shard) else { return Err(Problem::Internal.into()) };
+        let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A budget that was whole before now is as good as none; a clock set back makes nobody rich.
+        let whole = keys.get(key).copied().unwrap_or(now).max(now);
+        let after = whole.saturating_add(step);
+        let full = step.saturating_mul(i64::from(limit));
+        let over = after - now - full;
+        if limit == 0 || over > 0 {
+            let wait = Duration::from_micros(u64::try_from(over.max(1)).unwrap_or(u64::MAX));
+            return Ok(Taken { allowed: false, remaining: 0, wait });
+        }
+        if keys.len() >= KEYS && !keys.contains_key(key) {
+            keys.retain(|_, whole| *whole > now);
+            if keys.len() >= KEYS {
+                return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
+            }
+        }
+        keys.insert(key.to_owned(), after);
+        let remaining = u32::try_from(-over / step).unwrap_or(u32::MAX);
+        let wait = if remaining == 0 {
+            Duration::from_micros(u64::try_from(over + step).unwrap_or(0))
+        } else {
+            Duration::ZERO
+        };
+        Ok(Taken { allowed: true, remaining, wait })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_900_000_000_000 + millis)
+    }
+
+    #[test]
+    fn a_budget_is_taken_exactly_however_many_take_at_once() {
+        let memory = Memory::default();
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..125).filter(|_| memory.take("k", 37, WINDOW, at(0)).unwrap().allowed).count()
+                    })
+                })
+                .collect();
+            takers.into_iter().map(|taker| taker.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 37);
+        assert!(memory.take("other", 1, WINDOW, at(0)).unwrap().allowed);
+    }
+
+    #[test]
+    fn waiting_as_long_as_told_is_enough_and_a_millisecond_less_is_not() {
+        let memory = Memory::default();
+        for _ in 0..3 {
+            assert!(memory.take("k", 3, WINDOW, at(0)).unwrap().allowed);
+        }
+        let refused = memory.take("k", 3, WINDOW, at(0)).unwrap();
+        assert_eq!((refused.allowed, refused.wait), (false, Duration::from_secs(20)));
+        assert!(!memory.take("k", 3, WINDOW, at(19_999)).unwrap().allowed);
+        assert!(memory.take("k", 3, WINDOW, at(20_000)).unwrap().allowed);
+        assert!(!memory.take("none", 0, WINDOW, at(0)).unwrap().allowed);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_spent_keys_make_room() {
+        let memory = Memory::default();
+        let mut refused = 0;
+        for n in 0..SHARDS * KEYS * 11 / 10 {
+            refused += usize::from(memory.take(&n.to_string(), 5, WINDOW, at(0)).is_err());
+        }
+        assert!(refused > 0);
+        for n in 0..100 {
+            assert!(memory.take(&format!("new{n}"), 5, WINDOW, at(60_001)).unwrap().allowed);
+        }
+    }
+
+    proptest! {
+        /// In any stretch of one window, at most the limit at once and the limit that filled up.
+        #[test]
+        fn never_more_than_twice_the_limit_in_a_window(pauses in prop::collection::vec(0_i64..30_000, 1..200), limit in 1_u32..10) {
+            let memory = Memory::default();
+            let mut now = 0;
+            let mut allowed = Vec::new();
+            for pause in pauses {
+                now += pause;
+                if memory.take("k", limit, WINDOW, at(now)).unwrap().allowed {
+                    allowed.push(now);
+                }
+            }
+            for start in &allowed {
+                let within = allowed.iter().filter(|then| (*start..*start + 60_000).contains(*then)).count();
+                prop_assert!(within <= 2 * limit as usize, "{within} in one window of {limit}");
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The engine on a server: PostgreSQL, when one machine is not enough.
+//!
+//! A commit is one round trip: `BEGIN`, every change and `COMMIT` are sent before any answer is
+//! awaited, and a change that hits no row raises an error, so that the `COMMIT` behind it ends as a
+//! rollback. Only revisions decide who was first; the one lock that is asked for (`FOR SHARE`)
+//! keeps what was required from changing until the commit.
+//!
+//! Always: sessions are read-only outside of the `BEGIN READ WRITE` of a commit, so a change whose
+//! `BEGIN` failed cannot take effect by itself. Never: a connection with an open transaction in the
+//! pool; everything up to the `COMMIT` is handed over in one step that cannot be interrupted.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Config, Error, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::entity::{Kind, Row, Table, Value};
+use super::query::Select;
+use super::{Change, Corrupt, StoreError, sql};
+use crate::clock::Timestamp;
+
+/// How long to wait for a new connection, and for a free one.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one verb may take. Longer than the server's own limit, so that usually the server says no.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What every session is told once. A commit must be durable when it is answered, so
+/// `synchronous_commit` may be stricter than `on`, but not off.
+const SESSION: &str = "SET statement_timeout = '10s'; \
+    SET idle_in_transaction_session_timeout = '30s'; \
+    SET default_transaction_isolation = 'read committed'; \
+    SET default_transaction_read_only = on; \
+    SELECT set_config('synchronous_commit', 'on', false) \
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// Records in PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pool: Pool,
+}
+
+impl Postgres {
+    /// Prepares up to `connections` connections to `url`; none is made yet.
+    ///
+    /// With `sslmode=require` or `prefer` (the default, which goes without TLS when the server has
+    /// none), the server's certificate is always verified against the machine's authorities.
+    pub fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
+        // Verification is never left out, so the stricter words of other clients mean the same here.
+        let url = url
+            .replace("sslmode=verify-full", "sslmode=require")
+            .replace("sslmode=verify-ca", "sslmode=require");
+        let mut config = Config::from_str(&url).map_err(|error| {
+            StoreError::Misuse(format!("the address of the database cannot be read: {error}"))
+        })?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("vestibule");
+        }
+        config.tcp_user_timeout(PATIENCE);
+
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match config.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(config, NoTls, recycling),
+            _ => Manager::from_config(config, MakeRustlsConnect::new(tls()?), recycling),
+        };
+        let prepare = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(connections.max(1))
+            .wait_timeout(Some(CONNECT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .post_create(prepare)
+            .build()
+            .map_err(StoreError::unavailable)?;
+        Ok(Self { pool })
+    }
+
+    pub(super) async fn client(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(|error| match error {
+            deadpool_postgres::PoolError::Backend(error) => failure(error),
+            other => StoreError::unavailable(other),
+        })
+    }
+
+    pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
+        let client = self.client().await?;
+        let answer = timeout(PATIENCE, async {
+            let statement = client.prepare_cached(&sql::of(table).get).await?;
+            client.query_opt(&statement, &[key]).await
+        });
+        let answer = answer.await;
+        settle(client, answer)?.map(|row| read_row(&row, table)).transpose()
+    }
+
+    pub(super) async fn find(&self, select: &Select) -> Result<Vec<Row>, StoreError> {
+        let limit = Value::Int(sql::limit(select));
+        let client = self.client().await?;
+        let answer = timeout(PATIENCE, async {
+            let statement = client.prepare_cached(sql::find(select)).await?;
+            let parameters: Vec<_> =
+                sql::parameters(select).chain([&limit]).map(|value| value as &(dyn ToSql + Sync)).collect();
+            client.query(&statement, &parameters).await
+        });
+        let answer = answer.await;
+        settle(client, answer)?.iter().map(|row| read_row(row, select.table)).collect()
+    }
+
+    pub(super) async fn commit(&self, changes: Vec<Change>, revision: i64) -> Result<(), StoreError> {
+        let work = changes.into_iter().map(|change| guarded(change, revision)).collect();
+        self.transaction(work).await.map(drop)
+    }
+
+    pub(super) async fn sweep(
+        &self,
+        table: &'static Table,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+        let text = sql::of(table).sweep.clone();
+        self.transaction(vec![(text, vec![Value::Time(before), limit])]).await
+    }
+
+    pub(super) async fn health(&self) -> Result<(), StoreError> {
+        self.transaction(Vec::new()).await.map(drop)
+    }
+
+    /// Runs `work` in one transaction and returns how many rows it touched.
+    async fn transaction(&self, work: Vec<(String, Vec<Value>)>) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        let answer = timeout(PATIENCE, async {
+            let mut prepared = Vec::with_capacity(work.len());
+            for (text, values) in &work {
+                prepared.push((client.prepare_cached(text).await?, values));
+            }
+            pipelined(&client, &prepared).await
+        });
+        let answer = answer.await;
+        settle(client, answer)
+    }
+}
+
+/// One message on its way and, sooner or later, its answer.
+enum Sent<'c> {
+    Waiting(Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'c>>),
+    Answered(Result<u64, Error>),
+}
+
+impl<'c> Sent<'c> {
+    fn new(message: impl Future<Output = Result<u64, Error>> + Send + 'c) -> Self {
+        Self::Waiting(Box::pin(message))
+    }
+
+    /// The driver hands a message to the connection when its future is first polled.
+    fn hand_over(&mut self, context: &mut Context<'_>) {
+        if let Self::Waiting(message) = self
+            && let Poll::Ready(answer) = message.as_mut().poll(context)
+        {
+            *self = Self::Answered(answer);
+        }
+    }
+
+    async fn answer(self) -> Result<u64, Error> {
+        match self {
+            Self::Waiting(message) => message.await,
+            Self::Answered(answer) => answer,
+        }
+    }
+}
+
+/// Sends a whole transaction, then waits for all of its answers.
+///
+/// Everything is handed over in a single poll: a caller that goes away has sent either nothing or
+/// also the end, and whoever uses the connection next queues up behind it. When a message could not
+/// even be handed over, the end is a rollback. When every part has succeeded, so has the `COMMIT`:
+/// the server turns it into a rollback only after an error in one of them.
+async fn pipelined(client: &Object, work: &[(Statement, &Vec<Value>)]) -> Result<u64, Error> {
+    let simple = |text: &'static str| Sent::new(async move { client.batch_execute(text).await.map(|()| 0) });
+    let mut sent = Vec::with_capacity(work.len() + 2);
+    sent.push(simple("BEGIN READ WRITE"));
+    for (statement, values) in work {
+        sent.push(Sent::new(client.execute_raw(statement, values.iter())));
+    }
+    poll_fn(|context| {
+        for message in &mut sent {
+            message.hand_over(context);
+        }
+        let failed = sent.iter().any(|message| matches!(message, Sent::Answered(Err(_))));
+        let mut end = simple(if failed { "ROLLBACK" } else { "COMMIT" });
+        end.hand_over(context);
+        sent.push(end);
+        Poll::Ready(())
+    })
+    .await;
+
+    // The first error is the cause; those after it only say that the transaction is lost.
+    let mut outcome = Ok(0);
+    for message in sent {
+        let answer = message.answer().await;
+        outcome = outcome.and_then(|sum| answer.map(|count| sum + count));
+    }
+    outcome
+}
+
+/// A change as a statement that raises when it does not hit exactly what was seen.
+fn guarded(change: Change, new: i64) -> (String, Vec<Value>) {
+    let statements = sql::of(change.table());
+    // Division by zero is an error that every server of this family knows, without any extension.
+    let hit = |text: &str, end: &str| format!("WITH hit AS ({text} {end}) SELECT 1 / count(*) FROM hit");
+    let new = Value::Int(new);
+    match change {
+        Change::Insert { mut values, .. } => {
+            values.push(new);
+            (statements.insert.clone(), values)
+        }
+        Change::Update { mut values, revision, .. } => {
+            let key = if values.is_empty() { Value::Null } else { values.remove(0) };
+            values.extend([new, key, Value::Int(revision)]);
+            (hit(&statements.update, "RETURNING 1"), values)
+        }
+        Change::Delete { key, revision, .. } => {
+            (hit(&statements.delete, "RETURNING 1"), vec![key, Value::Int(revision)])
+        }
+        Change::Require { key, revision, .. } => {
+            (hit(&statements.require, "FOR SHARE"), vec![key, Value::Int(revision)])
+        }
+    }
+}
+
+/// Gives the connection back, unless it did not answer in time: then nobody shall wait for it again.
+fn settle<T>(client: Object, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, StoreError> {
+    match answer {
+        Ok(answer) => answer.map_err(failure),
+        Err(elapsed) => {
+            drop(Object::take(client));
+            Err(StoreError::unavailable(elapsed))
+        }
+    }
+}
+
+/// What an error of the driver or the server means. The server's details may quote records, so only
+/// its code and its message are kept.
+pub(super) fn failure(error: Error) -> StoreError {
+    let Some(server) = error.as_db_error() else {
+        let local = std::error::Error::source(&error).is_some_and(|cause| cause.is::<Unfit>());
+        return if local { StoreError::Misuse(error.to_string()) } else { StoreError::unavailable(error) };
+    };
+    let code = server.code().code();
+    let said = format!("{} ({code})", server.message());
+    match code {
+        // Division by zero (a guard), unique violation, serialization failure, deadlock.
+        "22012" | "23505" | "40001" | "40P01" => StoreError::Conflict,
+        // Data exception, integrity constraint, syntax or access rule, not supported.
+        _ if ["22", "23", "42", "0A"].iter().any(|class| code.starts_with(class)) => StoreError::Misuse(said),
+        _ => StoreError::unavailable(said),
+    }
+}
+
+fn tls() -> Result<rustls::ClientConfig, StoreError> {
+    let mut roots = rustls::RootCertStore::empty();
+    // What cannot be read is not trusted; a server that it vouched for will then be refused by name.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(StoreError::unavailable)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+// ---- values ----
+
+/// A value that its column cannot take.
+#[derive(Debug, thiserror::Error)]
+#[error("a value of kind {0:?} for a column of type {1}")]
+struct Unfit(Option<Kind>, Type);
+
+/// `timestamptz`: microseconds since 2000-01-01.
+const EPOCH_MILLIS: i64 = 946_684_800_000;
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Text(text) if <&str as ToSql>::accepts(ty) => text.to_sql(ty, out),
+            Self::Int(number) if *ty == Type::INT8 => number.to_sql(ty, out),
+            Self::Bool(yes) if *ty == Type::BOOL => yes.to_sql(ty, out),
+            Self::Time(at) if *ty == Type::TIMESTAMPTZ => {
+                let micros = at.as_millis().saturating_sub(EPOCH_MILLIS).saturating_mul(1_000);
+                micros.to_sql(&Type::INT8, out)
+            }
+            Self::Uuid(id) if *ty == Type::UUID => id.to_sql(ty, out),
+            Self::Bytes(bytes) if *ty == Type::BYTEA => bytes.to_sql(ty, out),
+            Self::Json(json) if *ty == Type::JSONB || *ty == Type::JSON => json.to_sql(ty, out),
+            other => Err(Box::new(Unfit(other.kind(), ty.clone()))),
+        }
+    }
+
+    // Which types fit depends on the value.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// An instant as the server sends it.
+struct Instant(Timestamp);
+
+impl<'a> FromSql<'a> for Instant {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        let micros = i64::from_sql(&Type::INT8, raw)?;
+        Ok(Self(Timestamp::from_millis(micros.div_euclid(1_000).saturating_add(EPOCH_MILLIS))))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TIMESTAMPTZ
+    }
+}
+
+fn read_row(row: &tokio_postgres::Row, table: &Table) -> Result<Row, StoreError> {
+    fn one<'r, T: FromSql<'r>>(
+        row: &'r tokio_postgres::Row,
+        at: usize,
+        wrap: impl FnOnce(T) -> Value,
+    ) -> Result<Value, Error> {
+        Ok(row.try_get::<_, Option<T>>(at)?.map_or(Value::Null, wrap))
+    }
+    let value = |at: usize, kind: Kind| match kind {
+        Kind::Text => one(row, at, Value::Text),
+        Kind::Int => one(row, at, Value::Int),
+        Kind::Bool => one(row, at, Value::Bool),
+        Kind::Time => one(row, at, |Instant(instant)| Value::Time(instant)),
+        Kind::Uuid => one(row, at, Value::Uuid),
+        Kind::Bytes => one(row, at, Value::Bytes),
+        Kind::Json => one(row, at, Value::Json),
+    };
+    let corrupt = |place: &str, error: Error| Corrupt(format!("{}.{place}: {error}", table.name));
+    let revision = row.try_get(0).map_err(|error| corrupt("revision", error))?;
+    let values = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| value(at + 1, column.kind).map_err(|error| corrupt(column.name, error)))
+        .collect::<Result<_, _>>()?;
+    Ok(Row { revision, values })
+}

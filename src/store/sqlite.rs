@@ -1,0 +1,602 @@
+//! The engine in a file: SQLite, for one machine.
+//!
+//! Readers run on the thread that asks, each thread with a connection of its own that can only
+//! read. One writer thread owns the only connection that writes. It takes every commit that waits,
+//! applies each alone – one that conflicts leaves no trace – and pays one fsync for all of them.
+//!
+//! Always: an answer leaves only after the `COMMIT` that it speaks of has reached the disk. Never:
+//! a caller left waiting; when the writer is gone, its channel is closed, and that is an answer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, Value as Raw, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, ffi};
+use tokio::sync::oneshot;
+
+use super::entity::{Kind, Row, Table, Value};
+use super::query::Select;
+use super::{Change, Corrupt, StoreError, sql};
+use crate::clock::Timestamp;
+
+/// The most commits that share one fsync: bounds how long the first of them waits for the last.
+const BATCH: usize = 256;
+
+/// How often the writer lets others run before it stops waiting for a batch as large as the last one.
+const PATIENCE: usize = 40;
+
+/// How long another process may hold the file before that is an error.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept by each connection: some six per table and a few searches.
+const STATEMENTS: usize = 512;
+
+/// Pages that the write-ahead log gathers before they are moved into the file: 16 MB. Moving costs two
+/// fsyncs, so rarer is faster; more makes the log slower to read.
+const CHECKPOINT: u32 = 4_000;
+
+/// Records in a SQLite file.
+#[derive(Clone)]
+pub struct Sqlite {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    jobs: Option<Sender<Job>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sqlite").field(&self.inner.path).finish()
+    }
+}
+
+thread_local! {
+    /// This thread's reading connections, one for each open store.
+    static READERS: RefCell<Vec<(Weak<Inner>, Connection)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Sqlite {
+    /// Opens the file at `path`; makes it (mode 0600) and its folder when they are missing.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        create(path).map_err(StoreError::unavailable)?;
+        // An absolute path still names the same file when the process changes its directory.
+        let path = path.canonicalize().map_err(StoreError::unavailable)?;
+        let connection = connect(&path, false)?;
+        let (jobs, waiting) = mpsc::channel();
+        let writer = Writer { connection, jobs: waiting, expected: 1 };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run())
+            .map_err(StoreError::unavailable)?;
+        Ok(Self { inner: Arc::new(Inner { path, jobs: Some(jobs), writer: Mutex::new(Some(writer)) }) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
+        self.read(|connection| {
+            let mut statement = prepare(connection, &sql::of(table).get, [key])?;
+            let mut rows = statement.raw_query();
+            rows.next()?.map(|row| read_row(row, table)).transpose()
+        })
+    }
+
+    pub(super) async fn find(&self, select: &Select) -> Result<Vec<Row>, StoreError> {
+        self.read(|connection| {
+            let limit = Value::Int(sql::limit(select));
+            let parameters = sql::parameters(select).chain(std::iter::once(&limit));
+            let mut statement = prepare(connection, sql::find(select), parameters)?;
+            let mut rows = statement.raw_query();
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(read_row(row, select.table)?);
+            }
+            Ok(found)
+        })
+    }
+
+    pub(super) async fn commit(&self, changes: Vec<Change>, revision: i64) -> Result<(), StoreError> {
+        self.write(Work::Commit { changes, revision }).await.map(drop)
+    }
+
+    pub(super) async fn sweep(
+        &self,
+        table: &'static Table,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        self.write(Work::Sweep { table, before, limit }).await
+    }
+
+    pub(super) async fn health(&self) -> Result<(), StoreError> {
+        self.read(|connection| Ok(connection.execute_batch("SELECT 1")?))?;
+        self.write(Work::Nothing).await.map(drop)
+    }
+
+    /// Reads on this very thread: a read by key takes some microseconds, less than handing it over.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        READERS.with_borrow_mut(|readers| {
+            let mine = Arc::as_ptr(&self.inner);
+            if !readers.iter().any(|(store, _)| std::ptr::eq(store.as_ptr(), mine)) {
+                readers.retain(|(store, _)| store.strong_count() > 0);
+                readers.push((Arc::downgrade(&self.inner), connect(&self.inner.path, true)?));
+            }
+            match readers.iter().find(|(store, _)| std::ptr::eq(store.as_ptr(), mine)) {
+                Some((_, connection)) => Ok(work(connection)?),
+                None => Err(gone()),
+            }
+        })
+    }
+
+    async fn write(&self, work: Work) -> Result<u64, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.inner.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(Job { work, reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A writer that panicked has nothing more to say; its callers have been told.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::unavailable("the writer has stopped")
+}
+
+fn create(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // SQLite gives its log files the same mode.
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A connection to an existing file, set up as every connection is.
+pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
+    let open = || -> Result<Connection, Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Otherwise a bound LIMIT makes SQLite plan a cached statement anew at every use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        if read_only {
+            connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+            return Ok(connection);
+        }
+        write_ahead(&connection)?;
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
+             PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA wal_autocheckpoint = {CHECKPOINT};"
+        ))?;
+        Ok(connection)
+    };
+    open().map_err(StoreError::from)
+}
+
+/// Turns the write-ahead log on. SQLite does not wait here when several open a new file together.
+fn write_ahead(connection: &Connection) -> Result<(), Failure> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(StoreError::unavailable(format!("the file's journal stays {mode}")).into());
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < BUSY => {
+                waited += PAUSE;
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+// ---- the writer ----
+
+enum Work {
+    Commit { changes: Vec<Change>, revision: i64 },
+    Sweep { table: &'static Table, before: Timestamp, limit: usize },
+    Nothing,
+}
+
+struct Job {
+    work: Work,
+    reply: oneshot::Sender<Result<u64, StoreError>>,
+}
+
+struct Writer {
+    connection: Connection,
+    jobs: Receiver<Job>,
+    /// How many came together last time.
+    expected: usize,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            self.batch(first);
+        }
+        // Best effort: what is in the log is as durable as what is in the file.
+        let _ = self.connection.execute_batch("PRAGMA busy_timeout = 500; PRAGMA wal_checkpoint(TRUNCATE);");
+    }
+
+    /// Applies `first` and all that wait with it in one transaction, then tells each what came of it.
+    fn batch(&mut self, first: Job) {
+        let mut done: Vec<(Job, Result<u64, StoreError>)> = Vec::with_capacity(self.expected);
+        let mut applied = 0;
+        let mut next = Some(first);
+        let mut broken = None;
+        while let Some(job) = next.take().or_else(|| self.next(done.len())) {
+            // Nobody waits for it any more: it has not begun, so it never happened.
+            if job.reply.is_closed() {
+                continue;
+            }
+            match self.apply(&job.work, applied > 0) {
+                Ok(count) => {
+                    applied += 1;
+                    done.push((job, Ok(count)));
+                }
+                Err(Failure(error @ StoreError::Unavailable(_))) => {
+                    broken = Some(error);
+                    done.push((job, Ok(0)));
+                    break;
+                }
+                Err(Failure(error)) => done.push((job, Err(error))),
+            }
+        }
+        self.expected = done.len().max(1);
+
+        let ended = match broken {
+            None if self.connection.is_autocommit() => Ok(()),
+            None => self.execute("COMMIT").map_err(|Failure(error)| error),
+            Some(error) => Err(error),
+        };
+        match ended {
+            Ok(()) => {}
+            // A check that SQLite keeps for the end, such as a deferred foreign key, says no to one
+            // of them: each must answer for itself.
+            Err(StoreError::Misuse(_) | StoreError::Conflict) => {
+                self.roll_back();
+                for (job, outcome) in done.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
+                    *outcome = self.alone(&job.work);
+                }
+            }
+            Err(error) => {
+                self.roll_back();
+                tracing::error!(%error, commits = done.len(), "the store could not write");
+                for (_, outcome) in done.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
+                    *outcome = Err(StoreError::unavailable(error.to_string()));
+                }
+            }
+        }
+        for (job, outcome) in done {
+            let _ = job.reply.send(outcome);
+        }
+    }
+
+    /// Another job for the running transaction. Those that were answered together come back
+    /// together: to wait a moment for them is cheaper than a second fsync.
+    fn next(&self, taken: usize) -> Option<Job> {
+        if taken >= BATCH {
+            return None;
+        }
+        for _ in 0..PATIENCE {
+            if let Ok(job) = self.jobs.try_recv() {
+                return Some(job);
+            }
+            if taken >= self.expected {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+
+    /// Applies one piece of work inside the batch's transaction; when it fails, nothing of it stays.
+    fn apply(&self, work: &Work, in_company: bool) -> Result<u64, Failure> {
+        if self.connection.is_autocommit() {
+            self.execute("BEGIN IMMEDIATE")?;
+        }
+        // A statement that fails undoes itself, and the first of a batch can take all of it back.
+        let several = matches!(work, Work::Commit { changes, .. } if changes.len() > 1);
+        let guarded = several && in_company;
+        if guarded {
+            self.execute("SAVEPOINT one")?;
+        }
+        let outcome = self.perform(work);
+        match &outcome {
+            Ok(_) if guarded => self.execute("RELEASE one")?,
+            // Some failures end the whole transaction, and what follows must not run outside of it.
+            Err(_) if self.connection.is_autocommit() => {
+                return Err(StoreError::unavailable("the database gave the transaction up").into());
+            }
+            Err(_) if guarded => {
+                self.execute("ROLLBACK TO one").and_then(|()| self.execute("RELEASE one"))?
+            }
+            Err(_) if !in_company => self.execute("ROLLBACK")?,
+            _ => {}
+        }
+        outcome
+    }
+
+    /// One piece of work in a transaction of its own.
+    fn alone(&self, work: &Work) -> Result<u64, StoreError> {
+        let outcome = self.apply(work, false).and_then(|count| self.execute("COMMIT").map(|()| count));
+        if outcome.is_err() {
+            self.roll_back();
+        }
+        Ok(outcome?)
+    }
+
+    fn perform(&self, work: &Work) -> Result<u64, Failure> {
+        match work {
+            Work::Nothing => Ok(0),
+            Work::Sweep { table, before, limit } => {
+                let limit = i64::try_from(*limit).unwrap_or(i64::MAX);
+                let parameters = [Value::Time(*before), Value::Int(limit)];
+                let count = prepare(&self.connection, &sql::of(table).sweep, &parameters)?.raw_execute()?;
+                Ok(u64::try_from(count).unwrap_or(u64::MAX))
+            }
+            Work::Commit { changes, revision } => {
+                for change in changes {
+                    self.change(change, *revision)?;
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    fn change(&self, change: &Change, new: i64) -> Result<(), Failure> {
+        let statements = sql::of(change.table());
+        let new = Value::Int(new);
+        let hit = match change {
+            Change::Insert { values, .. } => {
+                prepare(&self.connection, &statements.insert, values.iter().chain([&new]))?.raw_execute()?
+                    == 1
+            }
+            Change::Update { values, revision, .. } => {
+                let seen = Value::Int(*revision);
+                let parameters = values.iter().skip(1).chain([&new, change.key(), &seen]);
+                prepare(&self.connection, &statements.update, parameters)?.raw_execute()? == 1
+            }
+            Change::Delete { key, revision, .. } => {
+                let seen = Value::Int(*revision);
+                prepare(&self.connection, &statements.delete, [key, &seen])?.raw_execute()? == 1
+            }
+            Change::Require { key, revision, .. } => {
+                let seen = Value::Int(*revision);
+                let mut statement = prepare(&self.connection, &statements.require, [key, &seen])?;
+                statement.raw_query().next()?.is_some()
+            }
+        };
+        if hit { Ok(()) } else { Err(StoreError::Conflict.into()) }
+    }
+
+    fn execute(&self, text: &str) -> Result<(), Failure> {
+        self.connection.prepare_cached(text)?.raw_execute()?;
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(Failure(error)) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "the store could not roll back");
+        }
+    }
+}
+
+// ---- values ----
+
+fn prepare<'c, 'v>(
+    connection: &'c Connection,
+    text: &str,
+    parameters: impl IntoIterator<Item = &'v Value>,
+) -> Result<CachedStatement<'c>, Failure> {
+    let mut statement = connection.prepare_cached(text)?;
+    for (at, value) in parameters.into_iter().enumerate() {
+        statement.raw_bind_parameter(at + 1, value)?;
+    }
+    Ok(statement)
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Self::Bool(yes) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*yes))),
+            Self::Time(at) => ToSqlOutput::Owned(Raw::Text(at.to_string())),
+            Self::Uuid(id) => ToSqlOutput::Owned(Raw::Text(id.to_string())),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Self::Json(json) => ToSqlOutput::Owned(Raw::Text(json.to_string())),
+        })
+    }
+}
+
+fn read_row(row: &rusqlite::Row<'_>, table: &Table) -> Result<Row, Failure> {
+    let revision = row.get(0)?;
+    let values = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            read_value(row.get_ref(at + 1)?, column.kind).map_err(|found| {
+                let place = format!("{}.{}", table.name, column.name);
+                Failure(Corrupt(format!("{place}: expected {}, found {found}", column.kind)).into())
+            })
+        })
+        .collect::<Result<_, Failure>>()?;
+    Ok(Row { revision, values })
+}
+
+fn read_value(raw: ValueRef<'_>, kind: Kind) -> Result<Value, &'static str> {
+    let text = || raw.as_str().map_err(|_| "something that is not text");
+    Ok(match (kind, raw) {
+        (_, ValueRef::Null) => Value::Null,
+        (Kind::Int, ValueRef::Integer(number)) => Value::Int(number),
+        (Kind::Bool, ValueRef::Integer(number @ (0 | 1))) => Value::Bool(number == 1),
+        (Kind::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_vec()),
+        (Kind::Text, _) => Value::Text(text()?.to_owned()),
+        (Kind::Time, _) => Value::Time(text()?.parse().map_err(|_| "other text")?),
+        (Kind::Uuid, _) => Value::Uuid(text()?.parse().map_err(|_| "other text")?),
+        (Kind::Json, _) => Value::Json(serde_json::from_str(text()?).map_err(|_| "other text")?),
+        _ => return Err("something else"),
+    })
+}
+
+// ---- errors ----
+
+/// A [`StoreError`] that SQLite's own errors turn into.
+pub(super) struct Failure(StoreError);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(Failure(error): Failure) -> Self {
+        error
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = match &error {
+            rusqlite::Error::SqliteFailure(code, _) => Some(*code),
+            rusqlite::Error::SqlInputError { error, .. } => Some(*error),
+            _ => None,
+        };
+        Self(match code {
+            Some(code)
+                if matches!(
+                    code.extended_code,
+                    ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                        | ffi::SQLITE_CONSTRAINT_UNIQUE
+                        | ffi::SQLITE_CONSTRAINT_ROWID
+                ) =>
+            {
+                StoreError::Conflict
+            }
+            Some(code)
+                if !matches!(
+                    code.code,
+                    ErrorCode::Unknown
+                        | ErrorCode::ConstraintViolation
+                        | ErrorCode::TypeMismatch
+                        | ErrorCode::TooBig
+                ) =>
+            {
+                StoreError::unavailable(error)
+            }
+            _ => StoreError::Misuse(error.to_string()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::store::entity! {
+        /// Something that takes room.
+        pub struct Crate in "crates" { name: String, load: Vec<u8>, }
+    }
+
+    fn job(name: &str, size: usize) -> (Job, oneshot::Receiver<Result<u64, StoreError>>) {
+        let one = Crate { name: name.into(), load: vec![0; size] };
+        let (reply, answer) = oneshot::channel();
+        (Job { work: Work::Commit { changes: vec![Change::insert(&one)], revision: 1 }, reply }, answer)
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_whole_batch_and_the_next_one_works_again() {
+        let folder = std::env::temp_dir().join(format!("vestibule_full_{}", std::process::id()));
+        let path = folder.join("records.db");
+        create(&path).unwrap();
+        let connection = connect(&path, false).unwrap();
+        connection
+            .execute_batch("CREATE TABLE crates (name TEXT NOT NULL PRIMARY KEY, load BLOB NOT NULL, revision INTEGER NOT NULL)")
+            .unwrap();
+        connection.execute_batch("PRAGMA max_page_count = 40").unwrap();
+        let (jobs, waiting) = mpsc::channel();
+        let mut writer = Writer { connection, jobs: waiting, expected: 1 };
+        let count = |writer: &Writer| {
+            writer
+                .connection
+                .query_row("SELECT count(*) FROM crates", [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+
+        let (first, mut one) = job("a", 1_000);
+        let (second, mut two) = job("b", 1_000_000);
+        let (third, mut three) = job("c", 1_000);
+        jobs.send(second).unwrap();
+        jobs.send(third).unwrap();
+        writer.batch(first);
+        for answer in [&mut one, &mut two] {
+            assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Unavailable(_)))));
+        }
+        assert_eq!(count(&writer), 0);
+
+        let next = writer.jobs.try_recv().unwrap();
+        writer.batch(next);
+        assert!(matches!(three.try_recv(), Ok(Ok(_))));
+        assert_eq!(count(&writer), 1);
+        drop(writer);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn when_the_writer_is_gone_callers_are_told() {
+        let folder = std::env::temp_dir().join(format!("vestibule_gone_{}", std::process::id()));
+        let path = folder.join("records.db");
+        create(&path).unwrap();
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        // It takes a job and dies over it.
+        let writer = std::thread::spawn(move || drop(waiting.recv()));
+        let inner = Inner { path, jobs: Some(jobs), writer: Mutex::new(Some(writer)) };
+        let store = Sqlite { inner: Arc::new(inner) };
+        for _ in 0..2 {
+            let one = Crate { name: "a".into(), load: Vec::new() };
+            let outcome = store.commit(vec![Change::insert(&one)], 1).await;
+            assert!(matches!(outcome, Err(StoreError::Unavailable(_))));
+        }
+        drop(store);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,41 @@
+//! What runs in the background: sending what is due, sweeping away what has expired.
+
+use std::time::Duration;
+
+use crate::app::Ctx;
+use crate::error::Result;
+use crate::worker::Task;
+use crate::{messages, schema};
+
+/// Every background task of the house.
+pub fn all() -> Vec<Task> {
+    vec![
+        Task {
+            name: "messages",
+            every: Duration::from_secs(1),
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx).await }),
+        },
+        Task {
+            name: "sweep",
+            every: Duration::from_secs(60),
+            run: |ctx| Box::pin(async move { sweep(&ctx).await }),
+        },
+    ]
+}
+
+/// Rows of one table that are deleted in one commit: few enough that nobody waits behind them.
+const AT_ONCE: usize = 500;
+
+/// Deletes what has expired; returns how much that was. Only housekeeping: whoever reads a record
+/// looks at its expiry itself.
+///
+/// # Errors
+/// The store's.
+pub async fn sweep(ctx: &Ctx) -> Result<usize> {
+    let mut swept = 0;
+    for table in schema::tables() {
+        let gone = ctx.app.store.sweep(table, ctx.now, AT_ONCE).await?;
+        swept += usize::try_from(gone).unwrap_or(usize::MAX);
+    }
+    Ok(swept)
+}
