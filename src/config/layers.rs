@@ -1,0 +1,540 @@
+//! Settings in layers: documented defaults < file < environment < flags.
+//!
+//! The defaults are the whole truth about which settings exist and of which type each is; every
+//! later layer may only say another value for one of them. All mistakes are collected, each as one
+//! sentence that names where it was made, so that an operator mends a file once and not ten times.
+//! Values are never repeated in a sentence before their type is known to be harmless: a secret that
+//! stands where a number should must not end up in a log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::de::DeTable;
+use toml::{Table, Value};
+
+/// Where a value was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// In the defaults that are built in.
+    Default,
+    /// In a file.
+    Line {
+        /// The file as the operator named it.
+        file: String,
+        /// Counted from one.
+        line: usize,
+    },
+    /// Under a name of its own: a variable, a flag, a mode.
+    Named(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in default"),
+            Self::Line { file, line } => write!(f, "{file} line {line}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Everything that is wrong with the settings, one sentence each.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+struct Leaf {
+    default: Value,
+    value: Value,
+    source: Source,
+}
+
+/// Layers of settings over one file of defaults.
+pub struct Layers {
+    prefix: &'static str,
+    shorts: &'static [(&'static str, &'static str)],
+    leaves: BTreeMap<String, Leaf>,
+    /// Sentences about what cannot be accepted.
+    pub faults: Vec<String>,
+    /// Sentences about what is allowed and unwise.
+    pub warnings: Vec<String>,
+}
+
+impl Layers {
+    /// The lowest layer. A setting's variable is `prefix` and its path in capitals with `_` for `.`;
+    /// `shorts` are further variables, each with the path that it stands for.
+    pub fn new(
+        defaults: &str,
+        prefix: &'static str,
+        shorts: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let mut layers =
+            Self { prefix, shorts, leaves: BTreeMap::new(), faults: Vec::new(), warnings: Vec::new() };
+        match defaults.parse::<Table>() {
+            Ok(table) => layers.plant("", table),
+            Err(error) => layers.faults.push(format!("built-in defaults: {}.", error.message())),
+        }
+        layers
+    }
+
+    fn plant(&mut self, above: &str, table: Table) {
+        for (key, value) in table {
+            let path = join(above, &key);
+            match value {
+                Value::Table(table) => self.plant(&path, table),
+                value => {
+                    let leaf = Leaf { default: value.clone(), value, source: Source::Default };
+                    self.leaves.insert(path, leaf);
+                }
+            }
+        }
+    }
+
+    /// Every setting's path.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.leaves.keys().map(String::as_str)
+    }
+
+    /// Every variable and the path of the setting that it sets.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let by_path = self.paths().map(|path| {
+            (format!("{}{}", self.prefix, path.replace('.', "_").to_uppercase()), path.to_owned())
+        });
+        by_path
+            .chain(self.shorts.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())))
+            .collect()
+    }
+
+    /// Lays the TOML `text` of `file` over what is there.
+    pub fn lay_file(&mut self, file: &str, text: &str) {
+        let (spans, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            // Only the words of the reader and never the line itself: it may hold a secret.
+            let mut last = 0;
+            for error in errors {
+                let line = line_of(text, error.span().map_or(0, |span| span.start));
+                if line != last {
+                    self.faults.push(format!(
+                        "{file} line {line}: this is not TOML: {}.",
+                        one_line(error.message())
+                    ));
+                }
+                last = line;
+            }
+            return;
+        }
+        match text.parse::<Table>() {
+            Ok(table) => self.lay_table("", &table, spans.get_ref(), file, text),
+            Err(error) => {
+                self.faults.push(format!("{file}: this is not TOML: {}.", one_line(error.message())))
+            }
+        }
+    }
+
+    fn lay_table(&mut self, above: &str, table: &Table, spans: &DeTable<'_>, file: &str, text: &str) {
+        for (key, span) in spans {
+            let Some(value) = table.get(key.get_ref().as_ref()) else { continue };
+            let path = join(above, key.get_ref());
+            let source = Source::Line { file: file.to_owned(), line: line_of(text, key.span().start) };
+            if self.leaves.contains_key(&path) {
+                self.lay(&path, value.clone(), source);
+            } else if !self.is_section(&path) {
+                let near = self.nearest_path(&path);
+                self.faults.push(format!("{source}: {path} is not a setting; did you mean {near}?"));
+            } else if let (Value::Table(inner), Some(spans)) = (value, span.get_ref().as_table()) {
+                self.lay_table(&path, inner, spans, file, text);
+            } else {
+                self.faults.push(format!("{source}: {path} is a section and has no value of its own."));
+            }
+        }
+    }
+
+    fn is_section(&self, path: &str) -> bool {
+        let inside = format!("{path}.");
+        self.paths().any(|leaf| leaf.starts_with(&inside))
+    }
+
+    fn lay(&mut self, path: &str, value: Value, source: Source) {
+        let Some(leaf) = self.leaves.get_mut(path) else { return };
+        let fits = match (&leaf.default, &value) {
+            (Value::Array(_), Value::Array(items)) => items.iter().all(Value::is_str),
+            (default, value) => default.same_type(value),
+        };
+        let negative = matches!(value, Value::Integer(number) if number < 0);
+        if fits && !negative {
+            (leaf.value, leaf.source) = (value, source);
+            return;
+        }
+        let wanted = match &leaf.default {
+            Value::String(example) if !example.is_empty() => format!("text such as \"{example}\""),
+            Value::Array(_) => "a list of texts such as [\"one\", \"two\"]".to_owned(),
+            Value::Integer(_) => "a whole number, not below 0".to_owned(),
+            other => kind(other).to_owned(),
+        };
+        self.faults.push(format!("{source}: {path} must be {wanted}, not {}.", kind(&value)));
+    }
+
+    /// Sets one setting from plain text, as a variable or a flag gives it. Lists are separated by commas or lines.
+    pub fn set(&mut self, path: &str, text: &str, source: Source) {
+        let Some(leaf) = self.leaves.get(path) else {
+            let near = self.nearest_path(path);
+            self.faults.push(format!("{source}: {path} is not a setting; did you mean {near}?"));
+            return;
+        };
+        let value = match &leaf.default {
+            Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
+            Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
+            Value::Array(_) => {
+                let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+                Some(Value::Array(items.map(Value::from).collect()))
+            }
+            _ => None,
+        };
+        self.lay(path, value.unwrap_or_else(|| Value::from(text)), source);
+    }
+
+    /// The text of a setting before all of them are read as one.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.leaves.get(path)?.value.as_str()
+    }
+
+    /// Reads all settings as one value. A setting that cannot be read is a fault, and its default
+    /// stands in, so that the faults behind it come to light as well.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
+        for _ in 0..=self.leaves.len() {
+            let error = match serde_path_to_error::deserialize(self.nested()) {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            };
+            let path = error.path().to_string();
+            let sentence = one_line(error.inner().message());
+            let mended = self.leaves.iter_mut().find(|(leaf, _)| {
+                path.strip_prefix(leaf.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+            });
+            let Some((name, leaf)) = mended.filter(|(_, leaf)| leaf.source != Source::Default) else {
+                self.faults.push(format!("built-in default: {path}: {sentence}."));
+                return None;
+            };
+            self.faults.push(format!("{}: {name}: {sentence}.", leaf.source));
+            (leaf.value, leaf.source) = (leaf.default.clone(), Source::Default);
+        }
+        None
+    }
+
+    fn nested(&self) -> Value {
+        let mut root = Table::new();
+        for (path, leaf) in &self.leaves {
+            insert(&mut root, path, leaf.value.clone());
+        }
+        Value::Table(root)
+    }
+
+    /// Notes that the value of `path` cannot be accepted: `sentence` goes on after the path, without a full stop.
+    pub fn fault(&mut self, path: &str, sentence: impl fmt::Display) {
+        let sentence = self.about(path, sentence);
+        self.faults.push(sentence);
+    }
+
+    /// Notes that the value of `path` is allowed and unwise.
+    pub fn warn(&mut self, path: &str, sentence: impl fmt::Display) {
+        let sentence = self.about(path, sentence);
+        self.warnings.push(sentence);
+    }
+
+    /// Notes a fault unless `holds`.
+    pub fn must(&mut self, holds: bool, path: &str, sentence: impl fmt::Display) {
+        if !holds {
+            self.fault(path, sentence);
+        }
+    }
+
+    /// Notes a fault unless `holds`, which is about `path` together with `other`: when `path` is as
+    /// it was by default, the mistake was made where `other` was said.
+    pub fn must_with(&mut self, holds: bool, path: &str, other: &str, sentence: impl fmt::Display) {
+        if !holds {
+            let source = Some(self.source(path)).filter(|source| **source != Source::Default);
+            let source = source.unwrap_or_else(|| self.source(other));
+            self.faults.push(format!("{source}: {path} {sentence}."));
+        }
+    }
+
+    fn about(&self, path: &str, sentence: impl fmt::Display) -> String {
+        format!("{}: {path} {sentence}.", self.source(path))
+    }
+
+    fn source(&self, path: &str) -> &Source {
+        self.leaves.get(path).map_or(&Source::Default, |leaf| &leaf.source)
+    }
+
+    fn nearest_path(&self, wrong: &str) -> String {
+        let mut known: Vec<&str> = self.paths().collect();
+        known.extend(self.paths().filter_map(|path| Some(path.rsplit_once('.')?.0)));
+        // A right name in the wrong section is as near as one wrong letter.
+        let distance = |path: &&str| {
+            let (end, wrong_end) = (last(path), last(wrong));
+            strsim::osa_distance(path, wrong).min(1 + 2 * strsim::osa_distance(end, wrong_end))
+        };
+        known.into_iter().min_by_key(distance).unwrap_or_default().to_owned()
+    }
+}
+
+/// One variable of the environment, or of a file that stands in for it.
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; none when it is not UTF-8.
+    pub value: Option<String>,
+    /// Where it was said.
+    pub source: Source,
+}
+
+/// Variables that tests of this project use for themselves.
+const NOT_OURS: &str = "VESTIBULE_TEST_";
+
+/// What a variable sets.
+pub struct Assignment {
+    /// Which of the trees.
+    pub tree: usize,
+    /// The setting's path in it.
+    pub path: String,
+    /// The value, already read when the variable named a file.
+    pub text: String,
+    /// Where it was said.
+    pub source: Source,
+}
+
+/// Finds what `variables` set in `trees`, and what is wrong with them. Those that do not start with
+/// `VESTIBULE_` are none of our business; one that does and names no setting is a fault, and so are
+/// two that name the same one.
+pub fn assignments(trees: &[&Layers], variables: Vec<Variable>) -> (Vec<Assignment>, Vec<String>) {
+    let mut known = BTreeMap::new();
+    for (tree, layers) in trees.iter().enumerate() {
+        known.extend(layers.variables().into_iter().map(|(name, path)| (name, (tree, path))));
+    }
+    let mut said: BTreeMap<(usize, String), String> = BTreeMap::new();
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for Variable { name, value, source } in variables {
+        if !name.starts_with("VESTIBULE_") || name.starts_with(NOT_OURS) {
+            continue;
+        }
+        let base = name.strip_suffix("_FILE").filter(|_| !known.contains_key(&name));
+        let Some((tree, path)) = known.get(base.unwrap_or(&name)).cloned() else {
+            let near = known.keys().min_by_key(|known| strsim::osa_distance(known, base.unwrap_or(&name)));
+            let (near, end) = (near.map_or("", String::as_str), base.map_or("", |_| "_FILE"));
+            let place =
+                if source == Source::Named(name.clone()) { String::new() } else { format!("{source}: ") };
+            faults.push(format!("{place}{name} is not a setting; did you mean {near}{end}?"));
+            continue;
+        };
+        if let Some(other) = said.insert((tree, path.clone()), name.clone()) {
+            faults.push(format!("{source}: {path} is set twice, by {other} and by {name}; keep one."));
+            continue;
+        }
+        let Some(value) = value else {
+            faults.push(format!("{source}: {path} must be UTF-8 text."));
+            continue;
+        };
+        let text = match base.map(|_| std::fs::read_to_string(Path::new(&value))) {
+            None => value,
+            Some(Ok(content)) => content.trim_end_matches(['\r', '\n']).to_owned(),
+            Some(Err(error)) => {
+                // Not the value: by mistake it may be the secret itself.
+                faults.push(format!(
+                    "{source}: {path} cannot be read from the file that is named there: {error}."
+                ));
+                continue;
+            }
+        };
+        found.push(Assignment { tree, path, text, source });
+    }
+    (found, faults)
+}
+
+fn join(above: &str, key: &str) -> String {
+    if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+fn insert(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((head, rest)) => {
+            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(number) if *number < 0 => "a number below 0",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a decimal number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list of something else",
+        Value::Table(_) => "a section",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: &str = "name = \"x\"\n[a]\nnumber = 1\nflag = true\nlist = []\n[a.deep]\nwait = \"5s\"\n";
+
+    #[derive(serde::Deserialize, Debug)]
+    struct Read {
+        name: String,
+        a: A,
+    }
+    #[derive(serde::Deserialize, Debug)]
+    struct A {
+        number: u8,
+        flag: bool,
+        list: Vec<String>,
+        deep: Deep,
+    }
+    #[derive(serde::Deserialize, Debug)]
+    struct Deep {
+        wait: crate::config::Period,
+    }
+
+    fn layers() -> Layers {
+        Layers::new(DEFAULTS, "VESTIBULE_", &[("VESTIBULE_WAIT", "a.deep.wait")])
+    }
+
+    fn lay_variables(layers: &mut Layers, variables: Vec<Variable>) {
+        let (found, mut faults) = assignments(&[layers], variables);
+        layers.faults.append(&mut faults);
+        for Assignment { path, text, source, .. } in found {
+            layers.set(&path, &text, source);
+        }
+    }
+
+    fn variable(name: &str, value: &str) -> Variable {
+        Variable { name: name.into(), value: Some(value.into()), source: Source::Named(name.into()) }
+    }
+
+    #[test]
+    fn each_layer_covers_the_one_below() {
+        let mut layers = layers();
+        layers.lay_file("f.toml", "name = \"file\"\na.number = 2\n[a.deep]\nwait = \"1m\"\n");
+        lay_variables(
+            &mut layers,
+            vec![
+                variable("VESTIBULE_A_NUMBER", "3"),
+                variable("VESTIBULE_A_LIST", "one, two\nthree\n"),
+                variable("VESTIBULE_TEST_DATABASE", "ignored"),
+                variable("HOME", "ignored"),
+            ],
+        );
+        layers.set("a.flag", "false", Source::Named("--flag".into()));
+        let read: Read = layers.read().unwrap();
+        assert_eq!(layers.faults, Vec::<String>::new());
+        assert_eq!((read.name.as_str(), read.a.number, read.a.flag), ("file", 3, false));
+        assert_eq!(read.a.list, ["one", "two", "three"]);
+        assert_eq!(read.a.deep.wait.as_secs(), 60);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_where_they_are() {
+        let mut layers = layers();
+        layers.lay_file(
+            "f.toml",
+            "nam = 1\nwait = \"1s\"\na.number = 300\n[a.deep]\nwait = \"five\"\n[b]\nx = 1\n",
+        );
+        lay_variables(
+            &mut layers,
+            vec![
+                variable("VESTIBULE_A_FLAG", "maybe"),
+                variable("VESTIBULE_A_FLAGG", "true"),
+                variable("VESTIBULE_A_LIST", "1"),
+                variable("VESTIBULE_A_LIST_FILE", "/nowhere"),
+                variable("VESTIBULE_NAME_FILE", "/nowhere/at/all"),
+            ],
+        );
+        let _: Read = layers.read().unwrap();
+        assert_eq!(
+            layers.faults,
+            [
+                "f.toml line 6: b is not a setting; did you mean a?",
+                "f.toml line 1: nam is not a setting; did you mean name?",
+                "f.toml line 2: wait is not a setting; did you mean a.deep.wait?",
+                "VESTIBULE_A_FLAGG is not a setting; did you mean VESTIBULE_A_FLAG?",
+                "VESTIBULE_A_LIST_FILE: a.list is set twice, by VESTIBULE_A_LIST and by VESTIBULE_A_LIST_FILE; keep one.",
+                "VESTIBULE_NAME_FILE: name cannot be read from the file that is named there: No such file or directory (os error 2).",
+                "VESTIBULE_A_FLAG: a.flag must be true or false, not text.",
+                "f.toml line 5: a.deep.wait: `five` is not a period such as 250ms, 30s, 5m, 24h or 30d.",
+                "f.toml line 3: a.number: invalid value: integer `300`, expected u8.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_without_being_shown() {
+        let mut layers = layers();
+        layers.lay_file("f.toml", "name = 8237\na = 5\n");
+        layers.lay_file("g.toml", "[a]\nnumber = -1\nlist = [5551]\nflag = \"hush\"\ndeep = 2\n");
+        let _: Read = layers.read().unwrap();
+        let told = layers.faults.join("\n");
+        assert_eq!(layers.faults.len(), 6, "{told}");
+        assert!(!told.contains("8237") && !told.contains("hush") && !told.contains("5551"), "{told}");
+        assert!(
+            told.contains("f.toml line 1: name must be text such as \"x\", not a whole number."),
+            "{told}"
+        );
+        assert!(
+            told.contains(
+                "g.toml line 2: a.number must be a whole number, not below 0, not a number below 0."
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_toml_is_told_with_its_line_and_not_repeated() {
+        let mut layers = layers();
+        layers.lay_file("f.toml", "name = \"ok\"\n[a]\nnumber = hush hush\n");
+        assert_eq!(layers.faults.len(), 1, "{:?}", layers.faults);
+        let told = layers.faults.join("\n");
+        assert!(told.starts_with("f.toml line 3: this is not TOML: "), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_last_line_end() {
+        let file = std::env::temp_dir().join(format!("vestibule-layers-{}", std::process::id()));
+        std::fs::write(&file, "a b \r\n").unwrap();
+        let mut layers = layers();
+        lay_variables(&mut layers, vec![variable("VESTIBULE_NAME_FILE", file.to_str().unwrap())]);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(layers.text("name"), Some("a b "));
+    }
+}
