@@ -1,0 +1,137 @@
+//! Users: who has an account, and what they see of it.
+//!
+//! Always holds: a user who is not active opens no session and keeps none; sessions opened before
+//! `sessions_from` are dead whatever else is stored.
+
+pub mod api;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::app::Ctx;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::factors::{self, FactorView};
+use crate::identifiers::{self, IdentifierView};
+use crate::policy::IdentifierKind;
+use crate::store::{entity, json_field, text_enum};
+
+text_enum! {
+    /// Where a user stands.
+    pub enum Status {
+        /// May sign in.
+        Active = "active",
+        /// May not sign in, and has no sessions.
+        Suspended = "suspended",
+    }
+}
+
+/// What a user may do beyond their own account.
+#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
+pub struct Roles(pub Vec<String>);
+json_field!(Roles);
+
+entity! {
+    /// A person who may sign in.
+    pub struct User in "users" {
+        /// Never used again, even after the account is gone.
+        id: Uuid,
+        /// What they like to be called.
+        name: Option<String>,
+        /// The language they read, as a BCP 47 tag.
+        locale: Option<String>,
+        /// Where they stand.
+        status: Status,
+        /// What they may do beyond their own account.
+        roles: Roles,
+        /// Whether they asked for a second factor where the policy leaves it to them.
+        wants_second_factor: bool,
+        /// Sessions opened before this instant are dead.
+        sessions_from: Timestamp,
+        /// When the account was made.
+        created_at: Timestamp,
+        /// When it last changed.
+        updated_at: Timestamp,
+    }
+    index BY_CREATED (created_at);
+}
+
+impl User {
+    /// Whether they may sign in and use what they opened.
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+}
+
+/// A user as they see themselves.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "User")]
+pub struct UserView {
+    /// Their id.
+    pub id: Uuid,
+    /// Their username, as typed.
+    pub username: Option<String>,
+    /// Their e-mail address, as typed.
+    pub email: Option<String>,
+    /// Their mobile number in E.164.
+    pub mobile: Option<String>,
+    /// What they like to be called.
+    pub name: Option<String>,
+    /// The language they read.
+    pub locale: Option<String>,
+    /// What they may do beyond their own account.
+    pub roles: Roles,
+    /// All identifiers, each with whether it was verified.
+    pub identifiers: Vec<IdentifierView>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl UserView {
+    /// The view of `user` with these identifiers.
+    pub fn new(user: &User, identifiers: Vec<IdentifierView>) -> Self {
+        let value = |kind: IdentifierKind| {
+            identifiers.iter().find(|one| one.kind == kind).map(|one| one.value.clone())
+        };
+        Self {
+            id: user.id,
+            username: value(IdentifierKind::Username),
+            email: value(IdentifierKind::Email),
+            mobile: value(IdentifierKind::Mobile),
+            name: user.name.clone(),
+            locale: user.locale.clone(),
+            roles: user.roles.clone(),
+            identifiers,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// A user with everything they have shown or may show.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Account {
+    /// The user.
+    #[serde(flatten)]
+    pub user: UserView,
+    /// Their factors.
+    pub factors: Vec<FactorView>,
+}
+
+/// What `user` sees of themselves.
+pub async fn view(ctx: &Ctx, user: &User) -> Result<UserView> {
+    let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+    Ok(UserView::new(user, identifiers.iter().map(|one| (&**one).into()).collect()))
+}
+
+/// What `user` sees of their whole account.
+pub async fn account(ctx: &Ctx, user: &User) -> Result<Account> {
+    let factors = factors::of_user(ctx, user.id).await?;
+    Ok(Account {
+        user: view(ctx, user).await?,
+        factors: factors.iter().map(|factor| factor.view()).collect(),
+    })
+}

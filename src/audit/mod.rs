@@ -1,0 +1,125 @@
+//! What happened, to whom, from where: one row an event, written in the commit that made it true.
+//!
+//! Always holds: an event is in the same commit as what it tells of. Never: a password, a code, a
+//! token, or what an unknown person typed (people type passwords into the wrong field).
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::app::Moment;
+use crate::clock::Timestamp;
+use crate::store::{Decision, entity, text_enum};
+
+text_enum! {
+    /// What happened.
+    pub enum What {
+        /// An account was made.
+        SignedUp = "signed_up",
+        /// The first factor was wrong, or there is no such user, or the user may not sign in.
+        SignInFailed = "sign_in_failed",
+        /// A code was asked for and sent.
+        CodeSent = "code_sent",
+        /// A guess at a code was wrong.
+        CodeWrong = "code_wrong",
+        /// A factor was guessed at too often and takes no more codes.
+        FactorLocked = "factor_locked",
+        /// An identifier was shown to be the user's own.
+        IdentifierVerified = "identifier_verified",
+        /// A session was opened.
+        SignedIn = "signed_in",
+        /// A session was ended by its owner.
+        SignedOut = "signed_out",
+    }
+}
+
+entity! {
+    /// One event.
+    pub struct Event in "events" {
+        /// Sorted by time.
+        id: Uuid,
+        /// When.
+        at: Timestamp,
+        /// What.
+        what: What,
+        /// To whom; none when nobody is known.
+        user_id: Option<Uuid>,
+        /// In or about which session.
+        session_id: Option<Uuid>,
+        /// During which request.
+        request_id: Option<Uuid>,
+        /// From which address.
+        address: Option<String>,
+        /// With what.
+        user_agent: Option<String>,
+        /// More, by the kind of event.
+        detail: Json,
+    }
+    index BY_USER (user_id, at);
+    index BY_TIME (at);
+}
+
+/// An event about to be noted.
+#[derive(Debug)]
+pub struct Note {
+    what: What,
+    user: Option<Uuid>,
+    session: Option<Uuid>,
+    detail: Json,
+}
+
+/// Something happened.
+pub fn note(what: What) -> Note {
+    Note { what, user: None, session: None, detail: Json::Null }
+}
+
+impl Note {
+    /// To this user.
+    #[must_use]
+    pub fn user(mut self, id: Uuid) -> Self {
+        self.user = Some(id);
+        self
+    }
+
+    /// In or about this session.
+    #[must_use]
+    pub fn session(mut self, id: Uuid) -> Self {
+        self.session = Some(id);
+        self
+    }
+
+    /// With more to tell; never a secret.
+    #[must_use]
+    pub fn detail(mut self, detail: Json) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// The row.
+    pub fn at(self, moment: &Moment) -> Event {
+        let client = moment.client.as_ref();
+        Event {
+            id: moment.uuid(&format!("event:{}:{:?}", self.what, self.session)),
+            at: moment.now,
+            what: self.what,
+            user_id: self.user,
+            session_id: self.session,
+            request_id: client.map(|client| client.request_id),
+            address: client.map(|client| client.address.to_string()),
+            user_agent: client.and_then(|client| client.user_agent.clone()),
+            detail: self.detail,
+        }
+    }
+}
+
+/// Lets a decision note an event among its changes.
+pub trait Noting {
+    /// Also notes that this happened.
+    #[must_use]
+    fn note(self, moment: &Moment, note: Note) -> Self;
+}
+
+impl<T> Noting for Decision<T> {
+    fn note(self, moment: &Moment, note: Note) -> Self {
+        self.insert(&note.at(moment))
+    }
+}

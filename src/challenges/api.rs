@@ -1,0 +1,87 @@
+//! The JSON door of challenges.
+
+use axum::Json;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ChallengeView;
+use super::actions::{self, Answered};
+use crate::app::{Ctx, Origin};
+use crate::error::Result;
+use crate::http::extract::Body;
+use crate::policy::FactorKind;
+use crate::secret::{Secret, Token, TokenKind};
+use crate::sessions;
+use crate::sign_in::api::{SignIn, signed_in};
+
+/// The body of `POST /auth/verify-code`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyCode {
+    /// The challenge's id; may be left out where a browser signs in by cookie.
+    pub challenge: Option<Secret>,
+    /// The code, with or without spaces.
+    pub code: Secret,
+}
+
+/// The body of `POST /auth/resend-code`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResendCode {
+    /// The challenge's id; may be left out where a browser signs in by cookie.
+    pub challenge: Option<Secret>,
+    /// Another way to send it.
+    pub factor: Option<FactorKind>,
+}
+
+/// The answer of `POST /auth/verify-code`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum VerifiedView {
+    /// The sign-in is finished.
+    SignedIn(Box<SignIn>),
+    /// The identifier is shown to be one's own.
+    Verified {
+        /// Always `verified`.
+        status: VerifiedStatus,
+    },
+}
+
+/// The word `verified`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifiedStatus {
+    /// Done.
+    Verified,
+}
+
+fn challenge(given: Option<&Secret>, headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    match given {
+        Some(text) => Token::parse(TokenKind::Challenge, text.expose()),
+        None => sessions::pending(headers, origin),
+    }
+}
+
+/// `POST /auth/verify-code`
+pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCode>) -> Result<Response> {
+    let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
+    match actions::answer_code(&ctx, token.as_ref(), ask.code.expose()).await? {
+        Answered::Verified => {
+            let verified = VerifiedView::Verified { status: VerifiedStatus::Verified };
+            Ok(Json(verified).into_response())
+        }
+        Answered::SignedIn { user, session, token } => Ok(signed_in(&ctx, *user, &session, &token)),
+    }
+}
+
+/// `POST /auth/resend-code`
+pub async fn resend_code(
+    ctx: Ctx,
+    headers: HeaderMap,
+    Body(ask): Body<ResendCode>,
+) -> Result<Json<ChallengeView>> {
+    let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
+    Ok(Json(actions::resend(&ctx, token.as_ref()).await?))
+}

@@ -1,0 +1,183 @@
+//! Sending what is due, and hearing what became of it.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::rules::{Lease, Sent};
+use super::{Message, Status, twilio};
+use crate::app::Ctx;
+use crate::error::{Error, Problem, Result};
+use crate::secret::{Token, TokenKind};
+use crate::store::{Decision, Query, Seen, answer};
+
+/// How many messages are on their way to the provider at once. Twilio sends one a second from a
+/// long code and up to a hundred from a short code; sixteen requests of a tenth of a second are more.
+const AT_ONCE: usize = 16;
+
+/// How long a retry that falls due may wait beside a send that is still under way.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sends everything that is due, and what falls due meanwhile; returns how many it took.
+///
+/// A provider that is slow for one message holds up no other: whatever is free goes on. On a failure
+/// of the store nothing more is begun, but what is on its way is waited for and recorded.
+pub async fn run_due(ctx: &Ctx) -> Result<usize> {
+    let mut rings = ctx.app.bell.subscribe();
+    let mut under_way = JoinSet::new();
+    let mut taken = 0;
+    let mut failure = None;
+    loop {
+        // Marked before looking, so that what is committed in between is not missed.
+        rings.borrow_and_update();
+        let free = AT_ONCE - under_way.len();
+        if free > 0 && failure.is_none() {
+            // What was leased before the trouble is sent all the same: its lease is committed.
+            let (leased, trouble) = lease(ctx, free).await;
+            failure = trouble;
+            taken += leased.len();
+            let more = leased.len() == free;
+            for message in leased.into_iter().flatten() {
+                under_way.spawn(deliver(ctx.clone(), message));
+            }
+            if more {
+                continue;
+            }
+        }
+        if under_way.is_empty() {
+            return failure.map_or(Ok(taken), Err);
+        }
+        tokio::select! {
+            Some(ended) = under_way.join_next() => if let Err(error) = ended {
+                // Its lease runs out, and it is taken again.
+                tracing::error!(%error, "a message was dropped while it was sent");
+            },
+            _ = rings.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Takes up to `limit` due messages; none in place of one that is not to be sent after all.
+async fn lease(ctx: &Ctx, limit: usize) -> (Vec<Option<Message>>, Option<Error>) {
+    let ctx = Ctx::new(ctx.app.clone(), None);
+    let due = match ctx.app.store.find(Query::along(Message::BY_DUE).until(ctx.now).limit(limit)).await {
+        Ok(due) => due,
+        Err(error) => return (Vec::new(), Some(error.into())),
+    };
+    let mut leased = Vec::with_capacity(due.items.len());
+    for found in due.items {
+        match lease_one(&ctx, &found).await {
+            Ok(one) => leased.push(one),
+            Err(error) => return (leased, Some(error)),
+        }
+    }
+    (leased, None)
+}
+
+async fn lease_one(ctx: &Ctx, found: &Seen<Message>) -> Result<Option<Message>> {
+    let news = ctx
+        .decide(async |_| {
+            let Some(seen) = ctx.app.store.get::<Message>(found.id).await? else { return Ok(answer(None)) };
+            Ok(change(seen, |message| message.lease(ctx.now) != Lease::Nothing))
+        })
+        .await?;
+    let leased =
+        news.as_ref().map(|news| news.message.clone()).filter(|message| message.status == Status::Sending);
+    tell(ctx, news);
+    Ok(leased)
+}
+
+async fn deliver(ctx: Ctx, message: Message) {
+    let came_to = match message.unseal(&ctx.app.keyring) {
+        Some((body, callback)) => {
+            let now = ctx.app.clock.now();
+            twilio::send(&ctx.app, &message, &body, &callback, now).await
+        }
+        None => {
+            tracing::error!(message = %message.id, "the text is sealed under a key that is not in secrets.keys");
+            Sent::NotProcessed(None)
+        }
+    };
+    if let Err(error) = record(&ctx, &message, &came_to).await {
+        // The lease runs out; the message is then one that may have gone out.
+        tracing::error!(message = %message.id, ?error, "what became of a message could not be recorded");
+    }
+}
+
+async fn record(ctx: &Ctx, message: &Message, came_to: &Sent) -> Result<()> {
+    let ctx = Ctx::new(ctx.app.clone(), None);
+    let news = ctx
+        .decide(async |moment| {
+            let Some(seen) = ctx.app.store.get::<Message>(message.id).await? else { return Ok(answer(None)) };
+            let [chance] = moment.seed.bytes("pause");
+            Ok(change(seen, |now| now.sent(message.attempts, came_to, moment.now, chance)))
+        })
+        .await?;
+    tell(&ctx, news);
+    Ok(())
+}
+
+/// What the provider tells by a callback whose signature was found right; grants nothing.
+///
+/// # Errors
+/// [`Problem::NotFound`] for a token that belongs to no message.
+pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Result<()> {
+    let token = Token::parse(TokenKind::Callback, token).ok_or(Problem::NotFound)?;
+    let heard = twilio::callback(params);
+    let news = ctx
+        .decide(async |moment| {
+            let seen = ctx.app.store.get::<Message>(token.id).await?.ok_or(Problem::NotFound)?;
+            if !token.matches(&seen.callback) {
+                return Err(Problem::NotFound.into());
+            }
+            let Some(heard) = &heard else { return Ok(answer(None)) };
+            Ok(change(seen, |message| message.fold(heard, moment.now)))
+        })
+        .await?;
+    match &heard {
+        None => tracing::warn!(message = %token.id, "a callback without a status"),
+        Some(heard) if heard.status.is_none() => {
+            tracing::warn!(message = %token.id, status = heard.word, "a callback with a status that is not known");
+        }
+        Some(_) => {}
+    }
+    tell(ctx, news);
+    Ok(())
+}
+
+/// Writes what a rule made of a message, when it made something of it.
+fn change(seen: Seen<Message>, rule: impl FnOnce(&mut Message) -> bool) -> Decision<Option<News>> {
+    let before = seen.status;
+    let mut changed = false;
+    let seen = seen.with(|message| changed = rule(message));
+    if changed {
+        answer(Some(News { before, message: seen.clone().into_inner() })).update(&seen)
+    } else {
+        answer(None)
+    }
+}
+
+/// A message that changed, and what it was before.
+struct News {
+    before: Status,
+    message: Message,
+}
+
+/// Logs and counts a new status. Never the number, never the text.
+fn tell(ctx: &Ctx, news: Option<News>) {
+    let Some(News { before, message }) = news else { return };
+    let (id, status, attempts, code) = (message.id, message.status, message.attempts, message.error_code);
+    if status == before {
+        return;
+    }
+    ctx.app.metrics.message(message.kind.as_str(), status.as_str());
+    let reason = message.error_reason.as_deref();
+    match message.failure() {
+        None => tracing::debug!(message = %id, %status, attempts, "message"),
+        Some(class) if class.needs_operator() => {
+            tracing::error!(message = %id, %status, attempts, code, reason, "messages need an operator");
+        }
+        Some(_) => tracing::warn!(message = %id, %status, attempts, code, reason, "message in trouble"),
+    }
+}

@@ -1,0 +1,256 @@
+//! Messages: recorded first, sent later.
+//!
+//! A message is a record in the commit that decided on it; a worker sends what is due, and the
+//! provider's callbacks tell what became of it. What always holds:
+//! - Nobody sends inside a request, and nothing is recorded without [`Postage`]: it was counted.
+//! - What is no longer valid is never sent.
+//! - What the provider has surely not processed is tried again; what it may have processed is sent
+//!   once more at most, with the same text.
+//! - What the provider tells only ever raises a status ([`Status`] is a lattice), in whatever order
+//!   news comes, and however often.
+//! - The text is sealed, and wiped as soon as nothing will send it again.
+//!
+//! A callback changes the record of its message. It must never verify a number or grant anything:
+//! callbacks have no time in them and can be replayed for ever.
+
+pub mod actions;
+pub mod api;
+pub mod rules;
+pub mod signature;
+pub mod twilio;
+mod twilio_errors;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::app::{Ctx, Moment};
+use crate::clock::Timestamp;
+use crate::limits::Postage;
+use crate::random::Random;
+use crate::secret::{Keyring, Sealed, Token, TokenKind};
+use crate::store::{entity, json_field, text_enum};
+
+pub use twilio_errors::Class;
+
+/// How long a message's record is kept: long enough to answer a complaint or check a bill; it holds
+/// a phone number, so no longer.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+text_enum! {
+    /// By which way a message goes.
+    pub enum Kind {
+        /// A text message.
+        Sms = "sms",
+    }
+}
+
+text_enum! {
+    /// How far a message has come. The declared order is the lattice: of two statuses the later one
+    /// here is the truth, so that news may come in any order. Delivered is the last, since one copy
+    /// that arrived outweighs any that did not.
+    pub enum Status {
+        /// Waiting for a worker.
+        Queued = "queued",
+        /// A worker has it.
+        Sending = "sending",
+        /// It may have gone out; nothing more is tried, and only a callback will tell.
+        Unknown = "unknown",
+        /// The provider has it.
+        Accepted = "accepted",
+        /// The provider has handed it on.
+        Sent = "sent",
+        /// Its time was over before it could be sent.
+        Expired = "expired",
+        /// Called back before it was sent.
+        Canceled = "canceled",
+        /// Refused, by the provider or before.
+        Failed = "failed",
+        /// The network could not deliver it.
+        Undelivered = "undelivered",
+        /// It arrived.
+        Delivered = "delivered",
+    }
+}
+
+impl Status {
+    /// Whether it has ended: from here it can only turn out to have arrived after all.
+    pub fn is_final(self) -> bool {
+        self >= Self::Expired
+    }
+
+    /// Whether it is still ours to send.
+    pub fn is_ours(self) -> bool {
+        self <= Self::Sending
+    }
+}
+
+/// One word of a message's history: a [`Status`], or a provider's word that is not known here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// When it was heard.
+    pub at: Timestamp,
+    /// The word.
+    pub status: String,
+}
+
+/// What was heard of a message, each word once, in the order of hearing.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(pub Vec<Step>);
+json_field!(History);
+
+entity! {
+    /// A message, from the decision to send it until it is forgotten.
+    pub struct Message in "messages" {
+        /// Its id.
+        id: Uuid,
+        /// By which way it goes.
+        kind: Kind,
+        /// What it is for, such as `code`; for people who read the list.
+        purpose: String,
+        /// Where it goes, E.164.
+        to: String,
+        /// The text, sealed; gone once nothing will send it again.
+        body: Option<Sealed>,
+        /// Whom it concerns.
+        user: Option<Uuid>,
+        /// The challenge that it carries.
+        challenge: Option<Uuid>,
+        /// How far it has come.
+        status: Status,
+        /// How often a worker has taken it.
+        attempts: u32,
+        /// How many of these may have gone out without our knowing.
+        doubts: u32,
+        /// Who carries it.
+        provider: String,
+        /// The provider's name for it.
+        provider_ref: Option<String>,
+        /// The provider's number for what went wrong.
+        error_code: Option<i64>,
+        /// What went wrong, in our words: a provider's own might repeat the text.
+        error_reason: Option<String>,
+        /// The digest of the token in the callback's path.
+        callback: Vec<u8>,
+        /// That token, sealed, since each attempt needs its text; gone together with the body.
+        callback_sealed: Option<Sealed>,
+        /// What was heard of it.
+        history: History,
+        /// When it was decided on.
+        created_at: Timestamp,
+        /// From here on it is not sent.
+        valid_until: Timestamp,
+        /// When a worker should look at it; while it is being sent, when the lease runs out.
+        due_at: Option<Timestamp>,
+        /// When it ended.
+        finished_at: Option<Timestamp>,
+        /// When it is forgotten.
+        expires_at: Timestamp,
+    }
+    index BY_DUE (due_at);
+    index BY_PROVIDER_REF (provider_ref);
+    index BY_USER (user, created_at);
+    expires expires_at;
+    due due_at;
+}
+
+/// A code, and whom it goes to.
+#[derive(Clone, Copy)]
+pub struct Code<'a> {
+    /// Where it goes, E.164.
+    pub to: &'a str,
+    /// Whom it concerns.
+    pub user: Uuid,
+    /// The challenge that it answers.
+    pub challenge: Uuid,
+    /// The code itself.
+    pub code: &'a str,
+    /// From here on it is of no use, and is not sent.
+    pub valid_until: Timestamp,
+}
+
+/// The message that carries a code. The caller inserts it in the commit that asks for the code.
+pub fn code(ctx: &Ctx, postage: &Postage, code: Code<'_>, moment: &Moment) -> Message {
+    let minutes = code.valid_until.since(moment.now).as_secs() / 60;
+    let sms = Sms {
+        purpose: "code",
+        to: code.to,
+        body: &rules::code_text(ctx.app.origin.host(), code.code, minutes.max(1)),
+        user: Some(code.user),
+        challenge: Some(code.challenge),
+        valid_until: code.valid_until,
+    };
+    Message::sms(moment, &ctx.app.keyring, &ctx.app.random, postage, sms)
+}
+
+/// What a text message should be.
+#[derive(Clone, Copy)]
+pub struct Sms<'a> {
+    /// What it is for, such as `code`; for people who read the list.
+    pub purpose: &'a str,
+    /// Where it goes, E.164.
+    pub to: &'a str,
+    /// The text.
+    pub body: &'a str,
+    /// Whom it concerns.
+    pub user: Option<Uuid>,
+    /// The challenge that it carries.
+    pub challenge: Option<Uuid>,
+    /// From here on it is not sent.
+    pub valid_until: Timestamp,
+}
+
+impl Message {
+    /// A text message, due at once. Of one moment, one message for each purpose and number.
+    ///
+    /// The postage is borrowed, since a decision may be taken anew; it pays for one message.
+    pub fn sms(moment: &Moment, keyring: &Keyring, random: &Random, _: &Postage, sms: Sms<'_>) -> Self {
+        let now = moment.now;
+        let id = moment.uuid(&format!("message:{}:{}", sms.purpose, sms.to));
+        let token = Token::new(TokenKind::Callback, id, &moment.seed);
+        let seal = |what: &str, plain: &str| keyring.seal(&[what, &id.to_string()], plain.as_bytes(), random);
+        Self {
+            id,
+            kind: Kind::Sms,
+            purpose: sms.purpose.to_owned(),
+            to: sms.to.to_owned(),
+            body: Some(seal(BODY, sms.body)),
+            user: sms.user,
+            challenge: sms.challenge,
+            status: Status::Queued,
+            attempts: 0,
+            doubts: 0,
+            provider: twilio::NAME.to_owned(),
+            provider_ref: None,
+            error_code: None,
+            error_reason: None,
+            callback: token.digest(),
+            callback_sealed: Some(seal(CALLBACK, &token.reveal())),
+            history: History(vec![Step { at: now, status: Status::Queued.to_string() }]),
+            created_at: now,
+            valid_until: sms.valid_until,
+            due_at: Some(now),
+            finished_at: None,
+            expires_at: sms.valid_until.latest(now) + KEPT,
+        }
+    }
+
+    /// Its text and its callback token; none once they are wiped, or when their key is missing.
+    fn unseal(&self, keyring: &Keyring) -> Option<(String, String)> {
+        let open = |what: &str, sealed: &Option<Sealed>| {
+            let plain = keyring.open(&[what, &self.id.to_string()], sealed.as_ref()?)?;
+            String::from_utf8(plain.to_vec()).ok()
+        };
+        Some((open(BODY, &self.body)?, open(CALLBACK, &self.callback_sealed)?))
+    }
+
+    /// What kind of failure ended it or held it up last, when one did.
+    pub fn failure(&self) -> Option<Class> {
+        self.error_reason.as_ref().map(|_| Class::of(self.error_code))
+    }
+}
+
+const BODY: &str = "message.body";
+const CALLBACK: &str = "message.callback";

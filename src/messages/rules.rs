@@ -1,0 +1,236 @@
+//! What may be sent, when again, and what news of it means: pure.
+//!
+//! The three transitions – [`Message::lease`], [`Message::sent`], [`Message::fold`] – take the
+//! record as it stands and may find that nothing is to be done. None of them ever lowers a status
+//! that the provider has told, nor brings a wiped text back.
+
+use std::time::Duration;
+
+use super::twilio_errors::{Class, reason};
+use super::{Message, Status, Step};
+use crate::clock::Timestamp;
+
+/// How long a worker has a message for itself. Four times what a request may take (15 s), so that
+/// only a worker that died loses its lease.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How many attempts may have gone out without our knowing. Twilio has no idempotency key: each one
+/// may be a second copy, so one resend and no more.
+const DOUBTS: u32 = 2;
+
+/// The pause before the second try; it doubles from there (Twilio's advice for error 20429).
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The least time that a message must still be valid for to be sent, and the unit in which the
+/// provider is told of it.
+const LEAST_LIFE: Duration = Duration::from_secs(1);
+
+/// How many words a history holds: twice the known statuses.
+const WORDS: usize = 2 * Status::ALL.len();
+
+/// What taking a message came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lease {
+    /// Send it, then say what came of it.
+    Taken,
+    /// It will not be sent (again); keep that.
+    Settled,
+    /// Nothing to do: another worker has it.
+    Nothing,
+}
+
+/// What the provider tells of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// Its name for the message.
+    pub reference: Option<String>,
+    /// Its word, as it came.
+    pub word: String,
+    /// What the word means here; none when it is not known.
+    pub status: Option<Status>,
+    /// Its number for what went wrong.
+    pub error: Option<i64>,
+}
+
+/// What an attempt to send came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// The provider has it.
+    Accepted(Heard),
+    /// It was surely not processed, and may be later: trying again is safe.
+    NotProcessed(Option<i64>),
+    /// It was surely not processed, and the code says why.
+    Refused(Option<i64>),
+    /// Whether it was processed is not known.
+    Doubtful,
+}
+
+impl Message {
+    /// A worker takes it at `now`, when it is due and still worth sending.
+    pub fn lease(&mut self, now: Timestamp) -> Lease {
+        if self.due_at.is_none_or(|due| due > now) {
+            return Lease::Nothing;
+        }
+        if !self.status.is_ours() {
+            self.close();
+            return Lease::Settled;
+        }
+        if self.status == Status::Sending {
+            // Whoever had it died: before the request, or after.
+            self.doubts += 1;
+        }
+        if self.doubts >= DOUBTS {
+            self.rise(Status::Unknown, now);
+            return Lease::Settled;
+        }
+        if self.valid_until < now + LEAST_LIFE {
+            self.rise(if self.doubts > 0 { Status::Unknown } else { Status::Expired }, now);
+            return Lease::Settled;
+        }
+        self.status = Status::Sending;
+        self.note(Status::Sending.as_str(), now);
+        self.attempts += 1;
+        self.due_at = Some(now + LEASE);
+        Lease::Taken
+    }
+
+    /// What the attempt numbered `attempt` came to. Whether anything changed.
+    ///
+    /// A callback, or another worker after a lost lease, may have been quicker: then only good news
+    /// still counts.
+    pub fn sent(&mut self, attempt: u32, came_to: &Sent, now: Timestamp, chance: u8) -> bool {
+        let is_late = self.status != Status::Sending || self.attempts != attempt;
+        match *came_to {
+            Sent::Accepted(ref heard) => return self.fold(heard, now),
+            _ if is_late => return false,
+            Sent::NotProcessed(code) => {
+                self.fail(code);
+                self.again(now, chance);
+            }
+            Sent::Refused(code) => {
+                let again = Class::of(code) == Class::Unknown && self.failure() != Some(Class::Unknown);
+                self.fail(code);
+                if again {
+                    self.again(now, chance);
+                } else {
+                    // An earlier attempt that may have gone out is not undone by this refusal.
+                    self.rise(if self.doubts > 0 { Status::Unknown } else { Status::Failed }, now);
+                }
+            }
+            Sent::Doubtful => {
+                self.doubts += 1;
+                if self.doubts >= DOUBTS {
+                    self.rise(Status::Unknown, now);
+                } else {
+                    self.again(now, chance);
+                }
+            }
+        }
+        true
+    }
+
+    /// News from the provider, in any order and any number. Whether anything changed.
+    ///
+    /// The status is the greatest of all that was heard, and the error belongs to it: so neither
+    /// order nor repetition can matter.
+    pub fn fold(&mut self, heard: &Heard, now: Timestamp) -> bool {
+        let mut changed = self.note(&heard.word, now);
+        if self.provider_ref.is_none() && heard.reference.is_some() {
+            self.provider_ref.clone_from(&heard.reference);
+            changed = true;
+        }
+        // A word that is not known still says that the provider has it.
+        let status = heard.status.unwrap_or(Status::Accepted);
+        if status > self.status {
+            (self.error_code, self.error_reason) = (None, None);
+            self.rise(status, now);
+            changed = true;
+        }
+        if status == self.status && heard.error > self.error_code {
+            self.fail(heard.error);
+            changed = true;
+        }
+        changed
+    }
+
+    /// Whole seconds for which it is still worth delivering, at least one.
+    pub fn life(&self, now: Timestamp) -> u64 {
+        self.valid_until.since(now).as_secs().max(1)
+    }
+
+    fn rise(&mut self, status: Status, now: Timestamp) {
+        self.status = status;
+        self.note(status.as_str(), now);
+        self.close();
+        if status.is_final() {
+            self.finished_at.get_or_insert(now);
+        }
+    }
+
+    fn close(&mut self) {
+        self.due_at = None;
+        self.body = None;
+        self.callback_sealed = None;
+    }
+
+    fn again(&mut self, now: Timestamp, chance: u8) {
+        self.status = Status::Queued;
+        self.due_at = Some(now + pause(self.attempts, chance));
+    }
+
+    fn fail(&mut self, code: Option<i64>) {
+        self.error_code = code;
+        self.error_reason = Some(reason(code).to_owned());
+    }
+
+    fn note(&mut self, word: &str, at: Timestamp) -> bool {
+        let steps = &mut self.history.0;
+        let is_new = steps.len() < WORDS && steps.iter().all(|step| step.status != word);
+        if is_new {
+            steps.push(Step { at, status: word.to_owned() });
+        }
+        is_new
+    }
+}
+
+/// The pause after so many attempts: doubling up to a bound, half of it by chance, so that messages
+/// that failed together do not come back together.
+fn pause(attempts: u32, chance: u8) -> Duration {
+    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let whole = PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
+    whole / 2 + whole / 2 * u32::from(chance) / 255
+}
+
+/// The text that carries a code, for `minutes` from now.
+///
+/// The last line is exactly what phones read to fill the code in, and to fill it in on this host
+/// only (WICG, "Origin-bound one-time codes delivered via SMS").
+pub fn code_text(host: &str, code: &str, minutes: u64) -> String {
+    let minutes = if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") };
+    let compose = |name: &str| {
+        format!("{code} is your {name}code. It works for {minutes}. Never share it.\n\n@{host} #{code}")
+    };
+    let full = compose(&format!("{host} "));
+    // A second segment costs twice; a host named once, in the last line, is enough then.
+    if septets(&full).is_some_and(|length| length <= SEGMENT) { full } else { compose("") }
+}
+
+/// How many characters of GSM-7 one text message holds (3GPP TS 23.040: 140 octets).
+pub const SEGMENT: usize = 160;
+
+/// The length of `text` in the GSM 7-bit alphabet, or none when it has other characters and would
+/// be sent as UCS-2, 70 characters a message (3GPP TS 23.038 §6.2.1).
+pub fn septets(text: &str) -> Option<usize> {
+    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
+        ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+    const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+    text.chars().try_fold(0, |sum, letter| {
+        if BASIC.contains(letter) { Some(sum + 1) } else { EXTENDED.contains(letter).then_some(sum + 2) }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::messages::{History, Kind};
+use crate::secret::Sealed;
+use crate::store::{Field, Value};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_893_456_000_000 + millis)
+}
+
+const MINUTES: i64 = 60_000;
+
+fn sealed() -> Sealed {
+    Sealed::from_value(Value::Bytes(vec![1])).unwrap()
+}
+
+fn message() -> Message {
+    Message {
+        id: Uuid::nil(),
+        kind: Kind::Sms,
+        purpose: "sign_in".into(),
+        to: "+15005550006".into(),
+        body: Some(sealed()),
+        user: None,
+        challenge: None,
+        status: Status::Queued,
+        attempts: 0,
+        doubts: 0,
+        provider: "twilio".into(),
+        provider_ref: None,
+        error_code: None,
+        error_reason: None,
+        callback: vec![],
+        callback_sealed: Some(sealed()),
+        history: History::default(),
+        created_at: at(0),
+        valid_until: at(10 * MINUTES),
+        due_at: Some(at(0)),
+        finished_at: None,
+        expires_at: at(20 * MINUTES),
+    }
+}
+
+fn leased() -> Message {
+    let mut message = message();
+    assert_eq!(message.lease(at(0)), Lease::Taken);
+    message
+}
+
+fn heard(status: Status, error: Option<i64>) -> Heard {
+    Heard { reference: Some("SM1".into()), word: status.to_string(), status: Some(status), error }
+}
+
+fn is_wiped(message: &Message) -> bool {
+    message.body.is_none() && message.callback_sealed.is_none() && message.due_at.is_none()
+}
+
+#[test]
+fn a_due_message_is_taken_once() {
+    let mut message = message();
+    message.due_at = Some(at(1));
+    assert_eq!(message.lease(at(0)), Lease::Nothing);
+    assert_eq!(message.lease(at(1)), Lease::Taken);
+    assert_eq!((message.status, message.attempts), (Status::Sending, 1));
+    assert_eq!(message.due_at, Some(at(1) + LEASE));
+    assert_eq!(message.lease(at(2)), Lease::Nothing);
+}
+
+#[test]
+fn what_is_no_longer_valid_is_never_sent() {
+    let mut message = message();
+    assert_eq!(message.lease(at(10 * MINUTES - 999)), Lease::Settled);
+    assert_eq!((message.status, message.attempts), (Status::Expired, 0));
+    assert!(is_wiped(&message) && message.finished_at.is_some());
+    let mut message = self::message();
+    assert_eq!(message.lease(at(10 * MINUTES - 1000)), Lease::Taken);
+}
+
+#[test]
+fn what_was_called_back_is_never_sent() {
+    let mut message = message();
+    message.status = Status::Canceled;
+    assert_eq!(message.lease(at(0)), Lease::Settled);
+    assert_eq!(message.status, Status::Canceled);
+    assert!(is_wiped(&message));
+}
+
+#[test]
+fn a_worker_that_died_costs_one_resend_and_no_more() {
+    let mut message = leased();
+    assert_eq!(message.lease(at(60_000)), Lease::Taken);
+    assert_eq!((message.attempts, message.doubts), (2, 1));
+    assert_eq!(message.lease(at(120_000)), Lease::Settled);
+    assert_eq!((message.status, message.attempts), (Status::Unknown, 2));
+    assert!(is_wiped(&message));
+    // Only a callback can tell now.
+    assert!(message.fold(&heard(Status::Delivered, None), at(130_000)));
+    assert_eq!(message.status, Status::Delivered);
+}
+
+#[test]
+fn a_doubtful_attempt_is_repeated_once() {
+    let mut message = leased();
+    assert!(message.sent(1, &Sent::Doubtful, at(10), 0));
+    assert_eq!((message.status, message.due_at), (Status::Queued, Some(at(60))));
+    assert!(message.body.is_some());
+    assert_eq!(message.lease(at(60)), Lease::Taken);
+    assert!(message.sent(2, &Sent::Doubtful, at(70), 0));
+    assert_eq!((message.status, message.attempts), (Status::Unknown, 2));
+    assert!(is_wiped(&message));
+}
+
+#[test]
+fn a_doubtful_attempt_whose_time_is_over_is_not_called_expired() {
+    let mut message = leased();
+    message.sent(1, &Sent::Doubtful, at(10), 0);
+    assert_eq!(message.lease(at(10 * MINUTES)), Lease::Settled);
+    assert_eq!(message.status, Status::Unknown);
+}
+
+#[test]
+fn what_was_not_processed_is_tried_until_its_time_is_over_with_growing_pauses() {
+    let mut message = message();
+    let (mut now, mut pauses) = (at(0), Vec::new());
+    while message.lease(now) == Lease::Taken {
+        assert!(message.sent(message.attempts, &Sent::NotProcessed(Some(20429)), now, 255));
+        let due = message.due_at.unwrap();
+        pauses.push(due.since(now).as_millis());
+        assert!(pauses.len() < 100, "it is never over");
+        now = due;
+    }
+    assert_eq!(pauses[..5], [100, 200, 400, 800, 1600]);
+    assert_eq!(pauses.iter().max(), Some(&30_000));
+    assert_eq!((message.status, message.error_code), (Status::Expired, Some(20429)));
+    assert!(message.history.0.len() <= 3, "retries do not fill the history");
+}
+
+#[test]
+fn half_of_a_pause_is_chance() {
+    assert_eq!(pause(3, 0), Duration::from_millis(200));
+    assert_eq!(pause(3, 255), Duration::from_millis(400));
+    assert_eq!(pause(u32::MAX, 255), LONGEST_PAUSE);
+}
+
+#[test]
+fn a_permanent_refusal_ends_it_and_an_unknown_one_gets_one_more_try() {
+    let mut message = leased();
+    assert!(message.sent(1, &Sent::Refused(Some(21614)), at(1), 0));
+    assert_eq!((message.status, message.failure()), (Status::Failed, Some(Class::Number)));
+    assert!(is_wiped(&message));
+
+    let mut message = leased();
+    message.sent(1, &Sent::Refused(Some(99_999)), at(1), 0);
+    assert_eq!(message.status, Status::Queued);
+    assert_eq!(message.lease(message.due_at.unwrap()), Lease::Taken);
+    message.sent(2, &Sent::Refused(None), at(1000), 0);
+    assert_eq!(message.status, Status::Failed);
+}
+
+#[test]
+fn a_refusal_after_a_doubtful_attempt_does_not_say_failed() {
+    let mut message = leased();
+    message.sent(1, &Sent::Doubtful, at(1), 0);
+    message.lease(at(1000));
+    message.sent(2, &Sent::Refused(Some(20003)), at(1001), 0);
+    assert_eq!((message.status, message.error_code), (Status::Unknown, Some(20003)));
+}
+
+#[test]
+fn a_callback_that_is_quicker_than_the_answer_stands() {
+    let mut message = leased();
+    message.fold(&heard(Status::Sent, None), at(1));
+    for late in [Sent::Doubtful, Sent::NotProcessed(None), Sent::Refused(Some(21211))] {
+        assert!(!message.sent(1, &late, at(2), 0));
+    }
+    assert!(
+        message.sent(1, &Sent::Accepted(heard(Status::Accepted, None)), at(2), 0),
+        "the history notes it"
+    );
+    assert_eq!((message.status, message.error_code, message.doubts), (Status::Sent, None, 0));
+    assert!(is_wiped(&message));
+}
+
+#[test]
+fn bad_news_of_a_lost_lease_is_nobodys_and_good_news_counts() {
+    let mut message = leased();
+    assert_eq!(message.lease(at(60_000)), Lease::Taken);
+    assert!(!message.sent(1, &Sent::Doubtful, at(60_001), 0));
+    assert!(!message.sent(1, &Sent::Refused(Some(21211)), at(60_001), 0));
+    assert_eq!((message.status, message.doubts), (Status::Sending, 1));
+    assert!(message.sent(1, &Sent::Accepted(heard(Status::Accepted, None)), at(60_002), 0));
+    assert_eq!(message.status, Status::Accepted);
+}
+
+#[test]
+fn a_word_that_nobody_knows_is_kept_and_means_that_the_provider_has_it() {
+    let mut message = leased();
+    let news = Heard { reference: Some("SM1".into()), word: "teleported".into(), status: None, error: None };
+    assert!(message.fold(&news, at(1)));
+    assert_eq!(message.status, Status::Accepted);
+    assert!(message.history.0.iter().any(|step| step.status == "teleported"));
+    assert!(!message.fold(&news, at(2)), "a replay changes nothing");
+    for number in 0..100 {
+        message.fold(&Heard { word: format!("word {number}"), ..news.clone() }, at(3));
+    }
+    assert_eq!(message.history.0.len(), WORDS);
+    message.fold(&heard(Status::Delivered, None), at(4));
+    assert_eq!(message.status, Status::Delivered, "a full history hides nothing");
+}
+
+#[test]
+fn the_time_that_is_told_to_the_provider_is_rounded_down() {
+    let message = message();
+    assert_eq!(message.life(at(0)), 600);
+    assert_eq!(message.life(at(1)), 599);
+    assert_eq!(message.life(at(11 * MINUTES)), 1);
+}
+
+/// One real course of events: what Twilio would tell, in its order, and how it ends.
+fn course() -> impl Strategy<Value = (Vec<Heard>, Status, Option<i64>)> {
+    let end = prop_oneof![
+        Just((vec![Status::Sent, Status::Delivered], None)),
+        Just((vec![Status::Sent, Status::Undelivered], Some(30003))),
+        Just((vec![Status::Failed], Some(30007))),
+        Just((vec![Status::Canceled], None)),
+    ];
+    end.prop_map(|(mut rest, error)| {
+        let last = rest.pop().unwrap();
+        let mut news = vec![heard(Status::Accepted, None)];
+        news.extend(rest.into_iter().map(|status| heard(status, None)));
+        news.push(heard(last, error));
+        (news, last, error)
+    })
+}
+
+/// A course, and what of it is heard: shuffled, some of it lost, some of it often, the end at least once.
+fn heard_somehow() -> impl Strategy<Value = (Vec<Heard>, Status, Option<i64>)> {
+    (course(), prop::collection::vec((any::<prop::sample::Index>(), 1..4_usize), 0..8)).prop_flat_map(
+        |((course, last, error), picks)| {
+            let mut news = vec![course.last().unwrap().clone()];
+            for (pick, times) in picks {
+                news.extend(std::iter::repeat_n(course[pick.index(course.len())].clone(), times));
+            }
+            (Just(news).prop_shuffle(), Just(last), Just(error))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_order_it_ends_the_same_and_never_steps_back(
+        (news, last, error) in heard_somehow(), answer_at in any::<prop::sample::Index>(),
+        answer in prop_oneof![
+            Just(Sent::Accepted(heard(Status::Accepted, None))), Just(Sent::Doubtful),
+            Just(Sent::NotProcessed(Some(20429))), Just(Sent::Refused(Some(21211))),
+        ],
+    ) {
+        let mut message = leased();
+        // The answer to the request comes at any time; a bad one that comes first is bad luck only
+        // when it says that nothing was processed, which news then disproves.
+        let answer_at = answer_at.index(news.len() + 1);
+        let (mut before, mut finished) = (message.status, None);
+        for turn in 0..=news.len() {
+            if turn == answer_at {
+                let told = message.status > Status::Sending;
+                message.sent(1, &answer, at(turn as i64), 7);
+                prop_assert!(!told || message.status >= before);
+            } else {
+                let news = &news[if turn > answer_at { turn - 1 } else { turn }];
+                message.fold(news, at(turn as i64));
+                prop_assert!(message.status >= before);
+                prop_assert!(!message.fold(news, at(turn as i64)), "twice is once");
+            }
+            if message.status.is_final() {
+                prop_assert!(is_wiped(&message));
+                prop_assert!(message.finished_at.is_some());
+                prop_assert!(finished.is_none() || finished == message.finished_at);
+                finished = message.finished_at;
+                prop_assert_eq!(message.clone().lease(at(600_000)), Lease::Nothing);
+            }
+            before = message.status;
+        }
+        // A refusal that came first outranks being called back: both say that nothing went out.
+        let refused_first = message.error_code == Some(21211);
+        if !refused_first {
+            prop_assert_eq!((message.status, message.error_code), (last, error));
+        } else {
+            prop_assert_eq!((message.status, last <= Status::Failed), (Status::Failed, true));
+        }
+    }
+
+    #[test]
+    fn two_copies_end_the_same_in_any_order(
+        (one, _, _) in heard_somehow(), (two, _, _) in heard_somehow(), shuffle in any::<u64>(),
+    ) {
+        let all: Vec<_> = one.into_iter().chain(two).collect();
+        let mut other = all.clone();
+        let by = usize::try_from(shuffle % all.len() as u64).unwrap();
+        other.rotate_left(by);
+        other.reverse();
+        let (mut first, mut second) = (leased(), leased());
+        for (turn, (a, b)) in all.iter().zip(&other).enumerate() {
+            first.fold(a, at(turn as i64));
+            second.fold(b, at(turn as i64));
+        }
+        prop_assert_eq!((first.status, first.error_code), (second.status, second.error_code));
+    }
+
+    #[test]
+    fn a_code_text_is_one_segment_and_its_last_line_is_for_phones(
+        host in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\\.[a-z0-9]{1,12}){0,3}", code in "[0-9]{4,8}", minutes in 1..1440_u64,
+    ) {
+        let text = code_text(&host, &code, minutes);
+        let length = septets(&text);
+        prop_assert!(length.is_some_and(|length| length <= SEGMENT), "{length:?} {text}");
+        let last = format!("@{host} #{code}");
+        prop_assert_eq!(text.lines().last(), Some(last.as_str()));
+        let first = text.lines().next().unwrap();
+        prop_assert!(first.contains(&code) && !first.contains('#') && !first.starts_with('@'));
+    }
+}
+
+#[test]
+fn the_text_of_a_code_reads_like_this() {
+    assert_eq!(
+        code_text("accounts.example.com", "123456", 10),
+        "123456 is your accounts.example.com code. It works for 10 minutes. Never share it.\n\n\
+         @accounts.example.com #123456"
+    );
+    assert!(code_text("a.example", "123456", 1).contains("for 1 minute."));
+}
+
+#[test]
+fn a_long_host_is_named_once_and_still_fits() {
+    for length in 1..=70 {
+        let host = "x".repeat(length);
+        let text = code_text(&host, "12345678", 1440);
+        assert!(septets(&text).unwrap() <= SEGMENT, "{length}");
+        assert!(text.ends_with(&format!("\n@{host} #12345678")));
+    }
+}
+
+#[test]
+fn lengths_are_counted_in_the_alphabet_of_text_messages() {
+    assert_eq!(septets("@_#\n àΩ"), Some(7));
+    assert_eq!(septets("[€]"), Some(6));
+    assert_eq!(septets("ç"), None);
+    assert_eq!(septets("•"), None);
+}

@@ -1,0 +1,334 @@
+//! What may become a password. Pure.
+
+use unicode_normalization::UnicodeNormalization;
+use zxcvbn::zxcvbn;
+
+use super::MAX_BYTES;
+use crate::error::FieldError;
+use crate::policy;
+use crate::secret::Secret;
+
+/// How many guesses a common password withstands. The whole list of common passwords that is searched
+/// has 30,000 entries in the order in which they are tried, so every one of them falls within; so do
+/// words, runs of keys, dates and repetitions that are tried as early.
+const COMMON_GUESSES: u64 = 30_000;
+
+/// How many code points are searched for. The longest entry of the list has 20, and the search grows
+/// with the cube of the length; past it only a repetition can be common.
+const SEARCHED: usize = 32;
+
+/// The marks that stand for letters when a password is written in marks. The search tries every way
+/// of reading them, which grows exponentially with how many different ones there are; no entry of the
+/// list has more than one, so that a password with more than [`MIXED`] is on no list.
+const MARKS: &str = "@({[<!|$+%";
+
+/// See [`MARKS`]. With these bounds the search costs less than a hash.
+const MIXED: usize = 2;
+
+/// How many letters and digits must remain of a password without the words that stand close to it,
+/// such as a year or a counter: with so few it is a derivative of those words (§3.1.1.2).
+const REMAINDER: usize = 4;
+
+/// The product's own name, which everybody tries first.
+const PRODUCT: &str = "vestibule";
+
+/// A password that may be stored, in NFC.
+#[derive(Clone, Debug)]
+pub struct NewPassword(Secret);
+
+impl NewPassword {
+    /// Judges a password that a user chose. `field` is where it was given; `host` is this server's;
+    /// `own` is what the user is known by.
+    ///
+    /// # Errors
+    /// `too-short`, `too-long`, `invalid`, `common` or `context`, with the reason in a sentence.
+    pub fn parse(
+        field: &'static str,
+        raw: &Secret,
+        policy: &policy::Password,
+        host: &str,
+        own: &[&str],
+    ) -> Result<Self, FieldError> {
+        let refuse = |code: &'static str, message: String| Err(FieldError::new(field, code, message));
+        if raw.expose().len() > MAX_BYTES {
+            return refuse("too-long", format!("A password has at most {MAX_BYTES} bytes."));
+        }
+        let secret = Secret::new(raw.expose().nfc().collect::<String>());
+        let text = secret.expose();
+        let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        if length < policy.min_length {
+            return refuse(
+                "too-short",
+                format!(
+                    "A password has at least {} characters; several words make a good one.",
+                    policy.min_length
+                ),
+            );
+        }
+        if length > policy.max_length {
+            return refuse("too-long", format!("A password has at most {} characters.", policy.max_length));
+        }
+        if text.contains(char::is_control) {
+            return refuse(
+                "invalid",
+                "A password has no tabs, line breaks or other control characters.".into(),
+            );
+        }
+        if is_derived(text, host, own) {
+            return refuse(
+                "context",
+                "This password is made of your own name, your address or the name of this service.".into(),
+            );
+        }
+        if policy.refuse_common && is_common(text) {
+            return refuse("common", "This password is one of the first that others would try.".into());
+        }
+        Ok(Self(secret))
+    }
+
+    /// The same password, to be checked.
+    pub fn as_given(&self) -> GivenPassword {
+        GivenPassword(Some(self.0.clone()))
+    }
+
+    pub(super) fn secret(&self) -> Secret {
+        self.0.clone()
+    }
+}
+
+/// A password that somebody gave as theirs, in NFC.
+#[derive(Clone, Debug)]
+pub struct GivenPassword(Option<Secret>);
+
+impl GivenPassword {
+    /// Takes whatever was given; what is too long to be a password is kept as being wrong.
+    pub fn new(raw: &Secret) -> Self {
+        let raw = raw.expose();
+        Self((raw.len() <= MAX_BYTES).then(|| Secret::new(raw.nfc().collect::<String>())))
+    }
+
+    pub(super) fn secret(&self) -> Option<Secret> {
+        self.0.clone()
+    }
+}
+
+/// Whether the password as a whole is among the first that are tried, in any capitals.
+fn is_common(text: &str) -> bool {
+    let folded: Vec<char> = text.to_lowercase().chars().collect();
+    let repeats =
+        |period: usize| folded.iter().zip(folded.iter().skip(period)).all(|(one, next)| one == next);
+    if folded.len() > SEARCHED && !(1..=SEARCHED / 2).any(repeats) {
+        return false;
+    }
+    let head: String = folded.iter().take(SEARCHED).collect();
+    if MARKS.chars().filter(|mark| head.contains(*mark)).count() > MIXED {
+        return false;
+    }
+    zxcvbn(&head, &[]).guesses() <= COMMON_GUESSES
+}
+
+/// Whether hardly anything remains of the password when the words that stand close to it are taken
+/// out: the service's name and host, and what the user is known by.
+fn is_derived(text: &str, host: &str, own: &[&str]) -> bool {
+    let fold = |text: &str| text.nfc().collect::<String>().to_lowercase();
+    let given = [PRODUCT, host].into_iter().chain(host.split('.')).chain(own.iter().copied());
+    let mut words: Vec<String> = given
+        .flat_map(|word| [word, word.split('@').next().unwrap_or_default(), word.trim_start_matches('+')])
+        .map(fold)
+        .filter(|word| word.chars().count() >= 3)
+        .collect();
+    // Longest first, so that an address goes as a whole before its parts do.
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+
+    let whole = fold(text);
+    let rest = words.iter().fold(whole.clone(), |rest, word| rest.replace(word, " "));
+    rest != whole && rest.chars().filter(|c| c.is_alphanumeric()).count() <= REMAINDER
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The first 3,500 of the list of zxcvbn that are long enough for a policy of eight.
+    const SAMPLE: &str = include_str!("common_sample.txt");
+
+    fn policy(min_length: u32) -> policy::Password {
+        policy::Password { min_length, max_length: 256, refuse_common: true }
+    }
+
+    fn judge(min_length: u32, text: &str, own: &[&str]) -> String {
+        let new = NewPassword::parse(
+            "password",
+            &Secret::new(text),
+            &policy(min_length),
+            "accounts.example.com",
+            own,
+        );
+        new.map_or_else(|error| error.code.into_owned(), |_| "good".into())
+    }
+
+    #[test]
+    fn length_is_counted_in_code_points_after_nfc() {
+        let text = "tq8#vL2xnW5zRk0pYd7mGhB3c";
+        for (length, expected) in [(7, "too-short"), (8, "good")] {
+            assert_eq!(judge(8, &text[..length], &[]), expected);
+        }
+        for (length, expected) in [(14, "too-short"), (15, "good")] {
+            assert_eq!(judge(15, &text[..length], &[]), expected);
+        }
+        let marks = "a\u{308}o\u{308}u\u{308}e\u{301}a\u{308}o\u{308}u\u{308}";
+        assert_eq!(judge(8, marks, &[]), "too-short", "seven letters, fourteen code points before NFC");
+        assert_eq!(judge(8, "äöüéäöüx\u{1f600}", &[]), "good");
+        let long: String = text.chars().cycle().take(256).collect();
+        assert_eq!(judge(15, &long, &[]), "good");
+        assert_eq!(judge(15, &format!("{long}x"), &[]), "too-long");
+        assert_eq!(judge(15, &"😀🎲".repeat(128), &[]), "common", "1,024 bytes, 256 code points");
+        assert_eq!(judge(15, &"z".repeat(1_025), &[]), "too-long");
+        assert_eq!(judge(15, &"\0".repeat(10_000_000), &[]), "too-long");
+        let endless = policy::Password { max_length: u32::MAX, ..policy(15) };
+        let long = Secret::new(text.repeat(1_000));
+        assert_eq!(
+            NewPassword::parse("password", &long, &endless, "example.com", &[]).unwrap_err().code,
+            "too-long"
+        );
+    }
+
+    #[test]
+    fn whatever_can_be_typed_may_be_in_it_and_nothing_must_be() {
+        for text in [
+            "correct horse battery",
+            "       lots of spaces      ",
+            "ただしい うま でんち ほちきす",
+            "zebra‍👩‍👩‍👧 gravel lantern",
+            "qmzpwlxoekcnrtb",
+            "8305176294016358",
+        ] {
+            assert_eq!(judge(15, text, &[]), "good", "{text}");
+        }
+        for text in [
+            "correct horse\0battery",
+            "correct horse\tbattery",
+            "correct horse battery\n",
+            "correct horse\u{85}battery",
+        ] {
+            assert_eq!(judge(15, text, &[]), "invalid", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn three_thousand_common_passwords_are_refused() {
+        let mut count = 0;
+        for text in SAMPLE.lines() {
+            assert_eq!(judge(8, text, &[]), "common", "{text}");
+            let mixed: String = text
+                .char_indices()
+                .map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c })
+                .collect();
+            assert_eq!(judge(8, &mixed, &[]), "common", "{mixed}");
+            count += 1;
+        }
+        assert!(count >= 3_000);
+    }
+
+    #[test]
+    fn common_is_judged_in_any_capitals_and_by_the_whole() {
+        for text in [
+            "PassWord1",
+            "ILOVEYOU",
+            "drowssap",
+            "aaaaaaaaaaaaaaaa",
+            "passwordpassword",
+            "abcdefghijklmnop",
+            "qwertyuiopasdfgh",
+        ] {
+            assert_eq!(judge(8, text, &[]), "common", "{text}");
+        }
+        for length in [32, 33, 200] {
+            assert_eq!(judge(15, &"a".repeat(length), &[]), "common", "{length}");
+        }
+        for text in ["password of a quiet giraffe", "xx12345678 lantern moss"] {
+            assert_eq!(judge(15, text, &[]), "good", "{text}");
+        }
+        let lenient = policy::Password { refuse_common: false, ..policy(8) };
+        assert!(
+            NewPassword::parse("password", &Secret::new("iloveyou"), &lenient, "example.com", &[]).is_ok()
+        );
+    }
+
+    #[test]
+    fn no_password_makes_the_search_long() {
+        // Without the bound on marks each of the first costs about a tenth of a second.
+        let start = std::time::Instant::now();
+        for text in ["4@8({[<3691!|705$+%2x4@8({[<3691", "48369170522@|z48369170522@|z4836"] {
+            for _ in 0..30 {
+                let _ = judge(8, text, &[]);
+            }
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn what_stands_close_to_the_user_is_refused() {
+        let own = ["Alice.Liddell", "alice@wonderland.example", "+12025550123"];
+        for text in [
+            "vestibule-2030!",
+            "Vestibule Vestibule",
+            "accounts.example.com",
+            "example_accounts",
+            "alice.liddell1865",
+            "ALICE@wonderland.example",
+            "alicealicealice",
+            "alice+vestibule!!",
+            "12025550123!",
+            "+12025550123-2030",
+        ] {
+            assert_eq!(judge(8, text, &own), "context", "{text}");
+        }
+        for text in
+            ["alice through the looking glass", "gravel moss 12025550123", "wonderful example of mine"]
+        {
+            assert_eq!(judge(8, text, &own), "good", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_shows_the_password() {
+        let secret = Secret::new("iloveyou");
+        let error = NewPassword::parse("new_password", &secret, &policy(8), "example.com", &[]).unwrap_err();
+        assert_eq!(error.field, "new_password");
+        assert!(!format!("{error:?}").contains("iloveyou"));
+        assert!(!format!("{:?}", GivenPassword::new(&secret)).contains("iloveyou"));
+    }
+
+    #[test]
+    fn a_given_password_is_normalised_and_otherwise_left_alone() {
+        let given = |text: &str| {
+            GivenPassword::new(&Secret::new(text)).secret().map(|secret| secret.expose().to_owned())
+        };
+        assert_eq!(given("Cafe\u{301} "), Some("Café ".into()));
+        assert_eq!(given("\t\0"), Some("\t\0".into()));
+        assert_eq!(given(&"x".repeat(1_024)).map(|text| text.len()), Some(1_024));
+        assert_eq!(given(&"x".repeat(1_025)), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_judged(text in any::<String>(), own in any::<String>(), host in "\\PC{0,20}") {
+            let _ = NewPassword::parse("password", &Secret::new(text), &policy(1), &host, &[&own, &host]);
+        }
+
+        #[test]
+        fn what_was_chosen_is_right_in_either_form(text in "[\\pL\\pM\\pN ]{8,40}") {
+            if let Ok(new) = NewPassword::parse("password", &Secret::new(&text), &policy(8), "example.com", &[]) {
+                let decomposed: String = text.nfd().collect();
+                let given = GivenPassword::new(&Secret::new(decomposed)).secret();
+                let secret = new.secret();
+                prop_assert_eq!(given.as_ref().map(Secret::expose), Some(secret.expose()));
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The JSON door of sessions.
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::actions::{self, Scope};
+use super::{Caller, SessionView, authenticate, clear_cookie};
+use crate::accounts::{self, UserView};
+use crate::app::Ctx;
+use crate::error::Result;
+use crate::http::extract::{Body, Params, Search};
+use crate::http::listing::{List, Listing};
+
+/// The answer of `GET /auth/authenticated`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Authenticated")]
+pub struct AuthenticatedView {
+    /// Whether the credential counts.
+    pub authenticated: bool,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserView>,
+    /// The session that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionView>,
+}
+
+/// `GET /auth/authenticated`
+pub async fn authenticated(ctx: Ctx, headers: HeaderMap) -> Result<Json<AuthenticatedView>> {
+    let Some(caller) = authenticate(&ctx, &headers).await? else {
+        return Ok(Json(AuthenticatedView { authenticated: false, user: None, session: None }));
+    };
+    Ok(Json(AuthenticatedView {
+        authenticated: true,
+        user: Some(accounts::view(&ctx, &caller.user).await?),
+        session: Some(caller.session.view(true)),
+    }))
+}
+
+/// The body of `POST /auth/logout`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logout {
+    /// Which sessions to end; `this` when left out.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// `POST /auth/logout`: 204 also when there is nothing left to end.
+pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> Result<Response> {
+    let ask = ask.map(|Body(ask)| ask).unwrap_or_default();
+    if let Some(caller) = authenticate(&ctx, &headers).await? {
+        actions::end_scope(&ctx, &caller, ask.scope).await?;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if ask.scope != Scope::Others {
+        for cookie in clear_cookie(&ctx.app.origin) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+    Ok(response)
+}
+
+/// `GET /sessions`
+pub async fn list(ctx: Ctx, caller: Caller, Search(ask): Search<Listing>) -> Result<Json<List<SessionView>>> {
+    let page = actions::list(&ctx, &caller, ask.cursor(&ctx)?, ask.limit()?).await?;
+    let view = |session: crate::store::Seen<super::Session>| session.view(session.id == caller.session.id);
+    Ok(Json(List::of(&ctx, page, view)))
+}
+
+/// `DELETE /sessions/{id}`
+pub async fn end(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<StatusCode> {
+    actions::end(&ctx, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

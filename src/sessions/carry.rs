@@ -1,0 +1,104 @@
+//! How a credential travels: reading it from a request, and the cookies that carry it back.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::Carry;
+use crate::app::Origin;
+use crate::clock::Timestamp;
+use crate::secret::{Token, TokenKind};
+
+/// How the credential of a request came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// A cookie, which a browser also sends when another site makes it.
+    Cookie,
+}
+
+/// What a request shows.
+pub(super) enum Shown {
+    /// Nothing.
+    Nothing,
+    /// Something that is not a credential of ours.
+    Rubbish,
+    /// A token.
+    Token(Token, Carrier),
+}
+
+/// `__Host-` ties the cookie to this very host and to TLS (RFC 6265bis §4.1.3); plain http on
+/// loopback cannot set such a cookie, so there it goes without.
+fn name(origin: &Origin, plain: &str) -> String {
+    if origin.is_secure() { format!("__Host-{plain}") } else { plain.to_owned() }
+}
+
+const SESSION: &str = "vestibule";
+const PENDING: &str = "vestibule-pending";
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The credential of a request. A header that is there is the only one that counts: a wrong bearer
+/// never falls back to a cookie.
+pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        let token = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .and_then(|(_, token)| Token::parse(TokenKind::Session, token));
+        return match (token, given.next()) {
+            (Some(token), None) => Shown::Token(token, Carrier::Bearer),
+            _ => Shown::Rubbish,
+        };
+    }
+    match cookie(headers, &name(origin, SESSION)) {
+        None | Some("") => Shown::Nothing,
+        Some(text) => Token::parse(TokenKind::Session, text)
+            .map_or(Shown::Rubbish, |token| Shown::Token(token, Carrier::Cookie)),
+    }
+}
+
+/// The challenge of a sign-in that a browser has begun.
+pub fn pending(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    Token::parse(TokenKind::Challenge, cookie(headers, &name(origin, PENDING))?)
+}
+
+fn set(origin: &Origin, plain: &str, value: &str, seconds: u64) -> HeaderValue {
+    let name = name(origin, plain);
+    let secure = if origin.is_secure() { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    // Names and tokens are ASCII by construction.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The cookie of a session that ends at `until`.
+pub fn session_cookie(origin: &Origin, token: &Token, now: Timestamp, until: Timestamp) -> HeaderValue {
+    set(origin, SESSION, &token.reveal(), until.since(now).as_secs())
+}
+
+/// The cookie of a sign-in that waits for its second factor until `until`.
+pub fn pending_cookie(origin: &Origin, challenge: &str, now: Timestamp, until: Timestamp) -> HeaderValue {
+    set(origin, PENDING, challenge, until.since(now).as_secs())
+}
+
+/// The cookies that take both away.
+pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 2] {
+    [set(origin, SESSION, "", 0), set(origin, PENDING, "", 0)]
+}
+
+impl Carry {
+    /// The carry that a carrier belongs to.
+    pub fn travels_by(self, carrier: Carrier) -> bool {
+        matches!((self, carrier), (Self::Cookie, Carrier::Cookie) | (Self::Bearer, Carrier::Bearer))
+    }
+}

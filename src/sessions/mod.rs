@@ -1,0 +1,153 @@
+//! Sessions: open, recognise, list, end. One session, carried as a cookie or as an opaque token.
+//!
+//! Always holds: a session is opened only with the proofs that were shown; its token is stored only
+//! as a hash; a session counts for as long as its record stands, its user is active, and neither
+//! its lifetime nor its idle time has run out – each looked at on every request, never by a
+//! clean-up job. Ending a session is deleting its record.
+
+pub mod actions;
+pub mod api;
+mod carry;
+mod rules;
+
+pub use actions::authenticate;
+pub use carry::{Carrier, clear_cookie, pending, pending_cookie, session_cookie};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::accounts::User;
+use crate::clock::Timestamp;
+use crate::store::{Seen, entity, json_field, text_enum};
+
+text_enum! {
+    /// How a session's credential travels.
+    pub enum Carry {
+        /// In the `__Host-vestibule` cookie.
+        Cookie = "cookie",
+        /// As an opaque token in `Authorization: Bearer`.
+        Bearer = "bearer",
+    }
+}
+
+text_enum! {
+    /// A method that proves who somebody is (RFC 8176 names where it has one).
+    pub enum Method {
+        /// A password.
+        Password = "pwd",
+        /// A code sent by SMS.
+        Sms = "sms",
+    }
+}
+
+/// One method, and when it was shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// How.
+    pub method: Method,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What has been proved, in the order in which it was.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Proofs(pub Vec<Proof>);
+json_field!(Proofs);
+
+impl Proofs {
+    /// These proofs and one more.
+    #[must_use]
+    pub fn and(mut self, method: Method, at: Timestamp) -> Self {
+        self.0.retain(|proof| proof.method != method);
+        self.0.push(Proof { method, at });
+        self
+    }
+
+    /// The authenticator assurance level: two kinds of proof are level 2 (NIST SP 800-63B-4 §2).
+    pub fn level(&self) -> u32 {
+        let knows = self.0.iter().any(|proof| proof.method == Method::Password);
+        let has = self.0.iter().any(|proof| proof.method == Method::Sms);
+        1 + u32::from(knows && has)
+    }
+}
+
+entity! {
+    /// One sign-in that has not ended.
+    pub struct Session in "sessions" {
+        /// Its id, which is no secret.
+        id: Uuid,
+        /// Whose.
+        user_id: Uuid,
+        /// The hash of its token.
+        digest: Vec<u8>,
+        /// How its token travels.
+        carry: Carry,
+        /// What was proved.
+        proofs: Proofs,
+        /// From which address it was opened.
+        address: Option<String>,
+        /// With what.
+        user_agent: Option<String>,
+        /// When it was opened.
+        created_at: Timestamp,
+        /// When it was last used, give or take the policy's `seen_every`.
+        seen_at: Timestamp,
+        /// When it ends whatever happens.
+        expires_at: Timestamp,
+    }
+    index BY_USER (user_id, created_at);
+    expires expires_at;
+}
+
+/// Who is asking: a session that stands, and its user.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The session.
+    pub session: Seen<Session>,
+    /// The user.
+    pub user: Seen<User>,
+    /// How the credential came.
+    pub carrier: Carrier,
+}
+
+/// A session as its owner sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub struct SessionView {
+    /// Its id.
+    pub id: Uuid,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// The address it was opened from.
+    pub ip: Option<String>,
+    /// What it was opened with.
+    pub user_agent: Option<String>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_seen_at: Timestamp,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+    /// The authenticator assurance level that was reached.
+    pub aal: u32,
+    /// The methods that were shown.
+    pub amr: Vec<Method>,
+}
+
+impl Session {
+    /// What its owner sees.
+    pub fn view(&self, current: bool) -> SessionView {
+        SessionView {
+            id: self.id,
+            current,
+            ip: self.address.clone(),
+            user_agent: self.user_agent.clone(),
+            created_at: self.created_at,
+            last_seen_at: self.seen_at,
+            expires_at: self.expires_at,
+            aal: self.proofs.level(),
+            amr: self.proofs.0.iter().map(|proof| proof.method).collect(),
+        }
+    }
+}

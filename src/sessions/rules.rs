@@ -1,0 +1,106 @@
+//! When a session counts.
+
+use uuid::Uuid;
+
+use super::{Carry, Proofs, Session};
+use crate::accounts::User;
+use crate::app::Moment;
+use crate::clock::Timestamp;
+use crate::policy;
+use crate::secret::{Token, TokenKind};
+
+impl Session {
+    /// Opens a session for what was proved. The token is shown once and kept only as a hash.
+    pub fn open(
+        user: &User,
+        proofs: Proofs,
+        carry: Carry,
+        policy: &policy::Session,
+        moment: &Moment,
+    ) -> (Self, Token) {
+        let id: Uuid = moment.uuid("session");
+        let token = Token::new(TokenKind::Session, id, &moment.seed);
+        let client = moment.client.as_ref();
+        let session = Self {
+            id,
+            user_id: user.id,
+            digest: token.digest(),
+            carry,
+            proofs,
+            address: client.map(|client| client.address.to_string()),
+            user_agent: client.and_then(|client| client.user_agent.clone()),
+            created_at: moment.now,
+            seen_at: moment.now,
+            expires_at: moment.now + *policy.lifetime,
+        };
+        (session, token)
+    }
+
+    /// Whether it counts at `now` for `user`.
+    pub fn stands(&self, user: &User, policy: &policy::Session, now: Timestamp) -> bool {
+        self.user_id == user.id
+            && user.is_active()
+            && self.created_at >= user.sessions_from
+            && now < self.expires_at
+            && now < self.created_at + *policy.lifetime
+            && now.since(self.seen_at) < *policy.idle
+    }
+
+    /// Whether its last use is old enough to be worth a write.
+    pub fn is_stale(&self, policy: &policy::Session, now: Timestamp) -> bool {
+        now.since(self.seen_at) >= *policy.seen_every
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::accounts::{Roles, Status};
+    use crate::config::Period;
+    use crate::random::Random;
+
+    fn user(now: Timestamp) -> User {
+        User {
+            id: Uuid::from_u128(7),
+            name: None,
+            locale: None,
+            status: Status::Active,
+            roles: Roles::default(),
+            wants_second_factor: false,
+            sessions_from: now,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    #[test]
+    fn a_session_counts_until_its_first_end() {
+        let now = Timestamp::from_millis(1_000_000_000_000);
+        let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+        let policy = policy::Session {
+            lifetime: Period(day),
+            idle: Period(hour),
+            seen_every: Period(Duration::from_secs(60)),
+        };
+        let moment = Moment { now, seed: Random::seeded(1).seed(), client: None };
+        let owner = user(now);
+        let (session, token) = Session::open(&owner, Proofs::default(), Carry::Bearer, &policy, &moment);
+        let ms = Duration::from_millis(1);
+
+        assert!(token.matches(&session.digest));
+        assert!(session.stands(&owner, &policy, now));
+        assert!(session.stands(&owner, &policy, now + hour - ms));
+        assert!(!session.stands(&owner, &policy, now + hour), "idle");
+        let used = Session { seen_at: now + day - ms, ..session.clone() };
+        assert!(used.stands(&owner, &policy, now + day - ms));
+        assert!(!used.stands(&owner, &policy, now + day), "lifetime");
+        let suspended = User { status: Status::Suspended, ..user(now) };
+        assert!(!session.stands(&suspended, &policy, now));
+        let cut = User { sessions_from: now + ms, ..user(now) };
+        assert!(!session.stands(&cut, &policy, now));
+        let other = User { id: Uuid::from_u128(8), ..user(now) };
+        assert!(!session.stands(&other, &policy, now));
+    }
+}

@@ -1,0 +1,131 @@
+//! The JSON door of signing up.
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::actions::{self, SignedUp};
+use super::rules::Wanted;
+use crate::app::Ctx;
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::Body;
+use crate::idempotency::Once;
+use crate::identifiers::Name;
+use crate::passwords::NewPassword;
+use crate::policy::IdentifierKind;
+use crate::secret::Secret;
+
+/// The body of `POST /users`. Which of the identifiers are required is policy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({
+    "username": "ada", "email": "ada@example.com", "mobile": "+12025550143", "password": "seven lanterns by the harbour",
+}))]
+pub struct NewUser {
+    /// A name to sign in with that others may see.
+    pub username: Option<String>,
+    /// An e-mail address.
+    pub email: Option<String>,
+    /// A mobile number in E.164.
+    pub mobile: Option<String>,
+    /// What they like to be called; at most 200 characters.
+    pub name: Option<String>,
+    /// The password.
+    pub password: Secret,
+    /// The language they read, as a BCP 47 tag; at most 35 characters.
+    pub locale: Option<String>,
+    /// Whether a second factor is wanted where the policy leaves it to the user.
+    #[serde(default)]
+    pub is_2fa_enabled: bool,
+}
+
+/// `POST /users`
+pub async fn create(
+    ctx: Ctx,
+    headers: HeaderMap,
+    Body(ask): Body<NewUser>,
+) -> Result<(StatusCode, Json<SignedUp>)> {
+    actions::admit(&ctx).await?;
+    let once = Once::read(&ctx, &headers, "POST /users", &ask.parts())?;
+    let (wanted, password) = read(&ctx, ask)?;
+    let made = actions::sign_up(&ctx, wanted, password, once).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+impl NewUser {
+    /// What makes it this request and no other, but for the password.
+    fn parts(&self) -> [&str; 6] {
+        fn part(part: &Option<String>) -> &str {
+            part.as_deref().unwrap_or("\0")
+        }
+        [
+            part(&self.username),
+            part(&self.email),
+            part(&self.mobile),
+            part(&self.name),
+            part(&self.locale),
+            if self.is_2fa_enabled { "2fa" } else { "" },
+        ]
+    }
+}
+
+/// Reads every field and reports everything that is wrong at once.
+fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
+    let mut errors = Vec::new();
+    let mut keep = |error: FieldError| errors.push(error);
+    let given = [
+        (IdentifierKind::Username, &ask.username),
+        (IdentifierKind::Email, &ask.email),
+        (IdentifierKind::Mobile, &ask.mobile),
+    ];
+    let names = given
+        .into_iter()
+        .filter_map(|(kind, text)| Name::choose(kind, text.as_deref()?).map_err(&mut keep).ok())
+        .collect();
+    let name = ask.name.and_then(|text| line("name", text, 200).map_err(&mut keep).ok());
+    let locale = ask.locale.and_then(|text| locale(text).map_err(&mut keep).ok());
+    let own: Vec<&str> =
+        [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().map(String::as_str).collect();
+    let password =
+        NewPassword::parse("password", &ask.password, &ctx.app.policy.password, ctx.app.origin.host(), &own)
+            .map_err(&mut keep)
+            .ok();
+    match password {
+        Some(password) if errors.is_empty() => {
+            let wants_second_factor = ask.is_2fa_enabled;
+            Ok((Wanted { names, name, locale, wants_second_factor }, password))
+        }
+        _ => Err(Error::invalid(errors)),
+    }
+}
+
+/// One line of text for people: some characters, none of them a control character.
+fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(FieldError::new(field, "too-short", "This is empty."));
+    }
+    if text.chars().count() > most {
+        return Err(FieldError::new(field, "too-long", format!("This may have {most} characters at most.")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(FieldError::new(field, "invalid", "Control characters are not allowed here."));
+    }
+    Ok(text.to_owned())
+}
+
+/// A language tag by the shape of RFC 5646: letters and digits in groups of up to eight.
+fn locale(text: String) -> Result<String, FieldError> {
+    let shaped = text.len() <= 35
+        && text.split('-').enumerate().all(|(at, group)| {
+            (1..=8).contains(&group.len())
+                && group.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && (at > 0 || (group.len() >= 2 && group.bytes().all(|byte| byte.is_ascii_alphabetic())))
+        });
+    if shaped {
+        Ok(text)
+    } else {
+        Err(FieldError::new("locale", "invalid", "This is not a language tag such as en or pt-BR."))
+    }
+}
