@@ -1,0 +1,175 @@
+//! `vestibule` alone: development mode. Nothing to prepare, nothing that leaves this machine.
+//!
+//! Every code is shown to whoever asks, so it never listens on anything but loopback.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::settings::Given;
+use super::{Outcome, Settings, house, say};
+use crate::config::Period;
+use crate::random::Random;
+use crate::secret::{Keyring, Secret};
+use crate::{http, log};
+
+/// How to develop.
+#[derive(Args)]
+pub struct Options {
+    /// Address to listen on, on this machine [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Directory for everything that is kept: database and sealing key.
+    #[arg(long, value_name = "DIRECTORY", default_value = "./vestibule-data")]
+    data: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Serves this machine until told to stop.
+pub async fn run(options: &Options) -> Outcome {
+    let (directory, key) = prepare(&options.data, &Random::System)?;
+    let given = Given {
+        preset: vec![
+            ("store.url", format!("sqlite:{directory}/vestibule.db")),
+            ("secrets.keys", key.expose().to_owned()),
+        ],
+        dotenv: Some(Path::new(".env")),
+        ..Given::new(options.settings.config.as_deref())
+    };
+    let mut settings = given.listen(options.listen.as_deref()).load().map_err(|faults| faults.to_string())?;
+    log::start(&settings.config.log)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    only_here(settings.config.server.listen)?;
+    let listener = house::listen(settings.config.server.listen).await?;
+    let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
+    settings.config.develop_at(address, &Random::System);
+    // An open phone page always waits for its next message: Ctrl-C should not wait for it.
+    let drain = &mut settings.config.server.drain_timeout;
+    *drain = (*drain).min(Period(Duration::from_secs(1)));
+    let engine = house::open(&settings.config)?;
+    house::migrate(&engine).await?;
+    let app = house::build(settings, engine)?;
+    say(&greeting(address, &directory))?;
+    let router = http::router::development(&app)?;
+    house::serve(app, listener, router).await
+}
+
+fn only_here(address: SocketAddr) -> Outcome {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "Development mode shows every code to whoever asks, so it listens on this machine only and not on {address}: \
+         use --listen 127.0.0.1:{}, or `vestibule serve` for everybody else.",
+        address.port()
+    ))
+}
+
+/// Makes the directory and the sealing key when they are missing; both for this user alone.
+fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), String> {
+    let shown = data.display();
+    let failed = |error| format!("The directory {shown} cannot be used: {error}.");
+    let Some(directory) = data.to_str() else {
+        return Err(format!(
+            "The directory {shown} has a name that is not UTF-8: choose another one with --data."
+        ));
+    };
+    if !data.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)?;
+    }
+    let path = data.join("secret.key");
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("The file {} cannot be read: {error}.", path.display())),
+    };
+    // An empty file is a start that was cut short: nothing can have been sealed with it.
+    if !known.is_empty() {
+        return Ok((directory.to_owned(), Secret::new(known)));
+    }
+    let key = Keyring::generate("dev", random);
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).and_then(
+            |mut file| {
+                writeln!(file, "{}", key.expose())?;
+                file.sync_all()
+            },
+        );
+    written.map_err(|error| format!("The file {} cannot be written: {error}.", path.display()))?;
+    Ok((directory.to_owned(), key))
+}
+
+fn greeting(address: SocketAddr, directory: &str) -> String {
+    format!(
+        r#"
+Vestibule {version} in development mode, for this machine only. Stop it with Ctrl-C.
+
+  API    http://{address}/api/v1
+  docs   http://{address}/docs
+  phone  http://{address}/dev/phone   every code arrives here
+  data   {directory}   delete it to start afresh
+
+Sign up, then sign in: the answer holds a challenge, and the phone its code.
+
+  curl http://{address}/api/v1/users -H 'content-type: application/json' -d '
+    {{"username": "alice", "email": "alice@example.com", "mobile": "+12015550123", "password": "violet kettle forty moons"}}'
+  curl http://{address}/api/v1/auth/login -H 'content-type: application/json' -d '
+    {{"identifier": "alice", "password": "violet kettle forty moons"}}'
+  curl http://{address}/api/v1/auth/verify-code -H 'content-type: application/json' -d '
+    {{"challenge": "…", "code": "…"}}'
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn it_listens_on_this_machine_only() {
+        for here in ["127.0.0.1:8080", "127.1.2.3:1", "[::1]:8080", "[::ffff:127.0.0.1]:80"] {
+            assert_eq!(only_here(here.parse().unwrap()), Ok(()), "{here}");
+        }
+        for open in ["0.0.0.0:8080", "[::]:8080", "192.168.1.5:80", "203.0.113.1:80"] {
+            let told = only_here(open.parse().unwrap()).unwrap_err();
+            assert!(told.contains("this machine only"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_for_this_user_alone() {
+        let root = std::env::temp_dir().join(format!("vestibule-develop-{}", std::process::id()));
+        let data = root.join("a/b");
+        let (directory, first) = prepare(&data, &Random::seeded(1)).unwrap();
+        let (_, second) = prepare(&data, &Random::seeded(2)).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let modes = (mode(&data), mode(&data.join("secret.key")));
+        std::fs::write(data.join("secret.key"), "").unwrap();
+        let (_, third) = prepare(&data, &Random::seeded(3)).unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(directory, data.to_str().unwrap());
+        assert_eq!(first.expose(), second.expose());
+        assert_ne!(first.expose(), third.expose());
+        assert_eq!(modes, (0o700, 0o600));
+        assert!(Keyring::parse(&[third]).is_ok());
+    }
+
+    #[test]
+    fn the_greeting_says_where_to_look() {
+        let told = greeting("127.0.0.1:9".parse().unwrap(), "./data");
+        for place in ["http://127.0.0.1:9/docs", "http://127.0.0.1:9/dev/phone", "/api/v1/users", "./data"] {
+            assert!(told.contains(place), "{place}: {told}");
+        }
+    }
+}

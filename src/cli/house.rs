@@ -1,0 +1,107 @@
+//! What the commands share: opening the database, taking the port, running until told to stop.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Outcome;
+use super::settings::Settings;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::random::Random;
+use crate::store::{Engine, migrations};
+use crate::{http, tasks, worker};
+
+/// Opens the database that the settings name. A server is first spoken to when it is needed.
+pub fn open(config: &Config) -> Result<Engine, String> {
+    let store = &config.store;
+    Engine::open(store.url.expose(), store.connections).map_err(|error| format!("store.url: {error}."))
+}
+
+/// Brings the database to the shape that this program expects, and says what was done.
+pub async fn migrate(engine: &Engine) -> Result<Vec<&'static str>, String> {
+    let applied = migrations::apply(engine)
+        .await
+        .map_err(|error| format!("The database was not migrated: {error}."))?;
+    Ok(applied.into_iter().map(|migration| migration.name).collect())
+}
+
+/// Takes the port.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| refused(address, error.kind(), &error.to_string()))
+}
+
+fn refused(address: SocketAddr, kind: ErrorKind, reason: &str) -> String {
+    match kind {
+        ErrorKind::AddrInUse => {
+            let next = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(8080));
+            format!(
+                "{address} is taken by another program: stop that one, or choose another port with --listen {next}."
+            )
+        }
+        ErrorKind::PermissionDenied => {
+            format!(
+                "{address} is reserved: choose a port from 1024 on with --listen, and let the proxy in front have {}.",
+                address.port()
+            )
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!(
+                "{address} is not an address of this machine: choose one that is with --listen, or 0.0.0.0 for all."
+            )
+        }
+        _ => format!("{address} cannot be listened on: {reason}."),
+    }
+}
+
+/// Builds the house over a database in shape.
+pub fn build(settings: Settings, engine: Engine) -> Result<Arc<App>, String> {
+    App::build(settings.config, settings.policy, engine, Clock::System, Random::System)
+}
+
+/// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.
+pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) -> Outcome {
+    let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
+    let (mut interrupt, mut terminate) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let workers = worker::start(&app, tasks::all());
+    let served = http::server::serve(app, listener, router, stop).await;
+    // After the last request, so that what it left to do is begun before the next start.
+    workers.stop().await;
+    served.map_err(|error| format!("The server stopped: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_told_with_a_way_out() {
+        let first = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = first.local_addr().unwrap();
+        let told = listen(address).await.unwrap_err();
+        assert!(
+            told.starts_with(&format!("{address} is taken by another program"))
+                && told.contains("--listen 127.0.0.1:"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn other_refusals_are_told_too() {
+        let told = |kind| refused(([127, 0, 0, 1], 80).into(), kind, "reason");
+        assert!(told(ErrorKind::PermissionDenied).contains("a port from 1024 on"));
+        assert!(told(ErrorKind::AddrNotAvailable).contains("not an address of this machine"));
+        assert_eq!(told(ErrorKind::Other), "127.0.0.1:80 cannot be listened on: reason.");
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line: one file a command, and no rule of its own.
+//!
+//! Results go to standard output, everything else to standard error. What goes wrong is told in
+//! sentences, without a backtrace. Exit codes: 0 done, 1 it failed, 2 it was called wrongly.
+
+mod develop;
+mod doctor;
+mod house;
+mod keys;
+mod migrate;
+mod openapi;
+mod serve;
+mod settings;
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The accounts backend, finished. Without a command: development mode, on this machine only.
+#[derive(Parser)]
+#[command(name = "vestibule", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    develop: develop::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve people: production.
+    Serve(serve::Options),
+    /// Bring the database to the shape that this program expects.
+    Migrate(migrate::Options),
+    /// Look for what is wrong with settings, database, keys, clock and files.
+    Doctor(Settings),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Make and list the keys that seal secrets in the database.
+    Keys(keys::Options),
+}
+
+/// Where the settings come from.
+#[derive(Args)]
+struct Settings {
+    /// File with settings; the environment wins over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// What became of a command: done, or sentences about why not, one a line.
+type Outcome = Result<(), String>;
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and the version come this way too, and are no mistake.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("The runtime cannot be started: {error}."))
+        .and_then(|runtime| runtime.block_on(execute(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentences) => {
+            let _ = writeln!(std::io::stderr(), "{sentences}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> Outcome {
+    match cli.command {
+        None => develop::run(&cli.develop).await,
+        Some(Command::Serve(options)) => serve::run(&options).await,
+        Some(Command::Migrate(options)) => migrate::run(&options).await,
+        Some(Command::Doctor(options)) => doctor::run(&options).await,
+        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Keys(options)) => keys::run(&options),
+    }
+}
+
+/// Prints a line of result. A reader that has gone away has seen enough.
+fn say(line: &str) -> Outcome {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("The result cannot be printed: {error}."))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        for line in [
+            "vestibule",
+            "vestibule --listen 127.0.0.1:9000 --data /tmp/x --config x.toml",
+            "vestibule serve --config vestibule.toml --listen 0.0.0.0:80",
+            "vestibule migrate --config x.toml",
+            "vestibule migrate plan --config x.toml",
+            "vestibule doctor --config x.toml",
+            "vestibule openapi",
+            "vestibule keys generate --id next",
+            "vestibule keys list --config x.toml",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in ["vestibule server", "vestibule --port 1", "vestibule --data x serve", "vestibule keys"] {
+            assert!(
+                Cli::try_parse_from(line.split(' ')).is_err_and(|error| error.exit_code() == 2),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `vestibule serve`: production. What is not safe does not start.
+
+use clap::Args;
+
+use super::settings::Given;
+use super::{Outcome, Settings, house};
+use crate::config::unsafe_settings;
+use crate::{http, log};
+
+/// How to serve.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    settings: Settings,
+    /// Address to listen on instead of the configured one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+}
+
+/// Serves people until told to stop.
+pub async fn run(options: &Options) -> Outcome {
+    let given = Given::new(options.settings.config.as_deref()).listen(options.listen.as_deref());
+    let settings = given.load().map_err(|faults| faults.to_string())?;
+    let found = unsafe_settings(&settings.config, settings.policy.sends_sms());
+    if !found.is_empty() {
+        return Err(format!(
+            "This would not be safe in production, so it does not start. To try it on this machine, run `vestibule` \
+             alone.\n{}",
+            found.join("\n")
+        ));
+    }
+    log::start(&settings.config.log)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let listener = house::listen(settings.config.server.listen).await?;
+    let engine = house::open(&settings.config)?;
+    for name in house::migrate(&engine).await? {
+        tracing::info!(migration = name, "the database was migrated");
+    }
+    let app = house::build(settings, engine)?;
+    let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
+    tracing::info!(listen = %address, origin = app.origin.as_str(), "serving");
+    let router = http::router::production(&app)?;
+    house::serve(app, listener, router).await
+}

@@ -1,0 +1,190 @@
+//! How a failure looks from outside: RFC 9457 `application/problem+json`.
+//!
+//! A handler's [`Error`] travels in the response to the outermost layer, which alone knows the
+//! request's id: there it is logged, once, and written. Its cause never leaves.
+
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::{Error, FieldError, Problem};
+
+/// The media type of a failure.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request failed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Report<'a> {
+    /// Which failure: the address of a page about it.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The failure in one sentence.
+    title: &'a str,
+    /// The status of the response.
+    status: u16,
+    /// What there is to say about this very case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    /// The request's id.
+    instance: &'a str,
+    /// What is wrong, field by field.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    /// Seconds after which trying again makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    /// The limit that was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+}
+
+/// A failure on its way through the layers.
+#[derive(Clone)]
+struct Fault(Arc<Error>);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = status(self.problem).into_response();
+        response.extensions_mut().insert(Fault(Arc::new(self)));
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        Error::new(self).into_response()
+    }
+}
+
+fn status(problem: Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Writes the failure that `response` carries, and logs its cause; leaves any other response alone.
+/// Headers that came with the failure, such as `Allow` or `Set-Cookie`, stay.
+pub fn settle(response: Response, request_id: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let error = match parts.extensions.remove::<Fault>() {
+        Some(Fault(error)) => error,
+        None => match of_the_framework(&parts, &body) {
+            Some(problem) => Arc::new(problem.into()),
+            None => return Response::from_parts(parts, body),
+        },
+    };
+    log(&error, request_id);
+    parts.status = status(error.problem);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if parts.status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = error.retry_after {
+        parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(limit) = error.limit {
+        // draft-ietf-httpapi-ratelimit-headers: nothing remains, until then.
+        let told = format!("\"{limit}\";r=0;t={}", error.retry_after.unwrap_or(1));
+        if let Ok(told) = HeaderValue::from_str(&told) {
+            parts.headers.insert("ratelimit", told);
+        }
+    }
+    let report = Report {
+        kind: format!("/problems/{}", error.problem.slug()),
+        title: error.problem.title(),
+        status: parts.status.as_u16(),
+        detail: error.detail.as_deref(),
+        instance: request_id,
+        errors: &error.fields,
+        retry_after: error.retry_after,
+        limit: error.limit,
+    };
+    Response::from_parts(parts, Body::from(serde_json::to_vec(&report).unwrap_or_default()))
+}
+
+/// The framework answers some failures itself – no such route, no such method, an answer that cannot
+/// be written – with no body or a text that may tell too much. They become lines of the catalogue.
+fn of_the_framework(parts: &http::response::Parts, body: &Body) -> Option<Problem> {
+    let plain = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(plain || body.is_end_stream()) {
+        return None;
+    }
+    match parts.status {
+        StatusCode::NOT_FOUND => Some(Problem::NotFound),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::MethodNotAllowed),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::BodyTooLarge),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some(Problem::UnsupportedMediaType),
+        status if status.is_client_error() => Some(Problem::MalformedRequest),
+        status if status.is_server_error() => Some(Problem::Internal),
+        _ => None,
+    }
+}
+
+fn log(error: &Error, request_id: &str) {
+    let slug = error.problem.slug();
+    let cause = error.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
+    if error.problem.status() >= 500 {
+        tracing::error!(request_id, slug, cause, "a request failed");
+    } else {
+        tracing::debug!(request_id, slug, cause, "a request was refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::json;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_failure_tells_what_may_be_told_and_no_more() {
+        let error = Error { limit: Some("sign-in"), ..Error::new(Problem::LimitReached) }
+            .retry_after(std::time::Duration::from_millis(1500))
+            .because("the secret cause");
+        let response = settle(error.into_response(), "id-1");
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["ratelimit"], "\"sign-in\";r=0;t=2");
+        assert_eq!(response.headers()["content-type"], MEDIA_TYPE);
+        assert_eq!(
+            json(response).await,
+            json!({"type": "/problems/limit-reached", "title": "Too many tries.", "status": 429, "instance": "id-1", "retry_after": 2, "limit": "sign-in"})
+        );
+    }
+
+    #[tokio::test]
+    async fn every_problem_has_its_status_and_401_names_the_scheme() {
+        for problem in Problem::ALL {
+            let response = settle(problem.into_response(), "id");
+            assert_eq!(response.status().as_u16(), problem.status());
+            assert_eq!(
+                response.headers().contains_key("www-authenticate"),
+                problem.status() == 401,
+                "{problem:?}"
+            );
+            assert_eq!(json(response).await["type"], format!("/problems/{}", problem.slug()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_framework_refuses_is_a_problem_too_but_other_answers_stay() {
+        let text = (StatusCode::INTERNAL_SERVER_ERROR, "the struct Hidden has no field").into_response();
+        assert_eq!(json(settle(text, "id")).await["type"], "/problems/internal");
+        let bare = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]).into_response();
+        let settled = settle(bare, "id");
+        assert_eq!(settled.headers()["allow"], "GET");
+        assert_eq!(json(settled).await["type"], "/problems/method-not-allowed");
+        let own =
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "unavailable"}))).into_response();
+        assert_eq!(json(settle(own, "id")).await, json!({"status": "unavailable"}));
+        assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), "id").status(), 204);
+    }
+}

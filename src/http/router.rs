@@ -1,0 +1,170 @@
+//! The whole URL map, one line a route. A line that does not say `Public` is closed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use http::Method;
+
+use super::access::Access::{self, Public, Webhook};
+use super::layers::{self, Door};
+use super::listing::{List, Listing};
+use super::route::{Route, delete, get, post};
+use super::{aliases, docs, health, openapi};
+use crate::app::App;
+use crate::error::Problem;
+use crate::sessions::SessionView;
+use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up};
+
+/// Where the API answers: the version by name, and the newest version without one.
+const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
+
+/// The API.
+#[rustfmt::skip]
+pub fn routes() -> Vec<Route> {
+    vec![
+        // signing up and in
+        post("/users", sign_up::api::create).access(Public).about("Sign up")
+            .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
+            .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused, Problem::LimitReached]),
+        post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
+            .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
+            .may(&[Problem::CredentialsWrong, Problem::FactorLocked, Problem::LimitReached]),
+        post("/auth/verify-code", challenges::api::verify_code).access(Public).about("Answer a challenge with its code")
+            .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken, Problem::LimitReached]),
+        post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
+            .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
+            .may(&[Problem::CodeGone, Problem::FactorLocked, Problem::LimitReached]),
+        post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
+            .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
+        get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
+            .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
+        // one's own account
+        get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        get("/sessions", sessions::api::list).about("One's own sessions, newest first")
+            .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
+        delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
+            .answers_nothing(204, "It has ended").may(&[Problem::NotFound]),
+        // providers
+        post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
+            .about("What became of a message, told by Twilio")
+            .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
+    ]
+}
+
+/// What operators and people reading about the API use, at the root.
+#[rustfmt::skip]
+pub fn operations() -> Vec<Route> {
+    vec![
+        get("/health", health::ready).access(Public).about("Whether this server can serve")
+            .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
+        get("/health/live", health::live).access(Public).about("Whether this process runs")
+            .answers::<health::Health>(200, "It runs"),
+        get("/health/ready", health::ready).access(Public).about("Whether this server can serve, with each dependency")
+            .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
+        get("/metrics", health::metrics).access(Public).about("The figures, for Prometheus")
+            .answers_in(200, health::OPEN_METRICS, "The figures"),
+        get("/openapi.json", openapi::serve).access(Public).about("This description")
+            .answers_in(200, "application/json", "OpenAPI 3.1"),
+        get("/problems", docs::problems).access(Public).about("Every failure by name")
+            .answers_in(200, "text/html", "A page"),
+        get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
+            .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
+        get("/docs", docs::page).access(Public).hidden(),
+        get("/api-docs", docs::page).access(Public).hidden(),
+        get("/docs/assets/{file}", docs::asset).access(Public).hidden(),
+    ]
+}
+
+/// A route as the test suite sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteInfo {
+    /// The method.
+    pub method: Method,
+    /// The whole path, with its `{…}`.
+    pub path: String,
+    /// Whom it lets in.
+    pub access: Access,
+    /// Whether the OpenAPI document lists it: not for pages, and not for aliases.
+    pub documented: bool,
+}
+
+/// Every route once: the API and its aliases below `/api/v1`, then the operations.
+pub fn all() -> Vec<RouteInfo> {
+    let [mount, _] = MOUNTS;
+    let lines = routes().into_iter().flat_map(|route| addresses(&route, mount));
+    let operations = operations().into_iter().flat_map(|route| addresses(&route, ""));
+    lines.chain(operations).collect()
+}
+
+/// Under which methods and paths a line answers below `mount`: its own, and its aliases.
+fn addresses(route: &Route, mount: &str) -> Vec<RouteInfo> {
+    let access = route.access;
+    let own = RouteInfo {
+        method: route.method.clone(),
+        path: format!("{mount}{}", route.path),
+        access,
+        documented: !route.doc.hidden,
+    };
+    let others = aliases::of(route).filter(|_| !mount.is_empty()).filter_map(|alias| {
+        let method = Method::from_bytes(alias.method.as_bytes()).ok()?;
+        Some(RouteInfo { method, path: format!("{mount}{}", alias.path), access, documented: false })
+    });
+    std::iter::once(own).chain(others).collect()
+}
+
+/// The door of production.
+///
+/// # Errors
+/// A sentence for the operator about a setting that cannot be used.
+pub fn production(app: &Arc<App>) -> Result<Router, String> {
+    router(app.clone(), Router::new())
+}
+
+/// The door of development: the phone and the look-alike beside the map.
+///
+/// # Errors
+/// A sentence for the operator about a setting that cannot be used.
+pub fn development(app: &Arc<App>) -> Result<Router, String> {
+    router(app.clone(), dev::routes(dev::Dev::default()))
+}
+
+/// Everything that the server answers, behind the layers, with `more` beside the map: the pages of
+/// development.
+///
+/// # Errors
+/// A sentence for the operator about a setting that cannot be used.
+fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
+    build(app, &routes(), &operations(), more)
+}
+
+/// The router of these lines.
+pub(super) fn build(
+    app: Arc<App>,
+    routes: &[Route],
+    operations: &[Route],
+    more: Router<Arc<App>>,
+) -> Result<Router, String> {
+    let door = Arc::new(Door::new(Arc::clone(&app))?);
+    let mut router = more;
+    let mounted = MOUNTS.into_iter().flat_map(|mount| routes.iter().map(move |route| (mount, route)));
+    for (mount, route) in mounted.chain(operations.iter().map(|route| ("", route))) {
+        let admit = from_fn_with_state((Arc::clone(&door), route.access), layers::admit);
+        for address in addresses(route, mount) {
+            let handler = route.handler(&address.method)?.route_layer(admit.clone());
+            router = router.route(&address.path, handler);
+        }
+    }
+    Ok(router.layer(from_fn_with_state(door, layers::enter)).with_state(app))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_can_be_built() {
+        assert!(production(&crate::http::testing::app()).is_ok());
+    }
+}
