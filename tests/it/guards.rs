@@ -1,0 +1,187 @@
+//! What holds for every route, whoever adds it.
+
+use axum::http::{StatusCode, header};
+use vestibule::http::access::Access;
+use vestibule::secret::{Token, TokenKind};
+
+use crate::world::World;
+
+/// Routes that anybody may call, each with why.
+const OPEN: &[(&str, &str, &str)] = &[
+    ("POST", "/users", "signing up"),
+    ("POST", "/auth/login", "signing in"),
+    ("POST", "/auth/verify-code", "the challenge is the credential"),
+    ("POST", "/auth/resend-code", "the challenge is the credential"),
+    ("POST", "/auth/logout", "also a success when nothing is left to end"),
+    ("GET", "/auth/authenticated", "says no to whoever is not"),
+    ("POST", "/webhooks/twilio/messages/{token}", "signed by the provider"),
+    ("GET", "/health", "operations"),
+    ("GET", "/health/live", "operations"),
+    ("GET", "/health/ready", "operations"),
+    ("GET", "/metrics", "operations"),
+    ("GET", "/openapi.json", "documentation"),
+    ("GET", "/docs", "documentation"),
+    ("GET", "/api-docs", "documentation"),
+    ("GET", "/docs/assets/{file}", "documentation"),
+    ("POST", "/users/register", "an alias"),
+    ("POST", "/login", "an alias"),
+    ("POST", "/logout", "an alias"),
+    ("GET", "/problems", "documentation"),
+    ("GET", "/problems/{slug}", "documentation"),
+];
+
+#[tokio::test]
+async fn every_route_refuses_whoever_is_not_signed_in_or_is_open_by_name() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let real = alice.token.clone().unwrap();
+    let flipped = format!("{}{}", &real[..real.len() - 1], if real.ends_with('A') { 'B' } else { 'A' });
+    let foreign = Token::new(TokenKind::Session, uuid::Uuid::from_u128(1), &world.app.random.seed()).reveal();
+    let mut closed = 0;
+    for route in vestibule::http::router::all() {
+        let below = route.path.strip_prefix("/api/v1").unwrap_or(&route.path);
+        let open = OPEN.iter().any(|(method, path, _)| route.method == *method && below == *path);
+        assert_eq!(
+            route.access != Access::Session,
+            open,
+            "{} {} is open but not by name, or the other way round",
+            route.method,
+            route.path
+        );
+        if open {
+            continue;
+        }
+        closed += 1;
+        let path = route.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
+        for token in [
+            None,
+            Some(""),
+            Some("vs_"),
+            Some(&real[..20]),
+            Some(&flipped),
+            Some(&foreign),
+            Some("null"),
+            Some("undefined"),
+        ] {
+            let mut person = world.stranger();
+            person.token = token.map(str::to_owned);
+            let answer =
+                person.send(route.method.as_str(), &path, Some(("application/json", b"{}".to_vec()))).await;
+            let answer = answer.problem(401, "unauthenticated");
+            assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer", "{path}");
+        }
+    }
+    assert!(closed >= 3, "the table names closed routes");
+}
+
+#[tokio::test]
+async fn every_altered_token_is_refused() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let real = alice.token.clone().unwrap();
+    let mut variants = Vec::new();
+    for at in 0..real.len() {
+        variants.push(real[..at].to_owned());
+        variants.push(real[at + 1..].to_owned());
+        let mut bytes = real.clone().into_bytes();
+        for bit in 0..7 {
+            bytes[at] ^= 1 << bit;
+            if let Ok(text) = String::from_utf8(bytes.clone()) {
+                variants.push(text);
+            }
+            bytes[at] ^= 1 << bit;
+        }
+    }
+    variants.extend([
+        format!("{real}="),
+        format!("{real} "),
+        format!(" {real}x"),
+        format!("{real}A"),
+        format!("{real}.{real}"),
+    ]);
+    let mut thief = world.stranger();
+    for variant in variants {
+        if variant == real || variant.bytes().any(|byte| !(0x20..0x7f).contains(&byte)) {
+            continue;
+        }
+        // Space around the credential is the header's, not the token's.
+        if variant.trim() == real {
+            continue;
+        }
+        thief.token = Some(variant.clone());
+        assert!(!thief.is_signed_in().await, "{variant}");
+    }
+    assert!(alice.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_same_protection() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    for path in
+        ["/api/v1/users/me", "/api/v1/nothing", "/health", "/docs", "/metrics", "/problems/code-wrong"]
+    {
+        let answer = alice.get(path).await;
+        for name in [
+            "x-request-id",
+            "content-security-policy",
+            "x-content-type-options",
+            "referrer-policy",
+            "cache-control",
+        ] {
+            assert!(answer.headers.contains_key(name), "{path} lacks {name}");
+        }
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(!answer.headers.contains_key("server"));
+    }
+    let answer = alice.get("/api/v1/users/me").await;
+    assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn what_a_request_says_of_its_host_or_its_way_changes_nothing() {
+    let world = World::new().await;
+    let member = world.member().await;
+    for (name, value) in [
+        ("x-forwarded-for", "198.51.100.7"),
+        ("x-forwarded-for", "a"),
+        ("x-forwarded-for", "unknown, ,"),
+        ("forwarded", "for=198.51.100.7;host=evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-real-ip", "198.51.100.7"),
+    ] {
+        let mut person = member.clone();
+        person.headers.insert(name, value.parse().unwrap());
+        person.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+    }
+    let mut person = member.clone();
+    person.headers.insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
+    person.headers.insert("x-forwarded-host", "evil.example".parse().unwrap());
+    let done = person.signs_in().await;
+    assert_eq!(done["session"]["ip"], person.ip.to_string(), "an untrusted peer speaks for nobody else");
+    let text = world.messages(&person.mobile).await.to_string();
+    assert!(!text.contains("evil.example"), "{text}");
+}
+
+#[tokio::test]
+async fn the_openapi_document_lists_every_route_and_its_references_resolve() {
+    let world = World::new().await;
+    let document = world.stranger().get("/openapi.json").await.expect(StatusCode::OK).body;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let text = document.to_string();
+    for route in vestibule::http::router::all() {
+        let listed = document["paths"].as_object().unwrap().iter().any(|(path, item)| {
+            path.as_str() == route.path && item.get(route.method.as_str().to_lowercase()).is_some()
+        });
+        assert!(listed || !route.documented, "{} {}", route.method, route.path);
+    }
+    for reference in text.split("\"$ref\":\"").skip(1) {
+        let target = reference.split('"').next().unwrap().trim_start_matches('#');
+        assert!(document.pointer(target).is_some(), "{target}");
+    }
+}

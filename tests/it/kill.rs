@@ -1,0 +1,247 @@
+//! The server is killed fifty times under load (SIGKILL, as a power cut to the process would), and
+//! nothing that it has answered for is lost: users can sign in, sessions that began live on, sessions
+//! that ended stay dead, the database is sound, and it is ready again within a second.
+//!
+//! What was asked and not answered when the server died may have happened or not, and is not judged.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use tokio::task::JoinSet;
+use vestibule::random::Random;
+
+#[path = "../../benches/figures/load.rs"]
+#[expect(dead_code, reason = "shared with the benches, which also use what makes a load of it")]
+mod load;
+#[path = "../../benches/figures/server.rs"]
+#[expect(dead_code, reason = "shared with the benches, which also measure the process")]
+mod server;
+
+use load::{Connection, request};
+use server::{PASSWORD, Process, Res, Scratch, Second, path, sign_in_body};
+
+/// Names the seed of a run, to have it again.
+const SEED: &str = "VESTIBULE_TEST_KILL_SEED";
+const SIGN_OUT: &str = "/api/v1/auth/logout";
+
+const KILLS: u64 = 50;
+/// Writers at once.
+const WRITERS: u64 = 8;
+/// From the start to the kill, at least and at most.
+const LIFE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(450)];
+/// From the start of the process to its first answer.
+const READY: Duration = Duration::from_secs(1);
+/// So cheap that the disk, not the hash, sets the pace: the least that Argon2 takes for one lane (RFC 9106, 3.1).
+const CHEAP: [(&str, &str); 2] = [("VESTIBULE_HASHING_MEMORY_KIB", "8"), ("VESTIBULE_HASHING_PASSES", "1")];
+
+/// What the server has answered for.
+#[derive(Clone, Default, Debug)]
+struct Ledger {
+    users: Vec<String>,
+    live: Vec<String>,
+    ended: Vec<String>,
+}
+
+impl Ledger {
+    fn merge(&mut self, other: Self) {
+        self.users.extend(other.users);
+        self.live.extend(other.live);
+        self.ended.extend(other.ended);
+    }
+
+    fn len(&self) -> usize {
+        self.users.len() + self.live.len() + self.ended.len()
+    }
+}
+
+/// A chance of one in `of`.
+fn chance(random: &Random, of: u8) -> bool {
+    let [byte] = random.bytes::<1>();
+    byte % of == 0
+}
+
+/// A duration between two others.
+fn between(random: &Random, [least, most]: [Duration; 2]) -> Duration {
+    let share = u32::from(u16::from_le_bytes(random.bytes()));
+    least + (most - least) * share / u32::from(u16::MAX)
+}
+
+/// Signs up, in and out until the server is gone. Refused requests are errors: there is no reason for any.
+async fn write(server: SocketAddr, prefix: String, random: Random) -> Res<Ledger> {
+    let mut ledger = Ledger::default();
+    let mut connection = Connection::new(server);
+    for number in 0.. {
+        let name = format!("{prefix}n{number}");
+        let ask =
+            request("POST", path::SIGN_UP, None, Some(&json!({"username": name, "password": PASSWORD})));
+        let Ok(answer) = connection.send(&ask).await else { break };
+        answer.must_be(201)?;
+        ledger.users.push(name.clone());
+        for _ in 0..3 {
+            let ask = request("POST", path::SIGN_IN, None, Some(&sign_in_body(&name)));
+            let Ok(answer) = connection.send(&ask).await else { return Ok(ledger) };
+            let token = answer.must_be(200)?.text("/token").ok_or("no token")?;
+            if chance(&random, 3) {
+                ledger.live.push(token);
+                continue;
+            }
+            // From here on its fate is open until the answer is there.
+            let ask = request("POST", SIGN_OUT, Some(&token), Some(&json!({})));
+            let Ok(answer) = connection.send(&ask).await else { return Ok(ledger) };
+            answer.must_be(204)?;
+            ledger.ended.push(token);
+        }
+    }
+    Ok(ledger)
+}
+
+/// What of `ledger` the server does not stand by, as sentences.
+async fn broken_promises(process: &Process, ledger: &Ledger) -> Res<Vec<String>> {
+    let mut connection = Connection::new(process.address);
+    let mut broken = Vec::new();
+    for name in &ledger.users {
+        let answer =
+            connection.send(&request("POST", path::SIGN_IN, None, Some(&sign_in_body(name)))).await?;
+        if answer.text("/status").as_deref() != Some("signed_in") {
+            broken.push(format!("user {name} is lost: {} {}", answer.status, answer.json()));
+        }
+    }
+    for (tokens, alive) in [(&ledger.live, true), (&ledger.ended, false)] {
+        for token in tokens {
+            let answer = connection.send(&request("GET", path::AUTHENTICATED, Some(token), None)).await?;
+            let seen = answer.json();
+            // Dead is what is told to be dead: a failure is no proof of it.
+            let told =
+                seen.get("authenticated").and_then(Json::as_bool).or((answer.status == 401).then_some(false));
+            if told != Some(alive) {
+                let what = if alive { "a session is lost" } else { "an ended session is alive" };
+                broken.push(format!("{what}: {} {seen}", answer.status));
+            }
+        }
+    }
+    Ok(broken)
+}
+
+/// The SQLite file somewhere under `folder`.
+fn database(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let is_sqlite =
+        |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3\0"));
+    files.into_iter().find(is_sqlite).or_else(|| folders.iter().find_map(|folder| database(folder)))
+}
+
+fn integrity(file: &Path) -> rusqlite::Result<String> {
+    let connection = rusqlite::Connection::open(file)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.query_row("PRAGMA integrity_check", (), |row| row.get(0))
+}
+
+/// Chance that can be had again: the number is printed.
+#[expect(clippy::disallowed_methods, reason = "no setting of the house, but of this test")]
+fn seed() -> u64 {
+    let given = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| Random::System.number().unsigned_abs())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_answered_for_is_lost_when_the_server_is_killed() {
+    let seed = seed();
+    println!("{SEED}={seed}");
+    let random = Random::seeded(seed);
+    let home = Scratch::new().unwrap();
+    let mut process = Process::vestibule(home.path(), Second::Never, &CHEAP).await.unwrap();
+    let (mut all, mut slowest) = (Ledger::default(), Duration::ZERO);
+    let start = Instant::now();
+    for round in 0..KILLS {
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let prefix = format!("r{round}w{writer}");
+            let random = Random::seeded(seed ^ (round * WRITERS + writer + 1));
+            writers.spawn(write(process.address, prefix, random));
+        }
+        tokio::time::sleep(between(&random, LIFE)).await;
+        process.kill().unwrap();
+        let mut ledger = Ledger::default();
+        while let Some(writer) = writers.join_next().await {
+            ledger.merge(writer.unwrap().unwrap());
+        }
+        process = Process::vestibule(home.path(), Second::Never, &CHEAP).await.unwrap();
+        slowest = slowest.max(process.ready_after);
+        let broken = broken_promises(&process, &ledger).await.unwrap();
+        assert!(broken.is_empty(), "{SEED}={seed}, kill {round}: {broken:#?}");
+        all.merge(ledger);
+    }
+    // Nothing that stood after its own kill was lost by a later one. A sign-in costs a write: some will do.
+    let promises = all.len();
+    all.users = all.users.iter().step_by(all.users.len() / 500 + 1).cloned().collect();
+    let broken = broken_promises(&process, &all).await.unwrap();
+    assert!(broken.is_empty(), "{SEED}={seed}, at the end: {broken:#?}");
+    let file = database(home.path()).expect("a database in the data folder");
+    assert_eq!(integrity(&file).unwrap(), "ok", "{SEED}={seed}");
+    println!(
+        "{KILLS} kills in {:.0?}: {promises} promises kept, ready after {slowest:.0?} at most",
+        start.elapsed()
+    );
+    assert!(promises > 200, "the load was too light to say anything: {promises}");
+    assert!(slowest <= READY, "{SEED}={seed}: ready after {slowest:.0?}");
+}
+
+/// Answers each request with the next of `answers`, on one connection.
+async fn canned(answers: &'static [&'static str]) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for answer in answers {
+            let read = stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(read > 0);
+            // In two pieces, so that no answer arrives whole.
+            let (one, two) = answer.split_at(answer.len() / 2);
+            stream.write_all(one.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            stream.write_all(two.as_bytes()).await.unwrap();
+        }
+    };
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(serve);
+    });
+    address
+}
+
+#[tokio::test]
+async fn the_load_tool_reads_each_answer_whole_and_nothing_of_the_next() {
+    let address = canned(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst",
+        "HTTP/1.1 503 Busy\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+    ])
+    .await;
+    let (mut connection, ask) = (Connection::new(address), request("GET", "/", None, None));
+    let first = connection.send(&ask).await.unwrap();
+    assert_eq!((first.status, first.retry_after, first.body.as_slice()), (200, None, &b"first"[..]));
+    let busy = connection.send(&ask).await.unwrap();
+    assert_eq!((busy.status, busy.retry_after, busy.body.as_slice()), (503, Some(7), &b"abcd"[..]));
+    assert_eq!(connection.send(&ask).await.unwrap().status, 204);
+    assert!(connection.send(&ask).await.is_err(), "an answer that breaks off is none");
+}
+
+#[test]
+fn percentiles_are_never_too_short_and_hardly_too_long() {
+    let mut histogram = load::Histogram::default();
+    for micros in 1..=1_000 {
+        histogram.add(Duration::from_micros(micros));
+    }
+    for (part, micros) in [(0.5, 500.0), (0.99, 990.0), (1.0, 1_000.0)] {
+        let found = histogram.percentile(part).as_secs_f64() * 1e6;
+        assert!((micros..=micros * (1.0 + 1.0 / 32.0)).contains(&found), "{part}: {found}");
+    }
+    histogram.add(Duration::MAX);
+    assert!(histogram.percentile(1.0) > Duration::from_secs(600));
+    assert_eq!(load::Histogram::default().percentile(0.5), Duration::ZERO);
+}

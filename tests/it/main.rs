@@ -1,0 +1,17 @@
+//! The whole suite in one binary; the files mirror the URLs. `world.rs` is the house under test.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
+
+mod architecture;
+mod auth;
+mod guards;
+mod kill;
+mod place;
+mod schema;
+mod secrets;
+mod sessions;
+mod store;
+mod users;
+mod webhooks;
+mod world;

@@ -1,0 +1,90 @@
+//! `/sessions`: one's own devices.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn one_sees_and_ends_ones_own_sessions_and_nobody_elses() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let mut phone = alice.clone();
+    phone.signs_in().await;
+    let mallory = world.alice().await;
+
+    let list = alice.get("/api/v1/sessions").await.expect(StatusCode::OK).body;
+    let items = list["items"].as_array().unwrap().clone();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items.iter().filter(|one| one["current"] == true).count(), 1);
+    let other = items.iter().find(|one| one["current"] == false).unwrap()["id"].as_str().unwrap().to_owned();
+
+    mallory.delete(&format!("/api/v1/sessions/{other}")).await.problem(404, "not-found");
+    assert!(phone.is_signed_in().await);
+    alice.delete(&format!("/api/v1/sessions/{other}")).await.expect(StatusCode::NO_CONTENT);
+    assert!(!phone.is_signed_in().await);
+    assert!(alice.is_signed_in().await);
+    alice.delete(&format!("/api/v1/sessions/{other}")).await.problem(404, "not-found");
+    alice.delete("/api/v1/sessions/not-an-id").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn signing_out_of_the_others_and_of_all() {
+    let world = World::new().await;
+    let first = world.alice().await;
+    let (mut second, mut third) = (first.clone(), first.clone());
+    second.signs_in().await;
+    third.signs_in().await;
+    first.post("/api/v1/auth/logout", json!({"scope": "others"})).await.expect(StatusCode::NO_CONTENT);
+    assert!(first.is_signed_in().await);
+    assert!(!second.is_signed_in().await && !third.is_signed_in().await);
+    world.advance(Duration::from_secs(3_600 - 60));
+    second.signs_in().await;
+    first.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!first.is_signed_in().await && !second.is_signed_in().await);
+    first.post("/api/v1/auth/logout", json!({"scope": "everything"})).await.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page_with_cursors_that_cannot_be_made_up() {
+    let world = World::plan()
+        .policy(|policy| {
+            policy.limits.send_number_short.limit = 100;
+            policy.limits.sign_in_identifier.limit = 100;
+        })
+        .build()
+        .await;
+    let mut alice = world.alice().await;
+    for _ in 0..6 {
+        alice.signs_in().await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/sessions?limit=3".to_owned();
+    loop {
+        let page = alice.get(&path).await.expect(StatusCode::OK).body;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|one| one["id"].to_string()));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/api/v1/sessions?limit=3&after={next}"),
+            None => break,
+        }
+    }
+    let all = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!((all, seen.len()), (7, 7));
+
+    let page = alice.get("/api/v1/sessions?limit=3").await.body;
+    let next = page["next"].as_str().unwrap();
+    let mallory = world.alice().await;
+    for made_up in ["", "x", "W10", &next[..next.len() - 2], &format!("{next}AA"), &next.to_lowercase()] {
+        alice.get(&format!("/api/v1/sessions?after={made_up}")).await.problem(400, "malformed-request");
+    }
+    let theirs = mallory.get(&format!("/api/v1/sessions?after={next}")).await;
+    assert!(theirs.body["items"].as_array().is_none_or(|items| items.len() <= 1), "never somebody else's");
+    for bad in ["limit=0", "limit=201", "limit=x", "limit=-1", "nonsense=1"] {
+        let answer = alice.get(&format!("/api/v1/sessions?{bad}")).await;
+        assert!(answer.status.is_client_error(), "{bad}: {}", answer.status);
+    }
+}

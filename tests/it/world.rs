@@ -1,0 +1,309 @@
+//! A whole house at 2030-01-01T00:00:00Z with seed 42, and the persons who come to it.
+//!
+//! Everything is real: the store (SQLite, or Postgres when `VESTIBULE_TEST_STORE=postgres`), the
+//! HTTP door, the Twilio client talking over loopback to the development door's look-alike. Only
+//! time and chance are handed in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+use vestibule::app::{App, Ctx};
+use vestibule::clock::{Clock, Timestamp};
+use vestibule::config::Config;
+use vestibule::policy::Policy;
+use vestibule::random::Random;
+use vestibule::store::Engine;
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A house under test.
+pub struct World {
+    pub app: Arc<App>,
+    pub router: Router,
+    pub address: SocketAddr,
+    people: AtomicU32,
+    serving: tokio::task::JoinHandle<()>,
+    _place: super::place::Place,
+}
+
+type Change<T> = Box<dyn FnOnce(&mut T)>;
+
+/// What a house differs in from the default.
+#[derive(Default)]
+pub struct Plan {
+    policy: Vec<Change<Policy>>,
+    config: Vec<Change<Config>>,
+}
+
+impl Plan {
+    pub fn policy(mut self, change: impl FnOnce(&mut Policy) + 'static) -> Self {
+        self.policy.push(Box::new(change));
+        self
+    }
+
+    pub fn config(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
+        self.config.push(Box::new(change));
+        self
+    }
+
+    pub async fn build(self) -> World {
+        vestibule::install_crypto();
+        let place = super::place::Place::new().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = Config::from_toml("").unwrap();
+        config.develop_at(address, &Random::seeded(2));
+        let mut policy = Policy::from_toml("").unwrap();
+        // Cheap hashes: the suite is about what is decided, not about what it costs.
+        config.hashing.memory_kib = 64;
+        config.hashing.passes = 1;
+        config.hashing.permits = 2;
+        config.secrets.keys = vec![vestibule::secret::Keyring::generate("test", &Random::seeded(1))];
+        for change in self.config {
+            change(&mut config);
+        }
+        for change in self.policy {
+            change(&mut policy);
+        }
+        let engine = Engine::open(&place.url, 4).unwrap();
+        vestibule::store::migrations::apply(&engine).await.unwrap();
+        let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+        let app = App::build(config, policy, engine, Clock::manual(start), Random::seeded(42)).unwrap();
+        app.outbound.allow(address);
+        let router = vestibule::http::router::development(&app).unwrap();
+        let serving = tokio::spawn({
+            let (app, router) = (app.clone(), router.clone());
+            async move {
+                let never = std::future::pending::<()>();
+                vestibule::http::server::serve(app, listener, router, never).await.unwrap();
+            }
+        });
+        World { app, router, address, people: AtomicU32::new(0), serving, _place: place }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Plan::default().build().await
+    }
+
+    pub fn plan() -> Plan {
+        Plan::default()
+    }
+
+    /// Somebody at an address of their own, of whom nothing is known.
+    pub fn stranger(&self) -> Person<'_> {
+        let n = self.people.fetch_add(1, Ordering::SeqCst);
+        let ip: IpAddr = [203, 0, 113, 1 + u8::try_from(n % 250).unwrap()].into();
+        Person {
+            world: self,
+            ip,
+            username: format!("person{n}"),
+            mobile: format!("+1202555{:04}", 100 + n),
+            token: None,
+            cookies: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Somebody with an account who is not signed in.
+    pub async fn member(&self) -> Person<'_> {
+        let person = self.stranger();
+        person.signs_up().await.expect(StatusCode::CREATED);
+        self.run_due().await;
+        person
+    }
+
+    /// Somebody with an account who is signed in by bearer token.
+    pub async fn alice(&self) -> Person<'_> {
+        let mut person = self.member().await;
+        person.signs_in().await;
+        person
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.app.clock.advance(by);
+    }
+
+    pub fn ctx(&self) -> Ctx {
+        Ctx::new(self.app.clone(), None)
+    }
+
+    /// Sends every message that is due.
+    pub async fn run_due(&self) {
+        while vestibule::messages::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
+    }
+
+    /// The newest code that rang at `number`.
+    pub async fn last_code(&self, number: &str) -> String {
+        let answer = self.messages(number).await;
+        answer["items"][0]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no code at {number}: {answer}"))
+            .to_owned()
+    }
+
+    /// Everything that rang at `number`, newest first.
+    pub async fn messages(&self, number: &str) -> Json {
+        let number = number.replace('+', "%2B");
+        let url = format!("/dev/messages?to={number}");
+        let request = Request::get(url).header(header::HOST, self.address.to_string());
+        let request = request.extension(axum::extract::ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        Answer::read(response).await.expect(StatusCode::OK).body
+    }
+
+    /// How many rows a table holds, by way of the store.
+    pub async fn count<T: vestibule::store::Entity>(&self, index: vestibule::store::Index) -> usize {
+        let query = vestibule::store::Query::<T>::along(index).limit(10_000);
+        self.app.store.find(query).await.unwrap().items.len()
+    }
+}
+
+/// Somebody at one address, with what their client remembers.
+#[derive(Clone)]
+pub struct Person<'w> {
+    pub world: &'w World,
+    pub ip: IpAddr,
+    pub username: String,
+    pub mobile: String,
+    pub token: Option<String>,
+    pub cookies: Vec<(String, String)>,
+    pub headers: HeaderMap,
+}
+
+impl Person<'_> {
+    pub fn email(&self) -> String {
+        format!("{}@example.com", self.username)
+    }
+
+    pub fn account(&self) -> Json {
+        json!({"username": self.username, "email": self.email(), "mobile": self.mobile, "password": PASSWORD})
+    }
+
+    pub async fn signs_up(&self) -> Answer {
+        self.post("/api/v1/users", self.account()).await
+    }
+
+    pub async fn gives_password(&self) -> Answer {
+        self.post("/api/v1/auth/login", json!({"identifier": self.username, "password": PASSWORD})).await
+    }
+
+    /// The whole way: password, code from the phone, token kept.
+    pub async fn signs_in(&mut self) -> Json {
+        let asked = self.gives_password().await.expect(StatusCode::OK).body;
+        assert_eq!(asked["status"], "second_factor_required", "{asked}");
+        self.world.run_due().await;
+        let code = self.world.last_code(&self.mobile).await;
+        let body = json!({"challenge": asked["challenge"]["id"], "code": code});
+        let done = self.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK).body;
+        assert_eq!(done["status"], "signed_in", "{done}");
+        self.token = Some(done["token"].as_str().unwrap().to_owned());
+        done
+    }
+
+    pub async fn is_signed_in(&self) -> bool {
+        let answer = self.get("/api/v1/auth/authenticated").await.expect(StatusCode::OK);
+        answer.body["authenticated"].as_bool().unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Json) -> Answer {
+        self.send("POST", path, Some(("application/json", body.to_string().into_bytes()))).await
+    }
+
+    /// Anything at all.
+    pub async fn send(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header(header::HOST, self.world.address.to_string());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if !self.cookies.is_empty() {
+            let cookies: Vec<_> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request = request.extension(axum::extract::ConnectInfo(SocketAddr::new(self.ip, 40_000)));
+        let (kind, bytes) = body.unwrap_or_default();
+        if !kind.is_empty() {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Body::from(bytes)).unwrap();
+        Answer::read(self.world.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Keeps the cookies of an answer, as a browser would.
+    pub fn keeps_cookies(&mut self, answer: &Answer) {
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let text = cookie.to_str().unwrap();
+            let (name, rest) = text.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            if !text.contains("Max-Age=0") {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Json,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(response: axum::response::Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
+        Self { status: parts.status, headers: parts.headers, body, bytes }
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: StatusCode) -> Self {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+
+    /// A line of the catalogue.
+    #[track_caller]
+    pub fn problem(self, status: u16, slug: &str) -> Self {
+        assert_eq!(
+            self.body["type"],
+            format!("/problems/{slug}"),
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
+        assert_eq!(self.status.as_u16(), status);
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
+        self
+    }
+}
