@@ -1,0 +1,17 @@
+# Shorter names for what the README and CONTRIBUTING.md say; nothing is only here.
+
+# everything that must hold before a change lands
+test *NAME:
+    ./scripts/test {{NAME}}
+
+# SQLite alone, without lints
+quick *NAME:
+    ./scripts/test --quick {{NAME}}
+
+# development mode
+run *ARGS:
+    cargo run --release -- {{ARGS}}
+
+# the figures, each beside its limit
+figures:
+    cargo bench --bench figures
