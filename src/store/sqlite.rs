@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value as Raw, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::oneshot;
@@ -172,8 +171,7 @@ fn create(path: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     // SQLite gives its log files the same mode.
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
@@ -187,7 +185,7 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreE
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Otherwise a bound LIMIT makes SQLite plan a cached statement anew at every use.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if read_only {
             connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
             return Ok(connection);
