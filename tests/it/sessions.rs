@@ -48,6 +48,20 @@ async fn signing_out_of_the_others_and_of_all() {
 }
 
 #[tokio::test]
+async fn signing_out_of_all_also_ends_what_was_only_begun() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let begun = alice.gives_password().await.expect(StatusCode::OK).body["challenge"]["id"].clone();
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    world.advance(Duration::from_millis(1));
+    alice.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    alice.post("/api/v1/auth/resend-code", json!({"challenge": begun})).await.problem(401, "code-gone");
+    let answer = json!({"challenge": begun, "code": code});
+    alice.post("/api/v1/auth/verify-code", answer).await.problem(401, "code-gone");
+}
+
+#[tokio::test]
 async fn lists_are_read_page_by_page_with_cursors_that_cannot_be_made_up() {
     let world = World::plan()
         .policy(|policy| {
