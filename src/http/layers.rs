@@ -444,6 +444,8 @@ mod tests {
             .with_max_level(tracing::Level::TRACE)
             .with_writer(move || writer.clone())
             .finish();
+        // With one subscriber alone, a line that another thread reaches first would be off for everybody.
+        let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
         let _guard = tracing::subscriber::set_default(log);
         let app = app();
         let secret = [("x-secret", "vs_secret"), ("authorization", "Bearer vs_secret"), JSON];

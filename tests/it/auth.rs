@@ -382,6 +382,23 @@ async fn a_number_gets_five_messages_in_ten_minutes() {
 }
 
 #[tokio::test]
+async fn strangers_cannot_use_up_what_a_number_needs_to_sign_in() {
+    let world = World::new().await;
+    let victim = world.member().await;
+    for n in 0..4 {
+        let mut stranger = world.stranger();
+        stranger.mobile = victim.mobile.clone();
+        let answer = stranger.signs_up().await;
+        if n < 2 {
+            answer.expect(StatusCode::CREATED);
+        } else {
+            assert_eq!(answer.problem(429, "limit-reached").body["limit"], "send-stranger-short");
+        }
+    }
+    asked(&victim).await;
+}
+
+#[tokio::test]
 async fn sessions_end_by_idleness_by_age_and_by_suspension() {
     let world = World::new().await;
     let (hour, second) = (60 * MINUTE, Duration::from_secs(1));
