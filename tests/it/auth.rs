@@ -239,6 +239,12 @@ async fn a_code_belongs_to_one_challenge() {
             .await
             .problem(401, "code-gone");
     }
+    // The right id and code with another secret: only the whole token names a challenge.
+    let middle = first.len() - 20;
+    let other = if first[middle..].starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{}{other}{}", &first[..middle], &first[middle + 1..]);
+    let body = json!({"challenge": forged, "code": code});
+    one.post("/api/v1/auth/verify-code", body).await.problem(401, "code-gone");
     one.post("/api/v1/auth/verify-code", json!({"challenge": first, "code": code}))
         .await
         .expect(StatusCode::OK);
