@@ -22,8 +22,8 @@ use crate::store::{Decision, Engine, Store, StoreError};
 pub struct App {
     /// The settings.
     pub config: Config,
-    /// What each operation asks for.
-    pub policy: Policy,
+    /// What each operation asks for; another one may take its place while the server runs.
+    policy: watch::Sender<Arc<Policy>>,
     /// The public origin, without a slash at the end. The only source of links, cookies' scope and signed URLs.
     pub origin: Origin,
     /// The records.
@@ -80,8 +80,18 @@ impl App {
             metrics: Metrics::default(),
             bell: watch::Sender::new(0),
             config,
-            policy,
+            policy: watch::Sender::new(Arc::new(policy)),
         }))
+    }
+
+    /// What each operation asks for, as of now. A request reads it once, into [`Ctx::policy`].
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// Puts another policy in place, for every request that begins from now on.
+    pub fn replace_policy(&self, policy: Policy) {
+        self.policy.send_replace(Arc::new(policy));
     }
 }
 
@@ -160,6 +170,8 @@ pub struct Ctx {
     pub app: Arc<App>,
     /// The instant of the request, read once.
     pub now: Timestamp,
+    /// What each operation asks for, read once.
+    pub policy: Arc<Policy>,
     /// The asker's end of the line; none for a worker.
     pub client: Option<Arc<Client>>,
 }
@@ -189,8 +201,8 @@ const ATTEMPTS: u32 = 40;
 impl Ctx {
     /// A context at this instant.
     pub fn new(app: Arc<App>, client: Option<Client>) -> Self {
-        let now = app.clock.now();
-        Self { app, now, client: client.map(Arc::new) }
+        let (now, policy) = (app.clock.now(), app.policy());
+        Self { app, now, policy, client: client.map(Arc::new) }
     }
 
     /// A fresh moment: the same instant, new chance.

@@ -40,6 +40,9 @@ catalogue! {
     CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";
     SignatureWrong = "signature-wrong" 403 "The signature does not belong to this request.", "Callbacks must be signed with the provider's token for the configured origin.";
     CrossSite = "cross-site" 403 "The request came from another site.", "Send it from the configured origin, or allow the other origin in the configuration.";
+    StepUpRequired = "step-up-required" 403 "This needs a fresh proof.", "`need` names the factors that would do and how fresh; begin at `start`, then send the request again.";
+    FactorMissing = "factor-missing" 403 "This asks for a factor that you do not have or that is locked.", "Add one of the factors that `need` names, or ask for help.";
+    OperationNever = "operation-never" 403 "This is never done here.", "The policy of this server rules it out for everybody; ask an administrator.";
     FactorLocked = "factor-locked" 403 "Too many wrong codes: this factor is locked.", "It must be bound anew; ask for help or use another factor.";
     SignUpClosed = "sign-up-closed" 403 "Sign-up is not open.", "Ask an administrator for an invitation.";
     NotFound = "not-found" 404 "There is nothing here for you.", "Check the address. What belongs to others looks the same as what does not exist.";
@@ -79,6 +82,17 @@ impl FieldError {
     }
 }
 
+/// What an operation asks for and has not been shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Needed {
+    /// The operation.
+    pub operation: String,
+    /// The factors that would do, the preferred one first.
+    pub factors: Vec<&'static str>,
+    /// How many seconds ago at most; zero for any time in this session.
+    pub max_age: u64,
+}
+
 /// A failure on its way to the door: a line of the catalogue and what may be told with it.
 #[derive(Debug)]
 pub struct Error {
@@ -92,6 +106,8 @@ pub struct Error {
     pub retry_after: Option<u64>,
     /// The name of the limit that was reached.
     pub limit: Option<&'static str>,
+    /// What must be shown first.
+    pub need: Option<Box<Needed>>,
     /// What lies behind it: logged, never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -102,7 +118,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure of this kind.
     pub fn new(problem: Problem) -> Self {
-        Self { problem, detail: None, fields: Vec::new(), retry_after: None, limit: None, cause: None }
+        Self {
+            problem,
+            detail: None,
+            fields: Vec::new(),
+            retry_after: None,
+            limit: None,
+            need: None,
+            cause: None,
+        }
     }
 
     /// With a sentence about this case.

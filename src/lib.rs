@@ -34,6 +34,7 @@ pub mod schema;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_up;
+pub mod step_up;
 pub mod tasks;
 
 // doors: ways in, thin

@@ -12,10 +12,11 @@ use uuid::Uuid;
 use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::factors::{self, FactorView};
+use crate::factors::{self, Factor, FactorView, Held};
 use crate::identifiers::{self, IdentifierView};
-use crate::policy::IdentifierKind;
-use crate::store::{entity, json_field, text_enum};
+use crate::passwords::Password;
+use crate::policy::{IdentifierKind, When};
+use crate::store::{Seen, entity, json_field, text_enum};
 
 text_enum! {
     /// Where a user stands.
@@ -119,6 +120,17 @@ pub struct Account {
     pub user: UserView,
     /// Their factors.
     pub factors: Vec<FactorView>,
+}
+
+/// What `user` has to show, and the factors behind it.
+pub async fn held(ctx: &Ctx, user: &User) -> Result<(Vec<Seen<Factor>>, Held)> {
+    let factors = factors::of_user(ctx, user.id).await?;
+    let has_password = ctx.app.store.get::<Password>(user.id).await?.is_some();
+    let second = &ctx.policy.sign_in.second;
+    let by_role = second.when == When::ByRole && user.roles.0.iter().any(|role| second.roles.contains(role));
+    let counts_sent = user.wants_second_factor || second.when == When::Always || by_role;
+    let held = Held::new(&factors, has_password, counts_sent, &user.roles.0);
+    Ok((factors, held))
 }
 
 /// What `user` sees of themselves.

@@ -17,6 +17,8 @@ text_enum! {
         SignedUp = "signed_up",
         /// The first factor was wrong, or there is no such user, or the user may not sign in.
         SignInFailed = "sign_in_failed",
+        /// A signed-in user gave a wrong password.
+        PasswordWrong = "password_wrong",
         /// A code was asked for and sent.
         CodeSent = "code_sent",
         /// A guess at a code was wrong.
@@ -27,6 +29,8 @@ text_enum! {
         IdentifierVerified = "identifier_verified",
         /// A session was opened.
         SignedIn = "signed_in",
+        /// A session was shown what an operation asks for.
+        SteppedUp = "stepped_up",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
     }

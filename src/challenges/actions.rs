@@ -1,29 +1,100 @@
 //! Asking, resending, answering.
 
-use super::rules::{self, Case, Outcome};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::rules::{self, Case, Expected, Next, Outcome};
 use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
-use crate::accounts::{User, UserView};
+use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, Problem, Result};
-use crate::factors::Factor;
+use crate::factors::{Factor, recovery_codes};
+use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
-use crate::secret::Token;
-use crate::sessions::Session;
-use crate::store::{Decision, Seen, answer};
+use crate::policy::FactorKind;
+use crate::secret::{Sealed, Token};
+use crate::sessions::{Caller, Session};
+use crate::store::{Decision, Seen, answer, refuse};
 
-/// Makes a challenge and the message that carries its code.
-pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: &Postage, moment: &Moment) -> (Asked, Message) {
-    let app = &ctx.app;
-    let asked = ask.make(&app.policy, moment, |id, code| {
-        let context = Challenge::context(id);
-        let context: Vec<&str> = context.iter().map(String::as_str).collect();
-        app.keyring.seal(&context, code.as_bytes(), &app.random)
-    });
-    let message = message(ctx, &asked.challenge, &asked.code, postage, moment);
+/// A factor that can be asked for now, and what asking for it takes.
+pub struct Chosen<'a> {
+    /// The factor.
+    pub factor: &'a Seen<Factor>,
+    /// As which kind.
+    pub kind: FactorKind,
+    /// Where its code goes, when one is sent.
+    pub target: Option<Seen<Identifier>>,
+    /// What sending it costs.
+    postage: Option<Postage>,
+}
+
+/// Chooses among a user's `factors` the one to ask for: of the kind that is `wanted`, when it is among
+/// `kinds`, otherwise the first of `kinds` that can be shown. Counts what will be sent.
+///
+/// # Errors
+/// [`Problem::FactorMissing`] for a kind that would not do; [`Problem::FactorLocked`] when none takes
+/// guesses; [`Problem::LimitReached`].
+pub async fn choose<'a>(
+    ctx: &Ctx,
+    factors: &'a [Seen<Factor>],
+    kinds: &[FactorKind],
+    wanted: Option<FactorKind>,
+    sender: Sender,
+) -> Result<Chosen<'a>> {
+    if wanted.is_some_and(|wanted| !kinds.contains(&wanted)) {
+        return Err(Problem::FactorMissing.into());
+    }
+    let tried = kinds.iter().filter(|kind| wanted.is_none_or(|wanted| wanted == **kind));
+    for kind in tried {
+        for factor in factors.iter().filter(|factor| factor.is_able() && factor.kinds().contains(kind)) {
+            let target = target(ctx, factor, *kind).await?;
+            if kind.is_sent() && target.is_none() {
+                continue;
+            }
+            let postage = match &target {
+                Some(target) => Some(limits::postage(ctx, &target.value, sender).await?),
+                None => None,
+            };
+            return Ok(Chosen { factor, kind: *kind, target, postage });
+        }
+    }
+    Err(Problem::FactorLocked.into())
+}
+
+/// Where the code of `factor` goes, when it is shown as `kind`.
+async fn target(ctx: &Ctx, factor: &Factor, kind: FactorKind) -> Result<Option<Seen<Identifier>>> {
+    match factor.identifier_id.filter(|_| kind.is_sent()) {
+        Some(id) => Ok(ctx.app.store.get::<Identifier>(id).await?),
+        None => Ok(None),
+    }
+}
+
+impl Chosen<'_> {
+    /// Makes the challenge and, when a code is sent, the message that carries it.
+    pub fn ask(&self, ctx: &Ctx, ask: Ask<'_>, moment: &Moment) -> (Asked, Option<Message>) {
+        self::ask(ctx, ask, self.postage.as_ref(), moment)
+    }
+}
+
+/// Makes a challenge and, when a code is sent, the message that carries it.
+pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) -> (Asked, Option<Message>) {
+    let asked = ask.make(&ctx.policy, moment, |id, code| seal(ctx, id, code));
+    let message = match (&asked.sending, postage) {
+        (Some(sending), Some(postage)) => {
+            Some(message(ctx, &asked.challenge, &sending.code, postage, moment))
+        }
+        _ => None,
+    };
     (asked, message)
+}
+
+fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
+    let context = Challenge::context(id);
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
 }
 
 fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, moment: &Moment) -> Message {
@@ -31,7 +102,7 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
         ctx,
         postage,
         messages::Code {
-            to: &challenge.sent_to,
+            to: challenge.sent_to.as_deref().unwrap_or_default(),
             user: challenge.user_id,
             challenge: challenge.id,
             code,
@@ -54,30 +125,66 @@ pub enum Answered {
     },
     /// An identifier was shown to be the user's own.
     Verified,
+    /// The asking session has shown what an operation asks for.
+    SteppedUp {
+        /// Which operation.
+        operation: String,
+        /// What was shown.
+        factor: FactorKind,
+    },
 }
 
-/// Answers a challenge with a code.
+/// Answers a challenge with a code. `caller` is who sends the answer, when they are signed in: what a
+/// session asked for is answered by that session and no other.
 ///
 /// # Errors
 /// [`Problem::CodeGone`] for a challenge that is not (or no longer, or never was) asked, the same
 /// for all; [`Problem::CodeWrong`]; [`Problem::FactorLocked`]; [`Problem::IdentifierTaken`].
-pub async fn answer_code(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Answered> {
+pub async fn answer_code(
+    ctx: &Ctx,
+    caller: Option<&Caller>,
+    token: Option<&Token>,
+    given: &str,
+) -> Result<Answered> {
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let token = token.ok_or(Problem::CodeGone)?;
-    let given: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let given = given.as_str();
+    let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let plain = plain.as_str();
+    let recovered = &recovered(ctx, token, given).await?;
     let outcome = ctx
         .decide(move |moment| async move {
-            let case = case(ctx, token).await?;
-            Ok(rules::answer(case, given, &ctx.app.policy, &moment))
+            let mut case = case(ctx, token).await?;
+            let asked_by = case.challenge.session_id;
+            if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
+                return Ok(refuse(Problem::CodeGone));
+            }
+            if let Expected::Recovery(matched) = &mut case.secret {
+                matched.clone_from(recovered);
+            }
+            Ok(rules::answer(case, plain, &ctx.policy, &moment))
         })
         .await?;
     Ok(match outcome {
         Outcome::Verified => Answered::Verified,
+        Outcome::SteppedUp { operation, factor } => Answered::SteppedUp { operation, factor },
         Outcome::SignedIn { user, session, token } => {
-            Answered::SignedIn { user: Box::new(crate::accounts::view(ctx, &user).await?), session, token }
+            Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token }
         }
     })
+}
+
+/// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.
+/// Judged before the decision, which counts it, because it costs a hash.
+async fn recovered(ctx: &Ctx, token: &Token, given: &str) -> Result<Option<(usize, String)>> {
+    let case = case(ctx, token).await?;
+    let gone = ctx.now >= case.challenge.expires_at || case.challenge.attempts >= ctx.policy.code.attempts;
+    if case.challenge.factor != FactorKind::RecoveryCode || gone || !case.factor.is_able() {
+        return Ok(None);
+    }
+    let Some((slot, code)) = recovery_codes::read(given) else { return Ok(None) };
+    let phc = case.factor.codes.get(slot).map(str::to_owned);
+    let verdict = ctx.app.hashing.verify(code, phc.clone()).await?;
+    Ok(phc.filter(|_| verdict != hashing::Verdict::Wrong).map(|phc| (slot, phc)))
 }
 
 async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
@@ -86,56 +193,131 @@ async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     found.ok_or_else(|| Problem::CodeGone.into())
 }
 
-fn open(ctx: &Ctx, challenge: &Challenge) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-    let context = Challenge::context(challenge.id);
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    ctx.app
-        .keyring
-        .open(&context, &challenge.code)
-        .ok_or_else(|| Error::internal("a challenge's code does not open with the configured keys"))
-}
-
 async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let store = &ctx.app.store;
     let challenge = find(ctx, token).await?;
     let user = store.get::<User>(challenge.user_id).await?.ok_or(Problem::CodeGone)?;
     let factor = store.get::<Factor>(challenge.factor_id).await?.ok_or(Problem::CodeGone)?;
-    let identifier = store.get::<Identifier>(challenge.identifier_id).await?.ok_or(Problem::CodeGone)?;
-    let owner = identifiers::actions::owner_of(ctx, &identifier).await?;
-    let code = open(ctx, &challenge)?;
-    Ok(Case { challenge, user, factor, identifier, owner, code })
+    let identifier = match challenge.identifier_id {
+        Some(id) => store.get::<Identifier>(id).await?,
+        None => None,
+    };
+    let owner = match &identifier {
+        Some(identifier) => identifiers::actions::owner_of(ctx, identifier).await?,
+        None => None,
+    };
+    let session = match challenge.session_id {
+        Some(id) => store.get::<Session>(id).await?,
+        None => None,
+    };
+    let secret = expected(ctx, &challenge, &factor)?;
+    Ok(Case { challenge, user, factor, identifier, owner, session, secret })
 }
 
-/// Sends the code of a challenge again: the same code, so that a message that comes late is not a
-/// wrong one.
+/// What the right answer is.
+fn expected(ctx: &Ctx, challenge: &Challenge, factor: &Factor) -> Result<Expected> {
+    match challenge.factor {
+        FactorKind::RecoveryCode => Ok(Expected::Recovery(None)),
+        FactorKind::Totp => {
+            let key = factor.secret.as_ref().map(|secret| open(ctx, Factor::context(factor.id), secret));
+            key.transpose()?.map(Expected::Totp).ok_or_else(|| Problem::CodeGone.into())
+        }
+        _ => {
+            let code = sent_code(ctx, challenge)?.ok_or(Problem::CodeGone)?;
+            Ok(Expected::Code(Zeroizing::new(code.as_bytes().to_vec())))
+        }
+    }
+}
+
+/// The code that was sent for `challenge`, when one was.
+fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
+    let Some(sealed) = &challenge.code else { return Ok(None) };
+    let code = open(ctx, Challenge::context(challenge.id), sealed)?;
+    Ok(Some(Zeroizing::new(String::from_utf8_lossy(&code).into_owned())))
+}
+
+fn open(ctx: &Ctx, context: [String; 2], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    let opened = ctx.app.keyring.open(&context, sealed);
+    opened.ok_or_else(|| Error::internal("something sealed does not open with the configured keys"))
+}
+
+/// Sends the code of a challenge again – the same code, so that a message that comes late is not a
+/// wrong one – or asks for another of the factors that would do.
 ///
 /// # Errors
-/// [`Problem::CodeGone`], [`Problem::FactorLocked`], [`Problem::LimitReached`].
-pub async fn resend(ctx: &Ctx, token: Option<&Token>) -> Result<ChallengeView> {
+/// [`Problem::CodeGone`], [`Problem::FactorMissing`], [`Problem::FactorLocked`], [`Problem::LimitReached`].
+pub async fn resend(
+    ctx: &Ctx,
+    caller: Option<&Caller>,
+    token: Option<&Token>,
+    wanted: Option<FactorKind>,
+) -> Result<ChallengeView> {
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let token = token.ok_or(Problem::CodeGone)?;
-    let policy = &ctx.app.policy;
-    // Judged once before postage is taken, so that impatience does not use up a number's budget.
+    let policy = &*ctx.policy;
     let judged = case(ctx, token).await?;
-    rules::resend(judged.challenge.clone(), &judged.user, &judged.factor, policy, &ctx.moment())?;
+    let asked_by = judged.challenge.session_id;
+    if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
+        return Err(Problem::CodeGone.into());
+    }
+    let next = &next(ctx, &judged, wanted).await?;
+    // Judged once before postage is taken, so that impatience does not use up a number's budget.
+    rules::resend(&judged, next, policy, &ctx.moment())?;
     let sender = match judged.challenge.purpose {
-        Purpose::SignIn => Sender::User(judged.user.id),
+        Purpose::SignIn | Purpose::StepUp => Sender::User(judged.user.id),
         Purpose::Verify => Sender::Stranger,
     };
-    let postage = limits::postage(ctx, &judged.challenge.sent_to, sender).await?;
-    let postage = &postage;
+    let postage = match &next.target {
+        Some(target) => Some(limits::postage(ctx, &target.value, sender).await?),
+        None => None,
+    };
+    let postage = postage.as_ref();
     ctx.decide(move |moment| async move {
         let case = case(ctx, token).await?;
-        let code = String::from_utf8_lossy(&case.code).into_owned();
-        let decision: Decision<ChallengeView> =
-            match rules::resend(case.challenge, &case.user, &case.factor, policy, &moment) {
-                Err(refusal) => crate::store::refuse(refusal),
-                Ok(challenge) => answer(challenge.view(token, &policy.code))
-                    .update(&challenge)
-                    .insert(&message(ctx, &challenge, &code, postage, &moment))
-                    .note(&moment, note(What::CodeSent).user(challenge.user_id)),
-            };
+        let challenge = match rules::resend(&case, next, policy, &moment) {
+            Err(refusal) => return Ok(refuse(refusal)),
+            Ok(challenge) => challenge,
+        };
+        let Some(postage) = postage else {
+            let view = challenge.view(token, &policy.code);
+            return Ok(answer(view).update(&challenge));
+        };
+        // The same code as before; a new one where none was sent yet.
+        let (code, challenge) = match sent_code(ctx, &challenge)? {
+            Some(code) => (code, challenge),
+            None => {
+                let code = Zeroizing::new(moment.seed.code("code", policy.code.digits));
+                let sealed = seal(ctx, challenge.id, &code);
+                (code, challenge.with(|challenge| challenge.code = Some(sealed)))
+            }
+        };
+        let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
+            .update(&challenge)
+            .insert(&message(ctx, &challenge, &code, postage, &moment))
+            .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
     })
     .await
+}
+
+/// The factor to ask for next: the same, or the `wanted` one, which must be among those that would do.
+async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next> {
+    let kind = wanted.unwrap_or(case.challenge.factor);
+    if kind == case.challenge.factor {
+        let target = case.identifier.as_deref().cloned();
+        return Ok(Next { factor: (*case.factor).clone(), kind, target });
+    }
+    if !case.challenge.offered.0.contains(&kind) {
+        return Err(Problem::FactorMissing.into());
+    }
+    for factor in crate::factors::of_user(ctx, case.user.id).await? {
+        if factor.is_able() && factor.kinds().contains(&kind) {
+            let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
+            if target.is_some() || !kind.is_sent() {
+                return Ok(Next { factor: factor.into_inner(), kind, target });
+            }
+        }
+    }
+    Err(Problem::FactorLocked.into())
 }

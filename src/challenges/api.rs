@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::http::extract::Body;
 use crate::policy::FactorKind;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions;
+use crate::sessions::{self, authenticate};
 use crate::sign_in::api::{SignIn, signed_in};
 
 /// The body of `POST /auth/verify-code`.
@@ -32,7 +32,7 @@ pub struct VerifyCode {
 pub struct ResendCode {
     /// The challenge's id; may be left out where a browser signs in by cookie.
     pub challenge: Option<Secret>,
-    /// Another way to send it.
+    /// Another way: one of the challenge's `alternatives`.
     pub factor: Option<FactorKind>,
 }
 
@@ -42,10 +42,16 @@ pub struct ResendCode {
 pub enum VerifiedView {
     /// The sign-in is finished.
     SignedIn(Box<SignIn>),
-    /// The identifier is shown to be one's own.
+    /// The identifier is shown to be one's own; or the session has shown what an operation asks for.
     Verified {
         /// Always `verified`.
         status: VerifiedStatus,
+        /// The operation that can now be called again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operation: Option<String>,
+        /// What was shown for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        factor: Option<FactorKind>,
     },
 }
 
@@ -67,9 +73,19 @@ fn challenge(given: Option<&Secret>, headers: &HeaderMap, origin: &Origin) -> Op
 /// `POST /auth/verify-code`
 pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCode>) -> Result<Response> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
-    match actions::answer_code(&ctx, token.as_ref(), ask.code.expose()).await? {
+    let caller = authenticate(&ctx, &headers).await?;
+    match actions::answer_code(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose()).await? {
         Answered::Verified => {
-            let verified = VerifiedView::Verified { status: VerifiedStatus::Verified };
+            let verified =
+                VerifiedView::Verified { status: VerifiedStatus::Verified, operation: None, factor: None };
+            Ok(Json(verified).into_response())
+        }
+        Answered::SteppedUp { operation, factor } => {
+            let verified = VerifiedView::Verified {
+                status: VerifiedStatus::Verified,
+                operation: Some(operation),
+                factor: Some(factor),
+            };
             Ok(Json(verified).into_response())
         }
         Answered::SignedIn { user, session, token } => Ok(signed_in(&ctx, *user, &session, &token)),
@@ -83,5 +99,6 @@ pub async fn resend_code(
     Body(ask): Body<ResendCode>,
 ) -> Result<Json<ChallengeView>> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
-    Ok(Json(actions::resend(&ctx, token.as_ref()).await?))
+    let caller = authenticate(&ctx, &headers).await?;
+    Ok(Json(actions::resend(&ctx, caller.as_ref(), token.as_ref(), ask.factor).await?))
 }

@@ -8,17 +8,17 @@ pub mod actions;
 pub mod api;
 mod rules;
 
-pub use rules::{Ask, Asked};
+pub use rules::{Ask, Asked, Sending};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::policy::{self, FactorKind};
+use crate::policy::{self, FactorKind, Proofs};
 use crate::secret::{Sealed, Token};
-use crate::sessions::{Carry, Proofs};
-use crate::store::{entity, text_enum};
+use crate::sessions::Carry;
+use crate::store::{entity, json_field, text_enum};
 
 text_enum! {
     /// What an answer is for.
@@ -27,8 +27,16 @@ text_enum! {
         SignIn = "sign_in",
         /// To show that an identifier is one's own.
         Verify = "verify",
+        /// To show a session what an operation asks for.
+        StepUp = "step_up",
     }
 }
+
+/// Kinds of factor, the preferred one first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offered(pub Vec<FactorKind>);
+json_field!(Offered);
 
 entity! {
     /// Something asked and not yet answered.
@@ -43,14 +51,20 @@ entity! {
         user_id: Uuid,
         /// Which factor would be proved.
         factor_id: Uuid,
-        /// Which kind of factor that is.
+        /// As which kind it would be proved.
         factor: FactorKind,
-        /// Which identifier the code goes to.
-        identifier_id: Uuid,
-        /// Where the code goes: fixed when the challenge is made.
-        sent_to: String,
-        /// The code, which a resend repeats.
-        code: Sealed,
+        /// The kinds that would do, this one among them.
+        offered: Offered,
+        /// Which identifier the code goes to, when one is sent.
+        identifier_id: Option<Uuid>,
+        /// Where the code goes: fixed when it is first sent.
+        sent_to: Option<String>,
+        /// The code, which a resend repeats; none when none was sent.
+        code: Option<Sealed>,
+        /// The session that asked, when one did: an answer counts for no other.
+        session_id: Option<Uuid>,
+        /// The operation that an answer is for, when it is for one.
+        operation: Option<String>,
         /// What had been proved before.
         proofs: Proofs,
         /// How the session that an answer opens will travel.
@@ -82,11 +96,12 @@ impl Challenge {
             id: token.reveal(),
             purpose: self.purpose,
             factor: self.factor,
-            sent_to: masked(&self.sent_to),
+            sent_to: self.sent_to.as_deref().map(masked),
             expires_at: self.expires_at,
-            resend_after: (self.sends < policy.sends).then(|| self.sent_at + *policy.resend_after),
+            resend_after: (self.factor.is_sent() && self.sends < policy.sends)
+                .then(|| self.sent_at + *policy.resend_after),
             attempts_left: policy.attempts.saturating_sub(self.attempts),
-            alternatives: Vec::new(),
+            alternatives: self.offered.0.iter().copied().filter(|kind| *kind != self.factor).collect(),
         }
     }
 }
@@ -101,21 +116,26 @@ pub struct ChallengeView {
     pub purpose: Purpose,
     /// Which kind of factor is asked for.
     pub factor: FactorKind,
-    /// Where the code went, masked.
-    pub sent_to: String,
+    /// Where the code went, masked; nothing when none was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
     /// When no answer counts any more.
     pub expires_at: Timestamp,
     /// When the code may be sent again; nothing when it may not.
     pub resend_after: Option<Timestamp>,
     /// Guesses left.
     pub attempts_left: u32,
-    /// Other factors that would do.
+    /// Other factors that would do: ask for one of them by `resend-code`.
     pub alternatives: Vec<FactorKind>,
 }
 
-/// A number with all but its first and last two characters hidden: enough to recognise one's own.
-fn masked(number: &str) -> String {
-    let digits: Vec<char> = number.chars().collect();
+/// A number with all but its first and last two characters hidden, or an address with all but the
+/// first letter of its local part: enough to recognise one's own.
+fn masked(sent_to: &str) -> String {
+    if let Some((local, domain)) = sent_to.rsplit_once('@') {
+        return format!("{}•••@{domain}", local.chars().next().unwrap_or('•'));
+    }
+    let digits: Vec<char> = sent_to.chars().collect();
     match digits.as_slice() {
         [plus, first, .., a, b] => format!("{plus}{first} ••• ••{a}{b}"),
         _ => "•••".to_owned(),
@@ -128,5 +148,6 @@ mod tests {
     fn a_masked_number_shows_its_ends_only() {
         assert_eq!(super::masked("+12025550167"), "+1 ••• ••67");
         assert_eq!(super::masked("+1"), "•••");
+        assert_eq!(super::masked("ada.lovelace@example.com"), "a•••@example.com");
     }
 }

@@ -1,17 +1,18 @@
 //! Asking, guessing, answering: the specification.
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use super::{Challenge, Purpose};
+use super::{Challenge, Offered, Purpose};
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, Problem};
-use crate::factors::Factor;
+use crate::factors::{Factor, totp};
 use crate::identifiers::{self, Identifier, Verification};
-use crate::policy::Policy;
+use crate::policy::{FactorKind, Policy, Proofs};
 use crate::secret::{Sealed, Token, TokenKind, same};
-use crate::sessions::{Carry, Method, Proofs, Session};
+use crate::sessions::{Carry, Session};
 use crate::store::{Decision, Seen, answer as answered, refuse};
 
 /// What is about to be asked.
@@ -20,8 +21,14 @@ pub struct Ask<'a> {
     pub purpose: Purpose,
     /// The factor to prove.
     pub factor: &'a Factor,
-    /// Where the code goes.
-    pub identifier: &'a Identifier,
+    /// As which kind.
+    pub kind: FactorKind,
+    /// The kinds that would do.
+    pub offered: &'a [FactorKind],
+    /// Where the code goes, when one is sent.
+    pub identifier: Option<&'a Identifier>,
+    /// The session that asks, and the operation that it asks for.
+    pub step_up: Option<(Uuid, &'a str)>,
     /// What has been proved before.
     pub proofs: Proofs,
     /// How the session that an answer opens will travel.
@@ -34,8 +41,16 @@ pub struct Asked {
     pub challenge: Challenge,
     /// Its token, shown once.
     pub token: Token,
-    /// The code, for the message.
-    pub code: String,
+    /// What to send, when something is.
+    pub sending: Option<Sending>,
+}
+
+/// A code on its way.
+pub struct Sending {
+    /// The code.
+    pub code: Zeroizing<String>,
+    /// Where it goes.
+    pub to: String,
 }
 
 impl Ask<'_> {
@@ -43,26 +58,32 @@ impl Ask<'_> {
     pub fn make(self, policy: &Policy, moment: &Moment, seal: impl FnOnce(Uuid, &str) -> Sealed) -> Asked {
         let id = moment.uuid("challenge");
         let token = Token::new(TokenKind::Challenge, id, &moment.seed);
-        let code = moment.seed.code("code", policy.code.digits);
+        let sending = self.identifier.map(|identifier| Sending {
+            code: Zeroizing::new(moment.seed.code("code", policy.code.digits)),
+            to: identifier.value.clone(),
+        });
         let challenge = Challenge {
             id,
             digest: token.digest(),
             purpose: self.purpose,
             user_id: self.factor.user_id,
             factor_id: self.factor.id,
-            factor: self.factor.kind,
-            identifier_id: self.identifier.id,
-            sent_to: self.identifier.value.clone(),
-            code: seal(id, &code),
+            factor: self.kind,
+            offered: Offered(self.offered.to_vec()),
+            identifier_id: self.identifier.map(|identifier| identifier.id),
+            sent_to: self.identifier.map(|identifier| identifier.value.clone()),
+            code: sending.as_ref().map(|sending| seal(id, &sending.code)),
+            session_id: self.step_up.map(|(session, _)| session),
+            operation: self.step_up.map(|(_, operation)| operation.to_owned()),
             proofs: self.proofs,
             carry: self.carry,
             attempts: 0,
-            sends: 1,
+            sends: u32::from(sending.is_some()),
             sent_at: moment.now,
             created_at: moment.now,
             expires_at: moment.now + *policy.code.lifetime,
         };
-        Asked { challenge, token, code }
+        Asked { challenge, token, sending }
     }
 }
 
@@ -71,11 +92,58 @@ pub(super) struct Case {
     pub challenge: Seen<Challenge>,
     pub user: Seen<User>,
     pub factor: Seen<Factor>,
-    pub identifier: Seen<Identifier>,
+    pub identifier: Option<Seen<Identifier>>,
     /// Who owns the identifier already, when somebody does.
     pub owner: Option<Seen<Identifier>>,
+    /// The session that asked, when one did and it is still there.
+    pub session: Option<Seen<Session>>,
+    /// What the answer is compared with.
+    pub secret: Expected,
+}
+
+/// What the right answer is.
+#[derive(Clone)]
+pub(super) enum Expected {
     /// The code that was sent.
-    pub code: zeroize::Zeroizing<Vec<u8>>,
+    Code(Zeroizing<Vec<u8>>),
+    /// What an app with this key shows.
+    Totp(Zeroizing<Vec<u8>>),
+    /// A recovery code; judged beforehand, since that costs a hash: the slot and the hash that matched.
+    Recovery(Option<(usize, String)>),
+}
+
+impl Case {
+    /// Whether nothing is asked any more.
+    fn is_gone(&self, policy: &Policy, moment: &Moment) -> bool {
+        let Self { challenge, user, factor, identifier, session, .. } = self;
+        let stands = |session: &Seen<Session>| session.stands(user, &policy.session, moment.now);
+        moment.now >= challenge.expires_at
+            || challenge.attempts >= policy.code.attempts
+            || !user.is_active()
+            || challenge.created_at < user.sessions_from && challenge.session_id.is_none()
+            || factor.user_id != user.id
+            || factor.bound_at.is_none()
+            || challenge.identifier_id.is_some() && identifier.is_none()
+            || identifier.as_ref().is_some_and(|identifier| identifier.user_id != user.id)
+            || challenge.session_id.is_some() && !session.as_ref().is_some_and(stands)
+    }
+
+    /// The factor as it is after this guess, when the guess is right.
+    fn judge(&self, given: &str, moment: &Moment) -> Option<Seen<Factor>> {
+        let factor = || self.factor.clone();
+        match &self.secret {
+            Expected::Code(code) => same(given.as_bytes(), code).then(factor),
+            Expected::Totp(key) => {
+                let step = totp::accepts(key, given, self.factor.last_step, moment.now)?;
+                Some(factor().with(|factor| factor.last_step = Some(step)))
+            }
+            Expected::Recovery(matched) => {
+                let (slot, phc) = matched.as_ref()?;
+                let stands = self.factor.codes.get(*slot) == Some(phc.as_str());
+                stands.then(|| factor().with(|factor| factor.codes.spend(*slot)))
+            }
+        }
+    }
 }
 
 /// What an answer came to.
@@ -84,43 +152,40 @@ pub(super) enum Outcome {
     SignedIn { user: Box<User>, session: Box<Session>, token: Token },
     /// The identifier is shown to be the user's own.
     Verified,
+    /// The session has shown what the operation asks for.
+    SteppedUp { operation: String, factor: FactorKind },
 }
 
 /// Judges one guess. Whatever it comes to, what it changes makes the same guess impossible to
 /// repeat unseen: a right one takes the challenge away, a wrong one is counted.
 pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) -> Decision<Outcome> {
-    let Case { challenge, user, factor, identifier, owner, code } = case;
-    if moment.now >= challenge.expires_at
-        || challenge.attempts >= policy.code.attempts
-        || !user.is_active()
-        || challenge.created_at < user.sessions_from
-        || identifier.user_id != user.id
-        || factor.user_id != user.id
-    {
+    if case.is_gone(policy, moment) {
         return refuse(Problem::CodeGone);
     }
-    if factor.locked_at.is_some() {
+    if case.factor.locked_at.is_some() {
         return refuse(Problem::FactorLocked);
     }
-    if !same(given.as_bytes(), &code) {
-        return wrong(challenge, factor, policy, moment);
-    }
-    let proved = factor.with(|factor| factor.succeeded(moment.now));
-    let was_verified = identifier.verified_at.is_some();
-    let verified = match identifiers::verify(identifier, owner.as_ref(), moment.now) {
-        _ if was_verified => None,
-        Verification::Verified(identifier) => Some(identifier),
-        // Whoever typed the code holds the number, so being told that another account has it is no
-        // leak. For signing in it proves possession all the same; it just is no name of this user.
-        Verification::TakenByAnother if challenge.purpose == Purpose::Verify => {
-            return refuse(Problem::IdentifierTaken).delete(&challenge);
-        }
-        Verification::TakenByAnother => None,
+    let Some(proved) = case.judge(given, moment) else {
+        return wrong(case.challenge, case.factor, policy, moment);
+    };
+    let proved = proved.with(|factor| factor.succeeded(moment.now));
+    let Case { challenge, user, identifier, owner, session, .. } = case;
+    let verified = match identifier.filter(|identifier| identifier.verified_at.is_none()) {
+        None => None,
+        Some(identifier) => match identifiers::verify(identifier, owner.as_ref(), moment.now) {
+            Verification::Verified(identifier) => Some(identifier),
+            // Whoever typed the code holds the number, so being told that another account has it is no
+            // leak. For signing in it proves possession all the same; it just is no name of this user.
+            Verification::TakenByAnother if challenge.purpose == Purpose::Verify => {
+                return refuse(Problem::IdentifierTaken).delete(&challenge);
+            }
+            Verification::TakenByAnother => None,
+        },
     };
     let decision = match challenge.purpose {
         Purpose::Verify => answered(Outcome::Verified),
         Purpose::SignIn => {
-            let proofs = challenge.proofs.clone().and(Method::Sms, moment.now);
+            let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
             let (session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
             let event = note(What::SignedIn).user(user.id).session(session.id);
             let outcome = Outcome::SignedIn {
@@ -129,6 +194,18 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
                 token,
             };
             answered(outcome).insert(&session).note(moment, event)
+        }
+        Purpose::StepUp => {
+            let (Some(session), Some(operation)) = (session, challenge.operation.clone()) else {
+                return refuse(Problem::CodeGone);
+            };
+            let kind = challenge.factor;
+            let session = session.with(|session| {
+                session.proofs = session.proofs.clone().and_for(Some(&operation), kind, moment.now);
+            });
+            let event = note(What::SteppedUp).user(user.id).session(session.id);
+            let event = event.detail(serde_json::json!({"operation": operation, "factor": kind}));
+            answered(Outcome::SteppedUp { operation, factor: kind }).update(&session).note(moment, event)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
@@ -167,34 +244,54 @@ fn wrong(
     }
 }
 
-/// Judges whether the code may be sent again, and remembers that it was.
+/// Judges whether a code may be sent, or another factor be asked for, and remembers that it was.
+/// `next` is the factor to ask for and the kind to ask for it as.
 pub(super) fn resend(
-    challenge: Seen<Challenge>,
-    user: &User,
-    factor: &Factor,
+    case: &Case,
+    next: &Next,
     policy: &Policy,
     moment: &Moment,
 ) -> Result<Seen<Challenge>, Error> {
-    let ended = !user.is_active() || challenge.created_at < user.sessions_from;
-    if ended || moment.now >= challenge.expires_at || challenge.attempts >= policy.code.attempts {
+    let challenge = case.challenge.clone();
+    if case.is_gone(policy, moment) {
         return Err(Problem::CodeGone.into());
     }
-    if factor.locked_at.is_some() {
+    if next.factor.locked_at.is_some() {
         return Err(Problem::FactorLocked.into());
+    }
+    if !next.kind.is_sent() {
+        return Ok(challenge.with(|challenge| {
+            challenge.factor_id = next.factor.id;
+            challenge.factor = next.kind;
+            challenge.identifier_id = None;
+            challenge.sent_to = None;
+        }));
     }
     if challenge.sends >= policy.code.sends {
         return Err(Error::new(Problem::LimitReached)
             .detail("This code was sent as often as it may be. Start again for a new one.")
             .retry_after(challenge.expires_at.since(moment.now)));
     }
-    let next = challenge.sent_at + *policy.code.resend_after;
-    if moment.now < next {
+    let again = challenge.sent_at + *policy.code.resend_after;
+    if challenge.sends > 0 && moment.now < again {
         return Err(Error::new(Problem::LimitReached)
             .detail("The code was sent a moment ago.")
-            .retry_after(next.since(moment.now)));
+            .retry_after(again.since(moment.now)));
     }
     Ok(challenge.with(|challenge| {
+        challenge.factor_id = next.factor.id;
+        challenge.factor = next.kind;
+        challenge.identifier_id = next.target.as_ref().map(|target| target.id);
+        challenge.sent_to = next.target.as_ref().map(|target| target.value.clone());
         challenge.sends += 1;
         challenge.sent_at = moment.now;
     }))
+}
+
+/// What is asked for next.
+#[derive(Clone)]
+pub(super) struct Next {
+    pub factor: Factor,
+    pub kind: FactorKind,
+    pub target: Option<Identifier>,
 }

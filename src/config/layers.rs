@@ -63,6 +63,8 @@ pub struct Layers {
     prefix: &'static str,
     shorts: &'static [(&'static str, &'static str)],
     leaves: BTreeMap<String, Leaf>,
+    /// A section in which a file may make entries of its own, and what such an entry starts from.
+    open: Option<(&'static str, Table)>,
     /// Sentences about what cannot be accepted.
     pub faults: Vec<String>,
     /// Sentences about what is allowed and unwise.
@@ -77,8 +79,14 @@ impl Layers {
         prefix: &'static str,
         shorts: &'static [(&'static str, &'static str)],
     ) -> Self {
-        let mut layers =
-            Self { prefix, shorts, leaves: BTreeMap::new(), faults: Vec::new(), warnings: Vec::new() };
+        let mut layers = Self {
+            prefix,
+            shorts,
+            leaves: BTreeMap::new(),
+            open: None,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        };
         match defaults.parse::<Table>() {
             Ok(table) => layers.plant("", table),
             Err(error) => layers.faults.push(format!("built-in defaults: {}.", error.message())),
@@ -97,6 +105,26 @@ impl Layers {
                 }
             }
         }
+    }
+
+    /// Lets a file make entries of its own in `section`: tables, at any depth, that say something for
+    /// a key of `blank`, from which they start.
+    pub fn open(&mut self, section: &'static str, blank: &str) {
+        match blank.parse::<Table>() {
+            Ok(blank) => self.open = Some((section, blank)),
+            Err(error) => self.faults.push(format!("built-in defaults: {}.", error.message())),
+        }
+    }
+
+    /// Makes room for what a file says at `path`, when it may. Whether it may.
+    fn make_room(&mut self, path: &str, value: &Value) -> bool {
+        let (Some((section, blank)), Value::Table(table)) = (&self.open, value) else { return false };
+        let inside = path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        if inside && (table.is_empty() || table.keys().any(|key| blank.contains_key(key))) {
+            let blank = blank.clone();
+            self.plant(path, blank);
+        }
+        inside
     }
 
     /// Every setting's path.
@@ -147,7 +175,7 @@ impl Layers {
             let source = Source::Line { file: file.to_owned(), line: line_of(text, key.span().start) };
             if self.leaves.contains_key(&path) {
                 self.lay(&path, value.clone(), source);
-            } else if !self.is_section(&path) {
+            } else if !self.is_section(&path) && !self.make_room(&path, value) {
                 let near = self.nearest_path(&path);
                 self.faults.push(format!("{source}: {path} is not a setting; did you mean {near}?"));
             } else if let (Value::Table(inner), Some(spans)) = (value, span.get_ref().as_table()) {
@@ -266,6 +294,11 @@ impl Layers {
             let source = source.unwrap_or_else(|| self.source(other));
             self.faults.push(format!("{source}: {path} {sentence}."));
         }
+    }
+
+    /// Whether somebody set `path`, and not only the defaults.
+    pub fn is_said(&self, path: &str) -> bool {
+        *self.source(path) != Source::Default
     }
 
     fn about(&self, path: &str, sentence: impl fmt::Display) -> String {

@@ -4,6 +4,9 @@
 //! addresses; past the policy's number the factor takes no more codes until it is bound anew
 //! (NIST SP 800-63B-4 §3.2.2).
 
+pub mod recovery_codes;
+pub mod totp;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -12,8 +15,10 @@ use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identifiers::Identifier;
-use crate::policy::FactorKind;
+use crate::policy::{FactorKind, Holder, IdentifierKind};
+use crate::secret::Sealed;
 use crate::store::{Query, Seen, entity};
+use recovery_codes::Slots;
 
 entity! {
     /// One factor of one user.
@@ -24,14 +29,24 @@ entity! {
         user_id: Uuid,
         /// What kind.
         kind: FactorKind,
+        /// What its owner calls it.
+        name: Option<String>,
         /// The number or address that it reaches, for factors that are sent.
         identifier_id: Option<Uuid>,
+        /// The key of an authenticator app, sealed.
+        secret: Option<Sealed>,
+        /// The newest step of an authenticator app that was accepted.
+        last_step: Option<i64>,
+        /// The hashes of recovery codes.
+        codes: Slots,
         /// Consecutive wrong guesses.
         failures: u32,
         /// Since when it takes no more codes.
         locked_at: Option<Timestamp>,
-        /// When it was bound.
+        /// When it was begun to be bound.
         created_at: Timestamp,
+        /// When it was bound; until then it is none.
+        bound_at: Option<Timestamp>,
         /// When it last proved something.
         used_at: Option<Timestamp>,
     }
@@ -39,18 +54,55 @@ entity! {
 }
 
 impl Factor {
-    /// The SMS factor that goes with a mobile number.
-    pub fn sms(moment: &Moment, mobile: &Identifier) -> Self {
+    /// A factor of this kind that is not bound yet.
+    pub fn new(moment: &Moment, user_id: Uuid, kind: FactorKind) -> Self {
         Self {
-            id: moment.uuid("factor:sms"),
-            user_id: mobile.user_id,
-            kind: FactorKind::Sms,
-            identifier_id: Some(mobile.id),
+            id: moment.uuid(&format!("factor:{kind}")),
+            user_id,
+            kind,
+            name: None,
+            identifier_id: None,
+            secret: None,
+            last_step: None,
+            codes: Slots::default(),
             failures: 0,
             locked_at: None,
             created_at: moment.now,
+            bound_at: None,
             used_at: None,
         }
+    }
+
+    /// The factor that goes with a mobile number or an e-mail address.
+    pub fn reaching(moment: &Moment, target: &Identifier) -> Self {
+        let kind = if target.kind == IdentifierKind::Email { FactorKind::Email } else { FactorKind::Sms };
+        Self {
+            identifier_id: Some(target.id),
+            bound_at: Some(moment.now),
+            ..Self::new(moment, target.user_id, kind)
+        }
+    }
+
+    /// The kinds that it can be shown as: a number can be texted and called.
+    pub fn kinds(&self) -> &'static [FactorKind] {
+        match self.kind {
+            FactorKind::Sms | FactorKind::Call => &[FactorKind::Sms, FactorKind::Call],
+            FactorKind::Email => &[FactorKind::Email],
+            FactorKind::Totp => &[FactorKind::Totp],
+            FactorKind::RecoveryCode => &[FactorKind::RecoveryCode],
+            FactorKind::Password => &[],
+        }
+    }
+
+    /// Whether it takes guesses now.
+    pub fn is_able(&self) -> bool {
+        let spent = self.kind == FactorKind::RecoveryCode && self.codes.left() == 0;
+        self.bound_at.is_some() && self.locked_at.is_none() && !spent
+    }
+
+    /// What its key is sealed under.
+    pub fn context(id: Uuid) -> [String; 2] {
+        ["factor.secret".to_owned(), id.to_string()]
     }
 
     /// Remembers a wrong guess; locks at `most`.
@@ -72,6 +124,8 @@ impl Factor {
         FactorView {
             id: self.id,
             kind: self.kind,
+            name: self.name.clone(),
+            left: (self.kind == FactorKind::RecoveryCode).then(|| self.codes.left()),
             locked: self.locked_at.is_some(),
             created_at: self.created_at,
             used_at: self.used_at,
@@ -87,12 +141,60 @@ pub struct FactorView {
     pub id: Uuid,
     /// What kind.
     pub kind: FactorKind,
+    /// What its owner calls it.
+    pub name: Option<String>,
+    /// Of recovery codes, how many are left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<usize>,
     /// Whether it was guessed at too often and takes no more codes.
     pub locked: bool,
     /// When it was bound.
     pub created_at: Timestamp,
     /// When it last proved something.
     pub used_at: Option<Timestamp>,
+}
+
+/// What a user has to show, in the words of the policy.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The kinds that are bound to the account, the password included.
+    pub enrolled: Vec<FactorKind>,
+    /// Those among them that take guesses now.
+    pub able: Vec<FactorKind>,
+    /// What the user may do beyond their own account.
+    pub roles: Vec<String>,
+}
+
+impl Held {
+    /// What somebody holds who has these factors. Every number can be sent a code, but where the
+    /// second factor is left to the user, what is sent is one only for those who asked for one
+    /// (`counts_sent`).
+    pub fn new(factors: &[Seen<Factor>], has_password: bool, counts_sent: bool, roles: &[String]) -> Self {
+        let mut held = Self { roles: roles.to_vec(), ..Self::default() };
+        if has_password {
+            held.enrolled.push(FactorKind::Password);
+            held.able.push(FactorKind::Password);
+        }
+        for factor in factors.iter().filter(|factor| factor.bound_at.is_some()) {
+            if factor.kind.is_sent() && !counts_sent {
+                continue;
+            }
+            for kind in factor.kinds() {
+                if !held.enrolled.contains(kind) {
+                    held.enrolled.push(*kind);
+                }
+                if factor.is_able() && !held.able.contains(kind) {
+                    held.able.push(*kind);
+                }
+            }
+        }
+        held
+    }
+
+    /// The same for the policy to judge.
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { enrolled: &self.enrolled, able: &self.able, roles: &self.roles }
+    }
 }
 
 /// A user's factors, oldest first. A user has few: one page holds them all.
@@ -103,20 +205,13 @@ pub async fn of_user(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Factor>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn the_last_allowed_failure_locks_and_success_forgives_the_ones_before() {
         let at = Timestamp::from_millis(1_000);
-        let mut factor = Factor {
-            id: Uuid::nil(),
-            user_id: Uuid::nil(),
-            kind: FactorKind::Sms,
-            identifier_id: None,
-            failures: 0,
-            locked_at: None,
-            created_at: at,
-            used_at: None,
-        };
+        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None };
+        let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Sms);
         for _ in 0..2 {
             factor.failed(3, at);
         }

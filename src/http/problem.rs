@@ -42,6 +42,25 @@ pub struct Report<'a> {
     /// The limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
+    /// The operation that asks for a proof.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+    /// The proof that it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    need: Option<NeedReport<'a>>,
+    /// Where to show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<&'static str>,
+}
+
+/// A proof that is asked for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Need")]
+struct NeedReport<'a> {
+    /// The factors that would do, the preferred one first.
+    factors: &'a [&'static str],
+    /// How many seconds ago at most; 0 for any time in this session.
+    max_age: u64,
 }
 
 /// A failure on its way through the layers.
@@ -103,6 +122,9 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         errors: &error.fields,
         retry_after: error.retry_after,
         limit: error.limit,
+        operation: error.need.as_ref().map(|need| need.operation.as_str()),
+        need: error.need.as_ref().map(|need| NeedReport { factors: &need.factors, max_age: need.max_age }),
+        start: error.need.as_ref().map(|_| "/api/v1/auth/step-up"),
     };
     Response::from_parts(parts, Body::from(serde_json::to_vec(&report).unwrap_or_default()))
 }

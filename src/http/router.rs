@@ -14,7 +14,7 @@ use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up};
+use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up, step_up};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -35,11 +35,17 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken, Problem::LimitReached]),
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
-            .may(&[Problem::CodeGone, Problem::FactorLocked, Problem::LimitReached]),
+            .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
             .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
+        post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
+            .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
+            .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever, Problem::LimitReached]),
+        post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
+            .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         // one's own account
         get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")

@@ -22,9 +22,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Server};
 use crate::error::{Error, Problem, Result};
 use crate::policy::Policy;
+use crate::policy::Proofs;
 use crate::random::Random;
 use crate::secret::Keyring;
-use crate::sessions::{Caller, Carry, Proofs, Session};
+use crate::sessions::{Caller, Carry, Session};
 use crate::store::{Change, Engine, Faults, Memory};
 
 /// The settings that the tests start from: times short, bounds small.
@@ -82,7 +83,7 @@ pub(crate) async fn signed_in() -> (Arc<App>, String) {
         updated_at: now,
     };
     let (session, token) =
-        Session::open(&user, Proofs::default(), Carry::Bearer, &app.policy.session, &moment);
+        Session::open(&user, Proofs::default(), Carry::Bearer, &app.policy().session, &moment);
     app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.unwrap();
     (app, format!("Bearer {}", token.reveal()))
 }

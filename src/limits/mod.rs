@@ -58,7 +58,7 @@ impl Limit {
 /// [`Problem::LimitReached`] with the time to wait; the store's failure when nothing can be counted.
 pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
     let app = &ctx.app;
-    let budget = limit.budget(&app.policy.limits);
+    let budget = limit.budget(&ctx.policy.limits);
     let tag = app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
     let key: String = tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let taken = app.shared.take(&key, budget.limit, *budget.window, ctx.now).await?;

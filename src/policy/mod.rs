@@ -3,11 +3,14 @@
 //! What is read here has been checked: a policy that contradicts itself, so that people could sign
 //! up and never sign in, does not start. Nothing here looks at records, clock or chance.
 
+mod check;
+mod factor;
+pub mod operation;
 mod rules;
 
-pub use rules::{Gate, after_first_factor};
-
-use std::time::Duration;
+pub use factor::{FactorKind, Proof, Proofs};
+pub use operation::{Notify, Operation, Operations, ProofRule};
+pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
 
 use serde::Deserialize;
 
@@ -30,6 +33,16 @@ pub struct Policy {
     pub session: Session,
     /// `[limits]`
     pub limits: Limits,
+    /// `[recovery]`
+    pub recovery: Recovery,
+    /// `[account]`
+    pub account: Account,
+    /// `[devices]`
+    pub devices: Devices,
+    /// `[notices]`
+    pub notices: Notices,
+    /// `[operation."…"]`
+    pub operation: Operations,
 }
 
 /// `[sign_up]`
@@ -40,6 +53,12 @@ pub struct SignUp {
     pub open: bool,
     /// What a new user must give.
     pub required: Vec<IdentifierKind>,
+    /// What a user must have shown to be their own before anything is opened for them.
+    pub verified: Vec<IdentifierKind>,
+    /// Which kinds of identifier may be told to be taken; the others look free.
+    pub tell_taken: Vec<IdentifierKind>,
+    /// Domains of the e-mail addresses that may sign up; none for all.
+    pub email_domains: Vec<String>,
 }
 
 text_enum! {
@@ -58,6 +77,8 @@ text_enum! {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
+    /// What may be shown first.
+    pub first: Vec<FactorKind>,
     /// `[sign_in.second]`
     pub second: SecondFactor,
 }
@@ -68,6 +89,8 @@ pub struct SignIn {
 pub struct SecondFactor {
     /// When it is asked for.
     pub when: When,
+    /// With [`When::ByRole`], from whom always.
+    pub roles: Vec<String>,
     /// Those on offer, the preferred one first.
     pub factors: Vec<FactorKind>,
 }
@@ -80,16 +103,10 @@ pub enum When {
     Always,
     /// From users who have one.
     WhenEnrolled,
+    /// From users with one of the named roles always, from others when they have one.
+    ByRole,
     /// From nobody.
     Never,
-}
-
-text_enum! {
-    /// What can be shown beside a password.
-    pub enum FactorKind {
-        /// A code in a text message.
-        Sms = "sms",
-    }
 }
 
 /// `[password]`
@@ -132,6 +149,52 @@ pub struct Session {
     pub seen_every: Period,
 }
 
+/// `[recovery]`: how somebody who has forgotten the password gets back in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// By which ways, the preferred one first.
+    pub channels: Vec<FactorKind>,
+    /// How long the right to set a new password lasts.
+    pub lifetime: Period,
+}
+
+/// `[account]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// How long a deleted account can be brought back.
+    pub grace: Period,
+    /// How long a change can be undone by the link in its notice.
+    pub undo: Period,
+    /// Most bytes of the metadata of one account, as JSON.
+    pub metadata_bytes: u32,
+    /// Deepest nesting of the metadata.
+    pub metadata_depth: u32,
+}
+
+/// `[devices]`: what is remembered about where a user signed in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Devices {
+    /// How long a device is known after its last sign-in.
+    pub known: Period,
+    /// Whether a user may let a device do without the second factor.
+    pub trust: bool,
+    /// For how long.
+    pub trusted: Period,
+}
+
+/// `[notices]`: what users are told beside what operations notify of.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notices {
+    /// Of a sign-in from a device that is not known.
+    pub new_device: bool,
+    /// Of a recovery that was begun.
+    pub recovery: bool,
+}
+
 /// `[limits]`: the one table of numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,12 +231,12 @@ pub struct Budget {
     pub window: Period,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 impl Policy {
     /// The built-in policy, ready for layers above it.
     pub fn layers() -> Layers {
-        Layers::new(include_str!("../../policies/default.toml"), "VESTIBULE_POLICY_", &[])
+        let mut layers = Layers::new(include_str!("../../policies/default.toml"), "VESTIBULE_POLICY_", &[]);
+        Operations::open(&mut layers);
+        layers
     }
 
     /// Reads and checks what the layers came to. What is wrong or unwise is noted in `layers`.
@@ -211,176 +274,11 @@ impl Policy {
         self.sign_up.required.contains(&IdentifierKind::Mobile)
             || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
     }
-
-    fn check(&self, layers: &mut Layers) {
-        self.check_sign_in(layers);
-        self.check_password(layers);
-        self.check_code(layers);
-        self.check_session(layers);
-        self.limits.check(layers);
-    }
-
-    fn check_sign_in(&self, layers: &mut Layers) {
-        let (required, second) = (&self.sign_up.required, &self.sign_in.second);
-        layers.must(
-            !required.is_empty(),
-            "sign_up.required",
-            "must name at least one of username, email, mobile, or nobody could sign in",
-        );
-        layers.must(!repeats(required), "sign_up.required", "names something twice");
-        layers.must(!repeats(&second.factors), "sign_in.second.factors", "names something twice");
-        if second.when != When::Never {
-            layers.must_with(
-                !second.factors.is_empty(),
-                "sign_in.second.factors",
-                "sign_in.second.when",
-                "must name at least one factor, unless sign_in.second.when is \"never\"",
-            );
-        }
-        let sms_only =
-            !second.factors.is_empty() && second.factors.iter().all(|factor| *factor == FactorKind::Sms);
-        if second.when == When::Always && sms_only {
-            layers.must_with(
-                required.contains(&IdentifierKind::Mobile),
-                "sign_up.required",
-                "sign_in.second.when",
-                "must name mobile, since every sign-in needs a text message: who gave no number could never sign in",
-            );
-        }
-    }
-
-    fn check_password(&self, layers: &mut Layers) {
-        let Password { min_length, max_length, .. } = self.password;
-        layers.must(min_length >= 4, "password.min_length", "must be at least 4");
-        layers.must((1..=1024).contains(&max_length), "password.max_length", "must be between 1 and 1024");
-        layers.must_with(
-            min_length <= max_length,
-            "password.min_length",
-            "password.max_length",
-            format_args!("must not be above password.max_length, which is {max_length}"),
-        );
-        let alone = self.sign_in.second.when != When::Always;
-        if alone && min_length < 15 {
-            layers.warn(
-                "password.min_length",
-                format_args!(
-                    "is {min_length}, and a password may stand alone here: NIST SP 800-63B-4 asks for at least 15, \
-                     or for sign_in.second.when = \"always\""
-                ),
-            );
-        } else if min_length < 8 {
-            layers.warn(
-                "password.min_length",
-                format_args!("is {min_length}: NIST SP 800-63B-4 asks for at least 8"),
-            );
-        }
-        if max_length < 64 {
-            layers.warn(
-                "password.max_length",
-                format_args!("is {max_length}: NIST SP 800-63B-4 asks for at least 64"),
-            );
-        }
-    }
-
-    fn check_code(&self, layers: &mut Layers) {
-        let code = &self.code;
-        layers.must(
-            (6..=10).contains(&code.digits),
-            "code.digits",
-            "must be between 6 and 10 (NIST SP 800-63B-4)",
-        );
-        let minutes = Duration::from_secs(60);
-        layers.must(
-            !code.lifetime.is_zero() && *code.lifetime <= minutes * 10,
-            "code.lifetime",
-            "must be longer than 0s and at most 10m (NIST SP 800-63B-4)",
-        );
-        layers.must((1..=10).contains(&code.attempts), "code.attempts", "must be between 1 and 10");
-        layers.must((1..=10).contains(&code.sends), "code.sends", "must be between 1 and 10");
-        layers.must_with(
-            code.resend_after < code.lifetime,
-            "code.resend_after",
-            "code.lifetime",
-            format_args!("must be shorter than code.lifetime, which is {}", code.lifetime),
-        );
-    }
-
-    fn check_session(&self, layers: &mut Layers) {
-        let session = &self.session;
-        for (path, period) in [("session.lifetime", session.lifetime), ("session.idle", session.idle)] {
-            layers.must(!period.is_zero(), path, "must be longer than 0s");
-        }
-        layers.must_with(
-            session.idle <= session.lifetime,
-            "session.idle",
-            "session.lifetime",
-            format_args!("must not be longer than session.lifetime, which is {}", session.lifetime),
-        );
-        layers.must_with(
-            session.seen_every < session.idle,
-            "session.seen_every",
-            "session.idle",
-            format_args!(
-                "must be shorter than session.idle, which is {}, or a used session would end as idle",
-                session.idle
-            ),
-        );
-        let two_factors = self.sign_in.second.when == When::Always;
-        let longest = if two_factors { DAY } else { DAY * 30 };
-        if *session.lifetime > longest {
-            layers.warn(
-                "session.lifetime",
-                format_args!(
-                    "is {}: NIST SP 800-63B-4 recommends at most {}",
-                    session.lifetime,
-                    Period(longest)
-                ),
-            );
-        }
-        if two_factors && *session.idle > Duration::from_secs(60 * 60) {
-            layers.warn(
-                "session.idle",
-                format_args!("is {}: NIST SP 800-63B-4 recommends at most 1h", session.idle),
-            );
-        }
-    }
-}
-
-impl Limits {
-    fn check(&self, layers: &mut Layers) {
-        for (name, budget) in [
-            ("sign_in_identifier", self.sign_in_identifier),
-            ("sign_in_address", self.sign_in_address),
-            ("sign_up_address", self.sign_up_address),
-            ("code_try_address", self.code_try_address),
-            ("send_number_short", self.send_number_short),
-            ("send_number_day", self.send_number_day),
-            ("send_stranger_short", self.send_stranger_short),
-            ("send_stranger_day", self.send_stranger_day),
-            ("send_address", self.send_address),
-        ] {
-            layers.must(
-                budget.limit > 0,
-                &format!("limits.{name}.limit"),
-                "must be above 0, or nobody could ever pass",
-            );
-            let window = !budget.window.is_zero() && *budget.window <= DAY * 30;
-            layers.must(window, &format!("limits.{name}.window"), "must be longer than 0s and at most 30d");
-        }
-        layers.must(
-            (1..=100).contains(&self.factor_failures),
-            "limits.factor_failures",
-            "must be between 1 and 100 (NIST SP 800-63B-4)",
-        );
-    }
-}
-
-fn repeats<T: PartialEq>(items: &[T]) -> bool {
-    items.iter().enumerate().any(|(at, item)| items.iter().skip(at + 1).any(|other| other == item))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::check::DAY;
     use super::*;
 
     #[test]
@@ -388,7 +286,7 @@ mod tests {
         let mut layers = Policy::layers();
         let policy = Policy::read(&mut layers).unwrap();
         assert_eq!((layers.faults.len(), layers.warnings.len()), (0, 0), "{:?}", layers.warnings);
-        assert_eq!(policy.sign_in.second.factors, [FactorKind::Sms]);
+        assert_eq!(policy.sign_in.second.factors.first(), Some(&FactorKind::Totp));
         assert_eq!((policy.limits.send_number_day.limit, *policy.limits.send_number_day.window), (10, DAY));
         assert!(policy.sends_sms());
     }
@@ -408,9 +306,32 @@ mod tests {
             ),
             ("sign_in.second.factors = []", "sign_in.second.factors must name at least one"),
             (
-                "sign_in.second.factors = [\"totp\"]",
-                "sign_in.second.factors: unknown variant `totp`, expected `sms`",
+                "sign_in.second.factors = [\"otp\"]",
+                "sign_in.second.factors: unknown variant `otp`, expected one of `password`, `sms`",
             ),
+            ("sign_in.second.factors = [\"totp\"]", "sign_up.required must name mobile"),
+            (
+                "sign_in.second.factors = [\"sms\", \"password\"]",
+                "sign_in.second.factors must not name password",
+            ),
+            ("sign_in.second.when = \"by_role\"", "sign_in.second.roles must name at least one role"),
+            ("sign_up.verified = [\"username\"]", "sign_up.verified may only name"),
+            ("recovery.channels = [\"totp\"]", "recovery.channels may only name"),
+            (
+                "operation.\"factor.add\".proof = { any = [\"totp\"], highest = false }",
+                "nobody could ever add",
+            ),
+            (
+                "operation.\"own.act\".proof = { any = [\"otp\"] }",
+                "operation.own.act.proof.any: unknown variant `otp`",
+            ),
+            ("operation.\"Own Act\".never = true", "is about an operation whose name"),
+            (
+                "operation.\"own.act\".proof = { max_age = \"31d\" }",
+                "operation.own.act.proof.max_age must be at most 30d",
+            ),
+            ("operation.\"own.act\".prof = { any = [] }", "operation.own.act.prof.any is not a setting"),
+            ("operation.act = 7", "operation.act is not a setting"),
             ("sign_in.second.when = \"sometimes\"", "sign_in.second.when: unknown variant `sometimes`"),
             ("password.min_length = 3", "password.min_length must be at least 4"),
             ("password.max_length = 7", "must not be above password.max_length, which is 7"),
@@ -441,6 +362,20 @@ mod tests {
             let faults = Policy::from_toml(text).unwrap_err().to_string();
             assert!(faults.contains(told) && faults.starts_with("policy line 1: "), "{text}: {faults}");
         }
+    }
+
+    #[test]
+    fn the_application_names_operations_of_its_own() {
+        let policy = Policy::from_toml(
+            "[operation.\"payments.transfer\"]\nproof = { any = [\"totp\"], max_age = \"2m\" }\n\
+             [operation.reports.read]\n[operation.\"user.mobile.change\"]\nnever = false\n",
+        );
+        let policy = policy.unwrap();
+        let own = policy.operation.get("payments.transfer").unwrap();
+        assert_eq!((own.proof.any.as_slice(), own.never), ([FactorKind::Totp].as_slice(), false));
+        assert!(!policy.operation.get("reports.read").unwrap().proof.asks());
+        assert!(!policy.operation.get("user.mobile.change").unwrap().never);
+        assert_eq!(policy.operation.iter().count(), operation::OWN.len() + 2);
     }
 
     #[test]

@@ -39,13 +39,13 @@ async fn recognise(ctx: &Ctx, token: &Token) -> Result<Option<(Seen<Session>, Se
         return Ok(None);
     }
     let Some(user) = store.get::<User>(session.user_id).await? else { return Ok(None) };
-    let stands = session.stands(&user, &ctx.app.policy.session, ctx.now);
+    let stands = session.stands(&user, &ctx.policy.session, ctx.now);
     Ok(stands.then_some((session, user)))
 }
 
 /// Remembers the use of a session, at most once in the policy's `seen_every`.
 async fn touch(ctx: &Ctx, session: Seen<Session>) -> Result<Option<Seen<Session>>> {
-    if !session.is_stale(&ctx.app.policy.session, ctx.now) {
+    if !session.is_stale(&ctx.policy.session, ctx.now) {
         return Ok(Some(session));
     }
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));
@@ -69,7 +69,7 @@ pub async fn list(
         .after(after)
         .limit(limit);
     let mut page = ctx.app.store.find(query).await?;
-    page.items.retain(|session| session.stands(&caller.user, &ctx.app.policy.session, ctx.now));
+    page.items.retain(|session| session.stands(&caller.user, &ctx.policy.session, ctx.now));
     Ok(page)
 }
 

@@ -14,12 +14,13 @@ pub use actions::authenticate;
 pub use carry::{Carrier, clear_cookie, pending, pending_cookie, session_cookie};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::accounts::User;
 use crate::clock::Timestamp;
-use crate::store::{Seen, entity, json_field, text_enum};
+use crate::policy::Proofs;
+use crate::store::{Seen, entity, text_enum};
 
 text_enum! {
     /// How a session's credential travels.
@@ -28,47 +29,6 @@ text_enum! {
         Cookie = "cookie",
         /// As an opaque token in `Authorization: Bearer`.
         Bearer = "bearer",
-    }
-}
-
-text_enum! {
-    /// A method that proves who somebody is (RFC 8176 names where it has one).
-    pub enum Method {
-        /// A password.
-        Password = "pwd",
-        /// A code sent by SMS.
-        Sms = "sms",
-    }
-}
-
-/// One method, and when it was shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Proof {
-    /// How.
-    pub method: Method,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// What has been proved, in the order in which it was.
-#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Proofs(pub Vec<Proof>);
-json_field!(Proofs);
-
-impl Proofs {
-    /// These proofs and one more.
-    #[must_use]
-    pub fn and(mut self, method: Method, at: Timestamp) -> Self {
-        self.0.retain(|proof| proof.method != method);
-        self.0.push(Proof { method, at });
-        self
-    }
-
-    /// The authenticator assurance level: two kinds of proof are level 2 (NIST SP 800-63B-4 §2).
-    pub fn level(&self) -> u32 {
-        let knows = self.0.iter().any(|proof| proof.method == Method::Password);
-        let has = self.0.iter().any(|proof| proof.method == Method::Sms);
-        1 + u32::from(knows && has)
     }
 }
 
@@ -91,6 +51,9 @@ entity! {
         user_agent: Option<String>,
         /// When it was opened.
         created_at: Timestamp,
+        /// From when on it counts: its user's `sessions_from` must not be later. When it was opened,
+        /// or when its user ended all the others.
+        counts_from: Timestamp,
         /// When it was last used, give or take the policy's `seen_every`.
         seen_at: Timestamp,
         /// When it ends whatever happens.
@@ -131,8 +94,8 @@ pub struct SessionView {
     pub expires_at: Timestamp,
     /// The authenticator assurance level that was reached.
     pub aal: u32,
-    /// The methods that were shown.
-    pub amr: Vec<Method>,
+    /// The methods that were shown to sign in (RFC 8176, where that has a name).
+    pub amr: Vec<&'static str>,
 }
 
 impl Session {
@@ -147,7 +110,7 @@ impl Session {
             last_seen_at: self.seen_at,
             expires_at: self.expires_at,
             aal: self.proofs.level(),
-            amr: self.proofs.0.iter().map(|proof| proof.method).collect(),
+            amr: self.proofs.of_sign_in().map(|proof| proof.factor.amr()).collect(),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::{Carry, Proofs, Session};
+use super::{Carry, Session};
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::clock::Timestamp;
-use crate::policy;
+use crate::policy::{self, Proofs};
 use crate::secret::{Token, TokenKind};
 
 impl Session {
@@ -30,6 +30,7 @@ impl Session {
             address: client.map(|client| client.address.to_string()),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             created_at: moment.now,
+            counts_from: moment.now,
             seen_at: moment.now,
             expires_at: moment.now + *policy.lifetime,
         };
@@ -40,7 +41,7 @@ impl Session {
     pub fn stands(&self, user: &User, policy: &policy::Session, now: Timestamp) -> bool {
         self.user_id == user.id
             && user.is_active()
-            && self.created_at >= user.sessions_from
+            && self.counts_from >= user.sessions_from
             && now < self.expires_at
             && now < self.created_at + *policy.lifetime
             && now.since(self.seen_at) < *policy.idle

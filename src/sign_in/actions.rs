@@ -5,15 +5,14 @@ use uuid::Uuid;
 
 use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
-use crate::challenges::{self, Ask, ChallengeView, Purpose};
+use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
 use crate::error::{Problem, Result};
-use crate::factors::{self, Factor};
-use crate::identifiers::{self, Identifier};
+use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
-use crate::policy::{self, FactorKind, Gate, IdentifierKind, When, after_first_factor};
+use crate::policy::{FactorKind, Gate, IdentifierKind, Proofs, after_first_factor};
 use crate::secret::Token;
-use crate::sessions::{Carry, Method, Proofs, Session};
+use crate::sessions::{Carry, Session};
 use crate::store::Seen;
 
 /// What a sign-in came to, for the door to put into words.
@@ -31,7 +30,8 @@ pub enum SignedIn {
     Asked(Box<ChallengeView>, Token),
 }
 
-/// Signs in with an identifier and a password.
+/// Signs in with an identifier and a password. `wanted` is the second factor that the user would like
+/// to be asked for.
 ///
 /// # Errors
 /// [`Problem::CredentialsWrong`], the same for whatever is wrong; [`Problem::LimitReached`];
@@ -42,6 +42,7 @@ pub async fn sign_in(
     identifier: &str,
     hint: Option<IdentifierKind>,
     password: GivenPassword,
+    wanted: Option<FactorKind>,
     carry: Carry,
 ) -> Result<SignedIn> {
     limits::take_by_address(ctx, Limit::SignInAddress).await?;
@@ -63,12 +64,11 @@ pub async fn sign_in(
         return refused(ctx, Some(user)).await;
     }
     let (id, verified, rehashed) = (user.id, &*stored, rehashed.as_deref());
-    let proofs = &Proofs::default().and(Method::Password, ctx.now);
-    let policy = &ctx.app.policy;
+    let proofs = &Proofs::default().and(FactorKind::Password, ctx.now);
+    let policy = &*ctx.policy;
 
-    let enrolled = factors::of_user(ctx, user.id).await?;
-    let kinds = shown_by(user, &enrolled, &policy.sign_in);
-    let outcome = match after_first_factor(&policy.sign_in, &kinds) {
+    let (factors, held) = accounts::held(ctx, user).await?;
+    let outcome = match after_first_factor(&policy.sign_in, &held.holder()) {
         Gate::Open => {
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
@@ -78,20 +78,22 @@ pub async fn sign_in(
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
-            let (factor, target) = usable(ctx, &enrolled, &kinds).await?;
-            let postage = limits::postage(ctx, &target.value, Sender::User(user.id)).await?;
-            let (target, postage) = (&target, &postage);
+            let chosen = &choose(ctx, &factors, &kinds, wanted, Sender::User(user.id)).await?;
+            let kinds = kinds.as_slice();
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
                 let ask = Ask {
                     purpose: Purpose::SignIn,
-                    factor,
-                    identifier: target,
+                    factor: chosen.factor,
+                    kind: chosen.kind,
+                    offered: kinds,
+                    identifier: chosen.target.as_deref(),
+                    step_up: None,
                     proofs: proofs.clone(),
                     carry,
                 };
-                let (asked, message) = challenges::actions::ask(ctx, ask, postage, &moment);
-                Ok(rules::ask(&standing, asked, &message, &moment))
+                let (asked, message) = chosen.ask(ctx, ask, &moment);
+                Ok(rules::ask(&standing, asked, message.as_ref(), &moment))
             })
             .await?
         }
@@ -126,13 +128,6 @@ async fn standing(ctx: &Ctx, user: Uuid, verified: &Password, rehashed: Option<&
     Ok(Standing { user, password, is_renewed })
 }
 
-/// The kinds of factor that count as the user's: every number can be sent a code, but where the
-/// second factor is left to the user, it is one only for those who asked.
-fn shown_by(user: &User, enrolled: &[Seen<Factor>], policy: &policy::SignIn) -> Vec<FactorKind> {
-    let asked = user.wants_second_factor || policy.second.when == When::Always;
-    enrolled.iter().filter(|_| asked).map(|factor| factor.kind).collect()
-}
-
 async fn refused(ctx: &Ctx, user: Option<&Seen<User>>) -> Result<SignedIn> {
     ctx.app.metrics.sign_in("failed");
     let refused =
@@ -142,22 +137,4 @@ async fn refused(ctx: &Ctx, user: Option<&Seen<User>>) -> Result<SignedIn> {
         // A failed sign-in has no other outcome than its refusal.
         Ok(_) => Err(Problem::CredentialsWrong.into()),
     }
-}
-
-/// The first factor of an allowed kind that takes codes, and where it sends them.
-async fn usable<'a>(
-    ctx: &Ctx,
-    enrolled: &'a [Seen<Factor>],
-    kinds: &[FactorKind],
-) -> Result<(&'a Seen<Factor>, Seen<Identifier>)> {
-    for kind in kinds {
-        for factor in enrolled.iter().filter(|factor| factor.kind == *kind && factor.locked_at.is_none()) {
-            if let Some(id) = factor.identifier_id
-                && let Some(target) = ctx.app.store.get::<Identifier>(id).await?
-            {
-                return Ok((factor, target));
-            }
-        }
-    }
-    Err(Problem::FactorLocked.into())
 }

@@ -13,7 +13,7 @@ use crate::challenges::ChallengeView;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
-use crate::policy::IdentifierKind;
+use crate::policy::{FactorKind, IdentifierKind};
 use crate::secret::{Secret, Token};
 use crate::sessions::{Carry, Session, SessionView, pending_cookie, session_cookie};
 
@@ -34,6 +34,8 @@ pub struct Login {
     pub password: Secret,
     /// How the session travels; `bearer` when left out.
     pub session: Option<Carry>,
+    /// The second factor to ask for, when there is a choice.
+    pub factor: Option<FactorKind>,
 }
 
 /// The answer of a sign-in.
@@ -89,7 +91,7 @@ pub async fn login(ctx: Ctx, Body(ask): Body<Login>) -> Result<Response> {
     let (identifier, hint) = ask.identifier()?;
     let carry = ask.session.unwrap_or(Carry::Bearer);
     let password = GivenPassword::new(&ask.password);
-    let signed_in_or_asked = actions::sign_in(&ctx, identifier, hint, password, carry).await?;
+    let signed_in_or_asked = actions::sign_in(&ctx, identifier, hint, password, ask.factor, carry).await?;
     Ok(match signed_in_or_asked {
         SignedIn::Now { user, session, token } => signed_in(&ctx, *user, &session, &token),
         SignedIn::Asked(challenge, token) => {

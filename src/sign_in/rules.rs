@@ -7,9 +7,9 @@ use crate::challenges::Asked;
 use crate::error::Problem;
 use crate::messages::Message;
 use crate::passwords::Password;
-use crate::policy::Policy;
+use crate::policy::{Policy, Proofs};
 use crate::secret::Token;
-use crate::sessions::{Carry, Proofs, Session};
+use crate::sessions::{Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
 
 /// What a first factor came to.
@@ -62,15 +62,17 @@ pub(super) fn open(
     standing.bind(answer(outcome).insert(&session).note(moment, event))
 }
 
-/// A second factor is asked for, and its code is on the way in the same commit.
+/// A second factor is asked for; a code that is sent is on the way in the same commit.
 pub(super) fn ask(
     standing: &Standing,
     asked: Asked,
-    message: &Message,
+    message: Option<&Message>,
     moment: &Moment,
 ) -> Decision<Outcome> {
     let challenge = asked.challenge.clone();
-    let event = note(What::CodeSent).user(standing.user.id);
-    standing
-        .bind(answer(Outcome::Asked(Box::new(asked))).insert(&challenge).insert(message).note(moment, event))
+    let decision = standing.bind(answer(Outcome::Asked(Box::new(asked))).insert(&challenge));
+    match message {
+        Some(message) => decision.insert(message).note(moment, note(What::CodeSent).user(standing.user.id)),
+        None => decision,
+    }
 }

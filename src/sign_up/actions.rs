@@ -12,8 +12,8 @@ use crate::idempotency::{Before, Once};
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, NewPassword, Password, Verdict};
-use crate::policy::IdentifierKind;
-use crate::sessions::{Carry, Proofs};
+use crate::policy::{FactorKind, IdentifierKind, Proofs};
+use crate::sessions::Carry;
 use crate::store::answer;
 
 /// An account that was made.
@@ -32,7 +32,7 @@ pub struct SignedUp {
 /// # Errors
 /// [`Problem::SignUpClosed`], [`Problem::LimitReached`].
 pub async fn admit(ctx: &Ctx) -> Result<()> {
-    if !ctx.app.policy.sign_up.open {
+    if !ctx.policy.sign_up.open {
         return Err(Problem::SignUpClosed.into());
     }
     limits::take_by_address(ctx, Limit::SignUpAddress).await
@@ -49,11 +49,10 @@ pub async fn sign_up(
     password: NewPassword,
     once: Option<Once>,
 ) -> Result<SignedUp> {
-    let app = &ctx.app;
     if let Some(given) = earlier(ctx, &once, &password).await? {
         return Ok(given);
     }
-    let policy = &app.policy;
+    let policy = &*ctx.policy;
     let missing = wanted.missing(policy);
     if !missing.is_empty() {
         return Err(Error::invalid(missing));
@@ -87,11 +86,14 @@ pub async fn sign_up(
                 let ask = Ask {
                     purpose: Purpose::Verify,
                     factor,
-                    identifier: mobile,
+                    kind: FactorKind::Sms,
+                    offered: &[FactorKind::Sms, FactorKind::Call],
+                    identifier: Some(mobile),
+                    step_up: None,
                     proofs: Proofs::default(),
                     carry: Carry::Bearer,
                 };
-                Some(challenges::actions::ask(ctx, ask, postage, &moment))
+                Some(challenges::actions::ask(ctx, ask, Some(postage), &moment))
             }
             _ => None,
         };

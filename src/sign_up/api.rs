@@ -88,7 +88,7 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     let own: Vec<&str> =
         [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().map(String::as_str).collect();
     let password =
-        NewPassword::parse("password", &ask.password, &ctx.app.policy.password, ctx.app.origin.host(), &own)
+        NewPassword::parse("password", &ask.password, &ctx.policy.password, ctx.app.origin.host(), &own)
             .map_err(&mut keep)
             .ok();
     match password {

@@ -85,7 +85,7 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         .map(|name| Identifier::new(moment.uuid(name.kind().as_str()), user.id, name, now))
         .collect();
     let mobile = identifiers.iter().find(|one| one.kind == IdentifierKind::Mobile).cloned();
-    let factor = mobile.as_ref().map(|mobile| Factor::sms(moment, mobile));
+    let factor = mobile.as_ref().map(|mobile| Factor::reaching(moment, mobile));
     Made { user, identifiers, factor, mobile }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn taken() -> Error {
 pub(super) fn sign_up(
     made: &Made,
     phc: String,
-    verification: Option<(Asked, Message)>,
+    verification: Option<(Asked, Option<Message>)>,
     username_taken: bool,
     moment: &Moment,
 ) -> Decision<Option<Asked>> {
@@ -109,6 +109,7 @@ pub(super) fn sign_up(
     }
     let password = Password { user_id: made.user.id, phc, changed_at: moment.now };
     let (asked, message) = verification.unzip();
+    let message = message.flatten();
     let mut decision = answer(()).insert(&made.user).insert(&password);
     for identifier in &made.identifiers {
         decision = decision.insert(identifier);

@@ -1,0 +1,271 @@
+//! What a policy must not say: contradictions are refused at start with a sentence, and what is
+//! unwise is warned of.
+
+use std::time::Duration;
+
+use super::{FactorKind, IdentifierKind, Limits, Password, Policy, When, operation};
+use crate::config::{Layers, Period};
+
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Policy {
+    pub(super) fn check(&self, layers: &mut Layers) {
+        self.check_sign_in(layers);
+        self.check_password(layers);
+        self.check_code(layers);
+        self.check_session(layers);
+        self.check_operations(layers);
+        self.limits.check(layers);
+    }
+
+    fn check_sign_in(&self, layers: &mut Layers) {
+        let (required, second) = (&self.sign_up.required, &self.sign_in.second);
+        layers.must(
+            !required.is_empty(),
+            "sign_up.required",
+            "must name at least one of username, email, mobile, or nobody could sign in",
+        );
+        layers.must(!repeats(required), "sign_up.required", "names something twice");
+        layers.must(!repeats(&second.factors), "sign_in.second.factors", "names something twice");
+        if second.when != When::Never {
+            layers.must_with(
+                !second.factors.is_empty(),
+                "sign_in.second.factors",
+                "sign_in.second.when",
+                "must name at least one factor, unless sign_in.second.when is \"never\"",
+            );
+        }
+        layers.must(!self.sign_in.first.is_empty(), "sign_in.first", "must name at least one factor");
+        layers.must(
+            self.sign_in.first.iter().all(|factor| *factor == FactorKind::Password),
+            "sign_in.first",
+            "may only name password",
+        );
+        layers.must(
+            !second.factors.contains(&FactorKind::Password),
+            "sign_in.second.factors",
+            "must not name password, which is the first factor",
+        );
+        if second.when == When::Always {
+            let at_sign_up = second.factors.iter().any(|factor| self.comes_with_sign_up(*factor));
+            let offers = "sign_in.second.factors";
+            let other = if layers.is_said(offers) { offers } else { "sign_in.second.when" };
+            layers.must_with(
+                second.factors.is_empty() || at_sign_up,
+                "sign_up.required",
+                other,
+                "must name mobile, since every sign-in needs a second factor and no other comes with signing up: \
+                 who gave no number could never sign in",
+            );
+        }
+        layers.must_with(
+            second.when != When::ByRole || !second.roles.is_empty(),
+            "sign_in.second.roles",
+            "sign_in.second.when",
+            "must name at least one role, since sign_in.second.when is \"by_role\"",
+        );
+        let verified = &self.sign_up.verified;
+        layers.must(
+            verified.iter().all(|kind| *kind != IdentifierKind::Username && required.contains(kind)),
+            "sign_up.verified",
+            "may only name email and mobile, and only what sign_up.required names too",
+        );
+        let known =
+            |factor: &FactorKind| matches!(factor, FactorKind::Email | FactorKind::Sms | FactorKind::Call);
+        layers.must(
+            self.recovery.channels.iter().all(known),
+            "recovery.channels",
+            "may only name email, sms and call",
+        );
+    }
+
+    /// Whether whoever signs up has this factor without doing anything more.
+    fn comes_with_sign_up(&self, factor: FactorKind) -> bool {
+        let required = &self.sign_up.required;
+        match factor {
+            FactorKind::Sms | FactorKind::Call => required.contains(&IdentifierKind::Mobile),
+            FactorKind::Email => required.contains(&IdentifierKind::Email),
+            _ => false,
+        }
+    }
+
+    fn check_operations(&self, layers: &mut Layers) {
+        for (name, rule) in self.operation.iter() {
+            let path = format!("operation.{name}");
+            let shaped = name.len() <= 100
+                && name.split('.').all(|part| {
+                    !part.is_empty()
+                        && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                });
+            layers.must(
+                shaped,
+                &format!("{path}.never"),
+                "is about an operation whose name is not made of parts such as payments.transfer",
+            );
+            layers.must(
+                *rule.proof.max_age <= DAY * 30,
+                &format!("{path}.proof.max_age"),
+                "must be at most 30d",
+            );
+            let reaches = |kind| kind == FactorKind::Password || self.comes_with_sign_up(kind);
+            let could =
+                rule.proof.highest || !rule.proof.asks() || rule.proof.any.iter().any(|kind| reaches(*kind));
+            layers.must(
+                rule.never || could || name != operation::FACTOR_ADD,
+                &format!("{path}.proof.any"),
+                "only names factors that nobody could ever add, since adding one asks for them",
+            );
+        }
+        for name in operation::OWN {
+            if self.operation.get(name).is_none() {
+                layers.faults.push(format!("built-in default: operation.{name} is missing."));
+            }
+        }
+        let account = &self.account;
+        layers.must(
+            (1..=65_536).contains(&account.metadata_bytes),
+            "account.metadata_bytes",
+            "must be between 1 and 65536",
+        );
+        layers.must(
+            (1..=16).contains(&account.metadata_depth),
+            "account.metadata_depth",
+            "must be between 1 and 16",
+        );
+        let minutes = Duration::from_secs(60);
+        layers.must(
+            *self.recovery.lifetime >= minutes && *self.recovery.lifetime <= minutes * 60,
+            "recovery.lifetime",
+            "must be between 1m and 1h",
+        );
+    }
+
+    fn check_password(&self, layers: &mut Layers) {
+        let Password { min_length, max_length, .. } = self.password;
+        layers.must(min_length >= 4, "password.min_length", "must be at least 4");
+        layers.must((1..=1024).contains(&max_length), "password.max_length", "must be between 1 and 1024");
+        layers.must_with(
+            min_length <= max_length,
+            "password.min_length",
+            "password.max_length",
+            format_args!("must not be above password.max_length, which is {max_length}"),
+        );
+        let alone = self.sign_in.second.when != When::Always;
+        if alone && min_length < 15 {
+            layers.warn(
+                "password.min_length",
+                format_args!(
+                    "is {min_length}, and a password may stand alone here: NIST SP 800-63B-4 asks for at least 15, \
+                     or for sign_in.second.when = \"always\""
+                ),
+            );
+        } else if min_length < 8 {
+            layers.warn(
+                "password.min_length",
+                format_args!("is {min_length}: NIST SP 800-63B-4 asks for at least 8"),
+            );
+        }
+        if max_length < 64 {
+            layers.warn(
+                "password.max_length",
+                format_args!("is {max_length}: NIST SP 800-63B-4 asks for at least 64"),
+            );
+        }
+    }
+
+    fn check_code(&self, layers: &mut Layers) {
+        let code = &self.code;
+        layers.must(
+            (6..=10).contains(&code.digits),
+            "code.digits",
+            "must be between 6 and 10 (NIST SP 800-63B-4)",
+        );
+        let minutes = Duration::from_secs(60);
+        layers.must(
+            !code.lifetime.is_zero() && *code.lifetime <= minutes * 10,
+            "code.lifetime",
+            "must be longer than 0s and at most 10m (NIST SP 800-63B-4)",
+        );
+        layers.must((1..=10).contains(&code.attempts), "code.attempts", "must be between 1 and 10");
+        layers.must((1..=10).contains(&code.sends), "code.sends", "must be between 1 and 10");
+        layers.must_with(
+            code.resend_after < code.lifetime,
+            "code.resend_after",
+            "code.lifetime",
+            format_args!("must be shorter than code.lifetime, which is {}", code.lifetime),
+        );
+    }
+
+    fn check_session(&self, layers: &mut Layers) {
+        let session = &self.session;
+        for (path, period) in [("session.lifetime", session.lifetime), ("session.idle", session.idle)] {
+            layers.must(!period.is_zero(), path, "must be longer than 0s");
+        }
+        layers.must_with(
+            session.idle <= session.lifetime,
+            "session.idle",
+            "session.lifetime",
+            format_args!("must not be longer than session.lifetime, which is {}", session.lifetime),
+        );
+        layers.must_with(
+            session.seen_every < session.idle,
+            "session.seen_every",
+            "session.idle",
+            format_args!(
+                "must be shorter than session.idle, which is {}, or a used session would end as idle",
+                session.idle
+            ),
+        );
+        let two_factors = self.sign_in.second.when == When::Always;
+        let longest = if two_factors { DAY } else { DAY * 30 };
+        if *session.lifetime > longest {
+            layers.warn(
+                "session.lifetime",
+                format_args!(
+                    "is {}: NIST SP 800-63B-4 recommends at most {}",
+                    session.lifetime,
+                    Period(longest)
+                ),
+            );
+        }
+        if two_factors && *session.idle > Duration::from_secs(60 * 60) {
+            layers.warn(
+                "session.idle",
+                format_args!("is {}: NIST SP 800-63B-4 recommends at most 1h", session.idle),
+            );
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self, layers: &mut Layers) {
+        for (name, budget) in [
+            ("sign_in_identifier", self.sign_in_identifier),
+            ("sign_in_address", self.sign_in_address),
+            ("sign_up_address", self.sign_up_address),
+            ("code_try_address", self.code_try_address),
+            ("send_number_short", self.send_number_short),
+            ("send_number_day", self.send_number_day),
+            ("send_stranger_short", self.send_stranger_short),
+            ("send_stranger_day", self.send_stranger_day),
+            ("send_address", self.send_address),
+        ] {
+            layers.must(
+                budget.limit > 0,
+                &format!("limits.{name}.limit"),
+                "must be above 0, or nobody could ever pass",
+            );
+            let window = !budget.window.is_zero() && *budget.window <= DAY * 30;
+            layers.must(window, &format!("limits.{name}.window"), "must be longer than 0s and at most 30d");
+        }
+        layers.must(
+            (1..=100).contains(&self.factor_failures),
+            "limits.factor_failures",
+            "must be between 1 and 100 (NIST SP 800-63B-4)",
+        );
+    }
+}
+
+fn repeats<T: PartialEq>(items: &[T]) -> bool {
+    items.iter().enumerate().any(|(at, item)| items.iter().skip(at + 1).any(|other| other == item))
+}

@@ -1,0 +1,179 @@
+//! Operations: what can be asked of a signed-in user, and what each asks for in return.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::FactorKind;
+use crate::config::{Layers, Period};
+use crate::store::text_enum;
+
+/// Names the operations of the house, so that none is spelt twice.
+macro_rules! own {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
+        $($(#[$doc])+ pub const $name: &str = $text;)+
+        /// Every operation of the house. The application may name others in its policy.
+        pub const OWN: &[&str] = &[$($text),+];
+    };
+}
+
+own! {
+    /// Change one's username.
+    USERNAME_CHANGE = "user.username.change";
+    /// Change what one likes to be called.
+    NAME_CHANGE = "user.name.change";
+    /// Change the language one reads.
+    LOCALE_CHANGE = "user.locale.change";
+    /// Change what the application keeps with one's account.
+    METADATA_CHANGE = "user.metadata.change";
+    /// Change one's e-mail address.
+    EMAIL_CHANGE = "user.email.change";
+    /// Change one's mobile number.
+    MOBILE_CHANGE = "user.mobile.change";
+    /// Delete one's account.
+    DELETE = "user.delete";
+    /// Take everything that is held about oneself.
+    EXPORT = "user.export";
+    /// Change one's password.
+    PASSWORD_CHANGE = "password.change";
+    /// Bind a factor.
+    FACTOR_ADD = "factor.add";
+    /// Give a factor another name.
+    FACTOR_RENAME = "factor.rename";
+    /// Take a factor away.
+    FACTOR_REMOVE = "factor.remove";
+    /// Make new recovery codes, which ends the old ones.
+    RECOVERY_CODES_MAKE = "recovery_codes.make";
+}
+
+/// What one operation asks for.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// Whether it is never done, whatever is shown.
+    pub never: bool,
+    /// What must have been shown.
+    pub proof: ProofRule,
+    /// Who is told.
+    pub notify: Vec<Notify>,
+}
+
+/// What must have been shown, and how lately. Nothing at all: being signed in is enough.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofRule {
+    /// One of these.
+    pub any: Vec<FactorKind>,
+    /// One of the strongest that the user has; together with `any`, only for users who have none of
+    /// those.
+    pub highest: bool,
+    /// How long ago at most; zero for any time in this session.
+    pub max_age: Period,
+}
+
+impl ProofRule {
+    /// Whether anything is asked for.
+    pub fn asks(&self) -> bool {
+        self.highest || !self.any.is_empty()
+    }
+}
+
+text_enum! {
+    /// Who is told of an operation.
+    pub enum Notify {
+        /// The user, where messages reach them.
+        User = "user",
+        /// The address or number that was the user's before.
+        Old = "old",
+        /// The address or number that is the user's now.
+        New = "new",
+    }
+}
+
+/// Every operation by its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operations(BTreeMap<String, Operation>);
+
+/// The section of a policy that operations stand in.
+pub(super) const SECTION: &str = "operation";
+
+/// What an operation of the application's own starts from: nothing is asked for until the policy says it.
+const BLANK: &str = r#"
+never = false
+notify = []
+proof = { any = [], highest = false, max_age = "5m" }
+"#;
+
+impl Operations {
+    /// Lets a policy name operations of the application's own.
+    pub(super) fn open(layers: &mut Layers) {
+        layers.open(SECTION, BLANK);
+    }
+
+    /// What the operation `name` asks for; none when there is no such operation.
+    pub fn get(&self, name: &str) -> Option<&Operation> {
+        self.0.get(name)
+    }
+
+    /// Every operation, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Operation)> {
+        self.0.iter().map(|(name, rule)| (name.as_str(), rule))
+    }
+
+    /// Changes what the operation `name` asks for; for tests and tools that try a policy out.
+    pub fn set(&mut self, name: &str, rule: Operation) {
+        self.0.insert(name.to_owned(), rule);
+    }
+}
+
+impl<'de> Deserialize<'de> for Operations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut operations = BTreeMap::new();
+        Gather { name: "", into: &mut operations }.deserialize(deserializer)?;
+        Ok(Self(operations))
+    }
+}
+
+/// Reads the tables below one name. The parts of a name nest as tables do; a name ends where
+/// something is said about it.
+struct Gather<'a> {
+    name: &'a str,
+    into: &'a mut BTreeMap<String, Operation>,
+}
+
+impl<'de> DeserializeSeed<'de> for Gather<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Gather<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a section")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut never, mut notify, mut proof) = (None, None, None);
+        while let Some(part) = map.next_key::<String>()? {
+            match part.as_str() {
+                "never" => never = Some(map.next_value()?),
+                "notify" => notify = Some(map.next_value()?),
+                "proof" => proof = Some(map.next_value()?),
+                part => {
+                    let name =
+                        if self.name.is_empty() { part.to_owned() } else { format!("{}.{part}", self.name) };
+                    map.next_value_seed(Gather { name: &name, into: &mut *self.into })?;
+                }
+            }
+        }
+        if let (Some(never), Some(notify), Some(proof)) = (never, notify, proof) {
+            self.into.insert(self.name.to_owned(), Operation { never, proof, notify });
+        }
+        Ok(())
+    }
+}

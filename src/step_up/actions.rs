@@ -1,0 +1,207 @@
+//! Asking the policy, and asking the user.
+
+use std::time::Duration;
+
+use crate::accounts::{self, User};
+use crate::app::Ctx;
+use crate::audit::{Noting, What, note};
+use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
+use crate::error::{Error, FieldError, Needed, Problem, Result};
+use crate::factors::Factor;
+use crate::limits::{self, Limit, Sender};
+use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
+use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
+use crate::sessions::{Caller, Session};
+use crate::store::{Seen, answer};
+
+/// The right to do one operation, in one session, now.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    operation: String,
+    caller: Caller,
+}
+
+impl Permit {
+    /// What it is for.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// Who asked.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The session and the user as they are now. Called inside of `decide`, which then requires or
+    /// changes both, so that nothing is done for a session that ended meanwhile.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthenticated`] when the session no longer stands.
+    pub async fn standing(&self, ctx: &Ctx) -> Result<(Seen<Session>, Seen<User>)> {
+        let store = &ctx.app.store;
+        let session = store.get::<Session>(self.caller.session.id).await?;
+        let user = store.get::<User>(self.caller.user.id).await?;
+        match (session, user) {
+            (Some(session), Some(user)) if session.stands(&user, &ctx.policy.session, ctx.now) => {
+                Ok((session, user))
+            }
+            _ => Err(Problem::Unauthenticated.into()),
+        }
+    }
+}
+
+/// Permits `caller` the operation, when the policy does.
+///
+/// # Errors
+/// [`Problem::StepUpRequired`] with what must be shown first; [`Problem::FactorMissing`];
+/// [`Problem::OperationNever`].
+pub async fn permit(ctx: &Ctx, caller: &Caller, operation: &str) -> Result<Permit> {
+    let rule = rule(ctx, operation)?;
+    let (_, held) = accounts::held(ctx, &caller.user).await?;
+    match policy::decide(operation, rule, &caller.session.proofs, &held.holder(), ctx.now) {
+        Verdict::Allow => Ok(Permit { operation: operation.to_owned(), caller: caller.clone() }),
+        Verdict::Never => Err(Problem::OperationNever.into()),
+        Verdict::Unable => Err(unable(operation, rule)),
+        Verdict::Need(need) => Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age)),
+    }
+}
+
+fn rule<'a>(ctx: &'a Ctx, operation: &str) -> Result<&'a Operation> {
+    ctx.policy.operation.get(operation).ok_or_else(|| {
+        let sentence = "The policy of this server names no such operation.";
+        Error::invalid(vec![FieldError::new("operation", "unknown", sentence)])
+    })
+}
+
+fn unable(operation: &str, rule: &Operation) -> Error {
+    needed(Problem::FactorMissing, operation, &rule.proof.any, *rule.proof.max_age)
+}
+
+fn needed(problem: Problem, operation: &str, factors: &[FactorKind], max_age: Duration) -> Error {
+    let need = Needed {
+        operation: operation.to_owned(),
+        factors: factors.iter().map(|factor| factor.as_str()).collect(),
+        max_age: max_age.as_secs(),
+    };
+    Error { need: Some(Box::new(need)), ..Error::new(problem) }
+}
+
+/// What the session has shown that counts for `operation`.
+pub fn shown(ctx: &Ctx, caller: &Caller, operation: &str) -> Vec<Proof> {
+    let max_age = ctx.policy.operation.get(operation).map_or(Duration::ZERO, |rule| *rule.proof.max_age);
+    let counts = |proof: &&Proof| {
+        proof.operation.as_deref().is_none_or(|name| name == operation)
+            && (max_age.is_zero() || ctx.now.since(proof.at) <= max_age)
+    };
+    caller.session.proofs.0.iter().filter(counts).cloned().collect()
+}
+
+/// What beginning a step-up came to.
+pub enum Begun {
+    /// Nothing more is needed: the operation can be called.
+    Done,
+    /// A factor is asked for.
+    Asked(Box<ChallengeView>),
+}
+
+/// Begins to show what `operation` asks for: with a `password` at once, otherwise by a challenge for
+/// the `wanted` factor or the first that would do.
+///
+/// # Errors
+/// As [`permit`], but for the one that asks to begin; [`Problem::CredentialsWrong`] for a wrong
+/// password; [`Problem::LimitReached`].
+pub async fn begin(
+    ctx: &Ctx,
+    caller: &Caller,
+    operation: &str,
+    wanted: Option<FactorKind>,
+    password: Option<GivenPassword>,
+) -> Result<Begun> {
+    let rule = rule(ctx, operation)?;
+    let (factors, held) = accounts::held(ctx, &caller.user).await?;
+    let need = match policy::decide(operation, rule, &caller.session.proofs, &held.holder(), ctx.now) {
+        Verdict::Allow => return Ok(Begun::Done),
+        Verdict::Never => return Err(Problem::OperationNever.into()),
+        Verdict::Unable => return Err(unable(operation, rule)),
+        Verdict::Need(need) => need,
+    };
+    match password {
+        Some(password) => by_password(ctx, caller, operation, &need, password).await,
+        None => by_challenge(ctx, caller, operation, &need, &factors, wanted).await,
+    }
+}
+
+async fn by_password(
+    ctx: &Ctx,
+    caller: &Caller,
+    operation: &str,
+    need: &Need,
+    password: GivenPassword,
+) -> Result<Begun> {
+    if !need.factors.contains(&FactorKind::Password) {
+        return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
+    }
+    limits::take(ctx, Limit::SignInIdentifier, &caller.user.id.to_string()).await?;
+    let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
+    let checked = passwords::check(ctx, stored.as_ref(), &password).await?;
+    let permit = Permit { operation: operation.to_owned(), caller: caller.clone() };
+    let (permit, stored, right) = (&permit, &stored, checked != Checked::Wrong);
+    ctx.decide(move |moment| async move {
+        let (session, user) = permit.standing(ctx).await?;
+        let event = |what| note(what).user(user.id).session(session.id);
+        let Some(stored) = stored.as_ref().filter(|_| right) else {
+            let refusal = crate::store::refuse(Problem::CredentialsWrong);
+            return Ok(refusal.note(&moment, event(What::PasswordWrong)));
+        };
+        let told = serde_json::json!({"operation": permit.operation, "factor": FactorKind::Password});
+        let noted = event(What::SteppedUp).detail(told);
+        let session = session.with(|session| {
+            let proofs = session.proofs.clone();
+            session.proofs = proofs.and_for(Some(&permit.operation), FactorKind::Password, moment.now);
+        });
+        Ok(answer(Begun::Done).update(&session).require(&user).require(stored).note(&moment, noted))
+    })
+    .await
+}
+
+async fn by_challenge(
+    ctx: &Ctx,
+    caller: &Caller,
+    operation: &str,
+    need: &Need,
+    factors: &[Seen<Factor>],
+    wanted: Option<FactorKind>,
+) -> Result<Begun> {
+    let kinds: Vec<FactorKind> =
+        need.factors.iter().copied().filter(|kind| *kind != FactorKind::Password).collect();
+    let may = !kinds.is_empty() && wanted.is_none_or(|wanted| kinds.contains(&wanted));
+    if !may {
+        // Only a password would do, or another factor than the wanted one.
+        return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
+    }
+    let chosen = &choose(ctx, factors, &kinds, wanted, Sender::User(caller.user.id)).await?;
+    let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
+    let kinds = kinds.as_slice();
+    ctx.decide(move |moment| async move {
+        let (session, user) = permit.standing(ctx).await?;
+        let ask = Ask {
+            purpose: Purpose::StepUp,
+            factor: chosen.factor,
+            kind: chosen.kind,
+            offered: kinds,
+            identifier: chosen.target.as_deref(),
+            step_up: Some((session.id, permit.operation())),
+            proofs: policy::Proofs::default(),
+            carry: session.carry,
+        };
+        let (asked, message) = chosen.ask(ctx, ask, &moment);
+        let view = asked.challenge.view(&asked.token, &ctx.policy.code);
+        let decision =
+            answer(Begun::Asked(Box::new(view))).insert(&asked.challenge).require(&session).require(&user);
+        Ok(match &message {
+            Some(message) => decision.insert(message).note(&moment, note(What::CodeSent).user(user.id)),
+            None => decision,
+        })
+    })
+    .await
+}
