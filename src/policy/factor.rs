@@ -90,10 +90,11 @@ impl Proofs {
     pub fn and_for(mut self, operation: Option<&str>, factor: FactorKind, at: Timestamp) -> Self {
         self.0.retain(|proof| proof.factor != factor || proof.operation.as_deref() != operation);
         let extra = |proof: &Proof| proof.operation.is_some();
-        if operation.is_some() && self.0.iter().filter(|proof| extra(proof)).count() >= KEPT {
-            if let Some(oldest) = self.0.iter().position(extra) {
-                self.0.remove(oldest);
-            }
+        if operation.is_some()
+            && self.0.iter().filter(|proof| extra(proof)).count() >= KEPT
+            && let Some(oldest) = self.0.iter().position(extra)
+        {
+            self.0.remove(oldest);
         }
         self.0.push(Proof { factor, at, operation: operation.map(str::to_owned) });
         self
