@@ -49,7 +49,7 @@ pub fn base32(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let (mut out, mut buffer, mut bits) = (String::new(), 0_u32, 0_u32);
     let mut put = |value: u32| {
-        let letter = LETTERS.iter().nth((value & 31) as usize).copied().unwrap_or(b'A');
+        let letter = LETTERS.get((value & 31) as usize).copied().unwrap_or(b'A');
         out.push(char::from(letter));
     };
     for byte in bytes {
