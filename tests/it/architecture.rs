@@ -32,7 +32,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &["challenges"],
     &["step_up"],
-    &["sign_up", "sign_in"],
+    &["sign_up", "sign_in", "administration"],
     &["schema"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
