@@ -79,7 +79,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: 
     let workers = worker::start(&app, tasks::all());
     let served = tokio::select! {
         served = http::server::serve(app.clone(), listener, router, stop) => served,
-        never = reload::keep(&app, given) => match never {},
+        never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
     };
     // After the last request, so that what it left to do is begun before the next start.
     workers.stop().await;

@@ -12,15 +12,14 @@ use super::settings::Given;
 use crate::app::App;
 
 /// How often the file is looked at.
-const EVERY: Duration = Duration::from_secs(1);
+pub const EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps the policy of `app` true to its file; never ends.
-pub async fn keep(app: &Arc<App>, given: &Given<'_>) -> Infallible {
-    let path = app.config.policy.clone();
-    let mut before = read(&path);
+/// Keeps the policy of `app` true to the file `path`, which is one of those that `given` names; never ends.
+pub async fn keep(app: &Arc<App>, path: &str, given: &Given<'_>, every: Duration) -> Infallible {
+    let mut before = read(path);
     loop {
-        tokio::time::sleep(EVERY).await;
-        let now = read(&path);
+        tokio::time::sleep(every).await;
+        let now = read(path);
         if path.is_empty() || now == before {
             continue;
         }
@@ -42,4 +41,44 @@ pub async fn keep(app: &Arc<App>, given: &Given<'_>) -> Infallible {
 /// kilobytes that the system keeps at hand: not worth a thread.
 fn read(path: &str) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn until(what: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if what() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it did not come true");
+    }
+
+    #[tokio::test]
+    async fn a_sound_policy_takes_over_and_a_broken_one_is_told() {
+        let app = crate::http::testing::app();
+        let file = std::env::temp_dir().join(format!("vestibule-reload-{}.toml", std::process::id()));
+        let path = file.to_str().unwrap();
+        std::fs::write(&file, "").unwrap();
+        let given = Given { mode: vec![("policy", path.to_owned())], ..Given::default() };
+        let says = async {
+            let names = |name: &str| app.policy().operation.get(name).is_some();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            std::fs::write(&file, "[operation.\"own.act\"]").unwrap();
+            until(|| names("own.act")).await;
+            std::fs::write(&file, "[operation.\"own.act\"]\nnevr = true").unwrap();
+            until(|| app.policy_faults().is_some_and(|faults| faults.contains("line 2"))).await;
+            assert!(names("own.act"), "what is broken changes nothing");
+            std::fs::write(&file, "# nothing of its own").unwrap();
+            until(|| !names("own.act") && app.policy_faults().is_none()).await;
+        };
+        tokio::select! {
+            () = says => {}
+            never = keep(&app, path, &given, Duration::from_millis(5)) => match never {},
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
 }
