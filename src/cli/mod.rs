@@ -9,6 +9,7 @@ mod house;
 mod keys;
 mod migrate;
 mod openapi;
+mod passwords;
 mod serve;
 mod settings;
 
@@ -40,6 +41,8 @@ enum Command {
     Openapi,
     /// Make and list the keys that seal secrets in the database.
     Keys(keys::Options),
+    /// Make a filter of passwords that were stolen elsewhere.
+    Passwords(passwords::Options),
 }
 
 /// Where the settings come from.
@@ -85,6 +88,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Doctor(options)) => doctor::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Keys(options)) => keys::run(&options),
+        Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
 
@@ -120,6 +124,7 @@ mod tests {
             "vestibule doctor --config x.toml",
             "vestibule openapi",
             "vestibule keys generate --id next",
+            "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
