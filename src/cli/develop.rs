@@ -43,7 +43,7 @@ pub async fn run(options: &Options) -> Outcome {
         ..Given::new(options.settings.config.as_deref())
     };
     let mut settings = given.listen(options.listen.as_deref()).load().map_err(|faults| faults.to_string())?;
-    log::start(&settings.config.log)?;
+    let _log = log::start(&settings.config.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
