@@ -3,8 +3,10 @@
 //! It goes to standard error, so that what a command prints can be piped. No secret is ever in it:
 //! the types that hold secrets do not show them at any level.
 
+mod access;
 mod lines;
 
+pub use access::ACCESS;
 pub use lines::Writing;
 
 use std::io::IsTerminal;
@@ -12,6 +14,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use access::ByHand;
 use lines::Lines;
 
 /// Starts the log of the process, which goes on until what is returned is dropped.
@@ -28,7 +31,7 @@ pub fn start(settings: &Log) -> Result<Writing, String> {
     let started = if is_human(settings.format, terminal) {
         log.with_target(false).try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        log.json().flatten_event(true).map_event_format(ByHand).try_init()
     };
     started.map_err(|error| failed(&error))?;
     // What led to a panic is told before the panic is.

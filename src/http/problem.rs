@@ -112,6 +112,10 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         if let Ok(told) = HeaderValue::from_str(&told) {
             parts.headers.insert("ratelimit", told);
         }
+        let policy = error.quota.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
+        if let Some(Ok(policy)) = policy.as_deref().map(HeaderValue::from_str) {
+            parts.headers.insert("ratelimit-policy", policy);
+        }
     }
     let report = Report {
         kind: format!("/problems/{}", error.problem.slug()),

@@ -164,7 +164,10 @@ pub(super) fn build(
     for (mount, route) in mounted.chain(operations.iter().map(|route| ("", route))) {
         let admit = from_fn_with_state((Arc::clone(&door), route.access), layers::admit);
         for address in addresses(route, mount) {
-            let handler = route.handler(&address.method)?.route_layer(admit.clone());
+            let mut handler = route.handler(&address.method)?;
+            if !layers::is_open(route.access, &address.method) {
+                handler = handler.route_layer(admit.clone());
+            }
             router = router.route(&address.path, handler);
         }
     }
