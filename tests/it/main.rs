@@ -6,6 +6,7 @@
 mod architecture;
 mod auth;
 mod guards;
+mod kept;
 mod kill;
 mod place;
 mod schema;
