@@ -370,6 +370,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_begins_when_its_body_is_there() {
+        let app = app();
+        let clock = app.clock.clone();
+        let body = futures_util::stream::once(async move {
+            clock.advance(Duration::from_secs(7));
+            Ok::<_, std::convert::Infallible>("slow")
+        });
+        let request = Request::post("/api/v1/now").body(Body::from_stream(body)).unwrap();
+        let before = app.clock.now();
+        let answer = tower::ServiceExt::oneshot(crate::http::testing::door(&app), request).await.unwrap();
+        assert_eq!(text(answer).await, (before + Duration::from_secs(7)).to_string());
+    }
+
+    #[tokio::test]
+    async fn ids_of_requests_differ() {
+        let app = app();
+        let door = Door::new(Arc::clone(&app)).unwrap();
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| door.new_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+    }
+
+    #[tokio::test]
     async fn bodies_are_json_of_the_right_shape_and_size() {
         let things = "/api/v1/things";
         let made = ask("POST", things, &[JSON], r#"{"name":"a"}"#).await;

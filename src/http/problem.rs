@@ -172,13 +172,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_tells_what_may_be_told_and_no_more() {
-        let error = Error { limit: Some("sign-in"), ..Error::new(Problem::LimitReached) }
+        let quota = Some((10, 900));
+        let error = Error { limit: Some("sign-in"), quota, ..Error::new(Problem::LimitReached) }
             .retry_after(std::time::Duration::from_millis(1500))
             .because("the secret cause");
         let response = settle(error.into_response(), "id-1");
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["ratelimit"], "\"sign-in\";r=0;t=2");
+        assert_eq!(response.headers()["ratelimit-policy"], "\"sign-in\";q=10;w=900");
         assert_eq!(response.headers()["content-type"], MEDIA_TYPE);
         assert_eq!(
             json(response).await,

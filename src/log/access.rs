@@ -111,7 +111,9 @@ mod tests {
 
     fn said() {
         let client: std::net::IpAddr = [203, 0, 113, 9].into();
-        for (route, ms) in [("/a/{id}", 0.00684), ("a \"b\" \\ \n ü", 1.0), ("unmatched", 1e-9), ("", 12345.678)] {
+        for (route, ms) in
+            [("/a/{id}", 0.00684), ("a \"b\" \\ \n ü", 1.0), ("unmatched", 1e-9), ("", 12345.678)]
+        {
             tracing::info!(target: ACCESS, method = "GET", route, status = 200_u16, ms, request_id = "7", %client, "answered");
         }
         tracing::info!(target: "vestibule::other", route = "/x", "something else");
@@ -131,7 +133,10 @@ mod tests {
         let lines = |paper: &Paper| -> Vec<String> {
             let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
             let rest = |line: &str| line.split_once("\",\"level\"").unwrap().1.to_owned();
-            assert!(text.lines().all(|line| line.starts_with("{\"timestamp\":\"20") && line.contains("Z\",\"level\"")));
+            assert!(
+                text.lines()
+                    .all(|line| line.starts_with("{\"timestamp\":\"20") && line.contains("Z\",\"level\""))
+            );
             text.lines().map(rest).collect()
         };
         assert_eq!(lines(&plain), lines(&ours));

@@ -92,12 +92,7 @@ impl Change {
 
     /// The end of what was seen.
     pub fn delete<T: Entity>(seen: &Seen<T>) -> Self {
-        Self::Delete {
-            table: T::table(),
-            key: seen.key(),
-            revision: seen.revision,
-            values: seen.to_values(),
-        }
+        Self::Delete { table: T::table(), key: seen.key(), revision: seen.revision, values: seen.to_values() }
     }
 
     /// What was seen must still stand.

@@ -135,9 +135,8 @@ impl Marks {
                 let now = self.clock();
                 let is_due = |then: u64| then == 0 || now.saturating_sub(then) >= millis(LOOK);
                 let (last, before) = (looked.load(Ordering::SeqCst), asked.load(Ordering::Relaxed));
-                let ours = || {
-                    asked.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-                };
+                let ours =
+                    || asked.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
                 if is_due(last) && is_due(before) && ours() {
                     ask();
                 }

@@ -12,8 +12,9 @@ use serde_json::Value as Json;
 use tower::ServiceExt;
 use vestibule::accounts::{Status, User};
 use vestibule::identifiers::{self, Identifier};
+use vestibule::policy::Proofs;
 use vestibule::random::Random;
-use vestibule::sessions::{Carry, Proofs, Session};
+use vestibule::sessions::{Carry, Session};
 use vestibule::store::{Change, Engine, Query, Store};
 
 use crate::world::World;
@@ -34,7 +35,7 @@ async fn counts(router: &Router, token: &str) -> bool {
 /// A further session of the one who is signed in as `token`, without the way in.
 async fn opens(world: &World, user: &User) -> (Session, String) {
     let moment = world.ctx().moment();
-    let policy = &world.app.policy.session;
+    let policy = &world.app.policy().session;
     let (session, token) = Session::open(user, Proofs::default(), Carry::Bearer, policy, &moment);
     world.app.store.commit(vec![Change::insert(&session)]).await.unwrap();
     (session, token.reveal().to_string())
@@ -162,12 +163,12 @@ async fn what_is_shown_is_what_is_stored() {
     world.advance(Duration::from_secs(120));
     assert!(alice.is_signed_in().await);
     assert_eq!(asks(&world.router, &token).await["session"]["last_seen_at"], "2030-01-01T00:02:00.000Z");
-    world.advance(*world.app.policy.session.idle);
+    world.advance(*world.app.policy().session.idle);
     assert!(!alice.is_signed_in().await, "idle");
-    world.advance(*world.app.policy.session.lifetime);
+    world.advance(*world.app.policy().session.lifetime);
     alice.signs_in().await;
     assert!(alice.is_signed_in().await);
-    world.advance(*world.app.policy.session.lifetime);
+    world.advance(*world.app.policy().session.lifetime);
     assert!(!alice.is_signed_in().await, "lifetime");
 }
 
