@@ -109,7 +109,7 @@ pub struct Error {
     /// What must be shown first.
     pub need: Option<Box<Needed>>,
     /// What that limit holds, and the whole seconds over which it fills up.
-    pub quota: Option<(u32, u64)>,
+    pub quota: Option<Box<(u32, u64)>>,
     /// What lies behind it: logged, never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }

@@ -112,7 +112,8 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         if let Ok(told) = HeaderValue::from_str(&told) {
             parts.headers.insert("ratelimit", told);
         }
-        let policy = error.quota.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
+        let policy = error.quota.as_deref();
+        let policy = policy.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
         if let Some(Ok(policy)) = policy.as_deref().map(HeaderValue::from_str) {
             parts.headers.insert("ratelimit-policy", policy);
         }
@@ -172,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_tells_what_may_be_told_and_no_more() {
-        let quota = Some((10, 900));
+        let quota = Some(Box::new((10, 900)));
         let error = Error { limit: Some("sign-in"), quota, ..Error::new(Problem::LimitReached) }
             .retry_after(std::time::Duration::from_millis(1500))
             .because("the secret cause");

@@ -66,7 +66,8 @@ pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
         return Ok(());
     }
     app.metrics.limit_reached(limit.as_str());
-    let (name, quota) = (Some(limit.as_str()), Some((budget.limit, budget.window.as_secs().max(1))));
+    let (name, quota) =
+        (Some(limit.as_str()), Some(Box::new((budget.limit, budget.window.as_secs().max(1)))));
     Err(Error { limit: name, quota, ..Error::new(Problem::LimitReached).retry_after(taken.wait) })
 }
 
