@@ -9,7 +9,7 @@ use super::settings;
 use super::{Outcome, Settings, house, say};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unsafe_settings};
-use crate::hashing::{Cost, Hashing};
+use crate::hashing::{Hashing, Keys};
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::store::{Engine, Store, migrations, schema};
@@ -102,8 +102,8 @@ fn keys(config: &Config) -> Vec<Finding> {
 
 async fn hashing(config: &Config) -> Vec<Finding> {
     let settings = &config.hashing;
-    let cost = Cost { memory_kib: settings.memory_kib, passes: settings.passes, lanes: settings.lanes };
-    let engine = match Hashing::start(cost, 1, Duration::from_secs(60), settings.portable) {
+    let cost = settings.cost();
+    let engine = match Hashing::start(cost, 1, Duration::from_secs(60), settings.portable, Keys::default()) {
         Ok(engine) => engine,
         Err(error) => return vec![Finding::bad("hashing", format!("{error}."))],
     };
