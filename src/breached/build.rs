@@ -115,7 +115,9 @@ impl Spill {
                 }
                 (true, None) => {
                     let line = built.lines;
-                    return Err(format!("line {line} is not a SHA-1 hash in hexadecimal, as the first one is"));
+                    return Err(format!(
+                        "line {line} is not a SHA-1 hash in hexadecimal, as the first one is"
+                    ));
                 }
             };
             let file = files.get_mut(shard(key)).ok_or("a key has no file")?;

@@ -144,7 +144,9 @@ pub(super) fn read(from: impl Read, bytes: u64) -> Result<Breached, String> {
     }
     match (reader.number()?, reader.number()?) {
         (VERSION, KIND_SHA1) => {}
-        (version, kind) => return Err(format!("it is of version {version} and kind {kind}, which is not known")),
+        (version, kind) => {
+            return Err(format!("it is of version {version} and kind {kind}, which is not known"));
+        }
     }
     let shards = (0..SHARDS).map(|_| reader.shard()).collect::<Result<Vec<_>, _>>()?;
     let count = u64::from_le_bytes(reader.take()?);

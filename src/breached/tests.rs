@@ -88,7 +88,8 @@ fn lists_of_every_small_size_work() {
 fn what_is_no_password_is_skipped_and_what_is_of_another_kind_is_refused() {
     let scratch = Scratch::new("odd");
     let long = "x".repeat(5_000);
-    let list = format!("\n\nfirst\n{long}\n{}\r\n{}\nCafe\u{301}\nlast", "y".repeat(1_024), "z".repeat(1_025));
+    let list =
+        format!("\n\nfirst\n{long}\n{}\r\n{}\nCafe\u{301}\nlast", "y".repeat(1_024), "z".repeat(1_025));
     let mut list = list.into_bytes();
     list.splice(0..0, b"\xff\xfe raw\n".iter().copied());
     let (built, filter) = made(&scratch, &list).unwrap();

@@ -461,8 +461,7 @@ mod tests {
     fn what_is_cheaper_than_today_is_filled_up_to_it() {
         let today = Cost { memory_kib: 1_000, passes: 2, lanes: 1 };
         let usual = Duration::from_millis(10);
-        let memory =
-            |spent| padding(today, Duration::from_micros(spent), usual).map(|cost| cost.memory_kib);
+        let memory = |spent| padding(today, Duration::from_micros(spent), usual).map(|cost| cost.memory_kib);
         assert_eq!(memory(0), Some(1_000));
         assert_eq!(memory(2_500), Some(750));
         assert_eq!(memory(9_999), Some(8));

@@ -14,7 +14,9 @@ use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, administration, challenges, dev, messages, sessions, sign_in, sign_up, step_up};
+use crate::{
+    accounts, administration, challenges, dev, messages, passwords, sessions, sign_in, sign_up, step_up,
+};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -36,6 +38,9 @@ pub fn routes() -> Vec<Route> {
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
+        post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
+            .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
+            .may(&[Problem::LimitReached]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")

@@ -20,6 +20,8 @@ text_enum! {
         SignInAddress = "sign-in-address",
         /// Accounts made from one address.
         SignUpAddress = "sign-up-address",
+        /// Passwords whose strength is asked for from one address.
+        PasswordStrengthAddress = "password-strength-address",
         /// Codes tried from one address.
         CodeTryAddress = "code-try-address",
         /// Messages to one number in a short time.
@@ -42,6 +44,7 @@ impl Limit {
             Self::SignInIdentifier => limits.sign_in_identifier,
             Self::SignInAddress => limits.sign_in_address,
             Self::SignUpAddress => limits.sign_up_address,
+            Self::PasswordStrengthAddress => limits.password_strength_address,
             Self::CodeTryAddress => limits.code_try_address,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,

@@ -48,11 +48,38 @@ pub enum Why {
 /// The hash of another system.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Foreign {
-    Argon2 { kind: argon2::Algorithm, version: argon2::Version, cost: Cost, salt: Vec<u8>, tag: Vec<u8> },
-    Bcrypt { version: Bcrypt, sha256: bool, cost: u32, salt: [u8; 16], tag: Vec<u8> },
-    Scrypt { params: Scrypt, salt: Vec<u8>, tag: Vec<u8> },
-    Pbkdf2 { prf: Prf, rounds: NonZeroU32, salt: Vec<u8>, tag: Vec<u8> },
-    Firebase { params: Scrypt, separator: Option<Vec<u8>>, signer: Option<Vec<u8>>, salt: Vec<u8>, tag: Vec<u8> },
+    Argon2 {
+        kind: argon2::Algorithm,
+        version: argon2::Version,
+        cost: Cost,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
+    Bcrypt {
+        version: Bcrypt,
+        sha256: bool,
+        cost: u32,
+        salt: [u8; 16],
+        tag: Vec<u8>,
+    },
+    Scrypt {
+        params: Scrypt,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
+    Pbkdf2 {
+        prf: Prf,
+        rounds: NonZeroU32,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
+    Firebase {
+        params: Scrypt,
+        separator: Option<Vec<u8>>,
+        signer: Option<Vec<u8>>,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
 }
 
 /// The letter of `$2b$`. They differ in bugs that were mended, see [`Foreign::matches`].
@@ -96,7 +123,8 @@ impl Firebase {
     /// # Errors
     /// A sentence that does not show them.
     pub fn parse(signer: &Secret, separator: &str) -> Result<Self, String> {
-        let decode = |name: &str, text: &str| read::base64(text.trim()).ok_or(format!("{name} is not base64"));
+        let decode =
+            |name: &str, text: &str| read::base64(text.trim()).ok_or(format!("{name} is not base64"));
         let signer = Zeroizing::new(decode("secrets.firebase_signer_key", signer.expose())?);
         Ok(Self { signer, separator: decode("secrets.firebase_salt_separator", separator)? })
     }

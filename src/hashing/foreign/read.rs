@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
+use base64::Engine;
 use base64::alphabet::BCRYPT;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD_NO_PAD};
-use base64::Engine;
 
 use super::{Bcrypt, Foreign, Prf, Scrypt, Why};
 use crate::hashing::engine::{Cost, MOST_MEMORY};
@@ -304,5 +304,8 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    digits.chunks(2).map(|pair| u8::try_from(pair.iter().fold(0, |sum, digit| sum * 16 + digit)).ok()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::try_from(pair.iter().fold(0, |sum, digit| sum * 16 + digit)).ok())
+        .collect()
 }

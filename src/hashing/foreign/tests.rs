@@ -54,7 +54,8 @@ fn is_right(hash: &str, password: &str) -> bool {
 fn known_answers_of_other_implementations() {
     for (hash, stored) in KNOWN {
         assert!(is_right(hash, PASSWORD), "{hash}");
-        for wrong in ["", "Schöne Grüße 2031", "schöne Grüße 2030", "Schöne Grüße 2030 ", "Scho\u{308}ne"] {
+        for wrong in ["", "Schöne Grüße 2031", "schöne Grüße 2030", "Schöne Grüße 2030 ", "Scho\u{308}ne"]
+        {
             assert!(!is_right(hash, wrong), "{hash} {wrong}");
         }
         let stored = if stored.is_empty() { hash } else { stored };
@@ -68,9 +69,15 @@ fn known_answers_of_other_implementations() {
 fn known_answers_of_the_specifications() {
     for (hash, password) in [
         // RFC 7914 §12 (the second), scrypt.
-        ("$scrypt$ln=10,r=8,p=16$TmFDbA$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA", "password"),
+        (
+            "$scrypt$ln=10,r=8,p=16$TmFDbA$/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA",
+            "password",
+        ),
         // RFC 7914 §11, PBKDF2 with two blocks of SHA-256.
-        ("$pbkdf2-sha256$i=1$c2FsdA$VawEblbjCJ/sFpHCJUS2BflBhSFt3gRl5oudV8INrLxJypzM8Xm2RZkWZLOdd+8xfHG4RbHjC9UJESBB06GXgw", "passwd"),
+        (
+            "$pbkdf2-sha256$i=1$c2FsdA$VawEblbjCJ/sFpHCJUS2BflBhSFt3gRl5oudV8INrLxJypzM8Xm2RZkWZLOdd+8xfHG4RbHjC9UJESBB06GXgw",
+            "passwd",
+        ),
         // RFC 6070, PBKDF2 with SHA-1.
         ("$pbkdf2-sha1$i=4096$c2FsdA$SwB5AbdlSJq+rUnZJvch0GWkKcE", "password"),
         // crypt_blowfish's own.
@@ -87,7 +94,9 @@ fn known_answers_of_the_specifications() {
     assert_eq!(hash.matches(b"user2password", &project), Ok(false));
     let told = hash.matches(b"user1password", &Firebase::default()).unwrap_err();
     assert!(told.contains("firebase_signer_key"), "{told}");
-    assert!(Firebase::parse(&Secret::new("§"), "").is_err() && Firebase::parse(&Secret::default(), "§").is_err());
+    assert!(
+        Firebase::parse(&Secret::new("§"), "").is_err() && Firebase::parse(&Secret::default(), "§").is_err()
+    );
 }
 
 #[test]
@@ -129,7 +138,11 @@ fn what_is_not_taken_is_refused_with_its_reason() {
         (String::new(), Unknown),
         ("5f4dcc3b5aa765d61d8327deb882cf99".into(), Unknown),
         ("$1$salt$qJH7.N4xYta3aEG/dfqo/0".into(), Unknown),
-        ("$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g.".into(), Unknown),
+        (
+            "$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g."
+                .into(),
+            Unknown,
+        ),
         ("x".repeat(1_025), Unknown),
         (format!("$pbkdf2-md5$i=1000${b16}${tag}"), Unknown),
         // Absurd costs: bcrypt's go to 31, and one of 32 would wrap to a single round.
