@@ -350,7 +350,7 @@ impl Stored {
 pub fn imported(hash: &str) -> Result<String, Why> {
     let text = hash.trim();
     Ok(match Stored::read(text)? {
-        // One that asks for a pepper was made by a Vestibule, and that one's peppers come with it.
+        Stored::Own(Phc { pepper: Some(_), .. }) => return Err(Why::Keyed("Argon2")),
         Stored::Own(own) => own.to_string(),
         Stored::Foreign(foreign) => foreign.to_string(),
     })

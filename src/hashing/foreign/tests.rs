@@ -166,6 +166,10 @@ fn what_is_not_taken_is_refused_with_its_reason() {
         (format!("$argon2i$v=19$m=64,t=1,p=1,x=2${b16}${tag}"), Malformed("Argon2")),
         (format!("$argon2i$v=19$m=64,m=64,t=1,p=1${b16}${tag}"), Malformed("Argon2")),
         (format!("$argon2i$v=19$m=64,t=1,p=1,keyid=YQ${b16}${tag}"), Keyed("Argon2")),
+        (
+            format!("$argon2id$v=19$m=64,t=1,p=1,keyid=YQ${b16}$a6YfbKHWd5y0qx35qRBbRhrGt8+sIAwzafC+Oi5R0XM"),
+            Keyed("Argon2"),
+        ),
         (format!("$argon2i$v=19$m=64,t=1,p=1${b16}$c2hvcnQ"), Length("Argon2")),
         (format!("$argon2i$v=19$m=64,t=1,p=1$c2hvcnQ${tag}"), Malformed("Argon2")),
         (format!("$argon2i$v=19$m=64,t=1,p=1$${tag}"), Salt("Argon2")),
