@@ -291,14 +291,17 @@ mod tests {
 
     #[test]
     fn no_password_makes_the_search_long() {
-        // Without the bound on marks each of the first costs about a tenth of a second.
-        let start = std::time::Instant::now();
+        // Without the bound on marks each of the first costs about a tenth of a second. The quickest of
+        // many counts: on a busy machine others take their share of the rest.
         for text in ["4@8({[<3691!|705$+%2x4@8({[<3691", "48369170522@|z48369170522@|z4836"] {
-            for _ in 0..30 {
+            let quickest = (0..30).map(|_| {
+                let start = std::time::Instant::now();
                 let _ = judge(8, text, &[]);
-            }
+                start.elapsed()
+            });
+            let quickest = quickest.min().unwrap();
+            assert!(quickest < std::time::Duration::from_millis(60), "{quickest:?}");
         }
-        assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
     }
 
     #[test]
@@ -311,15 +314,17 @@ mod tests {
         assert_eq!((strong.score, strong.warning), (4, None));
         assert!(score("zquigleyfarb", &["zquigleyfarb"]).score < score("zquigleyfarb", &[]).score);
         assert!(score("", &[]).score == 0 && score(&"a".repeat(500), &[]).score <= 1);
-        let start = std::time::Instant::now();
         let long = "4@8({[<3691!|705$+%2x".repeat(3_000);
         let decomposed = "a\u{301}\u{302}\u{303}".repeat(20_000);
         for text in ["4@8({[<3691!|705$+%2x4@8({[<3691", &long, &decomposed] {
-            for _ in 0..20 {
+            let quickest = (0..20).map(|_| {
+                let start = std::time::Instant::now();
                 score(text, &[&long, &decomposed]);
-            }
+                start.elapsed()
+            });
+            let quickest = quickest.min().unwrap();
+            assert!(quickest < std::time::Duration::from_millis(60), "{quickest:?}");
         }
-        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
     }
 
     #[test]
