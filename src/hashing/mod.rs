@@ -4,7 +4,7 @@
 //! taken once and reused; whoever would wait longer than the pool's patience is refused at
 //! once; the threads yield to everything else, so that sign-ins never starve session checks.
 //! Never: computing a stored hash whose parameters would cost more than the bounds of [`Cost::is_bounded`]
-//! and [`foreign`]; answering faster for a cheap hash of another system, or of another day, than for one
+//! and of `foreign`; answering faster for a cheap hash of another system, or of another day, than for one
 //! of today or for nobody's.
 
 mod engine;

@@ -291,22 +291,17 @@ mod tests {
 
     #[test]
     fn no_password_makes_the_search_long() {
-        let cost = |texts: [&str; 2]| {
-            let start = std::time::Instant::now();
-            for text in texts.iter().cycle().take(20) {
+        // Without the bound on marks each of the first costs about a tenth of a second. The quickest of
+        // many counts: on a busy machine others take their share of the rest.
+        for text in ["4@8({[<3691!|705$+%2x4@8({[<3691", "48369170522@|z48369170522@|z4836"] {
+            let quickest = (0..30).map(|_| {
+                let start = std::time::Instant::now();
                 let _ = judge(8, text, &[]);
-            }
-            start.elapsed()
-        };
-        // Beside a password of the same length, so that a busy machine is slow at both: without the
-        // bound on marks the first are a hundred times as much.
-        let (hard, plain) = (
-            ["4@8({[<3691!|705$+%2x4@8({[<3691", "48369170522@|z48369170522@|z4836"],
-            ["violet kettle forty moons drifts", "seven lanterns by a quiet harbour"],
-        );
-        let least = |texts| (0..5).map(|_| cost(texts)).min().unwrap();
-        let (hard, plain) = (least(hard), least(plain));
-        assert!(hard < plain * 40, "{hard:?} beside {plain:?}");
+                start.elapsed()
+            });
+            let quickest = quickest.min().unwrap();
+            assert!(quickest < std::time::Duration::from_millis(60), "{quickest:?}");
+        }
     }
 
     #[test]
@@ -319,15 +314,17 @@ mod tests {
         assert_eq!((strong.score, strong.warning), (4, None));
         assert!(score("zquigleyfarb", &["zquigleyfarb"]).score < score("zquigleyfarb", &[]).score);
         assert!(score("", &[]).score == 0 && score(&"a".repeat(500), &[]).score <= 1);
-        let start = std::time::Instant::now();
         let long = "4@8({[<3691!|705$+%2x".repeat(3_000);
         let decomposed = "a\u{301}\u{302}\u{303}".repeat(20_000);
         for text in ["4@8({[<3691!|705$+%2x4@8({[<3691", &long, &decomposed] {
-            for _ in 0..20 {
+            let quickest = (0..20).map(|_| {
+                let start = std::time::Instant::now();
                 score(text, &[&long, &decomposed]);
-            }
+                start.elapsed()
+            });
+            let quickest = quickest.min().unwrap();
+            assert!(quickest < std::time::Duration::from_millis(60), "{quickest:?}");
         }
-        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
     }
 
     #[test]
