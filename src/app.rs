@@ -7,10 +7,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::breached::Breached;
+use crate::circuit::Circuits;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::error::{Error, Problem, Result};
 use crate::hashing::{Hashing, Keys};
+use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Patience};
 use crate::policy::Policy;
@@ -45,6 +47,10 @@ pub struct App {
     pub breached: Option<Breached>,
     /// The one HTTP client.
     pub outbound: Outbound,
+    /// The one SMTP client, when a server is configured.
+    pub mailer: Option<Mailer>,
+    /// The breakers of providers.
+    pub circuits: Circuits,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -75,8 +81,11 @@ impl App {
         let hashing = Hashing::start(hashing.cost(), permits, *hashing.patience, hashing.portable, keys)?;
         let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        let mailer = Mailer::new(&config.smtp, origin.host())?;
         Ok(Arc::new(Self {
             origin,
+            mailer,
+            circuits: Circuits::default(),
             keyring,
             hashing,
             breached,

@@ -10,15 +10,18 @@ pub mod policy;
 
 // ground: knows nothing about accounts
 pub mod breached;
+pub mod circuit;
 pub mod clock;
 pub mod hashing;
 pub mod log;
+pub mod mailer;
 pub mod metrics;
 pub mod outbound;
 pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod words;
 pub mod worker;
 
 // rooms: the domain, each using those above it

@@ -15,7 +15,8 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "breached", "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret",
-        "shared", "store",
+        "shared", "store", "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics",
+        "outbound", "random", "secret", "shared", "store", "words",
     ],
     &["policy"],
     &["app"],
