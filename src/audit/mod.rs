@@ -33,6 +33,8 @@ text_enum! {
         SteppedUp = "stepped_up",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
+        /// A device was forgotten by its owner.
+        DeviceForgotten = "device_forgotten",
     }
 }
 

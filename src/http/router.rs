@@ -12,9 +12,12 @@ use super::listing::{List, Listing};
 use super::route::{Route, delete, get, post};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
+use crate::devices::DeviceView;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, administration, challenges, dev, messages, sessions, sign_in, sign_up, step_up};
+use crate::{
+    accounts, administration, challenges, dev, devices, messages, sessions, sign_in, sign_up, step_up,
+};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -52,6 +55,10 @@ pub fn routes() -> Vec<Route> {
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
             .answers_nothing(204, "It has ended").may(&[Problem::NotFound]),
+        get("/devices", devices::api::list).about("Where one has signed in, newest first")
+            .searches::<Listing>().answers::<List<DeviceView>>(200, "A page of devices"),
+        delete("/devices/{id}", devices::api::forget).about("Forget a device, and that it was trusted")
+            .answers_nothing(204, "It is known no more").may(&[Problem::NotFound]),
         // administration
         get("/admin/policy", administration::api::policy).access(Admin).about("The policy in force")
             .answers::<administration::api::PolicyView>(200, "What each operation asks for"),

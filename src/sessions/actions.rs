@@ -43,6 +43,16 @@ async fn recognise(ctx: &Ctx, token: &Token) -> Result<Option<(Seen<Session>, Se
     Ok(stands.then_some((session, user)))
 }
 
+/// The session whose token this is, whether or not it still counts.
+///
+/// # Errors
+/// The store's.
+pub async fn named(ctx: &Ctx, token: Option<&Token>) -> Result<Option<Seen<Session>>> {
+    let Some(token) = token else { return Ok(None) };
+    let session = ctx.app.store.get::<Session>(token.id).await?;
+    Ok(session.filter(|session| token.matches(&session.digest)))
+}
+
 /// Remembers the use of a session, at most once in the policy's `seen_every`.
 async fn touch(ctx: &Ctx, session: Seen<Session>) -> Result<Option<Seen<Session>>> {
     if !session.is_stale(&ctx.policy.session, ctx.now) {
