@@ -62,6 +62,8 @@ entity! {
     }
     index BY_USER (user_id, at);
     index BY_TIME (at);
+    // Counted from here: how long an event is kept is a setting, and may change.
+    expires at;
 }
 
 /// An event about to be noted.

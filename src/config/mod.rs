@@ -5,6 +5,7 @@
 //! production is told by [`unsafe_settings`]. This room knows nothing of policies or records, and
 //! never shows the value of a secret.
 
+mod audit;
 mod dotenv;
 mod hashing;
 mod layers;
@@ -18,6 +19,7 @@ mod shared;
 mod store;
 mod twilio;
 
+pub use audit::Audit;
 pub use dotenv::parse as parse_dotenv;
 pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
@@ -26,7 +28,7 @@ pub use network::Network;
 pub use period::Period;
 pub use safety::unsafe_settings;
 pub use secrets::Secrets;
-pub use server::Server;
+pub use server::{Figures, Server};
 pub use shared::{SharedSettings, SharedUrl};
 pub use store::StoreSettings;
 pub use twilio::Twilio;
@@ -55,6 +57,8 @@ pub struct Config {
     pub twilio: Twilio,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// Path of a policy file over the built-in policy; empty: none.
     pub policy: String,
     /// Name of a shipped policy between the built-in policy and the file; empty: none.
@@ -86,6 +90,7 @@ impl Config {
         config.hashing.check(layers);
         config.twilio.check(layers);
         config.log.check(layers);
+        config.audit.check(layers);
         Some(config)
     }
 
@@ -112,12 +117,15 @@ impl Config {
         Ok(config)
     }
 
-    /// Fills what development mode needs once the listener has its `address`: the origin, and an
-    /// account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
+    /// Fills what development mode needs once the listener has its `address`: the origin, the figures for
+    /// everybody, and an account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
     pub fn develop_at(&mut self, address: SocketAddr, random: &Random) {
         self.server.listen = address;
         if self.server.origin.is_empty() {
             self.server.origin = format!("http://{address}");
+        }
+        if self.server.metrics == Figures::Auto {
+            self.server.metrics = Figures::Public;
         }
         if !self.twilio.is_configured() {
             self.twilio.look_alike(address, random);

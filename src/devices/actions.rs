@@ -36,7 +36,12 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
 ///
 /// # Errors
 /// The store's.
-pub async fn list(ctx: &Ctx, caller: &Caller, after: Option<Cursor>, limit: usize) -> Result<Page<Seen<Device>>> {
+pub async fn list(
+    ctx: &Ctx,
+    caller: &Caller,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<Device>>> {
     let query = Query::along(Device::BY_USER).equal(caller.user.id).descending().after(after).limit(limit);
     let mut page = ctx.app.store.find::<Device>(query).await?;
     page.items.retain(|device| device.stands(&caller.user, ctx.now));

@@ -37,7 +37,8 @@ impl Device {
 }
 
 fn under(factors: &[Seen<Factor>]) -> Under {
-    let mut ids: Vec<Uuid> = factors.iter().filter(|factor| factor.is_able()).map(|factor| factor.id).collect();
+    let mut ids: Vec<Uuid> =
+        factors.iter().filter(|factor| factor.is_able()).map(|factor| factor.id).collect();
     ids.sort_unstable();
     Under(ids)
 }

@@ -153,7 +153,9 @@ pub fn table(limits: &Limits) -> String {
         text.push_str(&format!("| `{limit}` | {number} | {window} |\n"));
     }
     let Wider { ipv4_24, ipv6_56, ipv6_48 } = limits.wider;
-    text.push_str("\n| counted by address | IPv4 | /24 | IPv6 /64 | /56 | /48 | in |\n|---|---|---|---|---|---|---|\n");
+    text.push_str(
+        "\n| counted by address | IPv4 | /24 | IPv6 /64 | /56 | /48 | in |\n|---|---|---|---|---|---|---|\n",
+    );
     for limit in Limit::ALL.iter().filter(|limit| limit.as_str().ends_with("-address")) {
         let Budget { limit: one, window } = limit.budget(limits);
         let [v4, v6_56, v6_48] = [ipv4_24, ipv6_56, ipv6_48].map(|times| one.saturating_mul(times));

@@ -7,6 +7,7 @@ mod architecture;
 mod auth;
 mod guards;
 mod kill;
+mod lockout;
 mod place;
 mod schema;
 mod secrets;
