@@ -683,3 +683,19 @@ fn t21_no_message_is_made_without_postage() {
     assert!(stamps >= 2, "its declaration and whoever makes it: {stamps}");
     assert!(makers >= 2, "{makers}");
 }
+
+/// With `VESTIBULE_WRITE_DOCS` set it writes the document instead of comparing it.
+#[test]
+fn the_document_of_limits_has_the_numbers_of_the_policy() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mark = "<!-- The tables below are printed from the built-in policy. -->\n\n";
+    let (before, _) = document.split_once(mark).unwrap();
+    let numbers = vestibule::limits::table(&Policy::from_toml("").unwrap().limits);
+    let right = format!("{before}{mark}{numbers}");
+    if std::env::var_os("VESTIBULE_WRITE_DOCS").is_some() {
+        std::fs::write(path, right).unwrap();
+    } else {
+        assert!(document == right, "docs/limits.md is stale: run this test with VESTIBULE_WRITE_DOCS=1");
+    }
+}
