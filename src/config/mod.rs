@@ -201,6 +201,8 @@ mod tests {
             ("server.allowed_origins = [\"*\"]", "server.allowed_origins must hold origins"),
             ("server.body_limit = 0", "server.body_limit must be"),
             ("server.max_connections = 0", "server.max_connections must be"),
+            ("server.metrics = \"9090\"", "server.metrics: `9090` is none of auto, off, public"),
+            ("audit.keep = \"23h\"", "audit.keep must be at least 1d"),
             ("server.header_timeout = \"0s\"", "server.header_timeout must be"),
             ("server.outbound_allow = [\"localhost\"]", "server.outbound_allow must hold host:port"),
             ("store.url = \"mysql://x\"", "store.url must start with"),

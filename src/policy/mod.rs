@@ -391,6 +391,10 @@ mod tests {
             ("limits.send_address.limit = 0", "limits.send_address.limit must be above 0"),
             ("limits.send_address.window = \"0s\"", "limits.send_address.window must be"),
             ("limits.factor_failures = 101", "limits.factor_failures must be between 1 and 100"),
+            ("limits.password_failures = 101", "limits.password_failures must be between 1 and 100"),
+            ("limits.device_failures = 100", "must be below limits.password_failures, which is 100"),
+            ("limits.wider.ipv4_24 = 0", "limits.wider.ipv4_24 must be above 0"),
+            ("limits.wider.ipv6_56 = 17", "must not be above limits.wider.ipv6_48, which is 16"),
             (
                 "limits.send_adress.limit = 1",
                 "limits.send_adress is not a setting; did you mean limits.send_address?",
