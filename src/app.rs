@@ -179,19 +179,6 @@ pub struct Client {
     pub request_id: Uuid,
 }
 
-impl Client {
-    /// What limits count by: the IPv4 address, or the /64 of an IPv6 address.
-    pub fn network(&self) -> String {
-        match self.address.to_canonical() {
-            std::net::IpAddr::V4(v4) => v4.to_string(),
-            std::net::IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-        }
-    }
-}
-
 /// One request, or one piece of a worker's work: the house, the instant, the asker's end of the line.
 #[derive(Clone)]
 pub struct Ctx {

@@ -34,7 +34,7 @@ macro_rules! catalogue {
 catalogue! {
     MalformedBody = "malformed-body" 400 "The body is not the JSON or form that it should be.", "Send UTF-8 JSON with `Content-Type: application/json`; the detail says where reading stopped.";
     MalformedRequest = "malformed-request" 400 "The request cannot be read.", "Check the path, the query and the headers.";
-    CredentialsWrong = "credentials-wrong" 401 "The identifier or the password is wrong.", "Try again, or recover the account. The answer is the same for unknown users.";
+    CredentialsWrong = "credentials-wrong" 401 "The identifier or the password is wrong.", "Try again, or recover the account. The answer is the same for unknown users, and, for a while after many wrong tries, for the right password.";
     Unauthenticated = "unauthenticated" 401 "This needs a sign-in.", "Sign in and send the credential as `Authorization: Bearer …` or as the cookie.";
     CodeWrong = "code-wrong" 401 "The code is wrong.", "Check the newest message and type the code again.";
     CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";

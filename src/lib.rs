@@ -29,6 +29,7 @@ pub mod accounts;
 pub mod administration;
 pub mod audit;
 pub mod challenges;
+pub mod devices;
 pub mod factors;
 pub mod idempotency;
 pub mod identifiers;

@@ -77,6 +77,8 @@ pub enum TokenKind {
     Session,
     /// Names a challenge.
     Challenge,
+    /// A device that a user has signed in on.
+    Device,
     /// The unguessable part of a provider's callback address.
     Callback,
 }
@@ -86,6 +88,7 @@ impl TokenKind {
         match self {
             Self::Session => "vs_",
             Self::Challenge => "vc_",
+            Self::Device => "vd_",
             Self::Callback => "vm_",
         }
     }

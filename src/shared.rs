@@ -44,6 +44,20 @@ impl Shared {
             Self::Memory(memory) => memory.take(key, limit, window, now),
         }
     }
+
+    /// Puts one back into the budget of `key`: what was taken turned out not to count.
+    pub async fn put_back(&self, key: &str, limit: u32, window: Duration) {
+        match self {
+            Self::Memory(memory) => memory.put_back(key, limit, window),
+        }
+    }
+
+    /// Makes the budget of `key` whole again.
+    pub async fn clear(&self, key: &str) {
+        match self {
+            Self::Memory(memory) => memory.clear(key),
+        }
+    }
 }
 
 const SHARDS: usize = 64;
@@ -65,13 +79,9 @@ impl Memory {
     /// The generic cell rate algorithm: one number a key. In microseconds, so that a limit of
     /// thousands a second still has a whole number between two.
     fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
-        let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX / 4);
-        let step = (window / i64::from(limit.max(1))).max(1);
+        let step = step(limit, window);
         let now = now.as_millis().saturating_mul(1_000);
-        let mut hash = DefaultHasher::new();
-        key.hash(&mut hash);
-        let shard = usize::try_from(hash.finish() % SHARDS as u64).unwrap_or(0);
-        let Some(shard) = self.0.get(shard) else { return Err(Problem::Internal.into()) };
+        let Some(shard) = self.shard(key) else { return Err(Problem::Internal.into()) };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
         // A budget that was whole before now is as good as none; a clock set back makes nobody rich.
         let whole = keys.get(key).copied().unwrap_or(now).max(now);
@@ -97,6 +107,33 @@ impl Memory {
         };
         Ok(Taken { allowed: true, remaining, wait })
     }
+
+    fn put_back(&self, key: &str, limit: u32, window: Duration) {
+        let Some(shard) = self.shard(key) else { return };
+        let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(whole) = keys.get_mut(key) {
+            // A key that is whole already is dropped once room is needed.
+            *whole = whole.saturating_sub(step(limit, window));
+        }
+    }
+
+    fn clear(&self, key: &str) {
+        if let Some(shard) = self.shard(key) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
+    }
+
+    fn shard(&self, key: &str) -> Option<&Mutex<HashMap<String, i64>>> {
+        let mut hash = DefaultHasher::new();
+        key.hash(&mut hash);
+        self.0.get(usize::try_from(hash.finish() % SHARDS as u64).unwrap_or(0))
+    }
+}
+
+/// Microseconds in which a budget gets one more.
+fn step(limit: u32, window: Duration) -> i64 {
+    let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX / 4);
+    (window / i64::from(limit.max(1))).max(1)
 }
 
 #[cfg(test)]
@@ -139,6 +176,23 @@ mod tests {
         assert!(!memory.take("k", 3, WINDOW, at(19_999)).unwrap().allowed);
         assert!(memory.take("k", 3, WINDOW, at(20_000)).unwrap().allowed);
         assert!(!memory.take("none", 0, WINDOW, at(0)).unwrap().allowed);
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken_again_and_a_cleared_budget_is_whole() {
+        let memory = Memory::default();
+        let take = |key: &str| memory.take(key, 3, WINDOW, at(0)).unwrap().allowed;
+        assert!((0..3).all(|_| take("k")) && !take("k"));
+        memory.put_back("k", 3, WINDOW);
+        assert!(take("k") && !take("k"), "one and no more");
+        memory.clear("k");
+        assert!((0..3).all(|_| take("k")) && !take("k"));
+        // Nothing is saved up by putting back what was never taken.
+        (0..9).for_each(|_| memory.put_back("new", 3, WINDOW));
+        assert!((0..3).all(|_| take("new")) && !take("new"));
+        assert!(take("old"));
+        (0..9).for_each(|_| memory.put_back("old", 3, WINDOW));
+        assert!((0..3).all(|_| take("old")) && !take("old"));
     }
 
     #[test]

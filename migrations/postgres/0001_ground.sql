@@ -42,6 +42,7 @@ CREATE TABLE "passwords" (
     "user_id" uuid NOT NULL PRIMARY KEY,
     "phc" text COLLATE "C" NOT NULL,
     "changed_at" timestamptz NOT NULL,
+    "failures" bigint NOT NULL,
     revision bigint NOT NULL
 );
 
@@ -118,6 +119,7 @@ CREATE TABLE "sessions" (
     "user_id" uuid NOT NULL,
     "digest" bytea NOT NULL,
     "carry" text COLLATE "C" NOT NULL,
+    "device_id" uuid,
     "proofs" jsonb NOT NULL,
     "address" text COLLATE "C",
     "user_agent" text COLLATE "C",
@@ -129,6 +131,24 @@ CREATE TABLE "sessions" (
 );
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "devices" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "user_id" uuid NOT NULL,
+    "user_agent" text COLLATE "C",
+    "address" text COLLATE "C",
+    "failures" bigint NOT NULL,
+    "trusted_under" jsonb NOT NULL,
+    "trusted_until" timestamptz,
+    "created_at" timestamptz NOT NULL,
+    "counts_from" timestamptz NOT NULL,
+    "used_at" timestamptz NOT NULL,
+    "known_until" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
+CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
 CREATE TABLE "challenges" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -142,6 +162,7 @@ CREATE TABLE "challenges" (
     "sent_to" text COLLATE "C",
     "code" bytea,
     "session_id" uuid,
+    "device_id" uuid,
     "operation" text COLLATE "C",
     "proofs" jsonb NOT NULL,
     "carry" text COLLATE "C" NOT NULL,

@@ -42,6 +42,7 @@ CREATE TABLE "passwords" (
     "user_id" TEXT NOT NULL PRIMARY KEY,
     "phc" TEXT NOT NULL,
     "changed_at" TEXT NOT NULL,
+    "failures" INTEGER NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -118,6 +119,7 @@ CREATE TABLE "sessions" (
     "user_id" TEXT NOT NULL,
     "digest" BLOB NOT NULL,
     "carry" TEXT NOT NULL,
+    "device_id" TEXT,
     "proofs" TEXT NOT NULL,
     "address" TEXT,
     "user_agent" TEXT,
@@ -129,6 +131,24 @@ CREATE TABLE "sessions" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "devices" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "user_agent" TEXT,
+    "address" TEXT,
+    "failures" INTEGER NOT NULL,
+    "trusted_under" TEXT NOT NULL,
+    "trusted_until" TEXT,
+    "created_at" TEXT NOT NULL,
+    "counts_from" TEXT NOT NULL,
+    "used_at" TEXT NOT NULL,
+    "known_until" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
+CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
 CREATE TABLE "challenges" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -142,6 +162,7 @@ CREATE TABLE "challenges" (
     "sent_to" TEXT,
     "code" BLOB,
     "session_id" TEXT,
+    "device_id" TEXT,
     "operation" TEXT,
     "proofs" TEXT NOT NULL,
     "carry" TEXT NOT NULL,

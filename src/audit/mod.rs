@@ -33,6 +33,8 @@ text_enum! {
         SteppedUp = "stepped_up",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
+        /// A device was forgotten by its owner.
+        DeviceForgotten = "device_forgotten",
     }
 }
 
@@ -60,6 +62,8 @@ entity! {
     }
     index BY_USER (user_id, at);
     index BY_TIME (at);
+    // Counted from here: how long an event is kept is a setting, and may change.
+    expires at;
 }
 
 /// An event about to be noted.

@@ -3,20 +3,21 @@
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::rules::{self, Case, Expected, Next, Outcome};
+use super::rules::{self, Arriving, Case, Expected, Next, Outcome};
 use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
+use crate::devices::{self, Brought};
 use crate::error::{Error, Problem, Result};
-use crate::factors::{Factor, recovery_codes};
+use crate::factors::{self, Factor, recovery_codes};
 use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::policy::FactorKind;
 use crate::secret::{Sealed, Token};
-use crate::sessions::{Caller, Session};
+use crate::sessions::{self, Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
 use crate::words::Locale;
 
@@ -140,6 +141,8 @@ pub enum Answered {
         session: Box<Session>,
         /// What the client shows from now on.
         token: Token,
+        /// What it shows at its next sign-in, when the device was not known.
+        device: Option<Token>,
     },
     /// An identifier was shown to be the user's own.
     Verified,
@@ -153,7 +156,8 @@ pub enum Answered {
 }
 
 /// Answers a challenge with a code. `caller` is who sends the answer, when they are signed in: what a
-/// session asked for is answered by that session and no other.
+/// session asked for is answered by that session and no other. `brought` is what the client has kept
+/// from before.
 ///
 /// # Errors
 /// [`Problem::CodeGone`] for a challenge that is not (or no longer, or never was) asked, the same
@@ -163,8 +167,9 @@ pub async fn answer_code(
     caller: Option<&Caller>,
     token: Option<&Token>,
     given: &str,
+    brought: &Brought,
 ) -> Result<Answered> {
-    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
@@ -179,16 +184,48 @@ pub async fn answer_code(
             if let Expected::Recovery(matched) = &mut case.secret {
                 matched.clone_from(recovered);
             }
-            Ok(rules::answer(case, plain, &ctx.policy, &moment))
+            let arriving = arriving(ctx, &case, brought).await?;
+            Ok(rules::answer(case, plain, arriving, &ctx.policy, &moment))
         })
         .await?;
     Ok(match outcome {
         Outcome::Verified => Answered::Verified,
         Outcome::SteppedUp { operation, factor } => Answered::SteppedUp { operation, factor },
-        Outcome::SignedIn { user, session, token } => {
-            Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token }
+        Outcome::SignedIn { user, session, token, device } => {
+            Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
         }
     })
+}
+
+/// Counts a try by the known device on which the sign-in began, or by the asker's address.
+async fn admit(ctx: &Ctx, token: Option<&Token>) -> Result<()> {
+    let challenge = match token {
+        Some(token) => ctx.app.store.get::<Challenge>(token.id).await?,
+        None => None,
+    };
+    let challenge = challenge.filter(|challenge| token.is_some_and(|token| token.matches(&challenge.digest)));
+    match challenge.and_then(|challenge| challenge.device_id) {
+        Some(device) => limits::take(ctx, Limit::CodeTryDevice, &device.to_string()).await,
+        None => limits::take_by_address(ctx, Limit::CodeTryAddress).await,
+    }
+}
+
+/// What a finished sign-in leaves behind, should this answer finish one.
+async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving> {
+    let challenge = &case.challenge;
+    if challenge.purpose != Purpose::SignIn {
+        return Ok(Arriving::default());
+    }
+    let overwritten = match challenge.carry {
+        Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
+        Carry::Bearer => None,
+    };
+    let trust = match brought.trust && ctx.policy.devices.trust {
+        true => Some(factors::of_user(ctx, case.user.id).await?),
+        false => None,
+    };
+    let device = devices::find(ctx, challenge.device_id, &case.user).await?;
+    Ok(Arriving { device, trust, overwritten })
 }
 
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.
@@ -271,7 +308,7 @@ pub async fn resend(
     token: Option<&Token>,
     wanted: Option<FactorKind>,
 ) -> Result<ChallengeView> {
-    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let policy = &*ctx.policy;
     let judged = case(ctx, token).await?;
@@ -329,7 +366,7 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
     if !case.challenge.offered.0.contains(&kind) {
         return Err(Problem::FactorMissing.into());
     }
-    for factor in crate::factors::of_user(ctx, case.user.id).await? {
+    for factor in factors::of_user(ctx, case.user.id).await? {
         if factor.is_able() && factor.kinds().contains(&kind) {
             let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
             if target.is_some() || !kind.is_sent() {

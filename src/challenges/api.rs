@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ChallengeView;
 use super::actions::{self, Answered};
 use crate::app::{Ctx, Origin};
+use crate::devices::Brought;
 use crate::error::Result;
 use crate::http::extract::Body;
 use crate::policy::FactorKind;
@@ -24,6 +25,9 @@ pub struct VerifyCode {
     pub challenge: Option<Secret>,
     /// The code, with or without spaces.
     pub code: Secret,
+    /// Whether this device shall do without the second factor for a while, where the policy allows it.
+    #[serde(default)]
+    pub trust_device: bool,
 }
 
 /// The body of `POST /auth/resend-code`.
@@ -74,7 +78,9 @@ fn challenge(given: Option<&Secret>, headers: &HeaderMap, origin: &Origin) -> Op
 pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCode>) -> Result<Response> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
     let caller = authenticate(&ctx, &headers).await?;
-    match actions::answer_code(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose()).await? {
+    let overwritten = sessions::overwritten(&headers, &ctx.app.origin);
+    let brought = Brought { device: None, overwritten, trust: ask.trust_device };
+    match actions::answer_code(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose(), &brought).await? {
         Answered::Verified => {
             let verified =
                 VerifiedView::Verified { status: VerifiedStatus::Verified, operation: None, factor: None };
@@ -88,7 +94,9 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
             };
             Ok(Json(verified).into_response())
         }
-        Answered::SignedIn { user, session, token } => Ok(signed_in(&ctx, *user, &session, &token)),
+        Answered::SignedIn { user, session, token, device } => {
+            Ok(signed_in(&ctx, *user, &session, &token, device.as_ref()))
+        }
     }
 }
 

@@ -63,6 +63,8 @@ entity! {
         code: Option<Sealed>,
         /// The session that asked, when one did: an answer counts for no other.
         session_id: Option<Uuid>,
+        /// The known device on which the sign-in began.
+        device_id: Option<Uuid>,
         /// The operation that an answer is for, when it is for one.
         operation: Option<String>,
         /// What had been proved before.

@@ -7,6 +7,7 @@ use super::{Challenge, Offered, Purpose};
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
+use crate::devices::{self, Device};
 use crate::error::{Error, Problem};
 use crate::factors::{Factor, totp};
 use crate::identifiers::{self, Identifier, Verification};
@@ -74,6 +75,7 @@ impl Ask<'_> {
             sent_to: self.identifier.map(|identifier| identifier.value.clone()),
             code: sending.as_ref().map(|sending| seal(id, &sending.code)),
             session_id: self.step_up.map(|(session, _)| session),
+            device_id: None,
             operation: self.step_up.map(|(_, operation)| operation.to_owned()),
             proofs: self.proofs,
             carry: self.carry,
@@ -146,10 +148,21 @@ impl Case {
     }
 }
 
+/// What a finished sign-in leaves behind besides its session.
+#[derive(Default)]
+pub(super) struct Arriving {
+    /// The known device on which it began.
+    pub device: Option<Seen<Device>>,
+    /// Under which factors the device shall be trusted, when it shall.
+    pub trust: Option<Vec<Seen<Factor>>>,
+    /// The session whose cookie the new one takes (ASVS 5.0, 7.2.4).
+    pub overwritten: Option<Seen<Session>>,
+}
+
 /// What an answer came to.
 pub(super) enum Outcome {
     /// A session, and its token to hand out.
-    SignedIn { user: Box<User>, session: Box<Session>, token: Token },
+    SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
     /// The identifier is shown to be the user's own.
     Verified,
     /// The session has shown what the operation asks for.
@@ -158,7 +171,13 @@ pub(super) enum Outcome {
 
 /// Judges one guess. Whatever it comes to, what it changes makes the same guess impossible to
 /// repeat unseen: a right one takes the challenge away, a wrong one is counted.
-pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) -> Decision<Outcome> {
+pub(super) fn answer(
+    case: Case,
+    given: &str,
+    arriving: Arriving,
+    policy: &Policy,
+    moment: &Moment,
+) -> Decision<Outcome> {
     if case.is_gone(policy, moment) {
         return refuse(Problem::CodeGone);
     }
@@ -186,14 +205,25 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         Purpose::Verify => answered(Outcome::Verified),
         Purpose::SignIn => {
             let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
-            let (session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
+            let (mut session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
+            let Arriving { device, trust, overwritten } = arriving;
+            let arrival = devices::arrive(device, &user, trust.as_deref(), &policy.devices, moment);
+            session.device_id = Some(arrival.id);
             let event = note(What::SignedIn).user(user.id).session(session.id);
             let outcome = Outcome::SignedIn {
                 user: Box::new((*user).clone()),
                 session: Box::new(session.clone()),
                 token,
+                device: arrival.token,
             };
-            answered(outcome).insert(&session).note(moment, event)
+            let decision = answered(outcome).insert(&session).and([arrival.change]).note(moment, event);
+            match overwritten {
+                Some(before) => {
+                    let ended = note(What::SignedOut).user(before.user_id).session(before.id);
+                    decision.delete(&before).note(moment, ended)
+                }
+                None => decision,
+            }
         }
         Purpose::StepUp => {
             let (Some(session), Some(operation)) = (session, challenge.operation.clone()) else {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::Outcome;
 use super::reload;
 use super::settings::{Given, Settings};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Figures};
 use crate::random::Random;
 use crate::store::{Engine, migrations};
 use crate::{http, tasks, worker};
@@ -70,20 +71,38 @@ pub fn build(settings: Settings, engine: Engine) -> Result<Arc<App>, String> {
 pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: &Given<'_>) -> Outcome {
     let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
     let (mut interrupt, mut terminate) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
+    let figures = match app.config.server.metrics {
+        Figures::At(address) => Some(listen(address).await?),
+        _ => None,
+    };
+    let (stopping, stopped) = watch::channel(false);
     let stop = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        stopping.send_replace(true);
     };
     let workers = worker::start(&app, tasks::all());
+    let figures = show(Arc::clone(&app), figures, stopped);
+    let serving = async { tokio::join!(http::server::serve(app.clone(), listener, router, stop), figures) };
     let served = tokio::select! {
-        served = http::server::serve(app.clone(), listener, router, stop) => served,
+        (served, ()) = serving => served,
         never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
     };
     // After the last request, so that what it left to do is begun before the next start.
     workers.stop().await;
     served.map_err(|error| format!("The server stopped: {error}."))
+}
+
+/// Shows the figures on a listener of their own, when there is one, until `stopped`.
+async fn show(app: Arc<App>, listener: Option<TcpListener>, mut stopped: watch::Receiver<bool>) {
+    let Some(listener) = listener else { return };
+    let router = http::router::figures(&app);
+    let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+    if let Err(error) = http::server::serve(app, listener, router, stop).await {
+        tracing::error!(%error, "the figures are no longer shown");
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! production is told by [`unsafe_settings`]. This room knows nothing of policies or records, and
 //! never shows the value of a secret.
 
+mod audit;
 mod delivery;
 mod dotenv;
 mod hashing;
@@ -22,6 +23,7 @@ mod store;
 mod twilio;
 mod webhook;
 
+pub use audit::Audit;
 pub use delivery::{Carrier, Channel, Delivery, Route};
 pub use dotenv::parse as parse_dotenv;
 pub use hashing::HashingSettings;
@@ -32,7 +34,7 @@ pub use password::PasswordSettings;
 pub use period::Period;
 pub use safety::{Needs, unsafe_settings};
 pub use secrets::Secrets;
-pub use server::Server;
+pub use server::{Figures, Server};
 pub use shared::{SharedSettings, SharedUrl};
 pub use smtp::{Smtp, SmtpTls};
 pub use store::StoreSettings;
@@ -71,6 +73,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// Path of a policy file over the built-in policy; empty: none.
     pub policy: String,
     /// Name of a shipped policy between the built-in policy and the file; empty: none.
@@ -105,6 +109,7 @@ impl Config {
         config.webhook.check(layers);
         config.delivery.check(layers);
         config.log.check(layers);
+        config.audit.check(layers);
         Some(config)
     }
 
@@ -131,12 +136,15 @@ impl Config {
         Ok(config)
     }
 
-    /// Fills what development mode needs once the listener has its `address`: the origin, and an
-    /// account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
+    /// Fills what development mode needs once the listener has its `address`: the origin, the figures for
+    /// everybody, and an account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
     pub fn develop_at(&mut self, address: SocketAddr, random: &Random) {
         self.server.listen = address;
         if self.server.origin.is_empty() {
             self.server.origin = format!("http://{address}");
+        }
+        if self.server.metrics == Figures::Auto {
+            self.server.metrics = Figures::Public;
         }
         if !self.twilio.is_configured() {
             self.twilio.look_alike(address, random);
@@ -212,6 +220,8 @@ mod tests {
             ("server.allowed_origins = [\"*\"]", "server.allowed_origins must hold origins"),
             ("server.body_limit = 0", "server.body_limit must be"),
             ("server.max_connections = 0", "server.max_connections must be"),
+            ("server.metrics = \"9090\"", "server.metrics: `9090` is none of auto, off, public"),
+            ("audit.keep = \"23h\"", "audit.keep must be at least 1d"),
             ("server.header_timeout = \"0s\"", "server.header_timeout must be"),
             ("server.outbound_allow = [\"localhost\"]", "server.outbound_allow must hold host:port"),
             ("store.url = \"mysql://x\"", "store.url must start with"),

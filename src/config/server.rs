@@ -16,6 +16,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The public origin, `https://accounts.example.com`: links, cookies and signatures are built from it and nothing else.
     pub origin: String,
+    /// Where the figures are shown.
+    pub metrics: Figures,
     /// Networks whose forwarded headers count.
     pub trusted_proxies: Vec<Network>,
     /// Other origins that may call with a browser (CORS).
@@ -32,6 +34,33 @@ pub struct Server {
     pub drain_timeout: Period,
     /// Hosts (`host:port`) that outgoing requests may reach although they are private.
     pub outbound_allow: Vec<String>,
+}
+
+/// Where the figures are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Figures {
+    /// To everybody in development mode, to nobody in production.
+    Auto,
+    /// To nobody.
+    Off,
+    /// To everybody, at `/metrics` beside everything else.
+    Public,
+    /// At `/metrics` on an address of their own.
+    At(SocketAddr),
+}
+
+impl<'de> Deserialize<'de> for Figures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong =
+            || format!("`{text}` is none of auto, off, public, and no address such as 127.0.0.1:9090");
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            "public" => Ok(Self::Public),
+            address => address.parse().map(Self::At).map_err(|_| serde::de::Error::custom(wrong())),
+        }
+    }
 }
 
 impl Server {

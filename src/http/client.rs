@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_speak_for_another_address() {
+    fn t15_a_stranger_cannot_speak_for_another_address() {
         assert_eq!(from("203.0.113.5", &[b"198.51.100.1"]), "203.0.113.5");
         assert_eq!(from("::ffff:203.0.113.5", &[b"198.51.100.1"]), "203.0.113.5");
         assert_eq!(from("192.0.2.8", &[b"198.51.100.1"]), "192.0.2.8");
     }
 
     #[test]
-    fn behind_proxies_the_right_most_stranger_counts() {
+    fn t15_behind_proxies_the_right_most_stranger_counts() {
         assert_eq!(from("10.0.0.1", &[b"198.51.100.1"]), "198.51.100.1");
         assert_eq!(from("10.0.0.1", &[b"127.0.0.1, 198.51.100.1, 10.9.9.9"]), "198.51.100.1");
         assert_eq!(from("10.0.0.1", &[b"1.1.1.1", b"198.51.100.1,192.0.2.7"]), "198.51.100.1");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_from_a_proxy_is_nobody() {
+    fn t16_garbage_from_a_proxy_is_nobody() {
         for line in [
             &b""[..],
             b"unknown",
@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_the_peer_stands_or_the_address_is_neither_trusted_nor_local(
+        fn t16_whatever_is_sent_the_peer_stands_or_the_address_is_neither_trusted_nor_local(
             lines in prop::collection::vec("[ -~]{0,40}", 0..4), last in any::<[u8; 4]>(),
         ) {
             let mut headers = HeaderMap::new();

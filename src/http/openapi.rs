@@ -13,6 +13,8 @@ use super::access::Access;
 use super::route::{Answer, Route};
 use super::{aliases, problem, router};
 use crate::error::Problem;
+use crate::limits::Limit;
+use crate::policy::{Budget, Policy};
 
 /// `GET /openapi.json`
 pub async fn serve() -> impl IntoResponse {
@@ -45,7 +47,7 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
         "info": {
             "title": "Vestibule",
             "summary": env!("CARGO_PKG_DESCRIPTION"),
-            "description": "The same routes answer below `/api` without a version. Failures are RFC 9457 problems; each has a page below `/problems`.",
+            "description": "The same routes answer below `/api` without a version. Failures are RFC 9457 problems; each has a page below `/problems`. `x-limits` names what a route is counted by, as the built-in policy has it.",
             "version": env!("CARGO_PKG_VERSION"),
             // No `identifier`: Swagger UI makes a link of it, which leads nowhere for two licenses.
             "license": {"name": env!("CARGO_PKG_LICENSE")},
@@ -140,6 +142,9 @@ impl Printer {
             if !parameters.is_empty() {
                 object.insert("parameters".to_owned(), parameters.into());
             }
+            if !route.doc.limits.is_empty() {
+                object.insert("x-limits".to_owned(), limits(&route.doc.limits));
+            }
             if let Some((body, required)) = route.doc.body {
                 let content = json!({"application/json": {"schema": body(&mut self.asks)}});
                 object.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
@@ -183,6 +188,16 @@ impl Printer {
         responses.insert("default".to_owned(), json!({"$ref": "#/components/responses/Problem"}));
         responses
     }
+}
+
+/// What a route is counted by, with the numbers of the built-in policy: an operator's own may differ.
+fn limits(limits: &[Limit]) -> Value {
+    let numbers = Policy::default_policy().limits;
+    let one = |limit: &Limit| {
+        let Budget { limit: number, window } = limit.budget(&numbers);
+        json!({"name": limit, "limit": number, "window": window.to_string()})
+    };
+    limits.iter().map(one).collect()
 }
 
 /// The failures of a route by status: its own, and those that every route of its kind has.
@@ -334,6 +349,20 @@ mod tests {
         for (name, schema) in print.asks.take_definitions(true) {
             assert!(answers.get(&name).is_none_or(|other| *other == schema), "{name}");
         }
+    }
+
+    #[test]
+    fn a_route_that_is_counted_says_by_what_and_the_other_way_round() {
+        let document = super::document();
+        let mut counted = 0;
+        for route in router::routes() {
+            let limited = route.doc.problems.contains(&Problem::LimitReached);
+            assert_eq!(limited, !route.doc.limits.is_empty(), "{} {}", route.method, route.path);
+            counted += usize::from(limited);
+        }
+        assert!(counted >= 4);
+        let login = &document["paths"]["/api/v1/auth/login"]["post"]["x-limits"];
+        assert_eq!(login[0], json!({"name": "sign-in-identifier", "limit": 10, "window": "10m"}));
     }
 
     #[test]

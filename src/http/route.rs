@@ -16,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::access::Access;
 use crate::app::App;
 use crate::error::Problem;
+use crate::limits::Limit;
 
 /// Prints the schema of one type.
 pub type Print = fn(&mut SchemaGenerator) -> Schema;
@@ -47,6 +48,8 @@ pub struct Doc {
     pub answers: Vec<Answer>,
     /// The failures that are its own, besides those that every route of its kind has.
     pub problems: Vec<Problem>,
+    /// What it is counted by.
+    pub limits: Vec<Limit>,
     /// Left out of the docs: pages and their parts.
     pub hidden: bool,
 }
@@ -146,6 +149,13 @@ impl Route {
     pub fn may(mut self, problems: &[Problem]) -> Self {
         self.doc.problems.extend_from_slice(problems);
         self
+    }
+
+    /// Is counted by these, and refused past them.
+    #[must_use]
+    pub fn counted(mut self, limits: &[Limit]) -> Self {
+        self.doc.limits.extend_from_slice(limits);
+        self.may(&[Problem::LimitReached])
     }
 
     /// Stays out of the docs.

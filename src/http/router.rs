@@ -12,14 +12,41 @@ use super::listing::{List, Listing};
 use super::route::{Route, delete, get, post};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
+use crate::config::Figures;
+use crate::devices::DeviceView;
 use crate::error::Problem;
+use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, challenges, dev, messages, passwords, sessions, sign_in, sign_up, step_up,
+    accounts, administration, challenges, dev, devices, messages, passwords, sessions, sign_in, sign_up,
+    step_up,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
+
+/// What a message on behalf of somebody who has shown a password is counted by.
+const SEND: &[Limit] = &[Limit::SendNumberShort, Limit::SendNumberDay, Limit::SendAddress];
+/// What a message on behalf of anybody is counted by.
+const STRANGERS_SEND: &[Limit] = &[
+    Limit::SendStrangerShort,
+    Limit::SendStrangerDay,
+    Limit::SendNumberShort,
+    Limit::SendNumberDay,
+    Limit::SendAddress,
+];
+/// What a password is counted by.
+const SIGN_IN: &[Limit] = &[
+    Limit::SignInIdentifier,
+    Limit::SignInIdentifierDay,
+    Limit::SignInIdentifierMonth,
+    Limit::SignInDevice,
+    Limit::SignInDeviceDay,
+    Limit::SignInAddress,
+];
+
+/// Where the figures are, when they are shown.
+const METRICS: &str = "/metrics";
 
 /// The API.
 #[rustfmt::skip]
@@ -28,26 +55,31 @@ pub fn routes() -> Vec<Route> {
         // signing up and in
         post("/users", sign_up::api::create).access(Public).about("Sign up")
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
-            .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused, Problem::LimitReached]),
+            .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
+            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
-            .may(&[Problem::CredentialsWrong, Problem::FactorLocked, Problem::LimitReached]),
+            .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
+            .counted(SIGN_IN).counted(SEND),
         post("/auth/verify-code", challenges::api::verify_code).access(Public).about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
-            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken, Problem::LimitReached]),
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
-            .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
+            .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND),
         post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
             .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
-            .may(&[Problem::LimitReached]),
+            .counted(&[Limit::PasswordStrengthAddress]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
             .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
         post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
-            .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever, Problem::LimitReached]),
+            .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
+            .counted(&[Limit::SignInIdentifier]).counted(SEND),
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
@@ -57,6 +89,10 @@ pub fn routes() -> Vec<Route> {
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
             .answers_nothing(204, "It has ended").may(&[Problem::NotFound]),
+        get("/devices", devices::api::list).about("Where one has signed in, newest first")
+            .searches::<Listing>().answers::<List<DeviceView>>(200, "A page of devices"),
+        delete("/devices/{id}", devices::api::forget).about("Forget a device, and that it was trusted")
+            .answers_nothing(204, "It is known no more").may(&[Problem::NotFound]),
         // administration
         get("/admin/policy", administration::api::policy).access(Admin).about("The policy in force")
             .answers::<administration::api::PolicyView>(200, "What each operation asks for"),
@@ -80,7 +116,7 @@ pub fn operations() -> Vec<Route> {
             .answers::<health::Health>(200, "It runs"),
         get("/health/ready", health::ready).access(Public).about("Whether this server can serve, with each dependency")
             .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
-        get("/metrics", health::metrics).access(Public).about("The figures, for Prometheus")
+        get(METRICS, health::metrics).access(Public).about("The figures, for Prometheus")
             .answers_in(200, health::OPEN_METRICS, "The figures"),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
             .answers_in(200, "application/json", "OpenAPI 3.1"),
@@ -153,7 +189,15 @@ pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
 fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
-    build(app, &routes(), &operations(), more)
+    let figures = app.config.server.metrics == Figures::Public;
+    let mut operations = operations();
+    operations.retain(|route| figures || route.path != METRICS);
+    build(app, &routes(), &operations, more)
+}
+
+/// The figures alone, for a listener of their own.
+pub fn figures(app: &Arc<App>) -> Router {
+    Router::new().route(METRICS, axum::routing::get(health::metrics)).with_state(Arc::clone(app))
 }
 
 /// The router of these lines.

@@ -4,26 +4,45 @@
 //! counted is refused, never let through. A message cannot be made without [`Postage`], and
 //! postage is only had by counting it against the budgets of its number and of its asker.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use uuid::Uuid;
 
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
-use crate::policy::{Budget, Limits};
+use crate::policy::{Budget, Limits, Wider};
 use crate::store::text_enum;
 
 text_enum! {
     /// Every limit.
     pub enum Limit {
-        /// Sign-ins tried for one identifier, whoever tries and however it is spelt.
+        /// Wrong passwords for one identifier, whoever tries and however it is spelt; and, again, for
+        /// one account, by whichever of its identifiers.
         SignInIdentifier = "sign-in-identifier",
+        /// The same in a day.
+        SignInIdentifierDay = "sign-in-identifier-day",
+        /// The same in the long run.
+        SignInIdentifierMonth = "sign-in-identifier-month",
+        /// Wrong passwords from one known device.
+        SignInDevice = "sign-in-device",
+        /// The same in a day.
+        SignInDeviceDay = "sign-in-device-day",
         /// Sign-ins tried from one address.
         SignInAddress = "sign-in-address",
+        /// Failed sign-ins of people unknown here that are each kept as an event.
+        NoteUnknown = "note-unknown",
         /// Accounts made from one address.
         SignUpAddress = "sign-up-address",
         /// Passwords whose strength is asked for from one address.
         PasswordStrengthAddress = "password-strength-address",
         /// Codes tried from one address.
         CodeTryAddress = "code-try-address",
+        /// Codes tried for sign-ins that one known device began.
+        CodeTryDevice = "code-try-device",
+        /// Recoveries begun for one identifier, known or not.
+        RecoverIdentifier = "recover-identifier",
+        /// Recoveries begun from one address.
+        RecoverAddress = "recover-address",
         /// Messages to one number in a short time.
         SendNumberShort = "send-number-short",
         /// Messages to one number in a day.
@@ -44,10 +63,18 @@ impl Limit {
     pub fn budget(self, limits: &Limits) -> Budget {
         match self {
             Self::SignInIdentifier => limits.sign_in_identifier,
+            Self::SignInIdentifierDay => limits.sign_in_identifier_day,
+            Self::SignInIdentifierMonth => limits.sign_in_identifier_month,
+            Self::SignInDevice => limits.sign_in_device,
+            Self::SignInDeviceDay => limits.sign_in_device_day,
             Self::SignInAddress => limits.sign_in_address,
+            Self::NoteUnknown => limits.note_unknown,
             Self::SignUpAddress => limits.sign_up_address,
             Self::PasswordStrengthAddress => limits.password_strength_address,
             Self::CodeTryAddress => limits.code_try_address,
+            Self::CodeTryDevice => limits.code_try_device,
+            Self::RecoverIdentifier => limits.recover_identifier,
+            Self::RecoverAddress => limits.recover_address,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,
             Self::SendStrangerShort => limits.send_stranger_short,
@@ -63,11 +90,12 @@ impl Limit {
 /// # Errors
 /// [`Problem::LimitReached`] with the time to wait; the store's failure when nothing can be counted.
 pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
+    take_of(ctx, limit, of, limit.budget(&ctx.policy.limits)).await
+}
+
+async fn take_of(ctx: &Ctx, limit: Limit, of: &str, budget: Budget) -> Result<()> {
     let app = &ctx.app;
-    let budget = limit.budget(&ctx.policy.limits);
-    let tag = app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
-    let key: String = tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let taken = app.shared.take(&key, budget.limit, *budget.window, ctx.now).await?;
+    let taken = app.shared.take(&key(ctx, limit, of), budget.limit, *budget.window, ctx.now).await?;
     if taken.allowed {
         return Ok(());
     }
@@ -77,12 +105,78 @@ pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
     Err(Error { limit: name, quota, ..Error::new(Problem::LimitReached).retry_after(taken.wait) })
 }
 
-/// Takes one from the budget that `limit` keeps for the asker's address.
+/// Puts back one that was taken and does not count after all.
+pub async fn put_back(ctx: &Ctx, limit: Limit, of: &str) {
+    let budget = limit.budget(&ctx.policy.limits);
+    ctx.app.shared.put_back(&key(ctx, limit, of), budget.limit, *budget.window).await;
+}
+
+/// Makes the budget that `limit` keeps for `of` whole again.
+pub async fn clear(ctx: &Ctx, limit: Limit, of: &str) {
+    ctx.app.shared.clear(&key(ctx, limit, of)).await;
+}
+
+fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
+    let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
+    tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Takes one from the budget that `limit` keeps for the asker's address, and from those of the networks
+/// around it. Nothing puts it back: who signs in has not shown that the neighbours are no guessers.
+///
+/// # Errors
+/// As [`take`].
 pub async fn take_by_address(ctx: &Ctx, limit: Limit) -> Result<()> {
-    match &ctx.client {
-        Some(client) => take(ctx, limit, &client.network()).await,
-        None => Ok(()),
+    let Some(client) = &ctx.client else { return Ok(()) };
+    let limits = &ctx.policy.limits;
+    let budget = limit.budget(limits);
+    for (network, times) in networks(client.address, &limits.wider) {
+        let wider = Budget { limit: budget.limit.saturating_mul(times), ..budget };
+        take_of(ctx, limit, &network, wider).await?;
     }
+    Ok(())
+}
+
+/// What an address is counted under, the narrowest first, and how many times the budget of one address
+/// each has. One address has one spelling, however it was written.
+fn networks(address: IpAddr, wider: &Wider) -> Vec<(String, u32)> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            vec![(v4.to_string(), 1), (format!("{a}.{b}.{c}.0/24"), wider.ipv4_24)]
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            let of = |bits: u8, d: u16| format!("{}/{bits}", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0));
+            vec![(of(64, d), 1), (of(56, d & 0xff00), wider.ipv6_56), (of(48, 0), wider.ipv6_48)]
+        }
+    }
+}
+
+/// The table of numbers as a document has it: every limit, what it counts, its number and its window.
+pub fn table(limits: &Limits) -> String {
+    let mut text = String::from("| limit | at most | in |\n|---|---|---|\n");
+    for limit in Limit::ALL {
+        let Budget { limit: number, window } = limit.budget(limits);
+        text.push_str(&format!("| `{limit}` | {number} | {window} |\n"));
+    }
+    let Wider { ipv4_24, ipv6_56, ipv6_48 } = limits.wider;
+    text.push_str(
+        "\n| counted by address | IPv4 | /24 | IPv6 /64 | /56 | /48 | in |\n|---|---|---|---|---|---|---|\n",
+    );
+    for limit in Limit::ALL.iter().filter(|limit| limit.as_str().ends_with("-address")) {
+        let Budget { limit: one, window } = limit.budget(limits);
+        let [v4, v6_56, v6_48] = [ipv4_24, ipv6_56, ipv6_48].map(|times| one.saturating_mul(times));
+        text.push_str(&format!("| `{limit}` | {one} | {v4} | {one} | {v6_56} | {v6_48} | {window} |\n"));
+    }
+    let Limits { password_failures, device_failures, factor_failures, .. } = limits;
+    text.push_str(&format!(
+        "\n| consecutive failures | at most |\n|---|---|\n\
+         | wrong passwords, before the password must be recovered | {password_failures} |\n\
+         | those of them that are left to known devices | {device_failures} |\n\
+         | wrong codes of one factor, before it must be bound anew | {factor_failures} |\n"
+    ));
+    text
 }
 
 /// Proof that a message was counted against the budgets of its number and of its asker.
@@ -120,4 +214,34 @@ pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
     take(ctx, Limit::SendNumberShort, to).await?;
     take(ctx, Limit::SendNumberDay, to).await?;
     Ok(Postage(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    fn counted(address: &str) -> Vec<String> {
+        let wider = Policy::from_toml("").unwrap().limits.wider;
+        networks(address.parse().unwrap(), &wider).into_iter().map(|(network, _)| network).collect()
+    }
+
+    #[test]
+    fn t14_an_address_is_counted_with_its_networks_and_in_one_spelling() {
+        assert_eq!(counted("203.0.113.77"), ["203.0.113.77", "203.0.113.0/24"]);
+        assert_eq!(
+            counted("2001:db8:1:2345::9"),
+            ["2001:db8:1:2345::/64", "2001:db8:1:2300::/56", "2001:db8:1::/48"]
+        );
+        for (one, other) in [
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("::ffff:102:304", "1.2.3.4"),
+            ("2001:DB8:0001:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ] {
+            assert_eq!(counted(one), counted(other), "{one}");
+        }
+        assert_ne!(counted("2001:db8:1:2::1")[0], counted("2001:db8:1:3::1")[0]);
+        assert_eq!(counted("2001:db8:1:2::1")[1..], counted("2001:db8:1:3::1")[1..]);
+        assert_ne!(counted("2001:db8:1::1")[2], counted("2001:db8:2::1")[2]);
+    }
 }

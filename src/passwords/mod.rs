@@ -22,6 +22,7 @@ pub use rules::{GivenPassword, NewPassword};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::policy::Limits;
 use crate::store::entity;
 
 /// Most bytes of a password as it is sent. 256 code points of four bytes, the default's most; past
@@ -37,5 +38,25 @@ entity! {
         phc: String,
         /// When the user last chose it; hashing it anew leaves this as it is.
         changed_at: Timestamp,
+        /// Wrong guesses since it was last right, wherever they came from (NIST SP 800-63B-4 §3.2.2).
+        failures: u32,
+    }
+}
+
+impl Password {
+    /// A password as its user has just chosen it.
+    pub fn chosen(user_id: Uuid, phc: String, now: Timestamp) -> Self {
+        Self { user_id, phc, changed_at: now, failures: 0 }
+    }
+
+    /// A guess was wrong.
+    pub fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether a guess is looked at at all: a known device has the last of them to itself.
+    pub fn takes_guesses(&self, limits: &Limits, from_known_device: bool) -> bool {
+        let kept = if from_known_device { 0 } else { limits.device_failures };
+        self.failures < limits.password_failures.saturating_sub(kept)
     }
 }

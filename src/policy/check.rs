@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{FactorKind, IdentifierKind, Limits, Password, Policy, When, operation};
+use super::{FactorKind, IdentifierKind, Limits, Password, Policy, When, Wider, operation};
 use crate::config::{Layers, Period};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -241,10 +241,18 @@ impl Limits {
     fn check(&self, layers: &mut Layers) {
         for (name, budget) in [
             ("sign_in_identifier", self.sign_in_identifier),
+            ("sign_in_identifier_day", self.sign_in_identifier_day),
+            ("sign_in_identifier_month", self.sign_in_identifier_month),
+            ("sign_in_device", self.sign_in_device),
+            ("sign_in_device_day", self.sign_in_device_day),
             ("sign_in_address", self.sign_in_address),
+            ("note_unknown", self.note_unknown),
             ("sign_up_address", self.sign_up_address),
             ("password_strength_address", self.password_strength_address),
             ("code_try_address", self.code_try_address),
+            ("code_try_device", self.code_try_device),
+            ("recover_identifier", self.recover_identifier),
+            ("recover_address", self.recover_address),
             ("send_number_short", self.send_number_short),
             ("send_number_day", self.send_number_day),
             ("send_stranger_short", self.send_stranger_short),
@@ -260,10 +268,33 @@ impl Limits {
             let window = !budget.window.is_zero() && *budget.window <= DAY * 30;
             layers.must(window, &format!("limits.{name}.window"), "must be longer than 0s and at most 30d");
         }
-        layers.must(
-            (1..=100).contains(&self.factor_failures),
-            "limits.factor_failures",
-            "must be between 1 and 100 (NIST SP 800-63B-4)",
+        for (name, failures) in [
+            ("factor_failures", self.factor_failures),
+            ("password_failures", self.password_failures),
+            ("device_failures", self.device_failures),
+        ] {
+            layers.must(
+                (1..=100).contains(&failures),
+                &format!("limits.{name}"),
+                "must be between 1 and 100 (NIST SP 800-63B-4)",
+            );
+        }
+        layers.must_with(
+            self.device_failures < self.password_failures,
+            "limits.device_failures",
+            "limits.password_failures",
+            format_args!("must be below limits.password_failures, which is {}", self.password_failures),
+        );
+        let Wider { ipv4_24, ipv6_56, ipv6_48 } = self.wider;
+        for (name, times) in [("ipv4_24", ipv4_24), ("ipv6_56", ipv6_56), ("ipv6_48", ipv6_48)] {
+            let path = format!("limits.wider.{name}");
+            layers.must(times > 0, &path, "must be above 0, or nobody could ever pass");
+        }
+        layers.must_with(
+            ipv6_56 <= ipv6_48,
+            "limits.wider.ipv6_56",
+            "limits.wider.ipv6_48",
+            format_args!("must not be above limits.wider.ipv6_48, which is {ipv6_48}"),
         );
     }
 }

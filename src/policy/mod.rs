@@ -202,16 +202,32 @@ pub struct Notices {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Sign-ins tried for one identifier.
+    /// Wrong passwords for one identifier, and for one account by whatever identifiers.
     pub sign_in_identifier: Budget,
+    /// The same in a day.
+    pub sign_in_identifier_day: Budget,
+    /// The same in the long run.
+    pub sign_in_identifier_month: Budget,
+    /// Wrong passwords from one known device.
+    pub sign_in_device: Budget,
+    /// The same in a day.
+    pub sign_in_device_day: Budget,
     /// Sign-ins tried from one address.
     pub sign_in_address: Budget,
+    /// Failed sign-ins of people unknown here that are each kept as an event.
+    pub note_unknown: Budget,
     /// Sign-ups from one address.
     pub sign_up_address: Budget,
     /// Passwords whose strength is asked for from one address.
     pub password_strength_address: Budget,
     /// Codes tried from one address.
     pub code_try_address: Budget,
+    /// Codes tried for sign-ins that one known device began.
+    pub code_try_device: Budget,
+    /// Recoveries begun for one identifier.
+    pub recover_identifier: Budget,
+    /// Recoveries begun from one address.
+    pub recover_address: Budget,
     /// Messages to one number in a short time.
     pub send_number_short: Budget,
     /// Messages to one number in a day.
@@ -226,6 +242,24 @@ pub struct Limits {
     pub send_notice: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
+    /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).
+    pub password_failures: u32,
+    /// How many of those are left to known devices, and how many make a device unknown.
+    pub device_failures: u32,
+    /// `[limits.wider]`
+    pub wider: Wider,
+}
+
+/// `[limits.wider]`: how many times the budget of one address a wider network has.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wider {
+    /// An IPv4 /24.
+    pub ipv4_24: u32,
+    /// An IPv6 /56.
+    pub ipv6_56: u32,
+    /// An IPv6 /48.
+    pub ipv6_48: u32,
 }
 
 /// At most `limit` in each `window`.
@@ -372,6 +406,10 @@ mod tests {
             ("limits.send_address.limit = 0", "limits.send_address.limit must be above 0"),
             ("limits.send_address.window = \"0s\"", "limits.send_address.window must be"),
             ("limits.factor_failures = 101", "limits.factor_failures must be between 1 and 100"),
+            ("limits.password_failures = 101", "limits.password_failures must be between 1 and 100"),
+            ("limits.device_failures = 100", "must be below limits.password_failures, which is 100"),
+            ("limits.wider.ipv4_24 = 0", "limits.wider.ipv4_24 must be above 0"),
+            ("limits.wider.ipv6_56 = 17", "must not be above limits.wider.ipv6_48, which is 16"),
             (
                 "limits.send_adress.limit = 1",
                 "limits.send_adress is not a setting; did you mean limits.send_address?",

@@ -79,6 +79,16 @@ async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     Ok(Some(look.keep(id, Known { session, user, answer: OnceLock::new() })))
 }
 
+/// The session whose token this is, whether or not it still counts.
+///
+/// # Errors
+/// The store's.
+pub async fn named(ctx: &Ctx, token: Option<&Token>) -> Result<Option<Seen<Session>>> {
+    let Some(token) = token else { return Ok(None) };
+    let session = ctx.app.store.get::<Session>(token.id).await?;
+    Ok(session.filter(|session| token.matches(&session.digest)))
+}
+
 /// Remembers the use of a session, at most once in the policy's `seen_every`.
 async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<()> {
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));

@@ -34,6 +34,10 @@ fn name(origin: &Origin, plain: &str) -> String {
 
 const SESSION: &str = "vestibule";
 const PENDING: &str = "vestibule-pending";
+const DEVICE: &str = "vestibule-device";
+
+/// As long as browsers keep a cookie (RFC 6265bis §5.5); until when it counts stands in the record.
+const DEVICE_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
@@ -71,6 +75,21 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
 /// The challenge of a sign-in that a browser has begun.
 pub fn pending(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Challenge, cookie(headers, &name(origin, PENDING))?)
+}
+
+/// The session whose cookie a sign-in by cookie overwrites.
+pub fn overwritten(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    Token::parse(TokenKind::Session, cookie(headers, &name(origin, SESSION))?)
+}
+
+/// The device that a browser has signed in on.
+pub fn device(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    Token::parse(TokenKind::Device, cookie(headers, &name(origin, DEVICE))?)
+}
+
+/// The cookie of a device. Signing out leaves it where it is.
+pub fn device_cookie(origin: &Origin, token: &Token) -> HeaderValue {
+    set(origin, DEVICE, &token.reveal(), DEVICE_SECONDS)
 }
 
 fn set(origin: &Origin, plain: &str, value: &str, seconds: u64) -> HeaderValue {

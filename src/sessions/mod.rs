@@ -10,8 +10,10 @@ pub mod api;
 mod carry;
 mod rules;
 
-pub use actions::authenticate;
-pub use carry::{Carrier, clear_cookie, pending, pending_cookie, session_cookie};
+pub use actions::{authenticate, named};
+pub use carry::{
+    Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,6 +45,8 @@ entity! {
         digest: Vec<u8>,
         /// How its token travels.
         carry: Carry,
+        /// On which device it was opened.
+        device_id: Option<Uuid>,
         /// What was proved.
         proofs: Proofs,
         /// From which address it was opened.

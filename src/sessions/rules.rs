@@ -26,6 +26,7 @@ impl Session {
             user_id: user.id,
             digest: token.digest(),
             carry,
+            device_id: None,
             proofs,
             address: client.map(|client| client.address.to_string()),
             user_agent: client.and_then(|client| client.user_agent.clone()),

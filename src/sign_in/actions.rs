@@ -1,18 +1,22 @@
 //! Signing in with a password.
 
-use super::rules::{self, Outcome, Standing};
+use super::lane::{self, Lane};
+use super::rules::{self, Opening, Outcome, Standing};
 use uuid::Uuid;
 
 use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
+use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
+use crate::devices::{self, Brought, Device};
 use crate::error::{Problem, Result};
+use crate::factors::Factor;
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
 use crate::policy::{FactorKind, Gate, IdentifierKind, Proofs, after_first_factor};
 use crate::secret::Token;
-use crate::sessions::{Carry, Session};
+use crate::sessions::{self, Carry, Session};
 use crate::store::Seen;
 
 /// What a sign-in came to, for the door to put into words.
@@ -25,13 +29,15 @@ pub enum SignedIn {
         session: Box<Session>,
         /// What the client shows from now on.
         token: Token,
+        /// What it shows at its next sign-in, when the device was not known.
+        device: Option<Token>,
     },
     /// A second factor is asked for.
     Asked(Box<ChallengeView>, Token),
 }
 
 /// Signs in with an identifier and a password. `wanted` is the second factor that the user would like
-/// to be asked for.
+/// to be asked for; `brought`, what the client has kept from before.
 ///
 /// # Errors
 /// [`Problem::CredentialsWrong`], the same for whatever is wrong; [`Problem::LimitReached`];
@@ -44,10 +50,13 @@ pub async fn sign_in(
     password: GivenPassword,
     wanted: Option<FactorKind>,
     carry: Carry,
+    brought: &Brought,
 ) -> Result<SignedIn> {
-    limits::take_by_address(ctx, Limit::SignInAddress).await?;
-    limits::take(ctx, Limit::SignInIdentifier, &identifiers::actions::key(identifier)).await?;
-
+    let name = identifiers::actions::key(identifier);
+    let shows_device = brought.device.is_some();
+    if !shows_device {
+        lane::admit(ctx, &name).await?;
+    }
     let store = &ctx.app.store;
     let known = identifiers::actions::find(ctx, identifier, hint).await?;
     let user_id = known.map(|identifier| identifier.user_id);
@@ -55,30 +64,58 @@ pub async fn sign_in(
     let looked_up = user_id.unwrap_or_default();
     let user = store.get::<User>(looked_up).await?;
     let stored = store.get::<Password>(looked_up).await?;
+    let device = devices::known(ctx, brought.device.as_ref(), user.as_deref()).await?;
+    if shows_device && device.is_none() {
+        lane::admit(ctx, &name).await?;
+    }
+    let lane = Lane::of(name, user_id, device);
+    let limits = &ctx.policy.limits;
+    let takes = |stored: &Seen<Password>| stored.takes_guesses(limits, lane.device().is_some());
+    let is_judged = lane.take(ctx).await? && stored.as_ref().is_none_or(takes);
 
-    let checked = passwords::check(ctx, stored.as_ref(), &password).await?;
-    let (Some(user), Some(stored), Verdict::Right { rehashed }) = (&user, stored, checked) else {
-        return refused(ctx, user.as_ref()).await;
+    // What is not judged costs what a wrong one costs.
+    let compared = stored.as_ref().filter(|_| is_judged);
+    let checked = passwords::check(ctx, compared, &password).await?;
+    let (Some(user), Some(stored), Verdict::Right { rehashed }) = (&user, compared, checked) else {
+        return refused(ctx, user.as_deref(), is_judged, lane.device()).await;
     };
     if !user.is_active() {
-        return refused(ctx, Some(user)).await;
+        return refused(ctx, Some(user), false, None).await;
     }
-    let (id, verified, rehashed) = (user.id, &*stored, rehashed.as_deref());
+    let (id, verified, rehashed) = (user.id, &**stored, rehashed.as_deref());
     let proofs = &Proofs::default().and(FactorKind::Password, ctx.now);
     let policy = &*ctx.policy;
 
     let (factors, held) = accounts::held(ctx, user).await?;
-    let outcome = match after_first_factor(&policy.sign_in, &held.holder()) {
+    let (factors, device) = (&factors, lane.device());
+    let is_trusted = device.is_some_and(|device| device.is_trusted(factors, &policy.devices, ctx.now));
+    let gate = match after_first_factor(&policy.sign_in, &held.holder()) {
+        Gate::Ask(_) if is_trusted => Gate::Open,
+        gate => gate,
+    };
+    let outcome = match gate {
         Gate::Open => {
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
-                Ok(rules::open(&standing, proofs.clone(), carry, policy, &moment))
+                let device = devices::find(ctx, device.map(|device| device.id), &standing.user).await?;
+                let trusted = |device: &Seen<Device>| device.is_trusted(factors, &policy.devices, moment.now);
+                if is_trusted && !device.as_ref().is_some_and(trusted) {
+                    return Err(Problem::CredentialsWrong.into());
+                }
+                let relied_on: &[Seen<Factor>] = if is_trusted { factors } else { &[] };
+                let arrival = devices::arrive(device, &standing.user, None, &policy.devices, &moment);
+                let overwritten = match carry {
+                    Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
+                    Carry::Bearer => None,
+                };
+                let opening = Opening { proofs: proofs.clone(), carry, arrival, overwritten, relied_on };
+                Ok(rules::open(&standing, opening, policy, &moment))
             })
             .await?
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
-            let chosen = &choose(ctx, &factors, &kinds, wanted, Sender::User(user.id)).await?;
+            let chosen = &choose(ctx, factors, &kinds, wanted, Sender::User(user.id)).await?;
             let kinds = kinds.as_slice();
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
@@ -92,15 +129,17 @@ pub async fn sign_in(
                     proofs: proofs.clone(),
                     carry,
                 };
-                let (asked, message) = chosen.ask(ctx, ask, &moment);
+                let (mut asked, message) = chosen.ask(ctx, ask, &moment);
+                asked.challenge.device_id = device.map(|device| device.id);
                 Ok(rules::ask(&standing, asked, message.as_ref(), &moment))
             })
             .await?
         }
     };
+    lane.clear(ctx).await;
     Ok(match outcome {
-        Outcome::SignedIn { user, session, token } => {
-            SignedIn::Now { user: Box::new(accounts::view(ctx, &user).await?), session, token }
+        Outcome::SignedIn { user, session, token, device } => {
+            SignedIn::Now { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
         }
         Outcome::Asked(asked) => {
             let view = asked.challenge.view(&asked.token, &policy.code);
@@ -120,18 +159,50 @@ async fn standing(ctx: &Ctx, user: Uuid, verified: &Password, rehashed: Option<&
         return Err(Problem::CredentialsWrong.into());
     };
     let renewed = rehashed.filter(|_| password.phc == verified.phc);
-    let is_renewed = renewed.is_some();
-    let password = match renewed {
-        Some(phc) => password.with(|password| password.phc = phc.to_owned()),
-        None => password,
-    };
-    Ok(Standing { user, password, is_renewed })
+    let is_changed = renewed.is_some() || password.failures > 0;
+    let password = password.with(|password| {
+        password.failures = 0;
+        if let Some(phc) = renewed {
+            phc.clone_into(&mut password.phc);
+        }
+    });
+    Ok(Standing { user, password, is_changed })
 }
 
-async fn refused(ctx: &Ctx, user: Option<&Seen<User>>) -> Result<SignedIn> {
+/// Refuses, and remembers it: for a `user`, a judged guess with their password and on the `device`; for
+/// nobody, within bounds.
+async fn refused(
+    ctx: &Ctx,
+    user: Option<&User>,
+    is_judged: bool,
+    device: Option<&Seen<Device>>,
+) -> Result<SignedIn> {
     ctx.app.metrics.sign_in("failed");
-    let refused =
-        ctx.decide(move |moment| async move { Ok(rules::failed(user.map(|user| &**user), &moment)) }).await;
+    let turn = match user {
+        None => limits::take(ctx, Limit::NoteUnknown, "").await.is_err(),
+        Some(_) => false,
+    };
+    let refused = ctx
+        .decide(move |moment| async move {
+            let store = &ctx.app.store;
+            let Some(user) = user else {
+                let slot = turn.then(|| rules::slot(&moment));
+                let before = match slot {
+                    Some(slot) => store.get::<Event>(slot).await?,
+                    None => None,
+                };
+                return Ok(rules::failed_unknown(slot, before, &moment));
+            };
+            let password = match is_judged {
+                true => store.get::<Password>(user.id).await?,
+                false => None,
+            };
+            let device = devices::find(ctx, device.map(|device| device.id), user).await?;
+            let limit = ctx.policy.limits.device_failures;
+            let device = device.filter(|_| is_judged).map(|device| devices::failed(device, limit));
+            Ok(rules::failed(user, password, device, &moment))
+        })
+        .await;
     match refused {
         Err(error) => Err(error),
         // A failed sign-in has no other outcome than its refusal.

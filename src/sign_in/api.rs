@@ -1,7 +1,7 @@
 //! The JSON door of signing in.
 
 use axum::Json;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,13 @@ use super::actions::{self, SignedIn};
 use crate::accounts::UserView;
 use crate::app::Ctx;
 use crate::challenges::ChallengeView;
+use crate::devices::Brought;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::policy::{FactorKind, IdentifierKind};
-use crate::secret::{Secret, Token};
-use crate::sessions::{Carry, Session, SessionView, pending_cookie, session_cookie};
+use crate::secret::{Secret, Token, TokenKind};
+use crate::sessions::{self, Carry, Session, SessionView, pending_cookie, session_cookie};
 
 /// The body of `POST /auth/login`: one of `identifier`, `username`, `email`, `mobile`, and the password.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,6 +37,8 @@ pub struct Login {
     pub session: Option<Carry>,
     /// The second factor to ask for, when there is a choice.
     pub factor: Option<FactorKind>,
+    /// What an earlier answer had as `device`. A browser sends its cookie instead.
+    pub device: Option<Secret>,
 }
 
 /// The answer of a sign-in.
@@ -51,6 +54,10 @@ pub enum SignIn {
         /// The credential, where it does not travel as a cookie. Shown once.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<String>,
+        /// Names this device, where it was not known before: to be sent as `device` with the next
+        /// sign-in, which is then counted apart from those of strangers. It opens nothing by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
         /// How to send it.
         #[serde(skip_serializing_if = "Option::is_none")]
         token_type: Option<&'static str>,
@@ -87,13 +94,24 @@ impl Login {
 }
 
 /// `POST /auth/login`
-pub async fn login(ctx: Ctx, Body(ask): Body<Login>) -> Result<Response> {
+pub async fn login(ctx: Ctx, headers: HeaderMap, Body(ask): Body<Login>) -> Result<Response> {
     let (identifier, hint) = ask.identifier()?;
     let carry = ask.session.unwrap_or(Carry::Bearer);
     let password = GivenPassword::new(&ask.password);
-    let signed_in_or_asked = actions::sign_in(&ctx, identifier, hint, password, ask.factor, carry).await?;
-    Ok(match signed_in_or_asked {
-        SignedIn::Now { user, session, token } => signed_in(&ctx, *user, &session, &token),
+    let origin = &ctx.app.origin;
+    let brought = Brought {
+        device: match &ask.device {
+            Some(text) => Token::parse(TokenKind::Device, text.expose()),
+            None => sessions::device(&headers, origin),
+        },
+        overwritten: sessions::overwritten(&headers, origin),
+        trust: false,
+    };
+    let done = actions::sign_in(&ctx, identifier, hint, password, ask.factor, carry, &brought).await?;
+    Ok(match done {
+        SignedIn::Now { user, session, token, device } => {
+            signed_in(&ctx, *user, &session, &token, device.as_ref())
+        }
         SignedIn::Asked(challenge, token) => {
             let until = challenge.expires_at;
             let mut response = Json(SignIn::SecondFactorRequired { challenge }).into_response();
@@ -107,13 +125,20 @@ pub async fn login(ctx: Ctx, Body(ask): Body<Login>) -> Result<Response> {
 }
 
 /// The answer that hands out a session's credential.
-pub fn signed_in(ctx: &Ctx, user: UserView, session: &Session, token: &Token) -> Response {
+pub fn signed_in(
+    ctx: &Ctx,
+    user: UserView,
+    session: &Session,
+    token: &Token,
+    device: Option<&Token>,
+) -> Response {
     ctx.app.metrics.sign_in("signed_in");
     let bearer = session.carry == Carry::Bearer;
     let mut response = Json(SignIn::SignedIn {
         user: Box::new(user),
         session: Box::new(session.view(true)),
         token: bearer.then(|| token.reveal()),
+        device: device.filter(|_| bearer).map(Token::reveal),
         token_type: bearer.then_some("bearer"),
         expires_in: session.expires_at.since(ctx.now).as_secs(),
     })
@@ -123,6 +148,10 @@ pub fn signed_in(ctx: &Ctx, user: UserView, session: &Session, token: &Token) ->
         let done = pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now);
         response.headers_mut().append(header::SET_COOKIE, cookie);
         response.headers_mut().append(header::SET_COOKIE, done);
+        if let Some(device) = device {
+            let known = sessions::device_cookie(&ctx.app.origin, device);
+            response.headers_mut().append(header::SET_COOKIE, known);
+        }
     }
     response
 }

@@ -6,4 +6,5 @@
 
 pub mod actions;
 pub mod api;
+mod lane;
 mod rules;

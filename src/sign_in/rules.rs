@@ -1,65 +1,116 @@
 //! What follows from a first factor.
 
+use uuid::Uuid;
+
 use crate::accounts::User;
 use crate::app::Moment;
-use crate::audit::{Noting, What, note};
+use crate::audit::{Event, Noting, What, note};
 use crate::challenges::Asked;
+use crate::devices::Arrival;
 use crate::error::Problem;
+use crate::factors::Factor;
 use crate::messages::Message;
 use crate::passwords::Password;
 use crate::policy::{Policy, Proofs};
 use crate::secret::Token;
 use crate::sessions::{Carry, Session};
-use crate::store::{Decision, Seen, answer, refuse};
+use crate::store::{Change, Decision, Seen, answer, refuse};
 
 /// What a first factor came to.
 pub(super) enum Outcome {
     /// It was enough.
-    SignedIn { user: Box<User>, session: Box<Session>, token: Token },
+    SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
     /// A second factor is asked for.
     Asked(Box<Asked>),
 }
 
-/// The same refusal for an unknown user, a wrong password and a suspended user.
-pub(super) fn failed(user: Option<&User>, moment: &Moment) -> Decision<Outcome> {
-    let event = note(What::SignInFailed);
-    let event = match user {
-        Some(user) => event.user(user.id),
-        None => event,
-    };
-    refuse(Problem::CredentialsWrong).note(moment, event)
+/// A wrong password of a user, or one that was not looked at: the same refusal for both. A judged one
+/// is counted with the `password`, in the commit that notes it.
+pub(super) fn failed(
+    user: &User,
+    password: Option<Seen<Password>>,
+    device: Option<Change>,
+    moment: &Moment,
+) -> Decision<Outcome> {
+    let refusal = refuse(Problem::CredentialsWrong).note(moment, note(What::SignInFailed).user(user.id));
+    let counted = password.map(|seen| seen.with(Password::failed));
+    refusal.and(counted.as_ref().map(Change::update)).and(device)
+}
+
+/// The same refusal for an unknown user, noted in a row of its own or in the `slot` that rows take turns
+/// in, where `before` stands.
+pub(super) fn failed_unknown(
+    slot: Option<Uuid>,
+    before: Option<Seen<Event>>,
+    moment: &Moment,
+) -> Decision<Outcome> {
+    let event = note(What::SignInFailed).at(moment);
+    let event = Event { id: slot.unwrap_or(event.id), ..event };
+    refuse(Problem::CredentialsWrong).upsert(before, event)
+}
+
+/// One of the ids that notes of unknown people take turns in. None of them is an id of anything else:
+/// those begin with the time.
+pub(super) fn slot(moment: &Moment) -> Uuid {
+    let [high, low] = moment.seed.bytes("slot");
+    Uuid::from_u128(u128::from(u16::from_be_bytes([high & 3, low])) + 1)
 }
 
 /// Somebody whose password was right and is still theirs.
 pub(super) struct Standing {
     pub user: Seen<User>,
-    /// With its new hash, when it was hashed anew.
+    /// With its new hash, when it was hashed anew, and without failures.
     pub password: Seen<Password>,
-    pub is_renewed: bool,
+    pub is_changed: bool,
 }
 
 impl Standing {
-    /// `decision`, only when nothing has changed since; and the new hash, when there is one.
+    /// `decision`, only when nothing has changed since; and what changed of the password.
     fn bind<T>(&self, decision: Decision<T>) -> Decision<T> {
         let decision = decision.require(&self.user);
-        if self.is_renewed { decision.update(&self.password) } else { decision.require(&self.password) }
+        if self.is_changed { decision.update(&self.password) } else { decision.require(&self.password) }
     }
+}
+
+/// A session that is about to be opened.
+pub(super) struct Opening<'a> {
+    pub proofs: Proofs,
+    pub carry: Carry,
+    /// On which device.
+    pub arrival: Arrival,
+    /// The session whose cookie this one takes (ASVS 5.0, 7.2.4).
+    pub overwritten: Option<Seen<Session>>,
+    /// The factors without which the device would not do without them.
+    pub relied_on: &'a [Seen<Factor>],
 }
 
 /// No second factor is asked for.
 pub(super) fn open(
     standing: &Standing,
-    proofs: Proofs,
-    carry: Carry,
+    opening: Opening<'_>,
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<Outcome> {
     let user = &*standing.user;
-    let (session, token) = Session::open(user, proofs, carry, &policy.session, moment);
+    let Opening { proofs, carry, arrival, overwritten, relied_on } = opening;
+    let (mut session, token) = Session::open(user, proofs, carry, &policy.session, moment);
+    session.device_id = Some(arrival.id);
     let event = note(What::SignedIn).user(user.id).session(session.id);
-    let outcome =
-        Outcome::SignedIn { user: Box::new(user.clone()), session: Box::new(session.clone()), token };
-    standing.bind(answer(outcome).insert(&session).note(moment, event))
+    let decision = standing.bind(answer(Outcome::SignedIn {
+        user: Box::new(user.clone()),
+        session: Box::new(session.clone()),
+        token,
+        device: arrival.token,
+    }));
+    let decision = decision.insert(&session).and([arrival.change]).note(moment, event);
+    let decision = decision.and(relied_on.iter().map(Change::require));
+    match overwritten {
+        Some(before) => {
+            let ended = note(What::SignedOut).user(before.user_id).session(before.id);
+            decision.delete(&before).note(moment, ended)
+        }
+        None => decision,
+    }
 }
 
 /// A second factor is asked for; a code that is sent is on the way in the same commit.

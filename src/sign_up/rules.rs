@@ -107,7 +107,7 @@ pub(super) fn sign_up(
     if username_taken {
         return refuse(taken());
     }
-    let password = Password { user_id: made.user.id, phc, changed_at: moment.now };
+    let password = Password::chosen(made.user.id, phc, moment.now);
     let (asked, message) = verification.unzip();
     let message = message.flatten();
     let mut decision = answer(()).insert(&made.user).insert(&password);

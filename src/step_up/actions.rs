@@ -12,7 +12,7 @@ use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
 use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
 use crate::sessions::{Caller, Session};
-use crate::store::{Seen, answer};
+use crate::store::{Change, Seen, answer, refuse};
 
 /// The right to do one operation, in one session, now.
 #[derive(Clone, Debug)]
@@ -143,14 +143,20 @@ async fn by_password(
     }
     limits::take(ctx, Limit::SignInIdentifier, &caller.user.id.to_string()).await?;
     let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
+    // A session is at least as good as a known device.
+    let is_judged = stored.as_ref().is_some_and(|stored| stored.takes_guesses(&ctx.policy.limits, true));
+    let stored = stored.filter(|_| is_judged);
     let checked = passwords::check(ctx, stored.as_ref(), &password).await?;
-    let permit = Permit { operation: operation.to_owned(), caller: caller.clone() };
-    let (permit, stored, right) = (&permit, &stored, checked != Checked::Wrong);
+    let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
+    let chosen_at = stored.filter(|_| checked != Checked::Wrong).map(|stored| stored.changed_at);
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let event = |what| note(what).user(user.id).session(session.id);
-        let Some(stored) = stored.as_ref().filter(|_| right) else {
-            let refusal = crate::store::refuse(Problem::CredentialsWrong);
+        let password = ctx.app.store.get::<Password>(user.id).await?;
+        let right = password.clone().filter(|password| Some(password.changed_at) == chosen_at);
+        let Some(right) = right else {
+            let counted = password.filter(|_| is_judged).map(|seen| seen.with(Password::failed));
+            let refusal = refuse(Problem::CredentialsWrong).and(counted.as_ref().map(Change::update));
             return Ok(refusal.note(&moment, event(What::PasswordWrong)));
         };
         let told = serde_json::json!({"operation": permit.operation, "factor": FactorKind::Password});
@@ -159,7 +165,11 @@ async fn by_password(
             let proofs = session.proofs.clone();
             session.proofs = proofs.and_for(Some(&permit.operation), FactorKind::Password, moment.now);
         });
-        Ok(answer(Begun::Done).update(&session).require(&user).require(stored).note(&moment, noted))
+        let done = answer(Begun::Done).update(&session).require(&user).note(&moment, noted);
+        Ok(match right.failures {
+            0 => done.require(&right),
+            _ => done.update(&right.with(|password| password.failures = 0)),
+        })
     })
     .await
 }

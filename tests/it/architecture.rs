@@ -31,6 +31,7 @@ const FLOORS: &[&[&str]] = &[
     &["factors"],
     &["accounts"],
     &["sessions"],
+    &["devices"],
     &["challenges"],
     &["step_up"],
     &["sign_up", "sign_in", "administration"],

@@ -144,7 +144,7 @@ async fn every_answer_carries_the_same_protection() {
 }
 
 #[tokio::test]
-async fn what_a_request_says_of_its_host_or_its_way_changes_nothing() {
+async fn t15_what_a_request_says_of_its_host_or_its_way_changes_nothing() {
     let world = World::new().await;
     let member = world.member().await;
     for (name, value) in [

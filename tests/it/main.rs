@@ -8,6 +8,7 @@ mod auth;
 mod guards;
 mod kept;
 mod kill;
+mod lockout;
 mod mails;
 mod passwords;
 mod place;

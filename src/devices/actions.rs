@@ -1,0 +1,65 @@
+//! Recognising, listing and forgetting devices.
+
+use uuid::Uuid;
+
+use super::Device;
+use crate::accounts::User;
+use crate::app::Ctx;
+use crate::audit::{Noting, What, note};
+use crate::error::{Problem, Result};
+use crate::secret::Token;
+use crate::sessions::Caller;
+use crate::store::{Cursor, Page, Query, Seen, answer};
+
+/// The device that `token` names, when `user` is known on it. Nobody's device for nobody.
+///
+/// # Errors
+/// The store's.
+pub async fn known(ctx: &Ctx, token: Option<&Token>, user: Option<&User>) -> Result<Option<Seen<Device>>> {
+    let Some(token) = token else { return Ok(None) };
+    let device = ctx.app.store.get::<Device>(token.id).await?;
+    let device = device.filter(|device| token.matches(&device.digest));
+    Ok(device.filter(|device| user.is_some_and(|user| device.stands(user, ctx.now))))
+}
+
+/// The device `id`, when `user` is known on it.
+///
+/// # Errors
+/// The store's.
+pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<Seen<Device>>> {
+    let Some(id) = id else { return Ok(None) };
+    let device = ctx.app.store.get::<Device>(id).await?;
+    Ok(device.filter(|device| device.stands(user, ctx.now)))
+}
+
+/// One's own devices, newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn list(
+    ctx: &Ctx,
+    caller: &Caller,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<Device>>> {
+    let query = Query::along(Device::BY_USER).equal(caller.user.id).descending().after(after).limit(limit);
+    let mut page = ctx.app.store.find::<Device>(query).await?;
+    page.items.retain(|device| device.stands(&caller.user, ctx.now));
+    Ok(page)
+}
+
+/// Forgets one of one's own devices, and that it was trusted. Its sessions are ended as sessions.
+///
+/// # Errors
+/// [`Problem::NotFound`] when there is none with that id among one's own.
+pub async fn forget(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<()> {
+    ctx.decide(move |moment| async move {
+        let device = ctx.app.store.get::<Device>(id).await?;
+        let Some(device) = device.filter(|device| device.user_id == caller.user.id) else {
+            return Err(Problem::NotFound.into());
+        };
+        let forgotten = note(What::DeviceForgotten).user(caller.user.id).session(caller.session.id);
+        Ok(answer(()).delete(&device).note(&moment, forgotten))
+    })
+    .await
+}

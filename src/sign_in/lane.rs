@@ -1,0 +1,98 @@
+//! By whose budget a password is counted.
+//!
+//! A stranger is counted by the address, by the identifier as it was typed, known here or not, and by
+//! the account that it names. The first two are told (429), since they are the same for everybody. The
+//! third is not: past it, a password is not looked at and is simply wrong, since whoever is told that two
+//! names share a budget has learnt that they are one user. For an unknown name the third is a second
+//! count of the second, and never the first to run out.
+
+use uuid::Uuid;
+
+use crate::app::Ctx;
+use crate::devices::Device;
+use crate::error::{Problem, Result};
+use crate::limits::{self, Limit};
+use crate::store::Seen;
+
+const STRANGER: [Limit; 3] =
+    [Limit::SignInIdentifier, Limit::SignInIdentifierDay, Limit::SignInIdentifierMonth];
+const DEVICE: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
+
+/// By whose budget a password is counted.
+pub(super) enum Lane {
+    /// By that of a device on which the user is known, and no other.
+    Device(Box<Seen<Device>>),
+    /// By that of the name and of what it names.
+    Stranger { name: String, account: String },
+}
+
+/// Counts a stranger's try by the address and by the name.
+pub(super) async fn admit(ctx: &Ctx, name: &str) -> Result<()> {
+    limits::take_by_address(ctx, Limit::SignInAddress).await?;
+    for limit in STRANGER {
+        limits::take(ctx, limit, name).await?;
+    }
+    Ok(())
+}
+
+impl Lane {
+    /// The lane of a try at `name`, which is `user`'s, from a known `device` or elsewhere.
+    pub(super) fn of(name: String, user: Option<Uuid>, device: Option<Seen<Device>>) -> Self {
+        match device {
+            Some(device) => Self::Device(Box::new(device)),
+            None => {
+                let account = user.map_or_else(|| format!("account:{name}"), |id| format!("account:{id}"));
+                Self::Stranger { name, account }
+            }
+        }
+    }
+
+    /// Counts a try; whether the password may be looked at.
+    ///
+    /// # Errors
+    /// [`Problem::LimitReached`] on a known device.
+    pub(super) async fn take(&self, ctx: &Ctx) -> Result<bool> {
+        match self {
+            Self::Device(device) => {
+                for limit in DEVICE {
+                    limits::take(ctx, limit, &device.id.to_string()).await?;
+                }
+            }
+            Self::Stranger { account, .. } => {
+                for limit in STRANGER {
+                    match limits::take(ctx, limit, account).await {
+                        Err(error) if error.problem == Problem::LimitReached => return Ok(false),
+                        other => other?,
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The password was right. What wrong ones had used up of this lane is whole again, but for what
+    /// others can see: of the name only this one try is put back. The address is not cleared at all.
+    pub(super) async fn clear(&self, ctx: &Ctx) {
+        match self {
+            Self::Device(device) => {
+                for limit in DEVICE {
+                    limits::clear(ctx, limit, &device.id.to_string()).await;
+                }
+            }
+            Self::Stranger { name, account } => {
+                for limit in STRANGER {
+                    limits::put_back(ctx, limit, name).await;
+                    limits::clear(ctx, limit, account).await;
+                }
+            }
+        }
+    }
+
+    /// The device, when it is one.
+    pub(super) fn device(&self) -> Option<&Seen<Device>> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Stranger { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,702 @@
+//! Guessing is limited, and nobody is locked out by it: lanes, counts, known and trusted devices.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use futures_util::future::join_all;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+use vestibule::audit::Event;
+use vestibule::devices::Device;
+use vestibule::factors::Factor;
+use vestibule::passwords::Password;
+use vestibule::policy::{Policy, When};
+use vestibule::sessions::Session;
+use vestibule::store::{Change, Query};
+
+use crate::world::{Answer, PASSWORD, Person, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const LOGIN: &str = "/api/v1/auth/login";
+const VERIFY: &str = "/api/v1/auth/verify-code";
+const WRONG: &str = "seven lanterns by no harbour";
+
+/// A password alone opens a session, so that what is seen is what became of the password.
+fn password_alone(policy: &mut Policy) {
+    policy.sign_in.second.when = When::Never;
+}
+
+/// Nothing is in the way but the count of wrong passwords.
+fn unhurried(policy: &mut Policy) {
+    password_alone(policy);
+    let limits = &mut policy.limits;
+    for budget in [
+        &mut limits.sign_in_identifier,
+        &mut limits.sign_in_identifier_day,
+        &mut limits.sign_in_identifier_month,
+        &mut limits.sign_in_device,
+        &mut limits.sign_in_device_day,
+        &mut limits.sign_in_address,
+    ] {
+        budget.limit = 1_000_000;
+    }
+}
+
+/// The `n`th address, in a /24 of its own.
+fn address(n: u32) -> IpAddr {
+    let [_, a, b, c] = n.to_be_bytes();
+    IpAddr::from([10_u8.wrapping_add(a), b, c, 1])
+}
+
+async fn tries(person: &Person<'_>, name: &str, password: &str) -> Answer {
+    person.post(LOGIN, json!({"identifier": name, "password": password})).await
+}
+
+/// From somewhere else each time.
+async fn attacks(world: &World, n: u32, name: &str) -> Answer {
+    let mut attacker = world.stranger();
+    attacker.ip = address(n);
+    tries(&attacker, name, WRONG).await
+}
+
+async fn failures(world: &World, user: &Json) -> u32 {
+    let id: Uuid = serde_json::from_value(user.clone()).unwrap();
+    world.app.store.get::<Password>(id).await.unwrap().unwrap().failures
+}
+
+async fn id_of(person: &Person<'_>) -> Json {
+    person.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"].clone()
+}
+
+/// What an asker can see of an answer, without what is of that moment alone.
+fn seen(answer: &Answer) -> (u16, Json, Vec<String>, Option<String>) {
+    let mut body = answer.body.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.remove("instance");
+    }
+    let names = answer.headers.keys().map(ToString::to_string).collect();
+    let wait = answer.headers.get(header::RETRY_AFTER).map(|wait| wait.to_str().unwrap().to_owned());
+    (answer.status.as_u16(), body, names, wait)
+}
+
+#[tokio::test]
+async fn t17_three_names_of_one_account_have_one_budget_and_nobody_sees_that_they_do() {
+    let world = World::plan().policy(password_alone).build().await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    let nobody = world.stranger();
+    let names = |person: &Person<'_>| [person.username.clone(), person.email(), person.mobile.clone()];
+    let (known, unknown) = (names(&owner), names(&nobody));
+    for round in 0..13_u32 {
+        for (at, (known, unknown)) in known.iter().zip(&unknown).enumerate() {
+            let n = round * 3 + u32::try_from(at).unwrap();
+            let one = attacks(&world, 1_000 + n, known).await;
+            let other = attacks(&world, 2_000 + n, unknown).await;
+            assert_eq!(seen(&one), seen(&other), "round {round} {known}");
+            assert_eq!(one.status.as_u16(), if round < 10 { 401 } else { 429 }, "round {round}");
+        }
+    }
+    assert_eq!(failures(&world, &user).await, 10, "thirty tries, ten of them judged");
+
+    // What is not judged is wrong even when it is right, and that is all that anybody is told.
+    world.advance(MINUTE);
+    let fresh = tries(&nobody, &known[0], WRONG).await.problem(401, "credentials-wrong");
+    let right = tries(&nobody, &known[1], PASSWORD).await.problem(401, "credentials-wrong");
+    assert_eq!(seen(&fresh), seen(&right));
+    world.advance(20 * MINUTE);
+    tries(&nobody, &known[1], PASSWORD).await.expect(StatusCode::OK);
+    assert_eq!(failures(&world, &user).await, 0);
+}
+
+/// Somebody whose number is verified, signed in, without a device: as from a private window.
+async fn verified(world: &World) -> Person<'_> {
+    let mut person = world.stranger();
+    let made = person.signs_up().await.expect(StatusCode::CREATED).body;
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let body = json!({"challenge": made["verification"]["id"], "code": code});
+    person.post(VERIFY, body).await.expect(StatusCode::OK);
+    let done = tries(&person, &person.username, PASSWORD).await.expect(StatusCode::OK).body;
+    person.token = done["token"].as_str().map(str::to_owned);
+    person
+}
+
+#[tokio::test]
+async fn t18_a_success_clears_the_count_of_its_own_account_and_never_that_of_the_address() {
+    let world = World::plan()
+        .policy(|policy| {
+            password_alone(policy);
+            policy.limits.sign_in_address.limit = 6;
+        })
+        .build()
+        .await;
+    let (victim, attacker) = (world.member().await, world.member().await);
+    for n in 0..6 {
+        if n % 2 == 0 {
+            tries(&attacker, &victim.username, WRONG).await.problem(401, "credentials-wrong");
+        } else {
+            tries(&attacker, &attacker.username, PASSWORD).await.expect(StatusCode::OK);
+        }
+    }
+    let answer = tries(&attacker, &attacker.username, PASSWORD).await.problem(429, "limit-reached");
+    assert_eq!(answer.body["limit"], "sign-in-address");
+
+    // The owner's own count: nine wrong, a right one, and the account has all of it again.
+    world.advance(HOUR);
+    let mut owner = world.stranger();
+    for (round, name) in [victim.username.clone(), victim.email()].iter().enumerate() {
+        for n in 0..9 {
+            owner.ip = address(100 + u32::try_from(round).unwrap() * 20 + n);
+            tries(&owner, name, WRONG).await.problem(401, "credentials-wrong");
+        }
+        owner.ip = address(150 + u32::try_from(round).unwrap());
+        tries(&owner, name, PASSWORD).await.expect(StatusCode::OK);
+    }
+    // Signing in rightly costs nothing, as often as one likes.
+    for n in 0..30 {
+        owner.ip = address(200 + n);
+        tries(&owner, &victim.username, PASSWORD).await.expect(StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn t19_of_a_thousand_guesses_at_once_exactly_the_limit_is_judged() {
+    let world = World::plan().policy(password_alone).build().await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    let answers = join_all((0..1_000).map(|n| attacks(&world, n, &owner.username))).await;
+    let judged = answers.iter().filter(|answer| answer.status == StatusCode::UNAUTHORIZED).count();
+    assert_eq!(judged, 10);
+    assert_eq!(failures(&world, &user).await, 10);
+    for answer in answers.into_iter().filter(|answer| answer.status != StatusCode::UNAUTHORIZED) {
+        assert_eq!(answer.problem(429, "limit-reached").body["limit"], "sign-in-identifier");
+    }
+}
+
+#[tokio::test]
+async fn growing_waits_and_a_count_that_lasts_bound_a_month_of_guessing() {
+    let world = World::plan().policy(password_alone).build().await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    let names = [owner.username.clone(), owner.email(), owner.mobile.clone()];
+    let mut by_day = Vec::new();
+    for hour in 0..30 * 24_u32 {
+        for n in 0..12_u32 {
+            attacks(&world, hour * 12 + n, &names[usize::try_from(n).unwrap() % 3]).await;
+        }
+        if hour % 24 == 23 {
+            by_day.push(failures(&world, &user).await);
+        }
+        world.advance(HOUR);
+    }
+    assert!(by_day[0] <= 60, "a day: {by_day:?}");
+    assert!(by_day[6] <= 75, "a week: {by_day:?}");
+    assert_eq!(by_day[29], 80, "what is left is for known devices: {by_day:?}");
+    // Signing in where one is not known has ended, even long after.
+    world.advance(30 * DAY);
+    tries(&owner, &owner.username, PASSWORD).await.problem(401, "credentials-wrong");
+}
+
+#[tokio::test]
+async fn t22_a_month_of_attack_locks_nobody_out_who_has_a_known_device() {
+    let world = World::plan().policy(password_alone).build().await;
+    let mut owner = verified(&world).await;
+    owner.token = None;
+    let signed_in = tries(&owner, &owner.username, PASSWORD).await.expect(StatusCode::OK).body;
+    let device = signed_in["device"].as_str().unwrap().to_owned();
+    let names = [owner.username.clone(), owner.email(), owner.mobile.clone()];
+    let (mut tried, mut done, mut judged) = (0, 0, 0);
+    for hour in 0..30 * 24_u32 {
+        for n in 0..10_u32 {
+            let answer = attacks(&world, hour * 10 + n, &names[usize::try_from(n).unwrap() % 3]).await;
+            judged += u32::from(answer.status == StatusCode::UNAUTHORIZED);
+        }
+        // The attacker also sits at the owner's own address.
+        if hour % 50 == 0 {
+            let mut neighbour = world.stranger();
+            neighbour.ip = owner.ip;
+            for n in 0..110 {
+                tries(&neighbour, &format!("somebody{n}"), WRONG).await;
+            }
+        }
+        let body = json!({"identifier": owner.username, "password": PASSWORD, "device": device});
+        let answer = owner.post(LOGIN, body).await;
+        tried += 1;
+        done += u32::from(answer.status == StatusCode::OK);
+        world.advance(HOUR);
+    }
+    assert!(f64::from(done) >= 0.999 * f64::from(tried), "{done} of {tried}");
+    // Three names, each with sixty and two more a day, as everybody can see; of these far fewer are judged.
+    assert!(judged <= 3 * (60 + 60 + 10), "{judged}");
+}
+
+/// Nobody without a device signs in while this goes on: what the lane is for.
+#[tokio::test]
+async fn without_a_known_device_the_lane_of_strangers_is_the_only_one() {
+    let world = World::plan().policy(password_alone).build().await;
+    let owner = verified(&world).await;
+    let other = verified(&world).await;
+    let device = |answer: Answer| answer.expect(StatusCode::OK).body["device"].as_str().unwrap().to_owned();
+    let own = device(tries(&owner, &owner.username, PASSWORD).await);
+    let foreign = device(tries(&other, &other.username, PASSWORD).await);
+    for n in 0..11 {
+        attacks(&world, n, &owner.username).await;
+    }
+    let middle = own.len() - 20;
+    let turned = if own[middle..].starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{}{turned}{}", &own[..middle], &own[middle + 1..]);
+    let session = owner.token.clone().unwrap();
+    for shown in [foreign.as_str(), &forged, "", "vd_", &own[..own.len() - 1], &session] {
+        let body = json!({"identifier": owner.username, "password": PASSWORD, "device": shown});
+        owner.post(LOGIN, body).await.problem(429, "limit-reached");
+    }
+    let body = |password| json!({"identifier": owner.username, "password": password, "device": own});
+    owner.post(LOGIN, body(PASSWORD)).await.expect(StatusCode::OK);
+    // A stolen one is one more lane with a budget of its own.
+    for _ in 0..10 {
+        owner.post(LOGIN, body(WRONG)).await.problem(401, "credentials-wrong");
+    }
+    let answer = owner.post(LOGIN, body(PASSWORD)).await.problem(429, "limit-reached");
+    assert_eq!(answer.body["limit"], "sign-in-device");
+}
+
+#[tokio::test]
+async fn the_last_wrong_passwords_are_left_to_known_devices_and_a_right_one_there_opens_all() {
+    let world = World::plan()
+        .policy(|policy| {
+            unhurried(policy);
+            (policy.limits.password_failures, policy.limits.device_failures) = (8, 3);
+        })
+        .build()
+        .await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    let known = tries(&owner, &owner.username, PASSWORD).await.expect(StatusCode::OK).body["device"].clone();
+    for n in 0..9 {
+        attacks(&world, n, &owner.username).await.problem(401, "credentials-wrong");
+    }
+    assert_eq!(failures(&world, &user).await, 5);
+    tries(&owner, &owner.username, PASSWORD).await.problem(401, "credentials-wrong");
+    let with = |password| json!({"identifier": owner.username, "password": password, "device": known});
+    owner.post(LOGIN, with(WRONG)).await.problem(401, "credentials-wrong");
+    owner.post(LOGIN, with(PASSWORD)).await.expect(StatusCode::OK);
+    assert_eq!(failures(&world, &user).await, 0);
+    tries(&owner, &owner.username, PASSWORD).await.expect(StatusCode::OK);
+
+    // Three wrong ones in a row and the device is a stranger; its session goes on.
+    for _ in 0..3 {
+        owner.post(LOGIN, with(WRONG)).await.problem(401, "credentials-wrong");
+    }
+    for n in 0..9 {
+        attacks(&world, 100 + n, &owner.username).await.problem(401, "credentials-wrong");
+    }
+    assert_eq!(failures(&world, &user).await, 5, "three and two");
+    owner.post(LOGIN, with(PASSWORD)).await.problem(401, "credentials-wrong");
+    assert!(owner.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn a_step_up_counts_its_wrong_passwords_with_the_password() {
+    let world = World::plan()
+        .policy(|policy| {
+            unhurried(policy);
+            let text = "operation.\"own.act\".proof = { any = [\"password\"], max_age = \"1s\" }";
+            policy.operation = Policy::from_toml(text).unwrap().operation;
+        })
+        .build()
+        .await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    world.advance(MINUTE);
+    let step = |password: &str| json!({"operation": "own.act", "password": password});
+    owner.post("/api/v1/auth/step-up", step(WRONG)).await.problem(401, "credentials-wrong");
+    assert_eq!(failures(&world, &user).await, 1);
+    owner.post("/api/v1/auth/step-up", step(PASSWORD)).await.expect(StatusCode::OK);
+    assert_eq!(failures(&world, &user).await, 0);
+}
+
+#[tokio::test]
+async fn devices_are_listed_forgotten_and_ended_with_everything_else() {
+    let world = World::plan().policy(unhurried).build().await;
+    let mut owner = verified(&world).await;
+    owner.headers.insert(header::USER_AGENT, "A browser".parse().unwrap());
+    let done = tries(&owner, &owner.username, PASSWORD).await.body;
+    let known = done["device"].clone();
+    owner.token = done["token"].as_str().map(str::to_owned);
+    let again = json!({"identifier": owner.username, "password": PASSWORD, "device": known});
+    let done = owner.post(LOGIN, again.clone()).await.expect(StatusCode::OK).body;
+    assert!(done["device"].is_null(), "what is known stays as it is");
+
+    let list = owner.get("/api/v1/devices").await.expect(StatusCode::OK).body;
+    let items = list["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2, "{list}");
+    let current = items.iter().find(|one| one["current"] == true).unwrap();
+    assert_eq!((&current["user_agent"], &current["trusted_until"]), (&json!("A browser"), &Json::Null));
+    assert!(!list.to_string().contains("vd_"));
+
+    let path = format!("/api/v1/devices/{}", current["id"].as_str().unwrap());
+    let mallory = verified(&world).await;
+    mallory.delete(&path).await.problem(404, "not-found");
+    owner.delete(&path).await.expect(StatusCode::NO_CONTENT);
+    owner.delete(&path).await.problem(404, "not-found");
+    let renewed = owner.post(LOGIN, again).await.expect(StatusCode::OK).body;
+    assert!(renewed["device"].is_string(), "a stranger again");
+
+    world.advance(MINUTE);
+    owner.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    let again = json!({"identifier": owner.username, "password": PASSWORD, "device": renewed["device"]});
+    let done = owner.post(LOGIN, again).await.expect(StatusCode::OK).body;
+    assert!(done["device"].is_string(), "ended with the sessions");
+    owner.token = done["token"].as_str().map(str::to_owned);
+    let list = owner.get("/api/v1/devices").await.body;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+
+    // Not used for long enough, it is forgotten, swept or not.
+    world.advance(90 * DAY);
+    let again = json!({"identifier": owner.username, "password": PASSWORD, "device": done["device"]});
+    assert!(owner.post(LOGIN, again).await.expect(StatusCode::OK).body["device"].is_string());
+}
+
+/// Signs in with a code and asks that the device be trusted.
+async fn trusts(person: &Person<'_>, shown: Option<&Json>) -> Json {
+    person.world.advance(MINUTE);
+    let mut body = json!({"identifier": person.username, "password": PASSWORD});
+    if let Some(shown) = shown {
+        body["device"] = shown.clone();
+    }
+    let asked = person.post(LOGIN, body).await.expect(StatusCode::OK).body;
+    assert_eq!(asked["status"], "second_factor_required", "{asked}");
+    person.world.run_due().await;
+    let code = person.world.last_code(&person.mobile).await;
+    let body = json!({"challenge": asked["challenge"]["id"], "code": code, "trust_device": true});
+    person.post(VERIFY, body).await.expect(StatusCode::OK).body
+}
+
+async fn status(person: &Person<'_>, device: &Json) -> Json {
+    person.world.advance(HOUR);
+    let body = json!({"identifier": person.username, "password": PASSWORD, "device": device});
+    person.post(LOGIN, body).await.expect(StatusCode::OK).body
+}
+
+#[tokio::test]
+async fn a_trusted_device_does_without_the_second_factor_and_proves_nothing() {
+    let world = World::plan().policy(|policy| policy.devices.trust = true).build().await;
+    let mut owner = world.member().await;
+    let done = trusts(&owner, None).await;
+    let device = done["device"].clone();
+    owner.token = done["token"].as_str().map(str::to_owned);
+    assert_eq!(done["session"]["aal"], 2);
+
+    let done = status(&owner, &device).await;
+    assert_eq!((&done["status"], &done["session"]["aal"]), (&json!("signed_in"), &json!(1)), "{done}");
+    let mut low = owner.clone();
+    low.token = done["token"].as_str().map(str::to_owned);
+    let step = json!({"operation": "user.email.change"});
+    low.post("/api/v1/auth/authorize", step).await.problem(403, "step-up-required");
+    let without = json!({"identifier": owner.username, "password": PASSWORD});
+    let asked = owner.post(LOGIN, without).await.expect(StatusCode::OK).body;
+    assert_eq!(asked["status"], "second_factor_required");
+
+    // The operator takes it back for everybody at once, and so does time.
+    let mut policy = (*world.app.policy()).clone();
+    policy.devices.trust = false;
+    world.app.replace_policy(policy.clone());
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+    policy.devices.trust = true;
+    world.app.replace_policy(policy);
+    assert_eq!(status(&owner, &device).await["status"], "signed_in");
+    world.advance(30 * DAY);
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+
+    // Another set of factors is not what was trusted.
+    let device = trusts(&owner, None).await["device"].clone();
+    assert_eq!(status(&owner, &device).await["status"], "signed_in");
+    let factors = world.app.store.find(Query::<Factor>::along(Factor::BY_USER)).await.unwrap().items;
+    let new = Factor { id: Uuid::from_u128(9), ..factors[0].clone().into_inner() };
+    world.app.store.commit(vec![Change::insert(&new)]).await.unwrap();
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+    world
+        .app
+        .store
+        .commit(vec![Change::delete(&world.app.store.get::<Factor>(new.id).await.unwrap().unwrap())])
+        .await
+        .unwrap();
+    world.advance(DAY);
+
+    // Signing out everywhere ends it, with the password still the same.
+    let device = trusts(&owner, None).await["device"].clone();
+    let done = status(&owner, &device).await;
+    assert_eq!(done["status"], "signed_in");
+    owner.token = done["token"].as_str().map(str::to_owned);
+    world.advance(MINUTE);
+    owner.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+}
+
+#[tokio::test]
+async fn where_the_policy_trusts_no_device_asking_for_it_changes_nothing() {
+    let world = World::new().await;
+    let owner = world.member().await;
+    let device = trusts(&owner, None).await["device"].clone();
+    assert!(device.is_string());
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+    let trusted = world.app.store.find(Query::<Device>::along(Device::BY_USER)).await.unwrap();
+    assert!(trusted.items.iter().all(|device| device.trusted_until.is_none()));
+}
+
+#[tokio::test]
+async fn codes_tried_by_neighbours_do_not_keep_a_known_device_from_its_own() {
+    let world = World::plan().policy(|policy| policy.limits.code_try_address.limit = 5).build().await;
+    let owner = world.member().await;
+    let device = trusts(&owner, None).await["device"].clone();
+    world.advance(HOUR);
+    let mut neighbour = world.stranger();
+    neighbour.ip = owner.ip;
+    for _ in 0..6 {
+        neighbour.post(VERIFY, json!({"challenge": "vc_no", "code": "123456"})).await;
+    }
+    let first = neighbour.post(VERIFY, json!({"challenge": "vc_no", "code": "1"})).await;
+    assert_eq!(first.problem(429, "limit-reached").body["limit"], "code-try-address");
+    trusts(&owner, Some(&device)).await;
+}
+
+#[tokio::test]
+async fn t02_a_sign_in_by_cookie_ends_the_session_whose_cookie_it_takes() {
+    let world = World::plan().policy(password_alone).build().await;
+    let mut browser = world.member().await;
+    browser.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+    let other = world.member().await;
+    let by = |person: &Person<'_>, carry: &str| json!({"identifier": person.username, "password": PASSWORD, "session": carry});
+    let first = browser.post(LOGIN, by(&browser, "cookie")).await.expect(StatusCode::OK);
+    browser.keeps_cookies(&first);
+    let before = browser.clone();
+    assert!(before.is_signed_in().await);
+    assert!(first.body["device"].is_null() && first.body["token"].is_null(), "cookies alone carry them");
+    let name = |cookies: &[(String, String)], wanted: &str| {
+        cookies.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone()).unwrap()
+    };
+
+    // By token: nothing is overwritten.
+    browser.post(LOGIN, by(&browser, "bearer")).await.expect(StatusCode::OK);
+    assert!(before.is_signed_in().await);
+
+    let second = browser.post(LOGIN, by(&browser, "cookie")).await.expect(StatusCode::OK);
+    browser.keeps_cookies(&second);
+    assert_ne!(name(&before.cookies, "vestibule"), name(&browser.cookies, "vestibule"));
+    assert_eq!(name(&before.cookies, "vestibule-device"), name(&browser.cookies, "vestibule-device"));
+    assert!(!before.is_signed_in().await, "what was shown before is worth nothing after");
+    assert!(browser.is_signed_in().await);
+
+    // Also when somebody else signs in there; and a session that was only named is not ended.
+    let mut shared = browser.clone();
+    shared.cookies.retain(|(name, _)| name == "vestibule");
+    let third = shared.post(LOGIN, by(&other, "cookie")).await.expect(StatusCode::OK);
+    shared.keeps_cookies(&third);
+    assert!(!browser.is_signed_in().await && shared.is_signed_in().await);
+    let mut forger = world.stranger();
+    forger.headers.clone_from(&shared.headers);
+    let real = name(&shared.cookies, "vestibule");
+    let turned = if real.ends_with('A') { 'E' } else { 'A' };
+    forger.cookies = vec![("vestibule".to_owned(), format!("{}{turned}", &real[..real.len() - 1]))];
+    forger.post(LOGIN, by(&browser, "cookie")).await.expect(StatusCode::OK);
+    assert!(shared.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn t02_nor_does_it_survive_a_sign_in_with_a_code() {
+    let world = World::new().await;
+    let mut browser = world.member().await;
+    browser.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+    let mut before = Vec::new();
+    for _ in 0..2 {
+        world.advance(HOUR / 2);
+        let body = json!({"identifier": browser.username, "password": PASSWORD, "session": "cookie"});
+        let asked = browser.post(LOGIN, body).await.expect(StatusCode::OK);
+        browser.keeps_cookies(&asked);
+        world.run_due().await;
+        let code = world.last_code(&browser.mobile).await;
+        let done = browser.post(VERIFY, json!({"code": code})).await.expect(StatusCode::OK);
+        browser.keeps_cookies(&done);
+        assert!(browser.cookies.iter().all(|(name, _)| name != "vestibule-pending"));
+        before.push(browser.clone());
+    }
+    assert!(!before[0].is_signed_in().await && before[1].is_signed_in().await);
+    assert_eq!(world.count::<Session>(Session::BY_USER).await, 1);
+    assert_eq!(world.count::<Device>(Device::BY_USER).await, 1, "and one browser is one device");
+}
+
+#[tokio::test]
+async fn t14_the_networks_around_an_address_have_budgets_of_their_own() {
+    let world = World::plan()
+        .policy(|policy| {
+            policy.limits.sign_in_address.limit = 2;
+            policy.limits.wider.ipv4_24 = 3;
+            (policy.limits.wider.ipv6_56, policy.limits.wider.ipv6_48) = (2, 3);
+        })
+        .build()
+        .await;
+    let from = async |address: &str, n: u32| {
+        let mut person = world.stranger();
+        person.ip = address.parse().unwrap();
+        tries(&person, &format!("nobody{address}{n}"), WRONG).await.status.as_u16()
+    };
+    for host in 1..=3 {
+        for n in 0..2 {
+            assert_eq!(from(&format!("198.51.100.{host}"), n).await, 401);
+        }
+        assert_eq!(from(&format!("::ffff:198.51.100.{host}"), 9).await, 429, "the same address");
+    }
+    assert_eq!(from("198.51.100.200", 0).await, 429, "the /24");
+    assert_eq!(from("198.51.101.1", 0).await, 401);
+    for (address, status) in [
+        ("2001:db8:1:100::1", 401),
+        ("2001:DB8:1:100:0:0:0:2", 401),
+        ("2001:db8:1:100::3", 429),
+        ("2001:db8:1:101::1", 401),
+        ("2001:db8:1:102::1", 401),
+        ("2001:db8:1:103::1", 429),
+        ("2001:db8:1:200::1", 401),
+        ("2001:db8:1:300::1", 401),
+        ("2001:db8:1:400::1", 429),
+        ("2001:db8:2:100::1", 401),
+    ] {
+        assert_eq!(from(address, 0).await, status, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_kept_as_long_as_is_set_and_strangers_do_not_fill_the_table() {
+    let world = World::plan()
+        .policy(|policy| {
+            password_alone(policy);
+            policy.limits.note_unknown.limit = 5;
+        })
+        .config(|config| config.audit.keep = "10d".parse().unwrap())
+        .build()
+        .await;
+    world.member().await;
+    let member = world.count::<Event>(Event::BY_TIME).await;
+    assert!(member > 0);
+    world.advance(DAY);
+    for n in 0..30 {
+        attacks(&world, n, &format!("nobody{n}")).await.problem(401, "credentials-wrong");
+    }
+    let events = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(100)).await.unwrap().items;
+    let turns = events.iter().filter(|event| event.id.as_u128() <= 1_024).count();
+    let own = events.iter().filter(|event| event.user_id.is_none()).count() - turns;
+    assert_eq!(own, 5);
+    assert!((1..=25).contains(&turns), "{turns}");
+
+    world.advance(9 * DAY - HOUR);
+    vestibule::tasks::sweep(&world.ctx()).await.unwrap();
+    assert_eq!(world.count::<Event>(Event::BY_TIME).await, events.len());
+    world.advance(HOUR + MINUTE);
+    vestibule::tasks::sweep(&world.ctx()).await.unwrap();
+    assert_eq!(world.count::<Event>(Event::BY_TIME).await, events.len() - member);
+    world.advance(DAY);
+    vestibule::tasks::sweep(&world.ctx()).await.unwrap();
+    assert_eq!(world.count::<Event>(Event::BY_TIME).await, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_all_that_has_expired_however_much() {
+    let world = World::new().await;
+    let old = world.app.clock.now();
+    let event = |n: u128| Event {
+        id: Uuid::from_u128(n),
+        at: old,
+        what: vestibule::audit::What::CodeSent,
+        user_id: None,
+        session_id: None,
+        request_id: None,
+        address: None,
+        user_agent: None,
+        detail: Json::Null,
+    };
+    let changes: Vec<_> = (0..1_200).map(|n| Change::insert(&event(n))).collect();
+    world.app.store.commit(changes).await.unwrap();
+    world.advance(400 * DAY + MINUTE);
+    assert!(vestibule::tasks::sweep(&world.ctx()).await.unwrap() >= 1_200);
+    assert_eq!(world.count::<Event>(Event::BY_TIME).await, 0);
+}
+
+#[tokio::test]
+async fn the_figures_are_shown_where_they_are_set_and_nowhere_else() {
+    use vestibule::config::Figures;
+    for (figures, status) in
+        [(Figures::Off, 404), (Figures::Public, 200), (Figures::At(([127, 0, 0, 1], 9).into()), 404)]
+    {
+        let world = World::plan().config(move |config| config.server.metrics = figures).build().await;
+        assert_eq!(world.stranger().get("/metrics").await.status.as_u16(), status, "{figures:?}");
+        let mut own = world.stranger();
+        let router = vestibule::http::router::figures(&world.app);
+        let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
+        let shown = tower::ServiceExt::oneshot(router, request).await.unwrap();
+        assert_eq!(shown.status(), StatusCode::OK);
+        own.ip = address(1);
+        assert_eq!(own.get("/api/v1/metrics").await.status.as_u16(), 404);
+    }
+}
+
+/// T-21: a message is made in one room, by functions that ask for postage, which one room makes.
+#[test]
+fn t21_no_message_is_made_without_postage() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let (mut stamps, mut makers) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            let made = text.matches("Postage(())").count();
+            assert!(made == 0 || name == "limits/mod.rs", "{name} makes postage of its own");
+            stamps += made;
+            let named = ["-> ", "struct ", "impl "]
+                .map(|before| text.matches(&format!("{before}Message {{")).count());
+            let literals = text.matches(" Message {").count() - named.iter().sum::<usize>();
+            assert!(literals == 0 || name.starts_with("messages/"), "{name} makes a message by hand");
+            if !name.starts_with("messages/") {
+                continue;
+            }
+            for function in text.split("pub fn ").skip(1) {
+                let Some(head) = function.split(" {").next() else { continue };
+                let is_maker =
+                    head.contains("-> Message") || head.contains("&Random") && head.contains("-> Self");
+                if is_maker {
+                    assert!(head.contains("Postage"), "{name}: {head}");
+                    makers += 1;
+                }
+            }
+        }
+    }
+    assert!(stamps >= 2, "its declaration and whoever makes it: {stamps}");
+    assert!(makers >= 2, "{makers}");
+}
+
+/// With `VESTIBULE_WRITE_DOCS` set it writes the document instead of comparing it.
+#[test]
+fn the_document_of_limits_has_the_numbers_of_the_policy() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mark = "<!-- The tables below are printed from the built-in policy. -->\n\n";
+    let (before, _) = document.split_once(mark).unwrap();
+    let numbers = vestibule::limits::table(&Policy::from_toml("").unwrap().limits);
+    let right = format!("{before}{mark}{numbers}");
+    if std::env::var_os("VESTIBULE_WRITE_DOCS").is_some() {
+        std::fs::write(path, right).unwrap();
+    } else {
+        assert!(document == right, "docs/limits.md is stale: run this test with VESTIBULE_WRITE_DOCS=1");
+    }
+}
