@@ -36,6 +36,7 @@ pub mod sign_in;
 pub mod sign_up;
 pub mod step_up;
 pub mod tasks;
+pub mod undo;
 
 // doors: ways in, thin
 pub mod cli;

@@ -31,6 +31,7 @@ const FLOORS: &[&[&str]] = &[
     &["accounts"],
     &["sessions"],
     &["challenges"],
+    &["undo"],
     &["step_up"],
     &["sign_up", "sign_in"],
     &["schema"],
