@@ -13,6 +13,7 @@ use crate::messages::{self, Message};
 use crate::secret::Token;
 use crate::sessions::Session;
 use crate::store::{Decision, Seen, answer};
+use crate::words::Locale;
 
 /// Makes a challenge and the message that carries its code.
 pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: &Postage, moment: &Moment) -> (Asked, Message) {
@@ -31,10 +32,17 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
         ctx,
         postage,
         messages::Code {
+            channel: messages::Kind::Sms,
             to: &challenge.sent_to,
             user: challenge.user_id,
             challenge: challenge.id,
+            purpose: match challenge.purpose {
+                Purpose::SignIn => messages::CodePurpose::SignIn,
+                Purpose::Verify => messages::CodePurpose::Verify,
+            },
             code,
+            link: None,
+            locale: Locale::En,
             valid_until: challenge.expires_at,
         },
         moment,
