@@ -18,6 +18,7 @@ pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod words;
 pub mod worker;
 
 // rooms: the domain, each using those above it

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret", "shared",
-        "store",
+        "store", "words",
     ],
     &["policy"],
     &["app"],
