@@ -63,6 +63,10 @@ CREATE TABLE "messages" (
     "callback" bytea NOT NULL,
     "callback_sealed" bytea,
     "history" jsonb NOT NULL,
+    "tries" jsonb NOT NULL,
+    "fallback" jsonb NOT NULL,
+    "polls" bigint NOT NULL,
+    "look_at" timestamptz,
     "created_at" timestamptz NOT NULL,
     "valid_until" timestamptz NOT NULL,
     "due_at" timestamptz,
@@ -74,6 +78,7 @@ CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
+CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (

@@ -63,6 +63,10 @@ CREATE TABLE "messages" (
     "callback" BLOB NOT NULL,
     "callback_sealed" BLOB,
     "history" TEXT NOT NULL,
+    "tries" TEXT NOT NULL,
+    "fallback" TEXT NOT NULL,
+    "polls" INTEGER NOT NULL,
+    "look_at" TEXT,
     "created_at" TEXT NOT NULL,
     "valid_until" TEXT NOT NULL,
     "due_at" TEXT,
@@ -74,6 +78,7 @@ CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
+CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (

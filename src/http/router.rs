@@ -135,8 +135,8 @@ pub fn production(app: &Arc<App>) -> Result<Router, String> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn development(app: &Arc<App>) -> Result<Router, String> {
-    router(app.clone(), dev::routes(dev::Dev::default()))
+pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
+    router(app.clone(), dev::routes(dev))
 }
 
 /// Everything that the server answers, behind the layers, with `more` beside the map: the pages of

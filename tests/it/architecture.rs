@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret", "shared",
+        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random", "secret", "shared",
         "store", "words",
     ],
     &["policy"],
