@@ -33,6 +33,7 @@ pub mod identifiers;
 pub mod limits;
 pub mod messages;
 pub mod passwords;
+pub mod profile;
 pub mod schema;
 pub mod sessions;
 pub mod sign_in;

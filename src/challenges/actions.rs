@@ -4,7 +4,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::rules::{self, Case, Expected, Next, Outcome};
-use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
+use super::{Ask, Asked, Challenge, ChallengeView, Purpose, verifying};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
@@ -16,7 +16,7 @@ use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::policy::FactorKind;
 use crate::secret::{Sealed, Token};
-use crate::sessions::{Caller, Session};
+use crate::sessions::{Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
 use crate::words::Locale;
 
@@ -85,7 +85,7 @@ pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) 
     let asked = ask.make(&ctx.policy, moment, |id, code| seal(ctx, id, code));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
-            Some(message(ctx, &asked.challenge, &sending.code, postage, moment))
+            Some(message(ctx, &asked.challenge, &asked.token, &sending.code, postage, moment))
         }
         _ => None,
     };
@@ -98,7 +98,16 @@ fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
     ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
 }
 
-fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, moment: &Moment) -> Message {
+fn message(
+    ctx: &Ctx,
+    challenge: &Challenge,
+    token: &Token,
+    code: &str,
+    postage: &Postage,
+    moment: &Moment,
+) -> Message {
+    let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
+        .then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     messages::code(
         ctx,
         postage,
@@ -117,7 +126,7 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
                 Purpose::StepUp => messages::CodePurpose::Confirm,
             },
             code,
-            link: None,
+            link: link.as_deref(),
             locale: Locale::En,
             valid_until: challenge.expires_at,
         },
@@ -138,6 +147,15 @@ pub enum Answered {
     },
     /// An identifier was shown to be the user's own.
     Verified,
+    /// A sign-in is complete, but nothing is opened before an address or a number is verified.
+    Unverified {
+        /// What is asked to verify it.
+        challenge: Box<ChallengeView>,
+        /// Names what is asked.
+        token: Token,
+        /// How the session would have travelled.
+        carry: Carry,
+    },
     /// The asking session has shown what an operation asks for.
     SteppedUp {
         /// Which operation.
@@ -164,6 +182,7 @@ pub async fn answer_code(
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
     let recovered = &recovered(ctx, token, given).await?;
+    let notices = &verifying::notices(ctx, token, plain).await?;
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = case(ctx, token).await?;
@@ -174,11 +193,18 @@ pub async fn answer_code(
             if let Expected::Recovery(matched) = &mut case.secret {
                 matched.clone_from(recovered);
             }
-            Ok(rules::answer(case, plain, &ctx.policy, &moment))
+            let user = case.user.clone();
+            let decision = rules::answer(case, plain, &ctx.policy, &moment);
+            let told = verifying::told(ctx, notices, &user, &decision, &moment);
+            Ok(decision.and(told))
         })
         .await?;
     Ok(match outcome {
-        Outcome::Verified => Answered::Verified,
+        Outcome::Verified(_) => Answered::Verified,
+        Outcome::Unverified { user, identifier, carry } => {
+            let (challenge, token) = verifying::verify(ctx, user.id, identifier.id).await?;
+            Answered::Unverified { challenge: Box::new(challenge), token, carry }
+        }
         Outcome::SteppedUp { operation, factor } => Answered::SteppedUp { operation, factor },
         Outcome::SignedIn { user, session, token } => {
             Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token }
@@ -206,7 +232,7 @@ async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     found.ok_or_else(|| Problem::CodeGone.into())
 }
 
-async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
+pub(super) async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let store = &ctx.app.store;
     let challenge = find(ctx, token).await?;
     let user = store.get::<User>(challenge.user_id).await?.ok_or(Problem::CodeGone)?;
@@ -219,12 +245,18 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(identifier) => identifiers::actions::owner_of(ctx, identifier).await?,
         None => None,
     };
+    let (identifiers, factors) = if challenge.purpose == Purpose::StepUp {
+        (Vec::new(), Vec::new())
+    } else {
+        let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+        (identifiers, crate::factors::of_user(ctx, user.id).await?)
+    };
     let session = match challenge.session_id {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
     let secret = expected(ctx, &challenge, &factor)?;
-    Ok(Case { challenge, user, factor, identifier, owner, session, secret })
+    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, secret })
 }
 
 /// What the right answer is.
@@ -307,7 +339,10 @@ pub async fn resend(
         };
         let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
             .update(&challenge)
-            .insert(&message(ctx, &challenge, &code, postage, &moment))
+            .insert(&match verifying::owner_instead(&case) {
+                Some(owner) => verifying::attempt(ctx, owner, postage, &moment),
+                None => message(ctx, &challenge, token, &code, postage, &moment),
+            })
             .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
     })

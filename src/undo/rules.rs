@@ -9,6 +9,7 @@ use crate::audit::{self, Noting, note};
 use crate::error::Problem;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
+use crate::policy::{FactorKind, IdentifierKind};
 use crate::store::{Decision, Seen, answer, refuse};
 
 /// Everything that taking back looks at.
@@ -96,6 +97,17 @@ fn put_back(
             claim.id
         }
     };
+    let is_reached = |factor: &Seen<Factor>| {
+        let reaches = |id| factor.identifier_id == Some(id);
+        factor.bound_at.is_some() && (reaches(restored) || gone.iter().any(|gone| reaches(gone.id)))
+    };
+    if let (None, false) = (kept.first(), factors.iter().any(is_reached)) {
+        // Removed together with what it reached.
+        let kind = if before.kind == IdentifierKind::Email { FactorKind::Email } else { FactorKind::Sms };
+        let factor = Factor::new(moment, user.id, kind);
+        let bound_at = Some(moment.now);
+        decision = decision.insert(&Factor { identifier_id: Some(restored), bound_at, ..factor });
+    }
     for factor in factors {
         let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
         decision = match (reaches, factor.bound_at) {

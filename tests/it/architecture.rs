@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random", "secret", "shared",
-        "store", "words",
+        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random",
+        "secret", "shared", "store", "words",
     ],
     &["policy"],
     &["app"],
@@ -30,10 +30,11 @@ const FLOORS: &[&[&str]] = &[
     &["factors"],
     &["accounts"],
     &["sessions"],
-    &["challenges"],
     &["undo"],
+    &["challenges"],
     &["step_up"],
     &["sign_up", "sign_in"],
+    &["profile"],
     &["schema"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
