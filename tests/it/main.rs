@@ -8,6 +8,7 @@ mod auth;
 mod guards;
 mod kill;
 mod place;
+mod profile;
 mod schema;
 mod secrets;
 mod sessions;
