@@ -39,6 +39,16 @@ json_field!(Roles);
 pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
 json_field!(Metadata);
 
+/// The role that may do everything that is not somebody's own.
+pub const ADMIN: &str = "admin";
+
+impl Roles {
+    /// Whether `role` is among them.
+    pub fn has(&self, role: &str) -> bool {
+        self.0.iter().any(|one| one == role)
+    }
+}
+
 entity! {
     /// A person who may sign in.
     pub struct User in "users" {

@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["undo"],
     &["challenges"],
     &["step_up"],
-    &["sign_up", "sign_in"],
+    &["sign_up", "sign_in", "administration"],
     &["profile"],
     &["schema"],
     &["tasks"],

@@ -12,6 +12,7 @@ mod profile;
 mod schema;
 mod secrets;
 mod sessions;
+mod step_up;
 mod store;
 mod users;
 mod webhooks;
