@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random", "secret", "shared",
-        "store", "words",
+        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random",
+        "secret", "shared", "store", "words",
     ],
     &["policy"],
     &["app"],
