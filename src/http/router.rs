@@ -14,7 +14,9 @@ use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, administration, challenges, dev, messages, profile, sessions, sign_in, sign_up, step_up, undo};
+use crate::{
+    accounts, administration, challenges, dev, messages, profile, sessions, sign_in, sign_up, step_up, undo,
+};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
