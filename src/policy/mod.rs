@@ -333,6 +333,9 @@ mod tests {
             ),
             ("sign_in.second.when = \"by_role\"", "sign_in.second.roles must name at least one role"),
             ("sign_up.verified = [\"username\"]", "sign_up.verified may only name"),
+            ("sign_up.tell_taken = [\"email\"]", "sign_up.tell_taken must name username"),
+            ("sign_up.email_domains = [\"@example.com\"]", "sign_up.email_domains must name whole domains"),
+            ("sign_up.email_domains = [\"*.example.com\"]", "sign_up.email_domains must name whole domains"),
             ("recovery.channels = [\"totp\"]", "recovery.channels may only name"),
             (
                 "operation.\"factor.add\".proof = { any = [\"totp\"], highest = false }",
@@ -406,6 +409,7 @@ mod tests {
                 "sign_in.second.when = \"when_enrolled\"\npassword.min_length = 14",
                 "policy line 2: password.min_length is 14",
             ),
+            ("sign_up.email_domains = [\"example.com\"]", "sign_up.email_domains says little"),
             ("password.min_length = 7", "password.min_length is 7"),
             ("password.max_length = 63", "password.max_length is 63"),
             ("session.lifetime = \"25h\"", "session.lifetime is 25h"),

@@ -117,10 +117,11 @@ struct Paid {
 }
 
 impl Paid {
-    /// What the old address or number is told. A new number is told of once it is confirmed: the code
+    /// What is told of a change of this kind, to the old address or number or, of a username, to the user. A new number is told of once it is confirmed: the code
     /// of the step-up has just come to the old one.
     fn notice(kind: IdentifierKind, is_removal: bool) -> Option<Notice> {
         match (kind, is_removal) {
+            (IdentifierKind::Username, _) => Some(Notice::UsernameChanged),
             (IdentifierKind::Email, false) => Some(Notice::EmailChangeAsked),
             (IdentifierKind::Email, true) => Some(Notice::EmailChanged),
             (IdentifierKind::Mobile, true) => Some(Notice::MobileChanged),
@@ -133,28 +134,35 @@ impl Paid {
 async fn pay(ctx: &Ctx, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
     let mut all = Vec::new();
     for (kind, name) in &wanted.names {
-        if *kind == IdentifierKind::Username {
-            continue;
-        }
-        let old = current(known, *kind).filter(|old| old.verified_at.is_some());
-        let told = Paid::notice(*kind, name.is_none()).filter(|_| tells_old(ctx, *kind));
-        let notice = match old.zip(told) {
+        let told = Paid::notice(*kind, name.is_none()).filter(|_| is_told(ctx, *kind));
+        let notice = match told_at(known, *kind).zip(told) {
             Some((old, what)) => Some(limits::postage(ctx, &old.value, Sender::Notice(what.as_str())).await?),
             None => None,
         };
         let code = match name {
-            Some(name) => Some(limits::postage(ctx, name.value(), Sender::Stranger).await?),
-            None => None,
+            Some(name) if *kind != IdentifierKind::Username => {
+                Some(limits::postage(ctx, name.value(), Sender::Stranger).await?)
+            }
+            _ => None,
         };
         all.push(Paid { kind: *kind, code, notice });
     }
     Ok(all)
 }
 
-fn tells_old(ctx: &Ctx, kind: IdentifierKind) -> bool {
-    let name = if kind == IdentifierKind::Email { operation::EMAIL_CHANGE } else { operation::MOBILE_CHANGE };
-    let told = ctx.policy.operation.get(name).map(|rule| rule.notify.as_slice()).unwrap_or_default();
-    told.contains(&Notify::Old) || told.contains(&Notify::User)
+/// Where somebody is told of a change of this kind: only at what was shown to be theirs.
+fn told_at(known: &[Seen<Identifier>], kind: IdentifierKind) -> Option<&Seen<Identifier>> {
+    let own = |kind| current(known, kind).filter(|one| one.verified_at.is_some());
+    match kind {
+        IdentifierKind::Username => own(IdentifierKind::Email).or_else(|| own(IdentifierKind::Mobile)),
+        kind => own(kind),
+    }
+}
+
+fn is_told(ctx: &Ctx, kind: IdentifierKind) -> bool {
+    let told = ctx.policy.operation.get(rules::operation_of(kind)).map(|rule| rule.notify.as_slice());
+    let told = told.unwrap_or_default();
+    told.contains(&Notify::User) || kind != IdentifierKind::Username && told.contains(&Notify::Old)
 }
 
 /// A change, and everything that it looks at.
@@ -239,15 +247,18 @@ impl<'a> Changing<'a> {
         (decision.changes, Some(asked))
     }
 
-    /// Tells the old address or number, with a link that takes it back.
+    /// Tells of it, with a link that takes it back.
     fn announce(&self, ctx: &Ctx, kind: IdentifierKind, is_removal: bool, moment: &Moment) -> Vec<Change> {
         let paid = self.paid.iter().find(|paid| paid.kind == kind).and_then(|paid| paid.notice.as_ref());
-        let old = current(&self.identifiers, kind).filter(|old| old.verified_at.is_some());
-        let (Some(postage), Some(old), Some(what)) = (paid, old, Paid::notice(kind, is_removal)) else {
+        let at = told_at(&self.identifiers, kind);
+        let (Some(postage), Some(at), Some(what)) = (paid, at, Paid::notice(kind, is_removal)) else {
             return Vec::new();
         };
-        let before = undo::Claim::from(&**old);
-        tell(ctx, &self.user, old, what, undo::What::Change { before }, postage, moment)
+        let back = match kind {
+            IdentifierKind::Username => undo::What::NotMe { operation: rules::operation_of(kind).to_owned() },
+            _ => undo::What::Change { before: undo::Claim::from(&**at) },
+        };
+        tell(ctx, &self.user, at, what, back, postage, moment)
     }
 }
 
@@ -300,8 +311,7 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
     let told = ctx.policy.operation.get(operation::DELETE).is_some_and(|rule| !rule.notify.is_empty());
     let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
-    let own = |kind| current(&known, kind).filter(|one| one.verified_at.is_some());
-    let at = own(IdentifierKind::Email).or_else(|| own(IdentifierKind::Mobile)).filter(|_| told);
+    let at = told_at(&known, IdentifierKind::Username).filter(|_| told);
     let told = &match at {
         Some(at) => {
             let sender = Sender::Notice(Notice::AccountDeleted.as_str());

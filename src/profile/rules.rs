@@ -34,6 +34,15 @@ pub(super) fn current(identifiers: &[Seen<Identifier>], kind: IdentifierKind) ->
     of_kind().find(|one| one.verified_at.is_some()).or_else(|| of_kind().next())
 }
 
+/// The operation that changes an identifier of this kind.
+pub(super) fn operation_of(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Username => operation::USERNAME_CHANGE,
+        IdentifierKind::Email => operation::EMAIL_CHANGE,
+        IdentifierKind::Mobile => operation::MOBILE_CHANGE,
+    }
+}
+
 impl Wanted {
     /// Only what differs from what is: the rest needs no proof, since nothing is done.
     pub(super) fn differing(mut self, user: &User, identifiers: &[Seen<Identifier>]) -> Self {
@@ -54,11 +63,7 @@ impl Wanted {
 
     /// The fields that change, and the operation that each comes to.
     pub(super) fn operations(&self) -> Vec<(&'static str, &'static str)> {
-        let names = self.names.iter().map(|(kind, _)| match kind {
-            IdentifierKind::Username => ("username", operation::USERNAME_CHANGE),
-            IdentifierKind::Email => ("email", operation::EMAIL_CHANGE),
-            IdentifierKind::Mobile => ("mobile", operation::MOBILE_CHANGE),
-        });
+        let names = self.names.iter().map(|(kind, _)| (kind.as_str(), operation_of(*kind)));
         let others = [
             self.name.as_ref().map(|_| ("name", operation::NAME_CHANGE)),
             self.locale.as_ref().map(|_| ("locale", operation::LOCALE_CHANGE)),

@@ -823,3 +823,27 @@ async fn asking_again_and_again_keeps_a_handful_of_claims() {
     assert_eq!(world.count::<Factor>(Factor::BY_USER).await, 2);
     assert!(world.count::<Challenge>(Challenge::BY_USER).await > 0);
 }
+
+#[tokio::test]
+async fn all_of_one_request_is_one_change() {
+    let world = plan().policy(mobile_may_change).build().await;
+    let alice = verified(&world).await;
+    let body =
+        json!({"username": "ada", "email": "ada@example.org", "mobile": "+12025550177", "name": "Ada"});
+    let asked = change(&alice, body).await.expect(StatusCode::OK).body;
+    assert_eq!(asked["user"]["username"], "ada");
+    assert_eq!(asked["verifications"].as_array().unwrap().len(), 2);
+    world.run_due().await;
+    let mails = world.messages(&alice.email()).await;
+    let subjects: Vec<_> =
+        mails["items"].as_array().unwrap().iter().map(|mail| mail["subject"].clone()).collect();
+    for subject in ["Your username was changed", "Your e-mail address is about to change"] {
+        assert!(subjects.contains(&json!(subject)), "{subjects:?}");
+    }
+    for (challenge, to) in [(0, "ada@example.org"), (1, "+12025550177")] {
+        let code = world.last_code(to).await;
+        answers(&alice, &asked["verifications"][challenge], &code).await.expect(StatusCode::OK);
+    }
+    let user = me(&alice).await;
+    assert_eq!((&user["email"], &user["mobile"]), (&json!("ada@example.org"), &json!("+12025550177")));
+}
