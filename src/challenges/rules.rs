@@ -95,9 +95,9 @@ pub(super) struct Case {
     pub identifier: Option<Seen<Identifier>>,
     /// Who owns the identifier already, when somebody does.
     pub owner: Option<Seen<Identifier>>,
-    /// Everything that the user is known by.
+    /// Everything that the user is known by, where the answer may depend on it.
     pub identifiers: Vec<Seen<Identifier>>,
-    /// The user's factors.
+    /// The user's factors, where the answer may depend on them.
     pub factors: Vec<Seen<Factor>>,
     /// The session that asked, when one did and it is still there.
     pub session: Option<Seen<Session>>,
