@@ -156,7 +156,7 @@ pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token },
     /// The identifier is shown to be the user's own.
-    Verified(Replaced),
+    Verified(Box<Replaced>),
     /// All that was asked has been shown, but nothing is opened before this is verified.
     Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
@@ -201,7 +201,7 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
     let decision = match challenge.purpose {
         Purpose::Verify => {
             let Some(verified) = verified else {
-                let decision = answered(Outcome::Verified(Replaced::default()));
+                let decision = answered(Outcome::Verified(Box::default()));
                 return decision.delete(&challenge).require(&user).update(&proved);
             };
             let event = note(What::IdentifierVerified).user(user.id);
@@ -275,7 +275,7 @@ fn replace(
     let others: Vec<_> = others.collect();
     let old = others.iter().find(|one| one.verified_at.is_some()).map(|one| (**one).clone());
     let replaced = Replaced { old, new: Some((*verified).clone()) };
-    let mut decision = answered(Outcome::Verified(replaced)).update(&verified);
+    let mut decision = answered(Outcome::Verified(Box::new(replaced))).update(&verified);
     for other in &others {
         decision = decision.delete(other);
     }

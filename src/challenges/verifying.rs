@@ -167,9 +167,8 @@ pub(super) fn told(
     decision: &Decision<Outcome>,
     moment: &Moment,
 ) -> Vec<Change> {
-    let Ok(Outcome::Verified(Replaced { old: Some(old), new: Some(new) })) = &decision.outcome else {
-        return Vec::new();
-    };
+    let Ok(Outcome::Verified(replaced)) = &decision.outcome else { return Vec::new() };
+    let Replaced { old: Some(old), new: Some(new) } = &**replaced else { return Vec::new() };
     let Some((what, _)) = change_of(ctx, new.kind) else { return Vec::new() };
     let channel = if new.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms };
     let locale = Locale::choose(user.locale.as_deref(), None);
