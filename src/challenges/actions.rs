@@ -112,11 +112,7 @@ fn message(
         ctx,
         postage,
         messages::Code {
-            channel: match challenge.factor {
-                FactorKind::Email => messages::Kind::Email,
-                FactorKind::Call => messages::Kind::Call,
-                _ => messages::Kind::Sms,
-            },
+            channel: channel(challenge.factor),
             to: challenge.sent_to.as_deref().unwrap_or_default(),
             user: challenge.user_id,
             challenge: challenge.id,
@@ -132,6 +128,15 @@ fn message(
         },
         moment,
     )
+}
+
+/// By which way the code of such a factor goes.
+fn channel(kind: FactorKind) -> messages::Kind {
+    match kind {
+        FactorKind::Call => messages::Kind::Call,
+        FactorKind::Email => messages::Kind::Email,
+        _ => messages::Kind::Sms,
+    }
 }
 
 /// What an answer came to, for the door to put into words.
