@@ -36,12 +36,14 @@ pub mod identifiers;
 pub mod limits;
 pub mod messages;
 pub mod passwords;
+pub mod profile;
 pub mod schema;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_up;
 pub mod step_up;
 pub mod tasks;
+pub mod undo;
 
 // doors: ways in, thin
 pub mod cli;

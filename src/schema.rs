@@ -3,6 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, challenges, devices, factors, idempotency, identifiers, messages, passwords, sessions,
+    undo,
 };
 
 /// Every table, in the order of the floors.
@@ -18,5 +19,6 @@ pub fn tables() -> Vec<&'static Table> {
         sessions::Session::table(),
         devices::Device::table(),
         challenges::Challenge::table(),
+        undo::Undo::table(),
     ]
 }

@@ -81,6 +81,8 @@ pub enum TokenKind {
     Device,
     /// The unguessable part of a provider's callback address.
     Callback,
+    /// Takes something back.
+    Undo,
 }
 
 impl TokenKind {
@@ -90,6 +92,7 @@ impl TokenKind {
             Self::Challenge => "vc_",
             Self::Device => "vd_",
             Self::Callback => "vm_",
+            Self::Undo => "vu_",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::audit::Event;
 use crate::error::Result;
 use crate::store::Entity;
 use crate::worker::Task;
-use crate::{messages, schema};
+use crate::{messages, profile, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -21,6 +21,11 @@ pub fn all() -> Vec<Task> {
             name: "messages-look-after",
             every: Duration::from_secs(15),
             run: |ctx| Box::pin(async move { messages::actions::look_after(&ctx).await }),
+        },
+        Task {
+            name: "purge",
+            every: Duration::from_secs(300),
+            run: |ctx| Box::pin(async move { profile::purge_due(&ctx).await }),
         },
         Task {
             name: "sweep",

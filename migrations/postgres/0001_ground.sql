@@ -106,13 +106,16 @@ CREATE TABLE "users" (
     "locale" text COLLATE "C",
     "status" text COLLATE "C" NOT NULL,
     "roles" jsonb NOT NULL,
+    "metadata" jsonb NOT NULL,
     "wants_second_factor" boolean NOT NULL,
     "sessions_from" timestamptz NOT NULL,
     "created_at" timestamptz NOT NULL,
     "updated_at" timestamptz NOT NULL,
+    "purge_at" timestamptz,
     revision bigint NOT NULL
 );
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_purge_at ON "users" ("purge_at");
 
 CREATE TABLE "sessions" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -175,4 +178,16 @@ CREATE TABLE "challenges" (
 );
 CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
 CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
+
+CREATE TABLE "undos" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "user_id" uuid NOT NULL,
+    "what" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
+CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
 

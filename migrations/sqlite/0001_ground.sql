@@ -106,13 +106,16 @@ CREATE TABLE "users" (
     "locale" TEXT,
     "status" TEXT NOT NULL,
     "roles" TEXT NOT NULL,
+    "metadata" TEXT NOT NULL,
     "wants_second_factor" INTEGER NOT NULL,
     "sessions_from" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
     "updated_at" TEXT NOT NULL,
+    "purge_at" TEXT,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_purge_at ON "users" ("purge_at");
 
 CREATE TABLE "sessions" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -175,4 +178,16 @@ CREATE TABLE "challenges" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
 CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
+
+CREATE TABLE "undos" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "what" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
+CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
 

@@ -3,8 +3,6 @@
 //! Always holds: a user who is not active opens no session and keeps none; sessions opened before
 //! `sessions_from` are dead whatever else is stored.
 
-pub mod api;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,6 +23,8 @@ text_enum! {
         Active = "active",
         /// May not sign in, and has no sessions.
         Suspended = "suspended",
+        /// Has deleted the account; it can be taken back until it is removed.
+        Deleted = "deleted",
     }
 }
 
@@ -32,6 +32,12 @@ text_enum! {
 #[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
 pub struct Roles(pub Vec<String>);
 json_field!(Roles);
+
+/// What the application keeps with an account: the names and values of one JSON object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
+json_field!(Metadata);
 
 /// The role that may do everything that is not somebody's own.
 pub const ADMIN: &str = "admin";
@@ -56,6 +62,8 @@ entity! {
         status: Status,
         /// What they may do beyond their own account.
         roles: Roles,
+        /// What the application keeps with the account.
+        metadata: Metadata,
         /// Whether they asked for a second factor where the policy leaves it to them.
         wants_second_factor: bool,
         /// Sessions opened before this instant are dead.
@@ -64,8 +72,11 @@ entity! {
         created_at: Timestamp,
         /// When it last changed.
         updated_at: Timestamp,
+        /// When everything of a deleted account is removed.
+        purge_at: Option<Timestamp>,
     }
     index BY_CREATED (created_at);
+    index BY_PURGE (purge_at);
 }
 
 impl User {
@@ -93,6 +104,9 @@ pub struct UserView {
     pub locale: Option<String>,
     /// What they may do beyond their own account.
     pub roles: Roles,
+    /// What the application keeps with the account.
+    #[serde(default)]
+    pub metadata: Metadata,
     /// All identifiers, each with whether it was verified.
     pub identifiers: Vec<IdentifierView>,
     /// When the account was made.
@@ -105,7 +119,9 @@ impl UserView {
     /// The view of `user` with these identifiers.
     pub fn new(user: &User, identifiers: Vec<IdentifierView>) -> Self {
         let value = |kind: IdentifierKind| {
-            identifiers.iter().find(|one| one.kind == kind).map(|one| one.value.clone())
+            // What is only asked for stands behind what is the user's own.
+            let of_kind = || identifiers.iter().filter(|one| one.kind == kind);
+            of_kind().find(|one| one.verified).or_else(|| of_kind().next()).map(|one| one.value.clone())
         };
         Self {
             id: user.id,
@@ -115,6 +131,7 @@ impl UserView {
             name: user.name.clone(),
             locale: user.locale.clone(),
             roles: user.roles.clone(),
+            metadata: user.metadata.clone(),
             identifiers,
             created_at: user.created_at,
             updated_at: user.updated_at,

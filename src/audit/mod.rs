@@ -35,6 +35,37 @@ text_enum! {
         SignedOut = "signed_out",
         /// A device was forgotten by its owner.
         DeviceForgotten = "device_forgotten",
+        /// Something in the account was changed, or a new address or number was asked for.
+        ProfileChanged = "profile_changed",
+        /// The account was deleted by its owner.
+        AccountDeleted = "account_deleted",
+        /// Everything that is held about the user was taken by them.
+        Exported = "exported",
+        /// Something was taken back with the link in its notice.
+        Undone = "undone",
+    }
+}
+
+impl What {
+    /// What happened, for the person whom it concerns.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SignedUp => "You opened your account.",
+            Self::SignInFailed => "Somebody tried to sign in and failed.",
+            Self::PasswordWrong => "A wrong password was given in a session of yours.",
+            Self::CodeSent => "A code was sent to you.",
+            Self::CodeWrong => "A wrong code was given.",
+            Self::FactorLocked => "A factor was locked after too many wrong codes.",
+            Self::IdentifierVerified => "An address or a number was shown to be yours.",
+            Self::SignedIn => "You signed in.",
+            Self::SteppedUp => "You showed once more that it is you.",
+            Self::SignedOut => "A session was ended.",
+            Self::DeviceForgotten => "A device was forgotten.",
+            Self::ProfileChanged => "Your account was changed.",
+            Self::AccountDeleted => "You deleted your account.",
+            Self::Exported => "You took a copy of everything that is held about you.",
+            Self::Undone => "Something was taken back with the link in a message.",
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::rules::{self, Arriving, Case, Expected, Next, Outcome};
-use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
+use super::{Ask, Asked, Challenge, ChallengeView, Purpose, verifying};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
@@ -86,7 +86,7 @@ pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) 
     let asked = ask.make(&ctx.policy, moment, |id, code| seal(ctx, id, code));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
-            Some(message(ctx, &asked.challenge, &sending.code, postage, moment))
+            Some(message(ctx, &asked.challenge, &asked.token, &sending.code, postage, moment))
         }
         _ => None,
     };
@@ -99,7 +99,16 @@ fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
     ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
 }
 
-fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, moment: &Moment) -> Message {
+fn message(
+    ctx: &Ctx,
+    challenge: &Challenge,
+    token: &Token,
+    code: &str,
+    postage: &Postage,
+    moment: &Moment,
+) -> Message {
+    let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
+        .then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     messages::code(
         ctx,
         postage,
@@ -114,7 +123,7 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
                 Purpose::StepUp => messages::CodePurpose::Confirm,
             },
             code,
-            link: None,
+            link: link.as_deref(),
             locale: Locale::En,
             valid_until: challenge.expires_at,
         },
@@ -146,6 +155,15 @@ pub enum Answered {
     },
     /// An identifier was shown to be the user's own.
     Verified,
+    /// A sign-in is complete, but nothing is opened before an address or a number is verified.
+    Unverified {
+        /// What is asked to verify it.
+        challenge: Box<ChallengeView>,
+        /// Names what is asked.
+        token: Token,
+        /// How the session would have travelled.
+        carry: Carry,
+    },
     /// The asking session has shown what an operation asks for.
     SteppedUp {
         /// Which operation.
@@ -173,7 +191,9 @@ pub async fn answer_code(
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
-    let recovered = &recovered(ctx, token, given).await?;
+    let judged = case(ctx, token).await?;
+    let recovered = &recovered(ctx, &judged, given).await?;
+    let notices = &verifying::notices(ctx, &judged, plain).await;
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = case(ctx, token).await?;
@@ -185,11 +205,18 @@ pub async fn answer_code(
                 matched.clone_from(recovered);
             }
             let arriving = arriving(ctx, &case, brought).await?;
-            Ok(rules::answer(case, plain, arriving, &ctx.policy, &moment))
+            let user = case.user.clone();
+            let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
+            let told = verifying::told(ctx, notices, &user, &decision, &moment);
+            Ok(decision.and(told))
         })
         .await?;
     Ok(match outcome {
-        Outcome::Verified => Answered::Verified,
+        Outcome::Verified(_) => Answered::Verified,
+        Outcome::Unverified { user, identifier, carry } => {
+            let (challenge, token) = verifying::verify(ctx, user.id, identifier.id).await?;
+            Answered::Unverified { challenge: Box::new(challenge), token, carry }
+        }
         Outcome::SteppedUp { operation, factor } => Answered::SteppedUp { operation, factor },
         Outcome::SignedIn { user, session, token, device } => {
             Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
@@ -230,8 +257,7 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
 
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.
 /// Judged before the decision, which counts it, because it costs a hash.
-async fn recovered(ctx: &Ctx, token: &Token, given: &str) -> Result<Option<(usize, String)>> {
-    let case = case(ctx, token).await?;
+async fn recovered(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<(usize, String)>> {
     let gone = ctx.now >= case.challenge.expires_at || case.challenge.attempts >= ctx.policy.code.attempts;
     if case.challenge.factor != FactorKind::RecoveryCode || gone || !case.factor.is_able() {
         return Ok(None);
@@ -261,12 +287,19 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(identifier) => identifiers::actions::owner_of(ctx, identifier).await?,
         None => None,
     };
+    let gated = challenge.purpose == Purpose::SignIn && !ctx.policy.sign_up.verified.is_empty();
+    let (identifiers, factors) = if gated || challenge.purpose == Purpose::Verify {
+        let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+        (identifiers, crate::factors::of_user(ctx, user.id).await?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let session = match challenge.session_id {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
     let secret = expected(ctx, &challenge, &factor)?;
-    Ok(Case { challenge, user, factor, identifier, owner, session, secret })
+    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, secret })
 }
 
 /// What the right answer is.
@@ -349,7 +382,10 @@ pub async fn resend(
         };
         let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
             .update(&challenge)
-            .insert(&message(ctx, &challenge, &code, postage, &moment))
+            .insert(&match verifying::owner_instead(&case) {
+                Some(owner) => verifying::attempt(ctx, owner, postage, &moment),
+                None => message(ctx, &challenge, token, &code, postage, &moment),
+            })
             .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
     })

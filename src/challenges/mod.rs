@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod api;
 mod rules;
+pub mod verifying;
 
 pub use rules::{Ask, Asked, Sending};
 

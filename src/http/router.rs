@@ -9,7 +9,7 @@ use http::Method;
 use super::access::Access::{self, Admin, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, post};
+use super::route::{Route, delete, get, patch, post};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::config::Figures;
@@ -18,8 +18,8 @@ use crate::error::Problem;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, challenges, dev, devices, messages, passwords, sessions, sign_in, sign_up,
-    step_up,
+    accounts, administration, challenges, dev, devices, messages, passwords, profile, sessions, sign_in,
+    sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -83,8 +83,25 @@ pub fn routes() -> Vec<Route> {
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
+        post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
+            .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is taken back, and every session has ended")
+            .may(&[Problem::CodeGone, Problem::IdentifierTaken, Problem::LimitReached]),
         // one's own account
-        get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        get("/users/me", profile::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        patch("/users/me", profile::api::change).about("Change one's account")
+            .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
+            .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing, Problem::LimitReached]),
+        post("/users/me/verify", profile::api::verify).about("Send a code to one's own address or number that is not verified yet")
+            .takes::<profile::api::Verify>().answers::<challenges::ChallengeView>(200, "What is asked")
+            .may(&[Problem::NotFound, Problem::FactorLocked, Problem::LimitReached]),
+        delete("/users/me", profile::api::delete).about("Delete one's account")
+            .answers_nothing(204, "It is deleted, and every session has ended")
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
+        get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
+            .answers::<profile::api::Export>(200, "One document")
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
+        get("/activity", profile::api::activity).about("What happened in one's account, newest first")
+            .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

@@ -316,10 +316,11 @@ impl Policy {
             || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
     }
 
-    /// Whether signing in may need a mail.
+    /// Whether signing up or in may need a mail.
     pub fn sends_email(&self) -> bool {
         let second = &self.sign_in.second;
-        second.when != When::Never && second.factors.contains(&FactorKind::Email)
+        self.sign_up.verified.contains(&IdentifierKind::Email)
+            || second.when != When::Never && second.factors.contains(&FactorKind::Email)
     }
 
     /// What must be sent for it to work.
@@ -368,6 +369,9 @@ mod tests {
             ),
             ("sign_in.second.when = \"by_role\"", "sign_in.second.roles must name at least one role"),
             ("sign_up.verified = [\"username\"]", "sign_up.verified may only name"),
+            ("sign_up.tell_taken = [\"email\"]", "sign_up.tell_taken must name username"),
+            ("sign_up.email_domains = [\"@example.com\"]", "sign_up.email_domains must name whole domains"),
+            ("sign_up.email_domains = [\"*.example.com\"]", "sign_up.email_domains must name whole domains"),
             ("recovery.channels = [\"totp\"]", "recovery.channels may only name"),
             (
                 "operation.\"factor.add\".proof = { any = [\"totp\"], highest = false }",
@@ -445,6 +449,7 @@ mod tests {
                 "sign_in.second.when = \"when_enrolled\"\npassword.min_length = 14",
                 "policy line 2: password.min_length is 14",
             ),
+            ("sign_up.email_domains = [\"example.com\"]", "sign_up.email_domains says little"),
             ("password.min_length = 7", "password.min_length is 7"),
             ("password.max_length = 63", "password.max_length is 63"),
             ("session.lifetime = \"25h\"", "session.lifetime is 25h"),

@@ -32,9 +32,11 @@ const FLOORS: &[&[&str]] = &[
     &["accounts"],
     &["sessions"],
     &["devices"],
+    &["undo"],
     &["challenges"],
     &["step_up"],
     &["sign_up", "sign_in", "administration"],
+    &["profile"],
     &["schema"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.

@@ -12,6 +12,7 @@ mod lockout;
 mod mails;
 mod passwords;
 mod place;
+mod profile;
 mod providers;
 mod schema;
 mod scripted;
