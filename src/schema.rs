@@ -1,7 +1,9 @@
 //! Every record of the house: what the migrations must make, and what is swept when it has expired.
 
 use crate::store::{Entity, Table};
-use crate::{accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, sessions};
+use crate::{
+    accounts, audit, calls, challenges, factors, idempotency, identifiers, messages, passwords, sessions,
+};
 
 /// Every table, in the order of the floors.
 pub fn tables() -> Vec<&'static Table> {
@@ -14,6 +16,7 @@ pub fn tables() -> Vec<&'static Table> {
         factors::Factor::table(),
         accounts::User::table(),
         sessions::Session::table(),
+        calls::Call::table(),
         challenges::Challenge::table(),
     ]
 }

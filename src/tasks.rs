@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::Ctx;
 use crate::error::Result;
 use crate::worker::Task;
-use crate::{messages, schema};
+use crate::{calls, messages, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -19,6 +19,11 @@ pub fn all() -> Vec<Task> {
             name: "messages-look-after",
             every: Duration::from_secs(15),
             run: |ctx| Box::pin(async move { messages::actions::look_after(&ctx).await }),
+        },
+        Task {
+            name: "calls",
+            every: Duration::from_secs(1),
+            run: |ctx| Box::pin(async move { calls::actions::run_due(&ctx).await }),
         },
         Task {
             name: "sweep",

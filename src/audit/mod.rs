@@ -27,6 +27,8 @@ text_enum! {
         FactorLocked = "factor_locked",
         /// An identifier was shown to be the user's own.
         IdentifierVerified = "identifier_verified",
+        /// A call was asked for.
+        CallAsked = "call_asked",
         /// A session was opened.
         SignedIn = "signed_in",
         /// A session was shown what an operation asks for.

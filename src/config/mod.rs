@@ -5,7 +5,9 @@
 //! production is told by [`unsafe_settings`]. This room knows nothing of policies or records, and
 //! never shows the value of a secret.
 
+mod calls;
 mod delivery;
+mod development;
 mod dotenv;
 mod hashing;
 mod layers;
@@ -21,7 +23,9 @@ mod store;
 mod twilio;
 mod webhook;
 
+pub use calls::CallSettings;
 pub use delivery::{Carrier, Channel, Delivery, Route};
+pub use development::Development;
 pub use dotenv::parse as parse_dotenv;
 pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
@@ -65,6 +69,10 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[calls]`
+    pub calls: CallSettings,
+    /// `[development]`
+    pub development: Development,
     /// `[log]`
     pub log: Log,
     /// Path of a policy file over the built-in policy; empty: none.
@@ -100,6 +108,8 @@ impl Config {
         config.smtp.check(layers);
         config.webhook.check(layers);
         config.delivery.check(layers);
+        config.calls.check(layers);
+        config.development.check(layers);
         config.log.check(layers);
         Some(config)
     }
@@ -131,6 +141,7 @@ impl Config {
     /// account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
     pub fn develop_at(&mut self, address: SocketAddr, random: &Random) {
         self.server.listen = address;
+        self.development.turn_on();
         if self.server.origin.is_empty() {
             self.server.origin = format!("http://{address}");
         }

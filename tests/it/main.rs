@@ -5,6 +5,8 @@
 
 mod architecture;
 mod auth;
+mod calls;
+mod dev;
 mod guards;
 mod kill;
 mod mails;
@@ -16,6 +18,7 @@ mod secrets;
 mod sessions;
 mod step_up;
 mod store;
+mod twilio_library;
 mod users;
 mod webhooks;
 mod world;

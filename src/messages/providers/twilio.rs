@@ -11,17 +11,12 @@ use super::super::{Kind, Message, Status, letters};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::Outcome;
+use crate::twilio::RETRIES;
 
-/// The provider's name in records.
-pub const NAME: &str = "twilio";
+pub use crate::twilio::NAME;
 
 /// The path of callbacks, before the token.
 pub const CALLBACK_PATH: &str = "/api/v1/webhooks/twilio/messages/";
-
-/// Asks for callbacks to be repeated when they meet a closed door: three times, on connect failures,
-/// read time-outs and our 5xx. By default Twilio tries once more, on connect failures alone. The
-/// fragment is not part of what is signed.
-const RETRIES: &str = "#rc=3&rp=ct,rt,5xx";
 
 /// The longest `ValidityPeriod` that Twilio takes, in seconds.
 const LONGEST_LIFE: u64 = 36_000;
