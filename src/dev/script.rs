@@ -50,20 +50,26 @@ fn unescape(text: &str) -> String {
     named.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// The code that is spoken: the first run of four to ten single digits.
+/// The code that is spoken: the first run of four to ten single digits, with nothing between them
+/// that is said.
 pub fn code_in(text: &str) -> Option<String> {
     let mut run = String::new();
-    for word in
-        text.split(|c: char| c.is_whitespace() || ",.،、。…".contains(c)).filter(|word| !word.is_empty())
-    {
-        let mut letters = word.chars();
-        match (letters.next(), letters.next()) {
-            (Some(digit), None) if digit.is_ascii_digit() => run.push(digit),
-            _ if run.len() >= 4 => break,
-            _ => run.clear(),
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter.is_ascii_digit() {
+            let mut is_alone = true;
+            while letters.next_if(char::is_ascii_digit).is_some() {
+                is_alone = false;
+            }
+            if is_alone { run.push(letter) } else { run.clear() }
+        } else if letter.is_alphanumeric() {
+            if run.len() >= 4 {
+                break;
+            }
+            run.clear();
         }
     }
-    // It is said more than once, without a word between.
+    // It may be said twice without a word between.
     let half = run.split_at_checked(run.len() / 2).filter(|(one, two)| one == two && one.len() >= 4);
     let code = half.map_or(run.as_str(), |(one, _)| one);
     (4..=10).contains(&code.len()).then(|| code.to_owned())
@@ -93,6 +99,11 @@ mod tests {
             Some("123456")
         );
         assert_eq!(code_in("Ihr Code … 1 2 3 4 5 6 … 1 2 3 4 5 6").as_deref(), Some("123456"));
+        assert_eq!(
+            code_in("コードは1, 2, 3, 4, 5, 6です。もう一度、1, 2, 3, 4, 5, 6です。").as_deref(),
+            Some("123456")
+        );
+        assert_eq!(code_in("Your 127.0.0.1 code is: 1, 2, 3, 4, 5, 6. Once more").as_deref(), Some("123456"));
         assert_eq!(code_in("Your table for 4 is ready at 7"), None);
     }
 }

@@ -312,6 +312,10 @@ impl Call {
         };
         let until = tokio::time::Instant::now() + ATTENTION;
         while let Some(script) = document.as_deref().and_then(script::read) {
+            if script == Script::default() {
+                // Nothing more to say ends a call; one that has said something is left open, to be read.
+                break;
+            }
             self.say(&script);
             document = loop {
                 match tokio::time::timeout_at(until, acts.recv()).await {

@@ -74,6 +74,9 @@ pub fn routes() -> Vec<Route> {
         post("/webhooks/twilio/calls/{token}", calls::api::twilio_status).access(Webhook)
             .about("What became of a call, told by Twilio")
             .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
+        post("/webhooks/twilio/voice/{sealed}", messages::api::twilio_voice).access(Webhook)
+            .about("What a call says when a key is pressed, asked by Twilio")
+            .answers_in(200, "text/xml", "TwiML").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
         post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
             .about("What became of a message, told by Twilio")
             .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),

@@ -2,9 +2,10 @@
 
 use axum::body::Bytes;
 use axum::extract::Path;
-use http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse;
+use http::{HeaderMap, StatusCode, Uri, header};
 
-use super::actions;
+use super::{actions, spoken};
 use crate::app::Ctx;
 use crate::error::Result;
 use crate::twilio;
@@ -22,4 +23,17 @@ pub async fn twilio_status(
     let params = twilio::signed(&ctx.app, &uri, &headers, &body)?;
     actions::callback(&ctx, &token, &params).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /webhooks/twilio/voice/{sealed}`: somebody who is told a code pressed a key, and hears it again.
+pub async fn twilio_voice(
+    ctx: Ctx,
+    uri: Uri,
+    Path(sealed): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<impl IntoResponse> {
+    twilio::signed(&ctx.app, &uri, &headers, &body)?;
+    let document = spoken::replay(&ctx.app, &sealed, ctx.now)?;
+    Ok(([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document))
 }

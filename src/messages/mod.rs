@@ -19,6 +19,7 @@ pub mod letters;
 mod mail;
 pub mod providers;
 pub mod rules;
+mod spoken;
 mod trouble;
 
 use std::time::Duration;

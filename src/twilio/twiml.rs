@@ -10,6 +10,22 @@ pub fn say(text: &str, language: &str) -> String {
     format!("{HEAD}<Response>{}</Response>", verb(text, language))
 }
 
+/// A document that says `text` and then `again`, listens for a key meanwhile and for a few seconds
+/// after, and asks `action` what to say when one is pressed.
+pub fn say_again(text: &str, again: &str, language: &str, action: &str) -> String {
+    format!(
+        r#"{HEAD}<Response><Gather numDigits="1" timeout="8" method="POST" action="{}"><Pause length="1"/>{}<Pause length="1"/>{}</Gather></Response>"#,
+        escape(action),
+        verb(text, language),
+        verb(again, language)
+    )
+}
+
+/// A document that says nothing, which ends the call.
+pub fn nothing() -> String {
+    format!("{HEAD}<Response/>")
+}
+
 fn verb(text: &str, language: &str) -> String {
     format!(r#"<Say language="{}">{}</Say>"#, escape(language), escape(text))
 }

@@ -15,6 +15,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("GET", "/auth/authenticated", "says no to whoever is not"),
     ("POST", "/webhooks/twilio/messages/{token}", "signed by the provider"),
     ("POST", "/webhooks/twilio/calls/{token}", "signed by the provider"),
+    ("POST", "/webhooks/twilio/voice/{sealed}", "signed by the provider"),
     ("GET", "/health", "operations"),
     ("GET", "/health/live", "operations"),
     ("GET", "/health/ready", "operations"),

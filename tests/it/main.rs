@@ -16,6 +16,7 @@ mod schema;
 mod scripted;
 mod secrets;
 mod sessions;
+mod spoken;
 mod step_up;
 mod store;
 mod twilio_library;
