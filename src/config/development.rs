@@ -52,7 +52,7 @@ impl Development {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, unsafe_settings};
+    use crate::config::{Config, Needs, unsafe_settings};
     use crate::random::Random;
 
     #[test]
@@ -60,7 +60,11 @@ mod tests {
         let text = "development.identities = [\"+12025550100=123456\"]";
         let mut config = Config::from_toml(text).unwrap();
         assert_eq!(config.development.code_of("+12025550100"), None, "production, even when it is set");
-        assert!(unsafe_settings(&config, false).iter().any(|told| told.contains("development.identities")));
+        assert!(
+            unsafe_settings(&config, Needs { sms: false, email: false })
+                .iter()
+                .any(|told| told.contains("development.identities"))
+        );
         config.develop_at("127.0.0.1:1".parse().unwrap(), &Random::seeded(1));
         assert_eq!(config.development.code_of("+12025550100"), Some("123456"));
         assert_eq!(config.development.code_of("+12025550101"), None);
