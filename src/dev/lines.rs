@@ -52,7 +52,7 @@ pub enum Habit {
 impl Habit {
     /// Every habit, its word, and how the page tells it.
     pub const ALL: [(Self, &'static str, &'static str); 6] = [
-        (Self::Normal, "normal", "as usual"),
+        (Self::Normal, "normal", "behave as usual"),
         (Self::Lose, "lose", "lose messages and calls"),
         (Self::Fail, "fail", "fail messages and calls"),
         (Self::Answer, "answer", "answer calls"),

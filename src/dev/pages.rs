@@ -112,7 +112,7 @@ fn settings(rules: &[(String, Rule)]) -> String {
         let (number, seconds) = (escape(number), rule.delay.as_secs());
         let late = if seconds > 0 { format!(", {seconds} s late") } else { String::new() };
         // Writing to a string cannot fail.
-        let _ = writeln!(list, "<li><strong>{number}</strong> {}{late}</li>", told(rule.habit));
+        let _ = writeln!(list, "<li><strong>{number}</strong> shall {}{late}</li>", told(rule.habit));
     }
     let list = if list.is_empty() { list } else { format!("<ul>\n{list}</ul>\n") };
     let options: String = Habit::ALL
