@@ -114,6 +114,8 @@ impl JsonSchema for Timestamp {
 pub enum Clock {
     /// The machine's clock.
     System,
+    /// The machine's clock, so many milliseconds ahead: development, where waiting can be skipped.
+    Ahead(Arc<AtomicI64>),
     /// A clock that stands still until it is moved: tests and simulation.
     Manual(Arc<AtomicI64>),
 }
@@ -127,19 +129,26 @@ impl Clock {
     /// The instant it is.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
+        let machine = || {
+            let since =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Timestamp(millis(since))
+        };
         match self {
-            Self::System => {
-                let since =
-                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                Timestamp(millis(since))
-            }
+            Self::System => machine(),
+            Self::Ahead(by) => Timestamp(machine().0.saturating_add(by.load(Ordering::SeqCst))),
             Self::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a manual clock forward; the machine's clock is left alone.
+    /// The machine's clock, which can be moved ahead: development.
+    pub fn ahead() -> Self {
+        Self::Ahead(Arc::default())
+    }
+
+    /// Moves a clock that can be moved forward; the machine's clock is left alone.
     pub fn advance(&self, by: Duration) {
-        if let Self::Manual(at) = self {
+        if let Self::Manual(at) | Self::Ahead(at) = self {
             at.fetch_add(millis(by), Ordering::SeqCst);
         }
     }
@@ -154,6 +163,16 @@ mod tests {
         let at = Timestamp::from_millis(1_893_456_000_007);
         assert_eq!(at.to_string(), "2030-01-01T00:00:00.007Z");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+    }
+
+    #[test]
+    fn a_clock_ahead_goes_on_from_where_it_was_moved_to() {
+        let (real, clock) = (Clock::System, Clock::ahead());
+        clock.advance(Duration::from_secs(600));
+        let ahead = clock.now().since(real.now());
+        assert!(ahead > Duration::from_secs(599) && ahead < Duration::from_secs(601), "{ahead:?}");
+        real.advance(Duration::from_secs(600));
+        assert!(real.now() < clock.now());
     }
 
     #[test]

@@ -44,6 +44,7 @@ catalogue! {
     FactorMissing = "factor-missing" 403 "This asks for a factor that you do not have or that is locked.", "Add one of the factors that `need` names, or ask for help.";
     OperationNever = "operation-never" 403 "This is never done here.", "The policy of this server rules it out for everybody; ask an administrator.";
     FactorLocked = "factor-locked" 403 "Too many wrong codes: this factor is locked.", "It must be bound anew; ask for help or use another factor.";
+    CallNotAllowed = "call-not-allowed" 403 "You may not call this number.", "The policy says whom users may call: by default the numbers that they have verified.";
     SignUpClosed = "sign-up-closed" 403 "Sign-up is not open.", "Ask an administrator for an invitation.";
     NotFound = "not-found" 404 "There is nothing here for you.", "Check the address. What belongs to others looks the same as what does not exist.";
     MethodNotAllowed = "method-not-allowed" 405 "This address does not take that method.", "The `Allow` header names the methods that it takes.";

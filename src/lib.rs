@@ -21,6 +21,7 @@ pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod twilio;
 pub mod words;
 pub mod worker;
 
@@ -28,6 +29,7 @@ pub mod worker;
 pub mod accounts;
 pub mod administration;
 pub mod audit;
+pub mod calls;
 pub mod challenges;
 pub mod devices;
 pub mod factors;

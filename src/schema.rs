@@ -2,8 +2,8 @@
 
 use crate::store::{Entity, Table};
 use crate::{
-    accounts, audit, challenges, devices, factors, idempotency, identifiers, messages, passwords, sessions,
-    undo,
+    accounts, audit, calls, challenges, devices, factors, idempotency, identifiers, messages, passwords,
+    sessions, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -18,6 +18,7 @@ pub fn tables() -> Vec<&'static Table> {
         accounts::User::table(),
         sessions::Session::table(),
         devices::Device::table(),
+        calls::Call::table(),
         challenges::Challenge::table(),
         undo::Undo::table(),
     ]

@@ -7,7 +7,7 @@ use crate::audit::Event;
 use crate::error::Result;
 use crate::store::Entity;
 use crate::worker::Task;
-use crate::{messages, profile, schema};
+use crate::{calls, messages, profile, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -26,6 +26,11 @@ pub fn all() -> Vec<Task> {
             name: "purge",
             every: Duration::from_secs(300),
             run: |ctx| Box::pin(async move { profile::purge_due(&ctx).await }),
+        },
+        Task {
+            name: "calls",
+            every: Duration::from_secs(1),
+            run: |ctx| Box::pin(async move { calls::actions::run_due(&ctx).await }),
         },
         Task {
             name: "sweep",

@@ -153,6 +153,41 @@ CREATE TABLE "devices" (
 CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
 CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
+CREATE TABLE "calls" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "user_id" uuid NOT NULL,
+    "to" text COLLATE "C" NOT NULL,
+    "from" text COLLATE "C" NOT NULL,
+    "say" bytea,
+    "twiml_url" text COLLATE "C",
+    "language" text COLLATE "C" NOT NULL,
+    "status" text COLLATE "C" NOT NULL,
+    "next" text COLLATE "C" NOT NULL,
+    "attempts" bigint NOT NULL,
+    "looks" bigint NOT NULL,
+    "canceled_at" timestamptz,
+    "provider" text COLLATE "C" NOT NULL,
+    "provider_ref" text COLLATE "C",
+    "error_code" bigint,
+    "error_reason" text COLLATE "C",
+    "duration" bigint,
+    "callback" bytea NOT NULL,
+    "callback_sealed" bytea,
+    "history" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "valid_until" timestamptz NOT NULL,
+    "tried_at" timestamptz,
+    "due_at" timestamptz,
+    "finished_at" timestamptz,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX calls_by_user_id_created_at ON "calls" ("user_id", "created_at");
+CREATE INDEX calls_by_user_id_status_created_at ON "calls" ("user_id", "status", "created_at");
+CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
+CREATE INDEX calls_by_due_at ON "calls" ("due_at");
+CREATE INDEX calls_by_expires_at ON "calls" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" uuid NOT NULL PRIMARY KEY,
     "digest" bytea NOT NULL,

@@ -153,6 +153,41 @@ CREATE TABLE "devices" (
 CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
 CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
+CREATE TABLE "calls" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "user_id" TEXT NOT NULL,
+    "to" TEXT NOT NULL,
+    "from" TEXT NOT NULL,
+    "say" BLOB,
+    "twiml_url" TEXT,
+    "language" TEXT NOT NULL,
+    "status" TEXT NOT NULL,
+    "next" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "looks" INTEGER NOT NULL,
+    "canceled_at" TEXT,
+    "provider" TEXT NOT NULL,
+    "provider_ref" TEXT,
+    "error_code" INTEGER,
+    "error_reason" TEXT,
+    "duration" INTEGER,
+    "callback" BLOB NOT NULL,
+    "callback_sealed" BLOB,
+    "history" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "valid_until" TEXT NOT NULL,
+    "tried_at" TEXT,
+    "due_at" TEXT,
+    "finished_at" TEXT,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX calls_by_user_id_created_at ON "calls" ("user_id", "created_at");
+CREATE INDEX calls_by_user_id_status_created_at ON "calls" ("user_id", "status", "created_at");
+CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
+CREATE INDEX calls_by_due_at ON "calls" ("due_at");
+CREATE INDEX calls_by_expires_at ON "calls" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "digest" BLOB NOT NULL,

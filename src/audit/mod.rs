@@ -27,6 +27,8 @@ text_enum! {
         FactorLocked = "factor_locked",
         /// An identifier was shown to be the user's own.
         IdentifierVerified = "identifier_verified",
+        /// A call was asked for.
+        CallAsked = "call_asked",
         /// A session was opened.
         SignedIn = "signed_in",
         /// A session was shown what an operation asks for.
@@ -54,6 +56,7 @@ impl What {
             Self::SignInFailed => "Somebody tried to sign in and failed.",
             Self::PasswordWrong => "A wrong password was given in a session of yours.",
             Self::CodeSent => "A code was sent to you.",
+            Self::CallAsked => "You asked for a call.",
             Self::CodeWrong => "A wrong code was given.",
             Self::FactorLocked => "A factor was locked after too many wrong codes.",
             Self::IdentifierVerified => "An address or a number was shown to be yours.",

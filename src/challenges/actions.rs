@@ -83,7 +83,8 @@ impl Chosen<'_> {
 
 /// Makes a challenge and, when a code is sent, the message that carries it.
 pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) -> (Asked, Option<Message>) {
-    let asked = ask.make(&ctx.policy, moment, |id, code| seal(ctx, id, code));
+    let fixed = |to: &str| ctx.app.config.development.code_of(to).map(str::to_owned);
+    let asked = ask.make(&ctx.policy, moment, fixed, |id, code| seal(ctx, id, code));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
             Some(message(ctx, &asked.challenge, &asked.token, &sending.code, postage, moment))

@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::settings::Given;
 use super::{Outcome, Settings, house, say};
+use crate::clock::Clock;
 use crate::config::Period;
 use crate::dev::{Dev, mail};
 use crate::random::Random;
@@ -63,7 +64,7 @@ pub async fn run(options: &Options) -> Outcome {
     *drain = (*drain).min(Period(Duration::from_secs(1)));
     let engine = house::open(&settings.config)?;
     house::migrate(&engine).await?;
-    let app = house::build(settings, engine)?;
+    let app = house::build(settings, engine, Clock::ahead())?;
     say(&greeting(address, &directory))?;
     let dev = Dev::default();
     dev.receive_mail(&app, mails);

@@ -62,8 +62,8 @@ fn refused(address: SocketAddr, kind: ErrorKind, reason: &str) -> String {
 }
 
 /// Builds the house over a database in shape.
-pub fn build(settings: Settings, engine: Engine) -> Result<Arc<App>, String> {
-    App::build(settings.config, settings.policy, engine, Clock::System, Random::System)
+pub fn build(settings: Settings, engine: Engine, clock: Clock) -> Result<Arc<App>, String> {
+    App::build(settings.config, settings.policy, engine, clock, Random::System)
 }
 
 /// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.

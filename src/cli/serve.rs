@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Outcome, Settings, house};
+use crate::clock::Clock;
 use crate::config::unsafe_settings;
 use crate::{http, log};
 
@@ -37,7 +38,7 @@ pub async fn run(options: &Options) -> Outcome {
     for name in house::migrate(&engine).await? {
         tracing::info!(migration = name, "the database was migrated");
     }
-    let app = house::build(settings, engine)?;
+    let app = house::build(settings, engine, Clock::System)?;
     let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     tracing::info!(listen = %address, origin = app.origin.as_str(), "serving");
     let router = http::router::production(&app)?;

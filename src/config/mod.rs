@@ -6,7 +6,9 @@
 //! never shows the value of a secret.
 
 mod audit;
+mod calls;
 mod delivery;
+mod development;
 mod dotenv;
 mod hashing;
 mod layers;
@@ -24,7 +26,9 @@ mod twilio;
 mod webhook;
 
 pub use audit::Audit;
+pub use calls::CallSettings;
 pub use delivery::{Carrier, Channel, Delivery, Route};
+pub use development::Development;
 pub use dotenv::parse as parse_dotenv;
 pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
@@ -71,6 +75,10 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[calls]`
+    pub calls: CallSettings,
+    /// `[development]`
+    pub development: Development,
     /// `[log]`
     pub log: Log,
     /// `[audit]`
@@ -108,6 +116,8 @@ impl Config {
         config.smtp.check(layers);
         config.webhook.check(layers);
         config.delivery.check(layers);
+        config.calls.check(layers);
+        config.development.check(layers);
         config.log.check(layers);
         config.audit.check(layers);
         Some(config)
@@ -140,6 +150,7 @@ impl Config {
     /// everybody, and an account at the look-alike of Twilio that the server itself offers. What the operator has set stays.
     pub fn develop_at(&mut self, address: SocketAddr, random: &Random) {
         self.server.listen = address;
+        self.development.turn_on();
         if self.server.origin.is_empty() {
             self.server.origin = format!("http://{address}");
         }

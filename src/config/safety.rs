@@ -39,6 +39,12 @@ pub fn unsafe_settings(config: &Config, needs: Needs) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if config.development.has_identities() {
+        found.push(
+            "development.identities holds codes that never change: take them out; they are for development mode."
+                .to_owned(),
+        );
+    }
     providers(config, needs, &mut found);
     base_url(config, &mut found);
     webhook(config, &mut found);

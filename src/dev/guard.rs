@@ -7,21 +7,21 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+use crate::error::{Error, Problem};
 
 pub(super) async fn this_machine_only(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_here = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
-    if is_here && is_asked_for_here(request.headers()) {
+    let is_safe = request.method().is_safe() || is_sent_from_here(request.headers());
+    if is_here && is_safe && is_asked_for_here(request.headers()) {
         next.run(request).await
     } else {
-        (
-            StatusCode::FORBIDDEN,
-            "The development pages answer to this machine only: open them by 127.0.0.1 or localhost.\n",
-        )
-            .into_response()
+        let told = "The development pages answer to this machine only: open them by 127.0.0.1 or localhost.";
+        Error::new(Problem::CrossSite).detail(told).into_response()
     }
 }
 
@@ -30,6 +30,20 @@ fn is_asked_for_here(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     !is_forwarded && host.to_str().is_ok_and(is_loopback_name)
+}
+
+/// Whether what changes something comes from one of our own pages or from no browser at all: forms of
+/// other sites reach loopback as well.
+fn is_sent_from_here(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+        // Pages that send no referrer name `null` as their origin.
+        Some(b"same-origin" | b"none") => true,
+        Some(_) => false,
+        None => headers.get_all(header::ORIGIN).iter().all(|origin| {
+            let host = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            host.is_some_and(|(_, host)| is_loopback_name(host))
+        }),
+    }
 }
 
 fn is_loopback_name(authority: &str) -> bool {
@@ -46,6 +60,7 @@ fn is_loopback_name(authority: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::StatusCode;
     use axum::routing::get;
     use axum::{Router, middleware};
     use tower::ServiceExt;
@@ -72,6 +87,28 @@ mod tests {
             for peer in ["127.0.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
                 assert_eq!(status(Some(peer), &[("host", host)]).await, StatusCode::OK, "{peer} {host}");
             }
+        }
+    }
+
+    #[test]
+    fn other_sites_change_nothing() {
+        let sent = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            is_sent_from_here(&headers)
+        };
+        assert!(sent(&[]) && sent(&[("origin", "http://127.0.0.1:8080")]));
+        assert!(sent(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        for wrong in [
+            &[("origin", "https://evil.example")][..],
+            &[("origin", "null")],
+            &[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:8080")],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "http://localhost:1"), ("origin", "https://evil.example")],
+        ] {
+            assert!(!sent(wrong), "{wrong:?}");
         }
     }
 

@@ -6,26 +6,36 @@
 //! whoever reads the phone reads every code.
 
 mod guard;
+pub mod lines;
 pub mod mail;
 mod pages;
 pub mod phone;
+mod script;
 mod twilio;
+mod voice;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::HeaderValue;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
 use axum::http::header::{self, HeaderName};
-use axum::response::{Html, IntoResponse};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Json, Router, middleware};
+use axum::{Extension, Form, Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::clock::Timestamp;
+use crate::config::Period;
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::http::extract;
+use crate::twilio::signature;
+use lines::{Act, Habit, Lines, Rule};
 use phone::{Phone, Text, Wanted};
 
 /// What development mode keeps in memory; made once, shared by all of its routes.
@@ -33,6 +43,8 @@ use phone::{Phone, Text, Wanted};
 pub struct Dev {
     /// Where messages arrive.
     pub phone: Arc<Phone>,
+    /// Where calls ring.
+    pub lines: Arc<Lines>,
     /// Callbacks on their way.
     callbacks: Arc<Mutex<JoinSet<()>>>,
 }
@@ -51,9 +63,12 @@ pub const TWILIO: &str = "/dev/twilio";
 /// The longest that `GET /dev/messages` waits: less than the time that a request may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
+/// The longest that a number may be late.
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
+
 /// Nothing from elsewhere, nothing inline, no frame around it.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The routes of development mode, for the root of the router.
 pub fn routes(dev: Dev) -> Router<Arc<App>> {
@@ -67,10 +82,15 @@ pub fn routes(dev: Dev) -> Router<Arc<App>> {
         .route("/dev/phone.js", asset("text/javascript; charset=utf-8", include_str!("phone.js")))
         .route("/dev/phone.svg", asset("image/svg+xml", include_str!("phone.svg")))
         .route("/dev/messages", get(messages))
+        .route("/dev/phone/calls/{id}", post(act))
+        .route("/dev/phone/rules", post(set_rule))
+        .route("/dev/clock", get(clock).post(advance))
         .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages.json", post(twilio::create))
-        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}", get(twilio::read))
+        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}", get(twilio::fetch))
+        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Calls.json", get(voice::list).post(voice::create))
+        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}", get(voice::fetch).post(voice::update))
         .layer(Extension(dev))
-        .route_layer(middleware::map_response(async |response: axum::response::Response| {
+        .route_layer(middleware::map_response(async |response: Response| {
             let headers = [
                 (header::CONTENT_SECURITY_POLICY, CSP),
                 (header::CACHE_CONTROL, "no-store"),
@@ -89,8 +109,108 @@ async fn index(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 /// `GET /dev/phone`
-async fn show(Extension(dev): Extension<Dev>) -> impl IntoResponse {
-    Html(pages::phone(&dev.phone.find(&Wanted::default())))
+async fn show(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>) -> impl IntoResponse {
+    let now = app.clock.now();
+    Html(pages::phone(&dev.phone.find(&Wanted::default()), &dev.lines.all(), &dev.lines.rules(), now))
+}
+
+/// Back to the phone, for a browser that sent a form.
+fn back() -> Response {
+    Redirect::to("/dev/phone").into_response()
+}
+
+/// What somebody does with a call: `does` is answer, decline, busy, press or hang_up.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deed {
+    does: String,
+    key: Option<char>,
+}
+
+/// `POST /dev/phone/calls/{id}`
+async fn act(
+    Extension(dev): Extension<Dev>,
+    Path(id): Path<Uuid>,
+    Form(deed): Form<Deed>,
+) -> Result<Response> {
+    let act = match (deed.does.as_str(), deed.key) {
+        ("answer", _) => Act::Answer,
+        ("decline", _) => Act::Decline,
+        ("busy", _) => Act::Busy,
+        ("hang_up", _) => Act::HangUp,
+        ("press", Some(key @ ('0'..='9' | '*' | '#'))) => Act::Press(key),
+        _ => {
+            let told = "`does` is answer, decline, busy, hang_up, or press with a `key`.";
+            return Err(Error::invalid(vec![FieldError::new("does", "wrong-value", told)]));
+        }
+    };
+    if !dev.lines.act(id, act) {
+        return Err(Problem::NotFound.into());
+    }
+    // So that the page that comes next already shows what came of it.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    Ok(back())
+}
+
+/// What a number does from now on, and how many seconds late.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    to: String,
+    does: String,
+    delay: Option<u64>,
+}
+
+/// `POST /dev/phone/rules`
+async fn set_rule(Extension(dev): Extension<Dev>, Form(wish): Form<Wish>) -> Result<Response> {
+    let wrong = |field: &'static str, told: &'static str| {
+        Error::invalid(vec![FieldError::new(field, "wrong-value", told)])
+    };
+    let habit = Habit::named(&wish.does).ok_or_else(|| wrong("does", "There is no such habit."))?;
+    if !twilio::is_e164(&wish.to) {
+        return Err(wrong("to", "A number is + and 7 to 15 digits."));
+    }
+    let delay = Duration::from_secs(wish.delay.unwrap_or(0));
+    if delay > LONGEST_DELAY {
+        return Err(wrong("delay", "At most 600 seconds."));
+    }
+    dev.lines.set_rule(&wish.to, Rule { habit, delay });
+    Ok(back())
+}
+
+/// How far to move the clock: `10m`, `24h`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance: Period,
+}
+
+#[derive(Serialize)]
+struct Now {
+    now: Timestamp,
+}
+
+/// `GET /dev/clock`
+async fn clock(State(app): State<Arc<App>>) -> Json<Now> {
+    Json(Now { now: app.clock.now() })
+}
+
+/// `POST /dev/clock`: moves the clock ahead, so that what takes hours can be seen at once. JSON, or a form.
+async fn advance(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_form = kind.starts_with("application/x-www-form-urlencoded");
+    let by = if is_form {
+        let told = || Error::invalid(vec![FieldError::new("advance", "wrong-value", "Such as 10m or 24h.")]);
+        let params = signature::read_form(&body).unwrap_or_default();
+        let given = params.iter().find(|(name, _)| name == "advance").ok_or_else(told)?;
+        given.1.parse().map_err(|_| told())?
+    } else {
+        extract::read_json::<Advance>(&body)?.advance
+    };
+    app.clock.advance(by.0);
+    // What is due now is done now.
+    app.bell.send_modify(|rings| *rings = rings.wrapping_add(1));
+    if is_form { Ok(back()) } else { Ok(Json(Now { now: app.clock.now() }).into_response()) }
 }
 
 #[derive(Deserialize)]

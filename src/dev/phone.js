@@ -1,4 +1,4 @@
-// Waits for messages and, when one comes, puts the server's own list in place of the one shown.
+// Waits for messages and calls and, when one comes, puts the server's own list in place of the one shown.
 // Without this file the page refreshes itself; nothing here makes HTML.
 "use strict";
 
@@ -7,6 +7,7 @@ const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000
 const list = () => document.getElementById("phones");
 const title = document.title;
 let unseen = 0;
+let shown = ""; // the list as the server wrote it
 
 function say(text, lost = false) {
   const news = document.getElementById("news");
@@ -16,7 +17,7 @@ function say(text, lost = false) {
 
 function dress() {
   for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
-  for (const time of document.querySelectorAll("time")) {
+  for (const time of document.querySelectorAll("main time")) {
     time.textContent = new Date(time.dateTime).toLocaleTimeString();
   }
 }
@@ -26,6 +27,10 @@ async function refresh() {
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("phones");
+  const tools = document.querySelector(".tools");
+  if (!tools.contains(document.activeElement)) tools.replaceWith(page.querySelector(".tools"));
+  if (fresh.innerHTML === shown) return dress() ?? [];
+  shown = fresh.innerHTML;
   const known = new Set([...list().querySelectorAll(".text")].map((text) => text.id));
   const held = document.activeElement?.id;
   const read = [...list().querySelectorAll(".talk")].map((talk) => [talk.id, talk.scrollTop]);
@@ -45,7 +50,8 @@ function announce(texts) {
   const [newest] = texts;
   if (!newest) return;
   const code = newest.dataset.code;
-  say(`New message to ${newest.dataset.to}` + (code ? `: code ${[...code].join(" ")}` : ""));
+  const what = newest.classList.contains("call") ? "Incoming call" : "New message";
+  say(`${what} to ${newest.dataset.to}` + (code ? `: code ${[...code].join(" ")}` : ""));
   if (document.hidden) document.title = `(${(unseen += texts.length)}) ${title}`;
 }
 
@@ -56,6 +62,7 @@ async function listen() {
       const answer = await fetch(`/dev/messages?wait=${WAIT}` + (after ? `&after=${after}` : ""), { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.statusText);
       if ((await answer.json()).items.length === 0) continue;
+      follow();
       announce(await refresh());
       // The provider's callbacks come a moment later, and change only the status.
       await pause(1);
@@ -67,6 +74,34 @@ async function listen() {
     }
   }
 }
+
+// A call changes while nothing new arrives: looked at each second for as long as it lives.
+let following = false;
+async function follow() {
+  if (following) return;
+  following = true;
+  for (let quiet = 0; quiet < 3; quiet = document.querySelector(".line") ? 0 : quiet + 1) {
+    await pause(1);
+    await refresh().then(announce, () => {});
+  }
+  following = false;
+}
+
+document.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const wish = new URLSearchParams(new FormData(form, event.submitter));
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: wish });
+    if (!answer.ok) say((await answer.json()).title ?? answer.statusText, true);
+    else if (form.matches(".tool")) document.activeElement?.blur();
+  } catch {
+    say("The server does not answer.", true);
+  }
+  announce(await refresh().catch(() => []));
+  if (form.matches(".line")) document.querySelector(".line button")?.focus();
+  follow();
+});
 
 function back(texts) {
   if (document.querySelector(".lost")) say("The server answers again.");
@@ -95,4 +130,7 @@ document.addEventListener("visibilitychange", () => {
 });
 
 dress();
-if (list()) listen();
+if (list()) {
+  if (document.querySelector(".line")) follow();
+  listen();
+}

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ const ROOM: usize = 200;
 pub struct Text {
     /// The phone's own name for it.
     pub id: Uuid,
-    /// `sms` or `email`.
+    /// `sms`, `call` or `email`.
     pub kind: &'static str,
     /// The number, E.164, or the address.
     pub to: String,
@@ -59,11 +60,13 @@ pub struct Wanted {
     pub after: Option<Uuid>,
 }
 
-/// The messages, newest first.
+/// The messages and calls, newest first.
 #[derive(Default)]
 pub struct Phone {
     // A plain lock: it is held for looking along at most ROOM messages, and never across an await.
     texts: Mutex<VecDeque<Text>>,
+    /// Messages as the provider tells of them.
+    answers: Mutex<VecDeque<(Uuid, Value)>>,
     rings: watch::Sender<()>,
 }
 
@@ -82,6 +85,33 @@ impl Phone {
         if let Some(text) = self.texts().iter_mut().find(|text| text.id == id) {
             text.status = status;
         }
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answer)) = answers.iter_mut().find(|(kept, _)| *kept == id)
+            && let Some(told) = answer.get_mut("status")
+        {
+            *told = status.into();
+        }
+    }
+
+    /// What was said in a call.
+    pub fn hear(&self, id: Uuid, said: &str, code: Option<String>) {
+        if let Some(text) = self.texts().iter_mut().find(|text| text.id == id) {
+            said.clone_into(&mut text.body);
+            text.code = code;
+        }
+    }
+
+    /// Keeps what the provider tells of a message.
+    pub fn keep(&self, id: Uuid, answer: Value) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push_front((id, answer));
+        answers.truncate(ROOM);
+    }
+
+    /// What the provider tells of a message.
+    pub fn kept(&self, id: Uuid) -> Option<Value> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().find(|(kept, _)| *kept == id).map(|(_, answer)| answer.clone())
     }
 
     /// What is there, newest first.

@@ -14,17 +14,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Dev;
-use super::phone::{Text, Wanted, code_in};
+use super::lines::Habit;
+use super::phone::{Text, code_in};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::config;
-use crate::messages::signature;
 use crate::outbound::Outcome;
 use crate::secret::same;
+use crate::twilio::signature;
 
 /// A refusal: HTTP status, Twilio's code, what it says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Refusal(u16, i64, &'static str);
+pub(super) struct Refusal(pub u16, pub i64, pub &'static str);
 
 /// Numbers that fail on request. The first five are those of Twilio's own test credentials.
 const REFUSED_TO: &[(&str, Refusal)] = &[
@@ -57,7 +58,9 @@ const REFUSED_FROM: &[(&str, Refusal)] = &[
 const LOST: &[(&str, &str, i64)] =
     &[("+15005550030", "undelivered", 30003), ("+15005550031", "failed", 30008)];
 
-const AUTHENTICATE: Refusal = Refusal(401, 20003, "Authenticate");
+pub(super) const AUTHENTICATE: Refusal = Refusal(401, 20003, "Authenticate");
+
+pub(super) const NOT_FOUND: Refusal = Refusal(404, 20404, "The requested resource was not found");
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -95,42 +98,19 @@ pub(super) async fn create(
     };
     let now = app.clock.now();
     let id = app.random.seed().uuid("phone", now);
-    dev.phone.receive(Text {
-        id,
-        kind: "sms",
-        to: order.to.clone(),
-        body: order.body.clone(),
-        code: code_in(&order.body),
-        mail: None,
-        status: "queued",
-        at: now,
-    });
+    let rule = dev.lines.rule(&order.to);
+    if rule.delay.is_zero() && rule.habit != Habit::Lose {
+        dev.phone.receive(order.text(id, now));
+    }
     let answer = order.answer(&sid, id, now);
+    dev.phone.keep(id, answer.clone());
     let mut callbacks = dev.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
     while callbacks.try_join_next().is_some() {}
     callbacks.spawn(call_back(app, dev.clone(), order, sid, id));
     (StatusCode::CREATED, Json(answer)).into_response()
 }
 
-/// `GET /dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}.json`: what became of it.
-pub(super) async fn read(
-    State(app): State<Arc<App>>,
-    Extension(dev): Extension<Dev>,
-    Path((sid, message)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &sid, &headers) {
-        return AUTHENTICATE.into_response();
-    }
-    let wanted = message.strip_suffix(".json").unwrap_or_default();
-    let found = dev.phone.find(&Wanted::default()).into_iter().find(|text| message_sid(text.id) == wanted);
-    match found {
-        Some(text) => Json(json!({"sid": wanted, "status": text.status, "error_code": null})).into_response(),
-        None => Refusal(404, 20404, "The requested resource was not found.").into_response(),
-    }
-}
-
-fn is_authentic(twilio: &config::Twilio, sid: &str, headers: &HeaderMap) -> bool {
+pub(super) fn is_authentic(twilio: &config::Twilio, sid: &str, headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given =
         given.and_then(|value| value.strip_prefix("Basic ")).and_then(|text| STANDARD.decode(text).ok());
@@ -178,6 +158,20 @@ impl Order {
         Ok(Self { to, from, service, body, callback })
     }
 
+    /// What arrives.
+    fn text(&self, id: Uuid, now: Timestamp) -> Text {
+        Text {
+            id,
+            kind: "sms",
+            to: self.to.clone(),
+            body: self.body.clone(),
+            code: code_in(&self.body),
+            mail: None,
+            status: "queued",
+            at: now,
+        }
+    }
+
     /// What Twilio answers.
     fn answer(&self, account: &str, id: Uuid, now: Timestamp) -> Value {
         let sid = message_sid(id);
@@ -208,14 +202,41 @@ impl Order {
     }
 }
 
+/// `GET /dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}.json`
+pub(super) async fn fetch(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    Path((account, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_authentic(&app.config.twilio, &account, &headers) {
+        return AUTHENTICATE.into_response();
+    }
+    let id = file.strip_suffix(".json").and_then(|name| Uuid::try_parse(name.strip_prefix("SM")?).ok());
+    match id.and_then(|id| dev.phone.kept(id)) {
+        Some(answer) => Json(answer).into_response(),
+        None => NOT_FOUND.into_response(),
+    }
+}
+
 /// Tells, one after the other, what becomes of a message.
 async fn call_back(app: Arc<App>, dev: Dev, order: Order, account: String, id: Uuid) {
-    let (last, error) = LOST
-        .iter()
-        .find(|(number, ..)| *number == order.to)
-        .map_or(("delivered", None), |(_, word, code)| (*word, Some(code.to_string())));
-    let words: &[&'static str] =
-        if last == "failed" { &["queued", "failed"] } else { &["queued", "sent", last] };
+    let rule = dev.lines.rule(&order.to);
+    tokio::time::sleep(rule.delay).await;
+    let known = LOST.iter().find(|(number, ..)| *number == order.to);
+    let (last, error) = match (known, rule.habit) {
+        (Some((_, word, code)), _) => (*word, Some(code.to_string())),
+        (None, Habit::Fail) => ("failed", Some("30008".to_owned())),
+        (None, _) => ("delivered", None),
+    };
+    if !rule.delay.is_zero() && rule.habit != Habit::Lose {
+        dev.phone.receive(order.text(id, app.clock.now()));
+    }
+    let words: &[&'static str] = match (last, rule.habit) {
+        (_, Habit::Lose) => &["queued", "sent"],
+        ("failed", _) => &["queued", "failed"],
+        _ => &["queued", "sent", last],
+    };
     for &word in words {
         dev.phone.mark(id, word);
         let Some(url) = order.callback.as_deref().and_then(|url| url.split('#').next()) else { continue };
@@ -251,7 +272,7 @@ fn message_sid(id: Uuid) -> String {
 }
 
 /// `+`, then 7 to 15 digits, the first of them not 0 (ITU-T E.164).
-fn is_e164(number: &str) -> bool {
+pub(super) fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len())
             && !digits.starts_with('0')
@@ -260,7 +281,7 @@ fn is_e164(number: &str) -> bool {
 }
 
 /// As Twilio writes instants: `Tue, 01 Jan 2030 00:00:00 +0000`.
-fn rfc2822(at: Timestamp) -> String {
+pub(super) fn rfc2822(at: Timestamp) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }

@@ -12,27 +12,18 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use super::extract::Params;
+use super::page::{self, escape};
 use crate::error::{Problem, Result};
 
 /// Swagger UI styles through the object model and shows `data:` images, so the strict policy of every page suits it.
-const PAGE: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Vestibule API</title>
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
+const HEAD: &str = r#"<link rel="icon" href="/docs/assets/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-<link rel="stylesheet" href="/docs/assets/index.css">
-</head>
-<body>
-<noscript><p>This page needs JavaScript. The description itself is <a href="openapi.json">openapi.json</a>.</p></noscript>
+<link rel="stylesheet" href="/docs/assets/index.css">"#;
+
+const BODY: &str = r#"<noscript><p>This page needs JavaScript. The description itself is <a href="openapi.json">openapi.json</a>.</p></noscript>
 <div id="swagger-ui"></div>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/start.js"></script>
-</body>
-</html>
-"#;
+<script src="/docs/assets/start.js"></script>"#;
 
 /// `validatorUrl`: without it the page would show a badge from another host.
 const START: &str = r##"SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
@@ -61,8 +52,8 @@ struct Part {
 }
 
 /// `GET /docs`, `GET /api-docs`
-pub async fn page() -> Html<&'static str> {
-    Html(PAGE)
+pub async fn page() -> Html<String> {
+    Html(page::page("API", HEAD, BODY))
 }
 
 /// `GET /docs/assets/{file}`
@@ -191,31 +182,18 @@ pub async fn problem(Params(slug): Params<String>) -> Result<Html<String>> {
 }
 
 fn around(title: &str, about: &str, links: &str, text: &str) -> String {
-    format!(
-        r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{} – Vestibule</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/assets/page.css">
-</head>
-<body>
-<header class="top">
+    let head = format!("{}\n<link rel=\"icon\" href=\"data:,\">", page::STYLED);
+    let body = format!(
+        r#"<header class="top">
 <div><h1>{title}</h1>
 <p>{about}</p></div>
 <nav aria-label="Pages">{links}</nav>
 </header>
 <main>
 {text}
-</main>
-</body>
-</html>
-"#,
-        title.trim_end_matches('.')
-    )
+</main>"#
+    );
+    page::page(title.trim_end_matches('.'), &head, &body)
 }
 
 /// Text in which backticks mark code.
@@ -225,10 +203,6 @@ fn marked(text: &str) -> String {
     parts
         .map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() })
         .collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

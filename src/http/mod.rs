@@ -18,6 +18,7 @@ pub mod layers;
 pub mod listing;
 pub mod openapi;
 pub mod origins;
+pub mod page;
 pub mod problem;
 pub mod route;
 pub mod router;

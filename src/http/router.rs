@@ -18,8 +18,8 @@ use crate::error::Problem;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, challenges, dev, devices, messages, passwords, profile, sessions, sign_in,
-    sign_up, step_up, undo,
+    accounts, administration, calls, challenges, dev, devices, messages, passwords, profile, sessions,
+    sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -116,7 +116,23 @@ pub fn routes() -> Vec<Route> {
         post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
             .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
             .may(&[Problem::NotFound]),
+        // calls
+        post("/calls", calls::api::create).about("Call somebody")
+            .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
+            .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused, Problem::LimitReached]),
+        get("/calls", calls::api::list).about("One's own calls, newest first")
+            .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
+        get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")
+            .answers::<calls::CallView>(200, "The call").may(&[Problem::NotFound]),
+        post("/calls/{id}/cancel", calls::api::cancel).about("Call a call back")
+            .answers::<calls::CallView>(200, "The call: canceled, on its way to an end, or ended before").may(&[Problem::NotFound]),
         // providers
+        post("/webhooks/twilio/calls/{token}", calls::api::twilio_status).access(Webhook)
+            .about("What became of a call, told by Twilio")
+            .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
+        post("/webhooks/twilio/voice/{sealed}", messages::api::twilio_voice).access(Webhook)
+            .about("What a call says when a key is pressed, asked by Twilio")
+            .answers_in(200, "text/xml", "TwiML").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
         post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
             .about("What became of a message, told by Twilio")
             .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),

@@ -61,6 +61,14 @@ impl Mobile {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The country that it belongs to, as ISO 3166-1 names it; none for numbers of no country.
+    pub fn region(&self) -> Option<String> {
+        let util = &*PHONE_NUMBER_UTIL;
+        let region = util.get_region_for_number(&util.parse(&self.0, None).ok()?)?.to_string();
+        // Numbers of no country are in 001, the world.
+        Some(region).filter(|region| region.len() == 2)
+    }
 }
 
 /// Whether the number exists in its country's plan, is read as exactly these digits, and is not one

@@ -19,12 +19,12 @@ pub mod letters;
 mod mail;
 pub mod providers;
 pub mod rules;
-pub mod signature;
+mod spoken;
 mod trouble;
-mod twilio_errors;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,6 +35,7 @@ use crate::secret::{Keyring, Sealed, Token, TokenKind};
 use crate::store::{entity, json_field, text_enum};
 use crate::words::Locale;
 
+pub use crate::twilio::signature;
 pub use letters::{CodePurpose, Content, Letter, Notice};
 pub use rules::Try;
 pub use trouble::Class;
@@ -96,7 +97,7 @@ impl Status {
 }
 
 /// One word of a message's history: a [`Status`], or a provider's word that is not known here.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// When it was heard.
     pub at: Timestamp,
@@ -105,7 +106,7 @@ pub struct Step {
 }
 
 /// What was heard of a message, each word once, in the order of hearing.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct History(pub Vec<Step>);
 json_field!(History);

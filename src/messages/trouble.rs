@@ -4,7 +4,7 @@
 //! Three number spaces that do not meet: below 100 our own, three digits SMTP (RFC 5321 §4.2.3), five
 //! digits Twilio's.
 
-pub use super::twilio_errors::Class;
+pub use crate::twilio::errors::Class;
 
 use Class::{Account, Fraud, Number, Sender, Temporary};
 
@@ -57,7 +57,7 @@ pub(super) fn reason(code: Option<i64>) -> &'static str {
         None => match code {
             Some(400..=499) => "The mail server cannot take it now.",
             Some(500..=599) => "The mail server refused the mail.",
-            _ => super::twilio_errors::reason(code),
+            _ => crate::twilio::errors::reason(code),
         },
     }
 }

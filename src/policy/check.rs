@@ -15,6 +15,7 @@ impl Policy {
         self.check_code(layers);
         self.check_session(layers);
         self.check_operations(layers);
+        self.calls.check(layers);
         self.limits.check(layers);
     }
 
@@ -279,6 +280,9 @@ impl Limits {
             ("send_stranger_day", self.send_stranger_day),
             ("send_address", self.send_address),
             ("send_notice", self.send_notice),
+            ("call_user", self.call_user),
+            ("call_number", self.call_number),
+            ("call_address", self.call_address),
         ] {
             layers.must(
                 budget.limit > 0,

@@ -3,6 +3,7 @@
 //! What is read here has been checked: a policy that contradicts itself, so that people could sign
 //! up and never sign in, does not start. Nothing here looks at records, clock or chance.
 
+mod calls;
 mod check;
 pub mod explain;
 mod factor;
@@ -10,6 +11,7 @@ pub mod operation;
 mod presets;
 mod rules;
 
+pub use calls::{Callers, Calls};
 pub use factor::{FactorKind, Proof, Proofs};
 pub use operation::{Notify, Operation, Operations, ProofRule};
 pub use presets::{PRESETS, preset};
@@ -34,6 +36,8 @@ pub struct Policy {
     pub code: Code,
     /// `[session]`
     pub session: Session,
+    /// `[calls]`
+    pub calls: Calls,
     /// `[limits]`
     pub limits: Limits,
     /// `[recovery]`
@@ -240,6 +244,12 @@ pub struct Limits {
     pub send_address: Budget,
     /// Messages to one number or e-mail address that tell of one kind of event.
     pub send_notice: Budget,
+    /// Calls that one user asks for.
+    pub call_user: Budget,
+    /// Calls to one number.
+    pub call_number: Budget,
+    /// Calls that one address asks for.
+    pub call_address: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
     /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).

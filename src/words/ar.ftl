@@ -15,6 +15,7 @@ sms-notice = { $host }: { $what }. { $action }: { $link }
 sms-notice-plain = { $host }: { $what }.
 
 call-code = مرحبًا. رمزك في { $host } هو: { $code }. مرة أخرى: { $code }. لا تشاركه مع أحد. إلى اللقاء.
+call-again = للاستماع إليه مرة أخرى، اضغط على أي مفتاح.
 
 code-sign-in = أدخل هذا الرمز لإتمام تسجيل الدخول إلى { $host }:
     .subject = رمز تسجيل الدخول إلى { $host }

@@ -11,6 +11,7 @@ sms-notice = { $host }: { $what }. { $action }: { $link }
 sms-notice-plain = { $host }: { $what }.
 
 call-code = Guten Tag. Ihr Code für { $host } lautet: { $code }. Noch einmal: { $code }. Geben Sie ihn nie weiter. Auf Wiederhören.
+call-again = Um ihn noch einmal zu hören, drücken Sie eine beliebige Taste.
 
 code-sign-in = Geben Sie diesen Code ein, um die Anmeldung bei { $host } abzuschließen:
     .subject = Ihr Code für die Anmeldung bei { $host }

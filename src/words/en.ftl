@@ -15,6 +15,7 @@ sms-notice-plain = { $host }: { $what }.
 
 # A voice; {$code} is read digit by digit.
 call-code = Hello. Your { $host } code is: { $code }. Once more: { $code }. Never share it with anybody. Goodbye.
+call-again = To hear it again, press any key.
 
 # Mails that carry a code.
 code-sign-in = Enter this code to finish signing in to { $host }:

@@ -11,6 +11,7 @@ sms-notice = { $host }: { $what }. { $action }: { $link }
 sms-notice-plain = { $host }: { $what }.
 
 call-code = Hola. Tu código de { $host } es: { $code }. Te lo repito: { $code }. No lo compartas con nadie. Adiós.
+call-again = Para escucharlo otra vez, pulse cualquier tecla.
 
 code-sign-in = Escribe este código para terminar de iniciar sesión en { $host }:
     .subject = Tu código para iniciar sesión en { $host }

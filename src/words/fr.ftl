@@ -11,6 +11,7 @@ sms-notice = { $host } : { $what }. { $action } : { $link }
 sms-notice-plain = { $host } : { $what }.
 
 call-code = Bonjour. Votre code { $host } est : { $code }. Je répète : { $code }. Ne le communiquez à personne. Au revoir.
+call-again = Pour l'entendre à nouveau, appuyez sur une touche.
 
 code-sign-in = Saisissez ce code pour terminer votre connexion à { $host } :
     .subject = Votre code de connexion à { $host }

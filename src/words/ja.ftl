@@ -5,6 +5,7 @@ sms-notice = { $host }: { $what }。{ $action }: { $link }
 sms-notice-plain = { $host }: { $what }。
 
 call-code = こんにちは。{ $host }の認証コードをお知らせします。{ $code }。もう一度お伝えします。{ $code }。誰にも教えないでください。失礼いたします。
+call-again = もう一度聞くには、いずれかのキーを押してください。
 
 code-sign-in = { $host } へのログインを完了するには、次のコードを入力してください。
     .subject = { $host } のログイン用コード

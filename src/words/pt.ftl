@@ -11,6 +11,7 @@ sms-notice = { $host }: { $what }. { $action }: { $link }
 sms-notice-plain = { $host }: { $what }.
 
 call-code = Olá. Seu código de { $host } é: { $code }. Repetindo: { $code }. Não o compartilhe com ninguém. Até logo.
+call-again = Para ouvir novamente, prima qualquer tecla.
 
 code-sign-in = Digite este código para concluir o acesso a { $host }:
     .subject = Seu código de acesso a { $host }

@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["app"],
     &["worker"],
+    &["twilio"],
     // Rooms: each knows only those before it.
     &["audit"],
     &["limits"],
@@ -33,7 +34,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &["devices"],
     &["undo"],
-    &["challenges"],
+    &["challenges", "calls"],
     &["step_up"],
     &["sign_up", "sign_in", "administration"],
     &["profile"],

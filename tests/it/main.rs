@@ -5,6 +5,8 @@
 
 mod architecture;
 mod auth;
+mod calls;
+mod dev;
 mod guards;
 mod kept;
 mod kill;
@@ -18,8 +20,10 @@ mod schema;
 mod scripted;
 mod secrets;
 mod sessions;
+mod spoken;
 mod step_up;
 mod store;
+mod twilio_library;
 mod users;
 mod webhooks;
 mod world;

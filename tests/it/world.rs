@@ -150,6 +150,7 @@ impl World {
     /// Sends every message that is due, and looks after those that were sent.
     pub async fn run_due(&self) {
         while vestibule::messages::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
+        while vestibule::calls::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
         while vestibule::messages::actions::look_after(&self.ctx()).await.unwrap() > 0 {}
     }
 

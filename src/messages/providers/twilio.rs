@@ -7,21 +7,17 @@ use serde_json::Value as Json;
 
 use super::super::rules::{Heard, Sent};
 use super::super::trouble::{self, Class};
-use super::super::{Kind, Message, Status, letters};
+use super::super::{Kind, Message, Status, letters, spoken};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::Outcome;
+use crate::twilio::RETRIES;
+use crate::twilio::voice::{self, News, Placed};
 
-/// The provider's name in records.
-pub const NAME: &str = "twilio";
+pub use crate::twilio::NAME;
 
 /// The path of callbacks, before the token.
 pub const CALLBACK_PATH: &str = "/api/v1/webhooks/twilio/messages/";
-
-/// Asks for callbacks to be repeated when they meet a closed door: three times, on connect failures,
-/// read time-outs and our 5xx. By default Twilio tries once more, on connect failures alone. The
-/// fragment is not part of what is signed.
-const RETRIES: &str = "#rc=3&rp=ct,rt,5xx";
 
 /// The longest `ValidityPeriod` that Twilio takes, in seconds.
 const LONGEST_LIFE: u64 = 36_000;
@@ -33,8 +29,48 @@ const WORD: usize = 64;
 pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
     match parcel.message.kind {
         Kind::Sms => send_sms(app, parcel).await,
-        Kind::Call | Kind::Email => Sent::Refused(Some(trouble::NOBODY)),
+        Kind::Call => send_call(app, parcel).await,
+        Kind::Email => Sent::Refused(Some(trouble::NOBODY)),
     }
+}
+
+/// Has a voice say it. A second call by a doubt says the same, so the rules of messages hold for it.
+async fn send_call(app: &App, parcel: Parcel<'_>) -> Sent {
+    let Parcel { message, letter, callback, now } = parcel;
+    let settings = &app.config.calls;
+    let senders = settings.senders(&app.config.twilio);
+    let Some(from) = senders.first() else { return Sent::Refused(Some(trouble::NOBODY)) };
+    let document = spoken::document(app, letter, message.valid_until);
+    let order = voice::Order {
+        to: &message.to,
+        from,
+        content: voice::Content::Twiml(&document),
+        callback: &app.origin.link(&format!("{CALLBACK_PATH}{callback}{RETRIES}")),
+        // A phone that rings for a code that is dead by then is a nuisance.
+        ring: settings.ring.as_secs().min(message.life(now)).max(5),
+        longest: settings.longest.as_secs(),
+    };
+    match voice::place(app, &order).await {
+        Placed::Accepted(news) => Sent::Accepted(heard_call(&news)),
+        Placed::NotProcessed(code) => Sent::NotProcessed(code),
+        Placed::Refused(code) => Sent::Refused(code),
+        Placed::Doubtful => Sent::Doubtful,
+    }
+}
+
+/// What the provider tells of a call that says a message.
+fn heard_call(news: &News) -> Heard {
+    let status = match news.word.as_str() {
+        "queued" | "initiated" => Some(Status::Accepted),
+        "ringing" => Some(Status::Sent),
+        "in-progress" | "answered" | "completed" => Some(Status::Delivered),
+        "busy" | "no-answer" => Some(Status::Undelivered),
+        "failed" => Some(Status::Failed),
+        "canceled" => Some(Status::Canceled),
+        _ => None,
+    };
+    let word = status.map_or_else(|| news.word.clone(), |status| status.as_str().to_owned());
+    Heard { reference: news.reference.clone(), word, status, error: news.error }
 }
 
 async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
@@ -75,6 +111,9 @@ async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
 pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard> {
     let twilio = &app.config.twilio;
     let sid = message.provider_ref.as_deref()?;
+    if message.kind == Kind::Call {
+        return voice::fetch(app, sid).await.as_ref().map(heard_call);
+    }
     // It becomes a part of the path.
     if message.kind != Kind::Sms || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
@@ -135,6 +174,9 @@ pub fn callback(params: &[(String, String)]) -> Option<Heard> {
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
     };
+    if let Some(news) = voice::callback(params) {
+        return Some(heard_call(&news));
+    }
     let word = get("MessageStatus").or_else(|| get("SmsStatus"))?;
     let sid = get("MessageSid").or_else(|| get("SmsSid"));
     Some(heard(sid, word, get("ErrorCode").and_then(|code| code.parse().ok())))

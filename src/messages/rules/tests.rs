@@ -383,3 +383,30 @@ fn lengths_are_counted_in_the_alphabet_of_text_messages() {
     assert_eq!(septets("ç"), None);
     assert_eq!(septets("•"), None);
 }
+
+#[test]
+fn a_hundred_thousand_orders_of_news_come_to_the_same_and_never_step_back() {
+    let random = crate::random::Random::seeded(98);
+    let told: Vec<Status> =
+        Status::ALL.iter().copied().filter(|status| *status >= Status::Accepted).collect();
+    let fresh = leased();
+    for round in 0..100_000_u32 {
+        let bytes: [u8; 24] = random.bytes();
+        let mut message = fresh.clone();
+        let mut most = message.status;
+        // Each byte is a piece of news or, sometimes, one that was lost; pieces repeat by themselves.
+        for (after, byte) in (0..).zip(bytes) {
+            if byte % 7 == 0 {
+                continue;
+            }
+            let status = told[usize::from(byte) % told.len()];
+            let before = message.status;
+            message.fold(&heard(status, None), at(after));
+            assert!(message.status >= before, "round {round}: back from {before} to {}", message.status);
+            most = most.max(status);
+            assert_eq!(message.status, most, "round {round}");
+        }
+        assert!(message.history.0.len() <= WORDS, "round {round}");
+        assert_eq!(message.finished_at.is_some(), message.status.is_final(), "round {round}");
+    }
+}

@@ -25,11 +25,24 @@ use Class::{Account, Endpoint, Fraud, Number, Sender, Temporary, Unknown};
 const CODES: &[(i64, Class, &str)] = &[
     (11200, Endpoint, "Our callback address could not be read."),
     (11205, Endpoint, "Our callback address could not be reached."),
+    (12100, Sender, "What was to be said could not be read."),
+    (13224, Number, "The number cannot be called."),
+    (13225, Sender, "The account may not call this number."),
+    (13227, Sender, "The account may not call this country."),
     (20003, Account, "The provider does not accept our credentials."),
     (20429, Temporary, "The provider asks for fewer requests."),
     (20500, Temporary, "The provider failed."),
+    (21201, Number, "The number is missing."),
+    (21205, Sender, "The address of what is to be said is not valid."),
+    (21210, Sender, "The caller's number is not verified at the provider."),
     (21211, Number, "The number is not valid."),
     (21212, Sender, "The sender is not valid."),
+    (21213, Sender, "The caller's number is missing."),
+    (21214, Number, "The number cannot be reached by phone."),
+    (21215, Sender, "The account may not call this country."),
+    (21216, Number, "The provider does not call this number."),
+    (21217, Number, "The number is not valid."),
+    (21219, Account, "A trial account calls verified numbers only."),
     (21408, Sender, "The account may not send to this country."),
     (21602, Sender, "The text is missing."),
     (21603, Sender, "The sender is missing."),
@@ -70,7 +83,7 @@ impl Class {
 }
 
 /// A code in our words.
-pub(super) fn reason(code: Option<i64>) -> &'static str {
+pub fn reason(code: Option<i64>) -> &'static str {
     row(code).map_or("The provider did not take it.", |(_, _, reason)| reason)
 }
 

@@ -241,4 +241,37 @@ mod tests {
         let twice = format!("{url}&bodySHA256={HASH}");
         assert!(!holds(&twice, BODY, &sign(&token(), &twice, &[])), "two hashes");
     }
+
+    #[test]
+    fn of_a_hundred_thousand_forged_or_altered_signatures_none_is_accepted() {
+        let random = crate::random::Random::seeded(97);
+        let (token, other) = (token(), Secret::new("12346"));
+        let params = five();
+        let right = STANDARD.decode(sign(&token, URL, &params)).unwrap();
+        let tokens = [&token];
+        let mut accepted = 0;
+        for round in 0..100_000_u32 {
+            let [what, place, bit, chance @ ..] = random.bytes::<24>();
+            let mut given = right.clone();
+            let mut told = params.clone();
+            let mut url = URL.to_owned();
+            match what % 6 {
+                // One bit of it, a part of it, or anything of its length.
+                0 => given[usize::from(place) % 20] ^= 1 << (bit % 8),
+                1 => given.truncate(usize::from(place) % 20),
+                2 => given = chance[..20].to_vec(),
+                // Somebody else's, of the same.
+                3 => given = STANDARD.decode(sign(&other, URL, &params)).unwrap(),
+                // The right one, of something else: a parameter or the address.
+                4 => told[usize::from(place) % 5].1.push(char::from(b'a' + bit % 26)),
+                _ => url.push(char::from(b'a' + bit % 26)),
+            }
+            if verify(&tokens, &url, &told, &STANDARD.encode(&given)) {
+                accepted += 1;
+                println!("round {round}, {what}, {place}, {bit}");
+            }
+        }
+        assert_eq!(accepted, 0);
+        assert!(verify(&tokens, URL, &params, &STANDARD.encode(&right)), "and the right one still is");
+    }
 }

@@ -1,0 +1,365 @@
+//! Asking for a call, looking at one's calls, calling one back; placing what is due, and hearing what
+//! became of it.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::rules::{self, Taken};
+use super::{Call, CallView, Content, Status, Wanted};
+use crate::app::Ctx;
+use crate::audit::{Noting, What, note};
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::idempotency::{Before, Once};
+use crate::identifiers::{self, Mobile};
+use crate::limits::{self, Limit};
+use crate::policy::IdentifierKind;
+use crate::secret::{Token, TokenKind};
+use crate::sessions::Caller;
+use crate::store::{Cursor, Decision, Page, Query, Seen, answer};
+use crate::twilio::voice::{self, News, Placed};
+use crate::twilio::{RETRIES, twiml};
+
+/// The path of callbacks, before the token.
+pub const CALLBACK_PATH: &str = "/api/v1/webhooks/twilio/calls/";
+
+/// How many calls are dealt with at once. Twilio begins one a second for an account.
+const AT_ONCE: usize = 8;
+
+/// How long a call that falls due may wait beside one that is being placed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whom `caller` may call: the number, once it is read and judged.
+///
+/// # Errors
+/// [`Problem::CallNotAllowed`]; [`Problem::Invalid`] for a country that is not called.
+pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
+    let policy = &ctx.policy.calls;
+    let owns = identifiers::actions::of_user(ctx, caller.user.id).await?.iter().any(|one| {
+        one.kind == IdentifierKind::Mobile
+            && one.verified_at.is_some()
+            && one.owned.is_some()
+            && one.value == to.as_str()
+    });
+    if !rules::may_call(policy, &caller.user.roles.0, owns) {
+        return Err(Problem::CallNotAllowed.into());
+    }
+    if !rules::is_country_allowed(policy, to.region().as_deref()) {
+        let told = "Numbers of this country are not called from here.";
+        return Err(Error::invalid(vec![FieldError::new("to", "country", told)]));
+    }
+    Ok(())
+}
+
+/// Counts one call against the budgets of its caller, its number and the asker's address.
+async fn count(ctx: &Ctx, user: Uuid, to: &str) -> Result<()> {
+    if ctx.app.config.development.code_of(to).is_some() {
+        return Ok(());
+    }
+    limits::take_by_address(ctx, Limit::CallAddress).await?;
+    limits::take(ctx, Limit::CallUser, &user.to_string()).await?;
+    limits::take(ctx, Limit::CallNumber, to).await
+}
+
+/// Records a call, once however often the same named request asks for it.
+///
+/// # Errors
+/// [`Problem::LimitReached`], [`Problem::Busy`], [`Problem::IdempotencyKeyReused`].
+pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<CallView> {
+    let app = &ctx.app;
+    if let Some(once) = once
+        && let Before::Answered(given) = once.before(ctx).await?
+    {
+        return Ok(given);
+    }
+    count(ctx, wanted.user, &wanted.to).await?;
+    ctx.decide(move |moment| async move {
+        let stale = match once {
+            None => None,
+            Some(once) => match once.before(ctx).await? {
+                Before::Answered(given) => return Ok(answer(given)),
+                Before::Nothing(stale) => stale,
+            },
+        };
+        let call = Call::new(&moment, &app.keyring, &app.random, wanted);
+        let view = call.view();
+        let noted = note(What::CallAsked).user(wanted.user).detail(serde_json::json!({"call": call.id}));
+        let decision = answer(view.clone()).insert(&call).note(&moment, noted);
+        Ok(match once {
+            Some(once) => decision.upsert(stale, once.keep(ctx, &view, &moment)?),
+            None => decision,
+        })
+    })
+    .await
+}
+
+/// One's own calls, newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn list(
+    ctx: &Ctx,
+    caller: &Caller,
+    status: Option<Status>,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<Call>>> {
+    let query = match status {
+        None => Query::along(Call::BY_USER).equal(caller.user.id),
+        Some(status) => Query::along(Call::BY_USER_STATUS).equal(caller.user.id).equal(status),
+    };
+    Ok(ctx.app.store.find(query.descending().after(after).limit(limit)).await?)
+}
+
+/// One of one's own calls.
+///
+/// # Errors
+/// [`Problem::NotFound`], also for those of others.
+pub async fn get(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<Seen<Call>> {
+    let found = ctx.app.store.get::<Call>(id).await?;
+    found.filter(|call| call.user_id == caller.user.id).ok_or_else(|| Problem::NotFound.into())
+}
+
+/// Calls one back: at once when nobody has dialled yet, or else by way of the provider. One that has
+/// ended stays as it is.
+///
+/// # Errors
+/// [`Problem::NotFound`], also for those of others.
+pub async fn cancel(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<CallView> {
+    let (view, news) = ctx
+        .decide(async |moment| {
+            let seen = get(ctx, caller, id).await?;
+            let view = seen.view();
+            Ok(change(seen, |call| call.cancel(moment.now)).map(|news: Option<Turn>| {
+                let view = news.as_ref().map_or(view, |news| news.call.view());
+                (view, news)
+            }))
+        })
+        .await?;
+    tell(ctx, news);
+    Ok(view)
+}
+
+/// Deals with every call that is due, and with what falls due meanwhile; returns how many it took.
+///
+/// On a failure of the store nothing more is begun, but what is on its way is waited for and recorded.
+pub async fn run_due(ctx: &Ctx) -> Result<usize> {
+    let mut rings = ctx.app.bell.subscribe();
+    let mut under_way = JoinSet::new();
+    let mut taken = 0;
+    let mut failure = None;
+    loop {
+        // Marked before looking, so that what is committed in between is not missed.
+        rings.borrow_and_update();
+        let free = AT_ONCE - under_way.len();
+        if free > 0 && failure.is_none() {
+            let (leased, trouble) = lease(ctx, free).await;
+            failure = trouble;
+            taken += leased.len();
+            let more = leased.len() == free;
+            for (call, what) in leased {
+                under_way.spawn(act(ctx.clone(), call, what));
+            }
+            if more {
+                continue;
+            }
+        }
+        if under_way.is_empty() {
+            return failure.map_or(Ok(taken), Err);
+        }
+        tokio::select! {
+            Some(ended) = under_way.join_next() => if let Err(error) = ended {
+                // Its lease runs out; it is then one that may have been placed.
+                tracing::error!(%error, "a call was dropped while it was dealt with");
+            },
+            _ = rings.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Takes up to `limit` due calls.
+async fn lease(ctx: &Ctx, limit: usize) -> (Vec<(Call, Taken)>, Option<Error>) {
+    let ctx = Ctx::new(ctx.app.clone(), None);
+    let due = match ctx.app.store.find(Query::<Call>::along(Call::BY_DUE).until(ctx.now).limit(limit)).await {
+        Ok(due) => due,
+        Err(error) => return (Vec::new(), Some(error.into())),
+    };
+    let mut leased = Vec::with_capacity(due.items.len());
+    for found in due.items {
+        let taken = ctx
+            .decide(async |_| {
+                let seen = ctx.app.store.get::<Call>(found.id).await?;
+                let Some(seen) = seen else { return Ok(answer((Taken::Nothing, None))) };
+                let mut what = Taken::Nothing;
+                let decision = change(seen, |call| {
+                    what = call.take(ctx.now);
+                    what != Taken::Nothing
+                });
+                Ok(decision.map(|news| (what, news)))
+            })
+            .await;
+        match taken {
+            Ok((what, Some(news))) => {
+                leased.push((news.call.clone(), what));
+                tell(&ctx, Some(news));
+            }
+            // Another worker was quicker: it is out of this one's way.
+            Ok((_, None)) => {}
+            Err(error) => return (leased, Some(error)),
+        }
+    }
+    (leased, None)
+}
+
+async fn act(ctx: Ctx, call: Call, what: Taken) {
+    let app = &ctx.app;
+    let reference = call.provider_ref.as_deref().unwrap_or_default();
+    let done = match what {
+        Taken::Place => place(&ctx, &call).await,
+        Taken::Find => find(&ctx, &call).await,
+        Taken::Follow => hear(&ctx, call.id, voice::fetch(app, reference).await).await,
+        Taken::End => {
+            let is_answered = call.status >= Status::InProgress;
+            let mut told = voice::end(app, reference, is_answered).await;
+            if told.is_none() {
+                // It may have ended by itself just now, which cannot be ended again.
+                told = voice::fetch(app, reference).await;
+            }
+            hear(&ctx, call.id, told).await
+        }
+        Taken::Settled | Taken::Nothing => Ok(()),
+    };
+    if let Err(error) = done {
+        // Its time comes again; one that was placed is then looked for.
+        tracing::error!(call = %call.id, ?error, "what became of a call could not be recorded");
+    }
+}
+
+async fn place(ctx: &Ctx, call: &Call) -> Result<()> {
+    let app = &ctx.app;
+    let came_to = match call.unseal(&app.keyring) {
+        Some((content, callback)) => {
+            let callback = app.origin.link(&format!("{CALLBACK_PATH}{callback}{RETRIES}"));
+            let document;
+            let content = match &content {
+                Content::Say(text) => {
+                    document = twiml::say(text, &call.language);
+                    voice::Content::Twiml(&document)
+                }
+                Content::Url(url) => voice::Content::Url(url),
+            };
+            let settings = &app.config.calls;
+            let (ring, longest) = (settings.ring.as_secs(), settings.longest.as_secs());
+            let order =
+                voice::Order { to: &call.to, from: &call.from, content, callback: &callback, ring, longest };
+            voice::place(app, &order).await
+        }
+        None => {
+            tracing::error!(call = %call.id, "what is said is sealed under a key that is not in secrets.keys");
+            Placed::NotProcessed(None)
+        }
+    };
+    let ctx = Ctx::new(app.clone(), None);
+    let news = ctx
+        .decide(async |moment| {
+            let Some(seen) = ctx.app.store.get::<Call>(call.id).await? else { return Ok(answer(None)) };
+            let [chance] = moment.seed.bytes("pause");
+            Ok(change(seen, |now| now.placed(call.attempts, &came_to, moment.now, chance)))
+        })
+        .await?;
+    tell(&ctx, news);
+    Ok(())
+}
+
+/// Looks for a call that may have been placed.
+async fn find(ctx: &Ctx, call: &Call) -> Result<()> {
+    let Some(listed) = voice::list(&ctx.app, &call.to, &call.from).await else { return Ok(()) };
+    let mut others = Vec::new();
+    for name in listed.iter().filter_map(|listed| listed.news.reference.clone()) {
+        let known = ctx.app.store.first::<Call>(Query::along(Call::BY_PROVIDER_REF).equal(name.clone()));
+        if known.await?.is_some_and(|known| known.id != call.id) {
+            others.push(name);
+        }
+    }
+    let found = call.find(&listed, |name| others.iter().any(|other| other == name)).cloned();
+    hear(ctx, call.id, found).await
+}
+
+async fn hear(ctx: &Ctx, id: Uuid, told: Option<News>) -> Result<()> {
+    let Some(told) = told else { return Ok(()) };
+    let ctx = Ctx::new(ctx.app.clone(), None);
+    let news = ctx
+        .decide(async |moment| {
+            let Some(seen) = ctx.app.store.get::<Call>(id).await? else { return Ok(answer(None)) };
+            Ok(change(seen, |call| call.fold(&told, moment.now)))
+        })
+        .await?;
+    tell(&ctx, news);
+    Ok(())
+}
+
+/// What the provider tells by a callback whose signature was found right; grants nothing.
+///
+/// # Errors
+/// [`Problem::NotFound`] for a token that belongs to no call.
+pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Result<()> {
+    let token = Token::parse(TokenKind::Callback, token).ok_or(Problem::NotFound)?;
+    let told = voice::callback(params);
+    let news = ctx
+        .decide(async |moment| {
+            let seen = ctx.app.store.get::<Call>(token.id).await?.ok_or(Problem::NotFound)?;
+            if !token.matches(&seen.callback) {
+                return Err(Problem::NotFound.into());
+            }
+            let Some(told) = &told else { return Ok(answer(None)) };
+            Ok(change(seen, |call| call.fold(told, moment.now)))
+        })
+        .await?;
+    match &told {
+        None => tracing::warn!(call = %token.id, "a callback without a status"),
+        Some(told) if rules::status(&told.word).is_none() => {
+            tracing::warn!(call = %token.id, status = told.word, "a callback with a status that is not known");
+        }
+        Some(_) => {}
+    }
+    tell(ctx, news);
+    Ok(())
+}
+
+/// Writes what a rule made of a call, when it made something of it.
+fn change(seen: Seen<Call>, rule: impl FnOnce(&mut Call) -> bool) -> Decision<Option<Turn>> {
+    let before = seen.status;
+    let mut changed = false;
+    let seen = seen.with(|call| changed = rule(call));
+    if changed {
+        answer(Some(Turn { before, call: seen.clone().into_inner() })).update(&seen)
+    } else {
+        answer(None)
+    }
+}
+
+/// A call that changed, and what it was before.
+struct Turn {
+    before: Status,
+    call: Call,
+}
+
+/// Logs and counts a new status. Never the number, never what is said.
+fn tell(ctx: &Ctx, news: Option<Turn>) {
+    let Some(Turn { before, call }) = news else { return };
+    let (id, status, attempts, code) = (call.id, call.status, call.attempts, call.error_code);
+    if status == before {
+        return;
+    }
+    ctx.app.metrics.message("call", status.as_str());
+    let reason = call.error_reason.as_deref();
+    match call.failure() {
+        None => tracing::debug!(call = %id, %status, attempts, "call"),
+        Some(class) if class.needs_operator() => {
+            tracing::error!(call = %id, %status, attempts, code, reason, "calls need an operator");
+        }
+        Some(_) => tracing::warn!(call = %id, %status, attempts, code, reason, "call in trouble"),
+    }
+}
