@@ -24,6 +24,7 @@ pub mod worker;
 pub mod accounts;
 pub mod audit;
 pub mod challenges;
+pub mod enrolment;
 pub mod factors;
 pub mod idempotency;
 pub mod identifiers;

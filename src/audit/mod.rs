@@ -25,6 +25,12 @@ text_enum! {
         CodeWrong = "code_wrong",
         /// A factor was guessed at too often and takes no more codes.
         FactorLocked = "factor_locked",
+        /// A factor was bound.
+        FactorAdded = "factor_added",
+        /// A factor was taken away.
+        FactorRemoved = "factor_removed",
+        /// Recovery codes were made, which ended those before.
+        RecoveryCodesMade = "recovery_codes_made",
         /// An identifier was shown to be the user's own.
         IdentifierVerified = "identifier_verified",
         /// A session was opened.

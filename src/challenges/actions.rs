@@ -3,13 +3,13 @@
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::rules::{self, Case, Expected, Next, Outcome};
+use super::rules::{self, App, Case, Expected, Next, Outcome};
 use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, Problem, Result};
-use crate::factors::{Factor, recovery_codes};
+use crate::factors::{self, Factor, recovery_codes};
 use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
@@ -210,17 +210,23 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
-    let secret = expected(ctx, &challenge, &factor)?;
+    let secret = expected(ctx, &challenge).await?;
     Ok(Case { challenge, user, factor, identifier, owner, session, secret })
 }
 
 /// What the right answer is.
-fn expected(ctx: &Ctx, challenge: &Challenge, factor: &Factor) -> Result<Expected> {
+async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
     match challenge.factor {
         FactorKind::RecoveryCode => Ok(Expected::Recovery(None)),
         FactorKind::Totp => {
-            let key = factor.secret.as_ref().map(|secret| open(ctx, Factor::context(factor.id), secret));
-            key.transpose()?.map(Expected::Totp).ok_or_else(|| Problem::CodeGone.into())
+            let mut apps = Vec::new();
+            for factor in factors::of_user(ctx, challenge.user_id).await? {
+                if let Some(secret) = factor.secret.as_ref().filter(|_| factor.is_able()) {
+                    let key = open(ctx, Factor::context(factor.id), secret)?;
+                    apps.push(App { factor, key });
+                }
+            }
+            Ok(Expected::Totp(apps))
         }
         _ => {
             let code = sent_code(ctx, challenge)?.ok_or(Problem::CodeGone)?;
@@ -283,7 +289,7 @@ pub async fn resend(
             let view = challenge.view(token, &policy.code);
             return Ok(answer(view).update(&challenge));
         };
-        // The same code as before; a new one where none was sent yet.
+        // The same code as before; a new one where none was sent by this way yet.
         let (code, challenge) = match sent_code(ctx, &challenge)? {
             Some(code) => (code, challenge),
             None => {
@@ -311,7 +317,7 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
     if !case.challenge.offered.0.contains(&kind) {
         return Err(Problem::FactorMissing.into());
     }
-    for factor in crate::factors::of_user(ctx, case.user.id).await? {
+    for factor in accounts::held(ctx, &case.user).await?.0 {
         if factor.is_able() && factor.kinds().contains(&kind) {
             let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
             if target.is_some() || !kind.is_sent() {

@@ -9,15 +9,19 @@ use http::Method;
 use super::access::Access::{self, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, post};
+use super::route::{Route, delete, get, patch, post};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
+use crate::factors::FactorView;
 use crate::sessions::SessionView;
-use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up, step_up};
+use crate::{accounts, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
+
+/// How an operation may be refused that asks for a proof.
+const STEP_UP: [Problem; 3] = [Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever];
 
 /// The API.
 #[rustfmt::skip]
@@ -48,6 +52,25 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         // one's own account
         get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        get("/factors", enrolment::api::list).about("One's own factors")
+            .answers::<enrolment::api::Factors>(200, "All of them"),
+        post("/factors", enrolment::api::add).about("Make a second factor of one's verified number or address")
+            .takes::<enrolment::api::NewFactor>().answers::<FactorView>(200, "It is bound")
+            .may(&STEP_UP),
+        post("/factors/totp", enrolment::api::begin_totp).about("Begin to bind an authenticator app")
+            .may_take::<enrolment::api::NewTotp>().answers::<enrolment::actions::Begun>(201, "Its key, shown once; it is bound when it is confirmed")
+            .may(&STEP_UP),
+        post("/factors/totp/confirm", enrolment::api::confirm_totp).about("Bind an authenticator app by a code that it shows")
+            .takes::<enrolment::api::ConfirmTotp>().answers::<FactorView>(200, "It is bound")
+            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound, Problem::LimitReached]),
+        post("/factors/recovery-codes", enrolment::api::make_codes).about("Make ten recovery codes, which end those before")
+            .answers::<enrolment::actions::Codes>(201, "The codes, shown once")
+            .may(&STEP_UP).may(&[Problem::FactorRequired, Problem::LimitReached]),
+        patch("/factors/{id}", enrolment::api::rename).about("Give a factor another name")
+            .takes::<enrolment::api::Rename>().answers::<FactorView>(200, "The factor")
+            .may(&STEP_UP).may(&[Problem::NotFound]),
+        delete("/factors/{id}", enrolment::api::remove).about("Take a factor away")
+            .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

@@ -77,7 +77,6 @@ pub(crate) async fn signed_in() -> (Arc<App>, String) {
         locale: None,
         status: Status::Active,
         roles: Roles::default(),
-        wants_second_factor: false,
         sessions_from: now,
         created_at: now,
         updated_at: now,

@@ -69,7 +69,6 @@ mod tests {
             locale: None,
             status: Status::Active,
             roles: Roles::default(),
-            wants_second_factor: false,
             sessions_from: now,
             created_at: now,
             updated_at: now,

@@ -1,12 +1,14 @@
 //! Signing in with a password.
 
+use std::time::Duration;
+
 use super::rules::{self, Outcome, Standing};
 use uuid::Uuid;
 
 use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
@@ -72,6 +74,12 @@ pub async fn sign_in(
         Gate::Open => {
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
+                // A factor that was bound meanwhile changed the user: what is seen here still stands
+                // when the session is opened, or this is done again.
+                let (_, held) = accounts::held(ctx, &standing.user).await?;
+                if after_first_factor(&policy.sign_in, &held.holder()) != Gate::Open {
+                    return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
+                }
                 Ok(rules::open(&standing, proofs.clone(), carry, policy, &moment))
             })
             .await?

@@ -101,7 +101,7 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
 }
 
 /// One line of text for people: some characters, none of them a control character.
-fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
+pub fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(FieldError::new(field, "too-short", "This is empty."));

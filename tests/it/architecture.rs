@@ -32,6 +32,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &["challenges"],
     &["step_up"],
+    &["enrolment"],
     &["sign_up", "sign_in"],
     &["schema"],
     &["tasks"],
