@@ -22,6 +22,7 @@ pub mod worker;
 
 // rooms: the domain, each using those above it
 pub mod accounts;
+pub mod administration;
 pub mod audit;
 pub mod challenges;
 pub mod enrolment;

@@ -33,6 +33,16 @@ text_enum! {
 pub struct Roles(pub Vec<String>);
 json_field!(Roles);
 
+/// The role that may do everything that is not somebody's own.
+pub const ADMIN: &str = "admin";
+
+impl Roles {
+    /// Whether `role` is among them.
+    pub fn has(&self, role: &str) -> bool {
+        self.0.iter().any(|one| one == role)
+    }
+}
+
 entity! {
     /// A person who may sign in.
     pub struct User in "users" {

@@ -35,14 +35,15 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let (directory, key) = prepare(&options.data, &Random::System)?;
     let given = Given {
-        preset: vec![
+        mode: vec![
             ("store.url", format!("sqlite:{directory}/vestibule.db")),
             ("secrets.keys", key.expose().to_owned()),
         ],
         dotenv: Some(Path::new(".env")),
-        ..Given::new(options.settings.config.as_deref())
+        ..options.settings.given()
     };
-    let mut settings = given.listen(options.listen.as_deref()).load().map_err(|faults| faults.to_string())?;
+    let given = given.listen(options.listen.as_deref());
+    let mut settings = given.clone().load().map_err(|faults| faults.to_string())?;
     log::start(&settings.config.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -59,7 +60,7 @@ pub async fn run(options: &Options) -> Outcome {
     let app = house::build(settings, engine)?;
     say(&greeting(address, &directory))?;
     let router = http::router::development(&app)?;
-    house::serve(app, listener, router).await
+    house::serve(app, listener, router, &given).await
 }
 
 fn only_here(address: SocketAddr) -> Outcome {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::Method;
 
-use super::access::Access::{self, Public, Webhook};
+use super::access::Access::{self, Admin, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
 use super::route::{Route, delete, get, patch, post};
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::factors::FactorView;
 use crate::sessions::SessionView;
-use crate::{accounts, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up};
+use crate::{accounts, administration, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -75,6 +75,12 @@ pub fn routes() -> Vec<Route> {
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
             .answers_nothing(204, "It has ended").may(&[Problem::NotFound]),
+        // administration
+        get("/admin/policy", administration::api::policy).access(Admin).about("The policy in force")
+            .answers::<administration::api::PolicyView>(200, "What each operation asks for"),
+        post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
+            .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
+            .may(&[Problem::NotFound]),
         // providers
         post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
             .about("What became of a message, told by Twilio")

@@ -4,12 +4,15 @@
 //! up and never sign in, does not start. Nothing here looks at records, clock or chance.
 
 mod check;
+pub mod explain;
 mod factor;
 pub mod operation;
+mod presets;
 mod rules;
 
 pub use factor::{FactorKind, Proof, Proofs};
 pub use operation::{Notify, Operation, Operations, ProofRule};
+pub use presets::{PRESETS, preset};
 pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
 
 use serde::Deserialize;

@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["challenges"],
     &["step_up"],
     &["enrolment"],
-    &["sign_up", "sign_in"],
+    &["sign_up", "sign_in", "administration"],
     &["schema"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.

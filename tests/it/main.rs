@@ -11,6 +11,7 @@ mod place;
 mod schema;
 mod secrets;
 mod sessions;
+mod step_up;
 mod store;
 mod users;
 mod webhooks;
