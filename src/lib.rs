@@ -30,6 +30,7 @@ pub mod idempotency;
 pub mod identifiers;
 pub mod limits;
 pub mod messages;
+pub mod notices;
 pub mod passwords;
 pub mod schema;
 pub mod sessions;

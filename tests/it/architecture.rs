@@ -29,6 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["messages"],
     &["factors"],
     &["accounts"],
+    &["notices"],
     &["sessions"],
     &["challenges"],
     &["step_up"],
