@@ -18,6 +18,7 @@ pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod words;
 pub mod worker;
 
 // rooms: the domain, each using those above it
@@ -31,6 +32,7 @@ pub mod idempotency;
 pub mod identifiers;
 pub mod limits;
 pub mod messages;
+pub mod notices;
 pub mod passwords;
 pub mod schema;
 pub mod sessions;

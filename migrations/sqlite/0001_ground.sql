@@ -73,6 +73,7 @@ CREATE TABLE "messages" (
 CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
+CREATE INDEX messages_by_challenge ON "messages" ("challenge");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (

@@ -18,6 +18,7 @@ use crate::policy::FactorKind;
 use crate::secret::{Sealed, Token};
 use crate::sessions::{Caller, Session};
 use crate::store::{Decision, Seen, answer, refuse};
+use crate::words::Locale;
 
 /// A factor that can be asked for now, and what asking for it takes.
 pub struct Chosen<'a> {
@@ -102,10 +103,22 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
         ctx,
         postage,
         messages::Code {
+            channel: match challenge.factor {
+                FactorKind::Email => messages::Kind::Email,
+                FactorKind::Call => messages::Kind::Call,
+                _ => messages::Kind::Sms,
+            },
             to: challenge.sent_to.as_deref().unwrap_or_default(),
             user: challenge.user_id,
             challenge: challenge.id,
+            purpose: match challenge.purpose {
+                Purpose::SignIn => messages::CodePurpose::SignIn,
+                Purpose::Verify => messages::CodePurpose::Verify,
+                Purpose::StepUp => messages::CodePurpose::Confirm,
+            },
             code,
+            link: None,
+            locale: Locale::En,
             valid_until: challenge.expires_at,
         },
         moment,

@@ -32,6 +32,8 @@ text_enum! {
         SendStrangerDay = "send-stranger-day",
         /// Messages asked for from one address.
         SendAddress = "send-address",
+        /// Messages to one address or number in a day that tell of one kind of event.
+        SendNotice = "send-notice",
     }
 }
 
@@ -48,6 +50,7 @@ impl Limit {
             Self::SendStrangerShort => limits.send_stranger_short,
             Self::SendStrangerDay => limits.send_stranger_day,
             Self::SendAddress => limits.send_address,
+            Self::SendNotice => limits.send_notice,
         }
     }
 }
@@ -89,13 +92,21 @@ pub enum Sender {
     /// Anybody: they share a part of the number's budget, so that nobody who only knows a number can
     /// use up what its owner needs to sign in.
     Stranger,
+    /// The house itself, telling its user of a kind of event. Each kind has a budget of its own, which
+    /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
+    /// thing by causing others.
+    Notice(&'static str),
 }
 
-/// Postage for one message to `to`.
+/// Postage for one message to `to`, a number (E.164) or an e-mail address.
 ///
 /// # Errors
-/// [`Problem::LimitReached`].
+/// [`Problem::LimitReached`]. A notice without postage is left out; what it tells of goes on.
 pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
+    if let Sender::Notice(what) = sender {
+        take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await?;
+        return Ok(Postage(()));
+    }
     take_by_address(ctx, Limit::SendAddress).await?;
     if sender == Sender::Stranger {
         take(ctx, Limit::SendStrangerShort, to).await?;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::rules::{Lease, Sent};
-use super::{Message, Status, twilio};
+use super::{Message, Status, letters, twilio};
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
 use crate::secret::{Token, TokenKind};
-use crate::store::{Decision, Query, Seen, answer};
+use crate::store::{Change, Decision, Query, Seen, answer};
 
 /// How many messages are on their way to the provider at once. Twilio sends one a second from a
 /// long code and up to a hundred from a short code; sixteen requests of a tenth of a second are more.
@@ -90,8 +91,9 @@ async fn lease_one(ctx: &Ctx, found: &Seen<Message>) -> Result<Option<Message>> 
 
 async fn deliver(ctx: Ctx, message: Message) {
     let came_to = match message.unseal(&ctx.app.keyring) {
-        Some((body, callback)) => {
+        Some((letter, callback)) => {
             let now = ctx.app.clock.now();
+            let body = letters::text(&letter, &ctx.app.origin);
             twilio::send(&ctx.app, &message, &body, &callback, now).await
         }
         None => {
@@ -116,6 +118,23 @@ async fn record(ctx: &Ctx, message: &Message, came_to: &Sent) -> Result<()> {
         .await?;
     tell(&ctx, news);
     Ok(())
+}
+
+/// The changes that call back what is still ours of a challenge's messages, for the decision that
+/// ends or supersedes the challenge: `.and(messages::actions::withdrawn(ctx, id).await?)`.
+///
+/// # Errors
+/// The store's.
+pub async fn withdrawn(ctx: &Ctx, challenge: Uuid) -> Result<Vec<Change>> {
+    let query = Query::<Message>::along(Message::BY_CHALLENGE).equal(challenge).limit(100);
+    let found = ctx.app.store.find(query).await?.items;
+    let mut changes = Vec::new();
+    for seen in found {
+        let mut changed = false;
+        let seen = seen.with(|message| changed = message.cancel(ctx.now));
+        changes.extend(changed.then(|| Change::update(&seen)));
+    }
+    Ok(changes)
 }
 
 /// What the provider tells by a callback whose signature was found right; grants nothing.

@@ -15,6 +15,7 @@
 
 pub mod actions;
 pub mod api;
+pub mod letters;
 pub mod rules;
 pub mod signature;
 pub mod twilio;
@@ -28,10 +29,11 @@ use uuid::Uuid;
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
 use crate::limits::Postage;
-use crate::random::Random;
 use crate::secret::{Keyring, Sealed, Token, TokenKind};
 use crate::store::{entity, json_field, text_enum};
+use crate::words::Locale;
 
+pub use letters::{CodePurpose, Content, Letter, Notice};
 pub use twilio_errors::Class;
 
 /// How long a message's record is kept: long enough to answer a complaint or check a bill; it holds
@@ -43,6 +45,10 @@ text_enum! {
     pub enum Kind {
         /// A text message.
         Sms = "sms",
+        /// A call in which a voice says it.
+        Call = "call",
+        /// A mail.
+        Email = "email",
     }
 }
 
@@ -152,6 +158,7 @@ entity! {
     index BY_DUE (due_at);
     index BY_PROVIDER_REF (provider_ref);
     index BY_USER (user, created_at);
+    index BY_CHALLENGE (challenge);
     expires expires_at;
     due due_at;
 }
@@ -159,66 +166,104 @@ entity! {
 /// A code, and whom it goes to.
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
-    /// Where it goes, E.164.
+    /// By which way it goes.
+    pub channel: Kind,
+    /// Where it goes: E.164, or an e-mail address.
     pub to: &'a str,
     /// Whom it concerns.
     pub user: Uuid,
     /// The challenge that it answers.
     pub challenge: Uuid,
+    /// What it is good for.
+    pub purpose: CodePurpose,
     /// The code itself.
     pub code: &'a str,
+    /// The path of a page on which one press answers the challenge. Opening it must change nothing.
+    pub link: Option<&'a str>,
+    /// The language to say it in; see [`Locale::choose`].
+    pub locale: Locale,
     /// From here on it is of no use, and is not sent.
     pub valid_until: Timestamp,
 }
 
 /// The message that carries a code. The caller inserts it in the commit that asks for the code.
 pub fn code(ctx: &Ctx, postage: &Postage, code: Code<'_>, moment: &Moment) -> Message {
-    let minutes = code.valid_until.since(moment.now).as_secs() / 60;
-    let sms = Sms {
+    let address = Address {
+        channel: code.channel,
         purpose: "code",
         to: code.to,
-        body: &rules::code_text(ctx.app.origin.host(), code.code, minutes.max(1)),
         user: Some(code.user),
         challenge: Some(code.challenge),
         valid_until: code.valid_until,
     };
-    Message::sms(moment, &ctx.app.keyring, &ctx.app.random, postage, sms)
+    Message::new(ctx, postage, address, &Letter::code(&code, moment), moment)
 }
 
-/// What a text message should be.
+/// Something that happened, and who is told.
 #[derive(Clone, Copy)]
-pub struct Sms<'a> {
-    /// What it is for, such as `code`; for people who read the list.
-    pub purpose: &'a str,
-    /// Where it goes, E.164.
+pub struct Notify<'a> {
+    /// What happened. When, from which address and with what device is taken from the moment.
+    pub what: Notice,
+    /// By which way they are told.
+    pub channel: Kind,
+    /// Where it goes: E.164, or an e-mail address.
     pub to: &'a str,
-    /// The text.
-    pub body: &'a str,
     /// Whom it concerns.
-    pub user: Option<Uuid>,
-    /// The challenge that it carries.
-    pub challenge: Option<Uuid>,
-    /// From here on it is not sent.
-    pub valid_until: Timestamp,
+    pub user: Uuid,
+    /// The language to say it in.
+    pub locale: Locale,
+    /// The path of a page on which to say "that was not me", or to undo it. Opening it must change nothing.
+    pub link: Option<&'a str>,
+    /// Until when it can be undone, where it can.
+    pub until: Option<Timestamp>,
+}
+
+/// The message that tells what has happened. The caller inserts it in the commit in which it happens,
+/// with postage as [`crate::limits::Sender::Notice`].
+pub fn notice(ctx: &Ctx, postage: &Postage, notify: Notify<'_>, moment: &Moment) -> Message {
+    let address = Address {
+        channel: notify.channel,
+        purpose: notify.what.as_str(),
+        to: notify.to,
+        user: Some(notify.user),
+        challenge: None,
+        valid_until: moment.now + NEWS,
+    };
+    Message::new(ctx, postage, address, &Letter::notice(&notify, moment), moment)
+}
+
+/// For how long news is worth sending: over a weekend on which a provider does not work.
+const NEWS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Where a letter goes, and on whose account.
+#[derive(Clone, Copy)]
+struct Address<'a> {
+    channel: Kind,
+    purpose: &'a str,
+    to: &'a str,
+    user: Option<Uuid>,
+    challenge: Option<Uuid>,
+    valid_until: Timestamp,
 }
 
 impl Message {
-    /// A text message, due at once. Of one moment, one message for each purpose and number.
+    /// A message, due at once. Of one moment, one for each purpose, channel and address.
     ///
     /// The postage is borrowed, since a decision may be taken anew; it pays for one message.
-    pub fn sms(moment: &Moment, keyring: &Keyring, random: &Random, _: &Postage, sms: Sms<'_>) -> Self {
+    fn new(ctx: &Ctx, _: &Postage, address: Address<'_>, letter: &Letter, moment: &Moment) -> Self {
         let now = moment.now;
-        let id = moment.uuid(&format!("message:{}:{}", sms.purpose, sms.to));
+        let (keyring, random) = (&ctx.app.keyring, &ctx.app.random);
+        let id = moment.uuid(&format!("message:{}:{}:{}", address.channel, address.purpose, address.to));
         let token = Token::new(TokenKind::Callback, id, &moment.seed);
         let seal = |what: &str, plain: &str| keyring.seal(&[what, &id.to_string()], plain.as_bytes(), random);
         Self {
             id,
-            kind: Kind::Sms,
-            purpose: sms.purpose.to_owned(),
-            to: sms.to.to_owned(),
-            body: Some(seal(BODY, sms.body)),
-            user: sms.user,
-            challenge: sms.challenge,
+            kind: address.channel,
+            purpose: address.purpose.to_owned(),
+            to: address.to.to_owned(),
+            body: Some(seal(BODY, &serde_json::to_string(letter).unwrap_or_default())),
+            user: address.user,
+            challenge: address.challenge,
             status: Status::Queued,
             attempts: 0,
             doubts: 0,
@@ -230,20 +275,21 @@ impl Message {
             callback_sealed: Some(seal(CALLBACK, &token.reveal())),
             history: History(vec![Step { at: now, status: Status::Queued.to_string() }]),
             created_at: now,
-            valid_until: sms.valid_until,
+            valid_until: address.valid_until,
             due_at: Some(now),
             finished_at: None,
-            expires_at: sms.valid_until.latest(now) + KEPT,
+            expires_at: address.valid_until.latest(now) + KEPT,
         }
     }
 
-    /// Its text and its callback token; none once they are wiped, or when their key is missing.
-    fn unseal(&self, keyring: &Keyring) -> Option<(String, String)> {
+    /// Its letter and its callback token; none once they are wiped, or when their key is missing.
+    fn unseal(&self, keyring: &Keyring) -> Option<(Letter, String)> {
         let open = |what: &str, sealed: &Option<Sealed>| {
-            let plain = keyring.open(&[what, &self.id.to_string()], sealed.as_ref()?)?;
-            String::from_utf8(plain.to_vec()).ok()
+            keyring.open(&[what, &self.id.to_string()], sealed.as_ref()?)
         };
-        Some((open(BODY, &self.body)?, open(CALLBACK, &self.callback_sealed)?))
+        let letter = serde_json::from_slice(&open(BODY, &self.body)?).ok()?;
+        let callback = String::from_utf8(open(CALLBACK, &self.callback_sealed)?.to_vec()).ok()?;
+        Some((letter, callback))
     }
 
     /// What kind of failure ended it or held it up last, when one did.

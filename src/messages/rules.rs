@@ -97,6 +97,19 @@ impl Message {
         Lease::Taken
     }
 
+    /// Nobody needs it any more, as when its challenge is superseded. Whether anything changed.
+    ///
+    /// What a worker has on its way cannot be called back, but is not sent again.
+    pub fn cancel(&mut self, now: Timestamp) -> bool {
+        match self.status {
+            Status::Queued if self.doubts > 0 => self.rise(Status::Unknown, now),
+            Status::Queued => self.rise(Status::Canceled, now),
+            Status::Sending if self.valid_until > now => self.valid_until = now,
+            _ => return false,
+        }
+        true
+    }
+
     /// What the attempt numbered `attempt` came to. Whether anything changed.
     ///
     /// A callback, or another worker after a lost lease, may have been quicker: then only good news
@@ -204,20 +217,6 @@ fn pause(attempts: u32, chance: u8) -> Duration {
     whole / 2 + whole / 2 * u32::from(chance) / 255
 }
 
-/// The text that carries a code, for `minutes` from now.
-///
-/// The last line is exactly what phones read to fill the code in, and to fill it in on this host
-/// only (WICG, "Origin-bound one-time codes delivered via SMS").
-pub fn code_text(host: &str, code: &str, minutes: u64) -> String {
-    let minutes = if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") };
-    let compose = |name: &str| {
-        format!("{code} is your {name}code. It works for {minutes}. Never share it.\n\n@{host} #{code}")
-    };
-    let full = compose(&format!("{host} "));
-    // A second segment costs twice; a host named once, in the last line, is enough then.
-    if septets(&full).is_some_and(|length| length <= SEGMENT) { full } else { compose("") }
-}
-
 /// How many characters of GSM-7 one text message holds (3GPP TS 23.040: 140 octets).
 pub const SEGMENT: usize = 160;
 
@@ -230,6 +229,16 @@ pub fn septets(text: &str) -> Option<usize> {
     text.chars().try_fold(0, |sum, letter| {
         if BASIC.contains(letter) { Some(sum + 1) } else { EXTENDED.contains(letter).then_some(sum + 2) }
     })
+}
+
+/// How many text messages `text` is sent as. A part of several loses 7 septets, or 3 units, to the
+/// header that joins them (3GPP TS 23.040 §9.2.3.24.1).
+pub fn segments(text: &str) -> usize {
+    let (length, one, part) = match septets(text) {
+        Some(length) => (length, SEGMENT, SEGMENT - 7),
+        None => (text.encode_utf16().count(), 70, 67),
+    };
+    if length <= one { 1 } else { length.div_ceil(part) }
 }
 
 #[cfg(test)]

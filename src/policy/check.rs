@@ -249,6 +249,7 @@ impl Limits {
             ("send_stranger_short", self.send_stranger_short),
             ("send_stranger_day", self.send_stranger_day),
             ("send_address", self.send_address),
+            ("send_notice", self.send_notice),
         ] {
             layers.must(
                 budget.limit > 0,

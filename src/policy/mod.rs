@@ -220,6 +220,8 @@ pub struct Limits {
     pub send_stranger_day: Budget,
     /// Messages that one address causes.
     pub send_address: Budget,
+    /// Messages to one number or e-mail address that tell of one kind of event.
+    pub send_notice: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
 }

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret", "shared",
-        "store",
+        "store", "words",
     ],
     &["policy"],
     &["app"],
@@ -29,6 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["messages"],
     &["factors"],
     &["accounts"],
+    &["notices"],
     &["sessions"],
     &["challenges"],
     &["step_up"],

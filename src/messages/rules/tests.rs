@@ -2,9 +2,11 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::messages::letters::code_text;
 use crate::messages::{History, Kind};
 use crate::secret::Sealed;
 use crate::store::{Field, Value};
+use crate::words::Locale;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_893_456_000_000 + millis)
@@ -314,7 +316,7 @@ proptest! {
     fn a_code_text_is_one_segment_and_its_last_line_is_for_phones(
         host in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\\.[a-z0-9]{1,12}){0,3}", code in "[0-9]{4,8}", minutes in 1..1440_u64,
     ) {
-        let text = code_text(&host, &code, minutes);
+        let text = code_text(Locale::En, &host, &code, minutes);
         let length = septets(&text);
         prop_assert!(length.is_some_and(|length| length <= SEGMENT), "{length:?} {text}");
         let last = format!("@{host} #{code}");
@@ -327,18 +329,18 @@ proptest! {
 #[test]
 fn the_text_of_a_code_reads_like_this() {
     assert_eq!(
-        code_text("accounts.example.com", "123456", 10),
+        code_text(Locale::En, "accounts.example.com", "123456", 10),
         "123456 is your accounts.example.com code. It works for 10 minutes. Never share it.\n\n\
          @accounts.example.com #123456"
     );
-    assert!(code_text("a.example", "123456", 1).contains("for 1 minute."));
+    assert!(code_text(Locale::En, "a.example", "123456", 1).contains("for 1 minute."));
 }
 
 #[test]
 fn a_long_host_is_named_once_and_still_fits() {
     for length in 1..=70 {
         let host = "x".repeat(length);
-        let text = code_text(&host, "12345678", 1440);
+        let text = code_text(Locale::En, &host, "12345678", 1440);
         assert!(septets(&text).unwrap() <= SEGMENT, "{length}");
         assert!(text.ends_with(&format!("\n@{host} #12345678")));
     }

@@ -1,0 +1,75 @@
+# English. The other files have the same keys with the same places in them; a test holds them to it.
+# Text messages keep to the alphabet of GSM 03.38 where the language can.
+
+# Text messages. {$minutes} is a whole number, {$host} such as accounts.example.com.
+sms-code = { $code } is your { $host } code. It works for { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }. Never share it.
+sms-code-short = { $code } is your code. It works for { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }. Never share it.
+sms-notice = { $host }: { $what }. { $action }: { $link }
+sms-notice-plain = { $host }: { $what }.
+
+# Mails that carry a code.
+code-sign-in = Enter this code to finish signing in to { $host }:
+    .subject = Your code to sign in to { $host }
+code-verify = Enter this code to show that this e-mail address is yours:
+    .subject = Confirm your e-mail address for { $host }
+code-confirm = Enter this code to confirm what you are about to do in your { $host } account:
+    .subject = Your confirmation code for { $host }
+code-recover = Enter this code to get back into your { $host } account:
+    .subject = Recover your { $host } account
+code-life = It works for { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }, and only once.
+code-link = Or continue here, without typing the code:
+code-link-label = Continue
+code-never-share = Never give this code to anybody. Nobody from { $host } will ever ask you for it.
+code-not-asked = If you did not ask for this, you can ignore this mail: nothing happens without the code.
+
+# Mails about something that happened. A sentence without a full stop is also used as a text message.
+notice-intro = This is about your { $host } account.
+notice-when = When
+notice-address = From address
+notice-device = Device
+notice-until = Possible until
+notice-not-you = If this was you, there is nothing to do. If it was not, tell us at once:
+notice-action = This was not me
+notice-no-reply = This mail was sent because of what happened in your account. It is about its security, so it cannot be turned off.
+
+notice-new-device = Your account was signed in to from a device that we have not seen before.
+    .subject = New sign-in to your account
+notice-password-changed = The password of your account was changed.
+    .subject = Your password was changed
+notice-email-change-asked = Somebody asked to replace this e-mail address with another one in your account.
+    .subject = Your e-mail address is about to change
+    .not-you = If this was you, there is nothing to do. If it was not, stop it here:
+    .action = Keep my address
+notice-email-changed = The e-mail address of your account was changed.
+    .subject = Your e-mail address was changed
+notice-mobile-changed = The phone number of your account was changed.
+    .subject = Your phone number was changed
+notice-factor-added = A new way to prove that it is you was added to your account.
+    .subject = A sign-in method was added
+notice-factor-removed = A way to prove that it is you was removed from your account.
+    .subject = A sign-in method was removed
+notice-recovery-codes-made = New recovery codes were made for your account. The old ones no longer work.
+    .subject = New recovery codes were made
+notice-recovery-started = Somebody asked to get back into your account without the password.
+    .subject = Account recovery was requested
+notice-sign-up-attempt = Somebody tried to open an account with your details. You already have an account, so no new one was opened.
+    .subject = You already have an account
+    .not-you = If this was you, sign in here. If it was not, there is nothing to do:
+    .action = Sign in
+notice-account-deleted = Your account was deleted.
+    .subject = Your account was deleted
+    .not-you = If you have changed your mind, or if this was not you, you can take it back here:
+    .action = Keep my account
+notice-refresh-reused = A session of your account was used in two places at once, as happens when it is stolen. It was ended.
+    .subject = A session was ended for your safety
+notice-acted-on-behalf = Somebody from the team of { $host } acted in your account on your behalf.
+    .subject = Somebody acted in your account on your behalf
