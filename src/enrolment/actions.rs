@@ -10,18 +10,19 @@ use zeroize::Zeroizing;
 use super::PENDING;
 use super::rules::{self, Case};
 use crate::accounts;
-use crate::app::Ctx;
+use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::factors::{self, Factor, FactorView, recovery_codes, totp};
 use crate::identifiers;
 use crate::limits::{self, Limit};
+use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, operation};
 use crate::sessions::actions::{Scope, end_scope};
 use crate::sessions::Caller;
 use crate::step_up::{self, Permit};
-use crate::store::refuse;
+use crate::store::{Change, refuse};
 
 /// An authenticator app that is being bound. What is secret here is shown once.
 #[derive(Serialize, JsonSchema)]
@@ -107,23 +108,36 @@ pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> R
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let plain: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
+    let judged = |told: Vec<Change>, moment: Moment| async move {
+        let case = case(ctx, permit).await?;
+        let Some(pending) = rules::begun(&case, id, &moment) else {
+            return Ok(refuse(Problem::NotFound));
+        };
+        let key = open(ctx, &pending)?;
+        let step = totp::accepts(&key, plain, None, moment.now);
+        Ok::<_, Error>(rules::confirm(&case, pending, step, told, &ctx.policy, &moment))
+    };
+    judged(Vec::new(), ctx.moment()).await?.outcome?;
+    let told = &told(ctx, permit, Notice::FactorAdded).await?;
     let had_second = accounts::held(ctx, &caller.user).await?.1.has_second();
-    let bound = ctx
-        .decide(move |moment| async move {
-            let case = case(ctx, permit).await?;
-            let Some(pending) = rules::begun(&case, id, &moment) else {
-                return Ok(refuse(Problem::NotFound));
-            };
-            let context = Factor::context(id);
-            let context: Vec<&str> = context.iter().map(String::as_str).collect();
-            let key = pending.secret.as_ref().and_then(|secret| ctx.app.keyring.open(&context, secret));
-            let key = key.ok_or_else(|| Error::internal("a pending factor's key does not open"))?;
-            let step = totp::accepts(&key, plain, None, moment.now);
-            Ok(rules::confirm(&case, pending, step, &ctx.policy, &moment))
-        })
-        .await?;
+    let bound =
+        ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await?;
     end_others(ctx, caller, had_second).await?;
     Ok(bound)
+}
+
+/// The key of an authenticator app.
+fn open(ctx: &Ctx, factor: &Factor) -> Result<Zeroizing<Vec<u8>>> {
+    let context = Factor::context(factor.id);
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    let key = factor.secret.as_ref().and_then(|secret| ctx.app.keyring.open(&context, secret));
+    key.ok_or_else(|| Error::internal("the key of a factor does not open with the configured keys"))
+}
+
+/// Who is told of what `permit` is for. Asked for when nothing else stands in the way: what is not
+/// done uses up nobody's budget.
+async fn told(ctx: &Ctx, permit: &Permit, what: Notice) -> Result<Notices> {
+    notices::prepare(ctx, &permit.caller().user, About::operation(permit.operation(), what)).await
 }
 
 /// Makes a second factor of the caller's own number or address.
@@ -133,18 +147,20 @@ pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> R
 /// user's own, or when the policy does not offer it.
 pub async fn reach(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<FactorView> {
     let permit = &step_up::permit(ctx, caller, operation::FACTOR_ADD).await?;
+    let judged = |told: Vec<Change>, moment: Moment| async move {
+        let case = case(ctx, permit).await?;
+        let known = identifiers::actions::of_user(ctx, case.user.id).await?;
+        let mut verified = known.into_iter().filter(|one| one.verified_at.is_some());
+        let Some(target) = verified.find(|one| one.kind == kind) else {
+            return Ok(refuse(rules::unverified(kind)));
+        };
+        Ok::<_, Error>(rules::reach(&case, &target, told, &ctx.policy, &moment))
+    };
+    judged(Vec::new(), ctx.moment()).await?.outcome?;
+    let told = &told(ctx, permit, Notice::FactorAdded).await?;
     let had_second = accounts::held(ctx, &caller.user).await?.1.has_second();
-    let bound = ctx
-        .decide(move |moment| async move {
-            let case = case(ctx, permit).await?;
-            let known = identifiers::actions::of_user(ctx, case.user.id).await?;
-            let mut verified = known.into_iter().filter(|one| one.verified_at.is_some());
-            let Some(target) = verified.find(|one| one.kind == kind) else {
-                return Ok(refuse(rules::unverified(kind)));
-            };
-            Ok(rules::reach(&case, &target, &ctx.policy, &moment))
-        })
-        .await?;
+    let bound =
+        ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await?;
     end_others(ctx, caller, had_second).await?;
     Ok(bound)
 }
@@ -173,11 +189,12 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
         let (_, plain) = recovery_codes::read(code.expose()).ok_or_else(|| Error::internal("a code is unreadable"))?;
         hashed.push(ctx.app.hashing.hash(plain, ctx.app.random.bytes()).await?);
     }
-    let hashed = &hashed;
+    let (hashed, told) = (&hashed, &told(ctx, permit, Notice::RecoveryCodesMade).await?);
     let factor = ctx
         .decide(move |moment| async move {
             let case = case(ctx, permit).await?;
-            Ok(rules::make_codes(&case, hashed.clone(), &ctx.policy, &moment))
+            let told = told.changes(ctx, &moment);
+            Ok(rules::make_codes(&case, hashed.clone(), told, &ctx.policy, &moment))
         })
         .await?;
     Ok(Codes { factor, codes: codes.iter().map(|code| code.expose().to_owned()).collect() })
@@ -200,8 +217,10 @@ pub async fn rename(ctx: &Ctx, caller: &Caller, id: Uuid, name: String) -> Resul
 /// where the policy demands one.
 pub async fn remove(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<()> {
     let permit = &step_up::permit(ctx, caller, operation::FACTOR_REMOVE).await?;
-    ctx.decide(move |moment| async move {
-        Ok(rules::remove(&case(ctx, permit).await?, id, &ctx.policy, &moment))
-    })
-    .await
+    let judged = |told: Vec<Change>, moment: Moment| async move {
+        Ok::<_, Error>(rules::remove(&case(ctx, permit).await?, id, told, &ctx.policy, &moment))
+    };
+    judged(Vec::new(), ctx.moment()).await?.outcome?;
+    let told = &told(ctx, permit, Notice::FactorRemoved).await?;
+    ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await
 }

@@ -12,7 +12,7 @@ use crate::factors::{Factor, FactorView, Held};
 use crate::identifiers::Identifier;
 use crate::policy::{FactorKind, Gate, IdentifierKind, Policy, When, after_first_factor};
 use crate::sessions::Session;
-use crate::store::{Decision, Seen, answer, refuse};
+use crate::store::{Change, Decision, Seen, answer, refuse};
 
 /// What a change to somebody's factors looks at.
 pub(super) struct Case {
@@ -84,8 +84,9 @@ impl Case {
 
     /// `factor` is bound. With the first second factor all other sessions end: they were opened
     /// without it.
-    fn bound(&self, factor: &Factor, moment: &Moment) -> Decision<FactorView> {
-        let decision = answer(factor.view()).note(moment, self.event(What::FactorAdded, factor));
+    fn bound(&self, factor: &Factor, told: Vec<Change>, moment: &Moment) -> Decision<FactorView> {
+        let decision = answer(factor.view()).and(told);
+        let decision = decision.note(moment, self.event(What::FactorAdded, factor));
         if self.has_second() {
             return self.stands(decision);
         }
@@ -121,6 +122,7 @@ pub(super) fn confirm(
     case: &Case,
     pending: Seen<Factor>,
     step: Option<i64>,
+    told: Vec<Change>,
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<FactorView> {
@@ -136,7 +138,7 @@ pub(super) fn confirm(
         factor.bound_at = Some(moment.now);
         factor.used_at = Some(moment.now);
     });
-    case.bound(&factor, moment).update(&factor)
+    case.bound(&factor, told, moment).update(&factor)
 }
 
 /// Makes a second factor of a number or an address that was shown to be the user's own. One that is
@@ -144,6 +146,7 @@ pub(super) fn confirm(
 pub(super) fn reach(
     case: &Case,
     target: &Seen<Identifier>,
+    told: Vec<Change>,
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<FactorView> {
@@ -161,9 +164,9 @@ pub(super) fn reach(
         return refuse(refusal);
     }
     match (able, known) {
-        (Some(able), _) => case.bound(&able, moment).update(&able),
-        (None, Some(locked)) => case.bound(&fresh, moment).insert(&fresh).delete(locked),
-        (None, None) => case.bound(&fresh, moment).insert(&fresh),
+        (Some(able), _) => case.bound(&able, told, moment).update(&able),
+        (None, Some(locked)) => case.bound(&fresh, told, moment).insert(&fresh).delete(locked),
+        (None, None) => case.bound(&fresh, told, moment).insert(&fresh),
     }
     .require(target)
 }
@@ -172,6 +175,7 @@ pub(super) fn reach(
 pub(super) fn make_codes(
     case: &Case,
     hashed: Vec<String>,
+    told: Vec<Change>,
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<FactorView> {
@@ -185,7 +189,7 @@ pub(super) fn make_codes(
     }
     let decision = case.codes().fold(answer(codes.view()), |decision, old| decision.delete(old));
     let event = note(What::RecoveryCodesMade).user(case.user.id).session(case.session.id);
-    case.stands(decision.insert(&codes)).note(moment, event)
+    case.stands(decision.insert(&codes).and(told)).note(moment, event)
 }
 
 /// Gives a factor another name.
@@ -198,10 +202,16 @@ pub(super) fn rename(case: &Case, id: Uuid, name: String) -> Decision<FactorView
 /// Takes a factor away. Not the last that its owner could sign in with where a second one is asked for.
 /// With the last second factor the recovery codes go too: they would be a second factor that comes to
 /// an end.
-pub(super) fn remove(case: &Case, id: Uuid, policy: &Policy, moment: &Moment) -> Decision<()> {
+pub(super) fn remove(
+    case: &Case,
+    id: Uuid,
+    told: Vec<Change>,
+    policy: &Policy,
+    moment: &Moment,
+) -> Decision<()> {
     let Some(factor) = case.own(id) else { return refuse(Problem::NotFound) };
     let is_code = |other: &Factor| other.kind == FactorKind::RecoveryCode;
-    let mut decision = answer(()).delete(&factor);
+    let mut decision = answer(()).delete(&factor).and(told);
     if !is_code(&factor) {
         let left = case.held(|other| other.id == id || is_code(other));
         if after_first_factor(&policy.sign_in, &left.holder()) == Gate::NoFactor {

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod auth;
+mod factors;
 mod guards;
 mod kill;
 mod place;
