@@ -19,8 +19,8 @@ use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, operation};
-use crate::sessions::actions::{Scope, end_scope};
 use crate::sessions::Caller;
+use crate::sessions::actions::{Scope, end_scope};
 use crate::step_up::{self, Permit};
 use crate::store::{Change, refuse};
 
@@ -186,7 +186,8 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
     let codes = recovery_codes::make(&moment);
     let mut hashed = Vec::with_capacity(codes.len());
     for code in &codes {
-        let (_, plain) = recovery_codes::read(code.expose()).ok_or_else(|| Error::internal("a code is unreadable"))?;
+        let (_, plain) =
+            recovery_codes::read(code.expose()).ok_or_else(|| Error::internal("a code is unreadable"))?;
         hashed.push(ctx.app.hashing.hash(plain, ctx.app.random.bytes()).await?);
     }
     let (hashed, told) = (&hashed, &told(ctx, permit, Notice::RecoveryCodesMade).await?);

@@ -62,7 +62,11 @@ impl Case {
         }
         if factor.kind == FactorKind::RecoveryCode {
             let why = "Recovery codes stand in for a second factor: add one first.";
-            return if self.has_second() { Ok(()) } else { Err(Error::new(Problem::FactorRequired).detail(why)) };
+            return if self.has_second() {
+                Ok(())
+            } else {
+                Err(Error::new(Problem::FactorRequired).detail(why))
+            };
         }
         if self.factors.iter().filter(|factor| factor.counts(self.counts_sent)).count() >= MOST {
             let sentence = "This account has as many factors as it may have: remove one first.";

@@ -15,7 +15,9 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::factors::FactorView;
 use crate::sessions::SessionView;
-use crate::{accounts, administration, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up};
+use crate::{
+    accounts, administration, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up,
+};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];

@@ -84,10 +84,9 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         .map(|name| Identifier::new(moment.uuid(name.kind().as_str()), user.id, name, now))
         .collect();
     let mobile = identifiers.iter().find(|one| one.kind == IdentifierKind::Mobile).cloned();
-    let factor = mobile.as_ref().map(|mobile| Factor {
-        chosen: wanted.wants_second_factor,
-        ..Factor::reaching(moment, mobile)
-    });
+    let factor = mobile
+        .as_ref()
+        .map(|mobile| Factor { chosen: wanted.wants_second_factor, ..Factor::reaching(moment, mobile) });
     Made { user, identifiers, factor, mobile }
 }
 

@@ -23,15 +23,14 @@ use crate::world::{Answer, PASSWORD, Person, Plan, World};
 const STEP: Duration = Duration::from_secs(30);
 
 /// What an app with this key shows, computed here once more from RFC 4226 and 4648.
-fn shows(secret: &str, step: i64) -> String {
+pub fn shows(secret: &str, step: i64) -> String {
     let mut bits = String::new();
     for letter in secret.bytes() {
         let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).unwrap();
         bits += &format!("{value:05b}");
     }
-    let key: Vec<u8> = (0..bits.len() / 8)
-        .map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap())
-        .collect();
+    let key: Vec<u8> =
+        (0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap()).collect();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key), &step.to_be_bytes());
     let tag = tag.as_ref();
     let at = usize::from(tag[19] & 15);
@@ -143,7 +142,7 @@ async fn sent_code(world: &World, challenge: &Json) -> String {
 }
 
 /// Limits out of the way: these tests ask more often than people do.
-fn patient(policy: &mut Policy) {
+pub fn patient(policy: &mut Policy) {
     let limits = &mut policy.limits;
     for budget in [
         &mut limits.sign_in_identifier,
@@ -154,6 +153,7 @@ fn patient(policy: &mut Policy) {
         &mut limits.send_stranger_short,
         &mut limits.send_stranger_day,
         &mut limits.send_address,
+        &mut limits.send_notice,
     ] {
         budget.limit = 100_000;
     }
@@ -205,7 +205,10 @@ async fn an_app_is_bound_by_its_code_and_then_asked_for_first() {
     let begun = begun.expect(StatusCode::CREATED).body;
     let (uri, secret) = (begun["uri"].as_str().unwrap(), begun["secret"].as_str().unwrap());
     assert_eq!(read_picture(begun["qr"].as_str().unwrap()), uri);
-    assert!(uri.starts_with(&format!("otpauth://totp/127.0.0.1:{}?secret={secret}&issuer=", alice.username)), "{uri}");
+    assert!(
+        uri.starts_with(&format!("otpauth://totp/127.0.0.1:{}?secret={secret}&issuer=", alice.username)),
+        "{uri}"
+    );
     assert_eq!(secret.len(), 32, "160 bits");
     let app = App { id: begun["id"].as_str().unwrap().to_owned(), secret: secret.to_owned() };
     assert_eq!(factors_of(&alice).await.len(), 1, "what is only begun is no factor");
@@ -214,7 +217,8 @@ async fn an_app_is_bound_by_its_code_and_then_asked_for_first() {
 
     confirms(&alice, &app, &app.never(&world)).await.problem(401, "code-wrong");
     let code = app.shows(&world, 0);
-    let bound = confirms(&alice, &app, &format!("{} {}", &code[..3], &code[3..])).await.expect(StatusCode::OK).body;
+    let bound =
+        confirms(&alice, &app, &format!("{} {}", &code[..3], &code[3..])).await.expect(StatusCode::OK).body;
     assert_eq!((bound["kind"].as_str(), bound["name"].as_str()), (Some("totp"), Some("My phone")));
     confirms(&alice, &app, &code).await.problem(404, "not-found");
     let me = alice.get("/api/v1/users/me").await.body;
@@ -301,9 +305,10 @@ async fn wrong_codes_are_counted_on_the_factor_over_all_challenges_until_it_is_l
     let app = binds(&alice).await;
     makes_codes(&alice).await;
     let codes = id_of(&alice, "recovery_code").await;
-    for (factor, id, wrong) in
-        [("totp", app.id.clone(), app.never(&world)), ("recovery_code", codes, "0-0000-0000-0000-0000".to_owned())]
-    {
+    for (factor, id, wrong) in [
+        ("totp", app.id.clone(), app.never(&world)),
+        ("recovery_code", codes, "0-0000-0000-0000-0000".to_owned()),
+    ] {
         let mut challenges = Vec::new();
         for _ in 0..8 {
             challenges.push(asks(&alice, factor).await);
@@ -323,7 +328,10 @@ async fn wrong_codes_are_counted_on_the_factor_over_all_challenges_until_it_is_l
     }
     let asked = alice.gives_password().await.body["challenge"].clone();
     assert_eq!((asked["factor"].as_str(), &asked["alternatives"]), (Some("sms"), &json!(["call"])));
-    alice.post("/api/v1/auth/resend-code", json!({"challenge": asked["id"], "factor": "totp"})).await.problem(403, "factor-missing");
+    alice
+        .post("/api/v1/auth/resend-code", json!({"challenge": asked["id"], "factor": "totp"}))
+        .await
+        .problem(403, "factor-missing");
 
     // Bound anew: another app beside the locked one, shown with what is left; then the locked one goes.
     let code = sent_code(&world, &asked).await;
@@ -374,7 +382,11 @@ async fn one_challenge_is_answered_by_any_of_the_factors_that_would_do() {
     switch("sms").await.problem(429, "limit-reached");
     world.advance(STEP);
     let again = switch("sms").await.expect(StatusCode::OK).body;
-    assert_ne!(sent_code(&world, &again).await, first, "what was sent for another asking is no code of this one");
+    assert_ne!(
+        sent_code(&world, &again).await,
+        first,
+        "what was sent for another asking is no code of this one"
+    );
     switch("email").await.problem(403, "factor-missing");
     switch("recovery_code").await.expect(StatusCode::OK);
     let typed = codes[3].to_lowercase().replace('-', " ");
@@ -388,12 +400,20 @@ async fn one_challenge_is_answered_by_any_of_the_factors_that_would_do() {
 #[tokio::test]
 async fn a_code_proves_the_way_that_it_came_by_and_no_other() {
     let world = plan(When::Always)
-        .policy(|policy| policy.sign_in.second.factors = vec![FactorKind::Email, FactorKind::Sms, FactorKind::Call])
+        .policy(|policy| {
+            policy.sign_in.second.factors = vec![FactorKind::Email, FactorKind::Sms, FactorKind::Call]
+        })
         .build()
         .await;
     let member = world.member().await;
     let user = user_of(&member).await;
-    let all = world.app.store.find(Query::<Identifier>::along(Identifier::BY_USER).equal(user.id)).await.unwrap().items;
+    let all = world
+        .app
+        .store
+        .find(Query::<Identifier>::along(Identifier::BY_USER).equal(user.id))
+        .await
+        .unwrap()
+        .items;
     let email = all.into_iter().find(|one| one.kind == IdentifierKind::Email).unwrap();
     let factor = Factor::reaching(&world.ctx().moment(), &email);
     world.app.store.commit(vec![Change::insert(&factor)]).await.unwrap();
@@ -460,7 +480,10 @@ async fn a_recovery_code_is_good_once_and_new_ones_end_the_old() {
 async fn whoever_has_a_second_factor_gets_no_session_without_it() {
     for when in [When::Always, When::WhenEnrolled, When::ByRole] {
         for kind in ["totp", "sms", "codes too"] {
-            let world = plan(when).policy(|policy| policy.sign_in.second.roles = vec!["admin".to_owned()]).build().await;
+            let world = plan(when)
+                .policy(|policy| policy.sign_in.second.roles = vec!["admin".to_owned()])
+                .build()
+                .await;
             let mut bob = if when == When::Always { world.alice().await } else { alone(&world).await };
             let app = match kind {
                 "sms" => {
@@ -473,7 +496,9 @@ async fn whoever_has_a_second_factor_gets_no_session_without_it() {
                 let body = json!({"operation": "recovery_codes.make"});
                 let asked = bob.post("/api/v1/auth/step-up", body).await.expect(StatusCode::OK).body;
                 if asked["status"] != "verified" {
-                    answers(&bob, &asked, &app.as_ref().unwrap().shows(&world, 0)).await.expect(StatusCode::OK);
+                    answers(&bob, &asked, &app.as_ref().unwrap().shows(&world, 0))
+                        .await
+                        .expect(StatusCode::OK);
                     world.advance(STEP);
                 }
                 makes_codes(&bob).await;
@@ -484,7 +509,10 @@ async fn whoever_has_a_second_factor_gets_no_session_without_it() {
                     let body = json!({"identifier": bob.username, "password": PASSWORD, "factor": factor, "session": carry});
                     let answer = bob.post("/api/v1/auth/login", body).await;
                     let text = String::from_utf8_lossy(&answer.bytes).into_owned();
-                    assert!(!text.contains("vs_") && answer.body["status"] != "signed_in", "{when:?} {kind} {text}");
+                    assert!(
+                        !text.contains("vs_") && answer.body["status"] != "signed_in",
+                        "{when:?} {kind} {text}"
+                    );
                     let mut browser = bob.clone();
                     browser.keeps_cookies(&answer);
                     browser.token = answer.body["challenge"]["id"].as_str().map(str::to_owned);
@@ -535,7 +563,7 @@ async fn with_a_password_alone_no_factor_is_added_or_removed() {
     signs_in_alone(&mut alice).await;
     let mut optional = strict.clone();
     optional.sign_in.second.when = When::WhenEnrolled;
-    for policy in [strict, optional] {
+    for policy in [optional, strict] {
         world.app.replace_policy(policy);
         let mut asks = vec![
             ("POST", "/api/v1/factors".to_owned(), json!({"kind": "sms"}), "factor.add"),
@@ -552,7 +580,8 @@ async fn with_a_password_alone_no_factor_is_added_or_removed() {
             asks.push(("DELETE", format!("/api/v1/factors/{id}"), Json::Null, "factor.remove"));
         }
         for (method, path, body, operation) in asks {
-            let answer = alice.send(method, &path, Some(("application/json", body.to_string().into_bytes()))).await;
+            let answer =
+                alice.send(method, &path, Some(("application/json", body.to_string().into_bytes()))).await;
             let answer = answer.problem(403, "step-up-required");
             assert_eq!(answer.body["operation"], operation);
             assert!(!answer.body["need"]["factors"].as_array().unwrap().contains(&json!("password")));
@@ -615,7 +644,10 @@ async fn the_last_factor_that_a_policy_demands_stays() {
 
 #[tokio::test]
 async fn by_role_demands_of_those_who_have_the_role() {
-    let world = plan(When::ByRole).policy(|policy| policy.sign_in.second.roles = vec!["admin".to_owned()]).build().await;
+    let world = plan(When::ByRole)
+        .policy(|policy| policy.sign_in.second.roles = vec!["admin".to_owned()])
+        .build()
+        .await;
     let bob = alone(&world).await;
     let app = binds(&bob).await;
     let user = user_of(&bob).await;
@@ -640,7 +672,9 @@ async fn where_it_is_optional_the_codes_go_with_the_last_second_factor() {
     makes_codes(&bob).await;
     let again = bob.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK).body;
     assert_eq!(factors_of(&bob).await.len(), 2, "what is there already is not made again");
-    bob.delete(&format!("/api/v1/factors/{}", again["id"].as_str().unwrap())).await.expect(StatusCode::NO_CONTENT);
+    bob.delete(&format!("/api/v1/factors/{}", again["id"].as_str().unwrap()))
+        .await
+        .expect(StatusCode::NO_CONTENT);
     assert!(factors_of(&bob).await.is_empty());
     signs_in_alone(&mut bob).await;
 }
@@ -732,7 +766,8 @@ async fn there_are_only_so_many_and_only_those_that_the_policy_offers() {
 async fn users_are_told_of_what_happened_to_their_factors() {
     let world = plan(When::Always).build().await;
     let alice = world.alice().await;
-    let count = async || world.count::<vestibule::messages::Message>(vestibule::messages::Message::BY_USER).await;
+    let count =
+        async || world.count::<vestibule::messages::Message>(vestibule::messages::Message::BY_USER).await;
     let before = count().await;
     let app = begins(&alice).await;
     confirms(&alice, &app, &app.never(&world)).await.problem(401, "code-wrong");

@@ -8,6 +8,7 @@ mod auth;
 mod factors;
 mod guards;
 mod kill;
+mod model;
 mod place;
 mod schema;
 mod secrets;
