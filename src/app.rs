@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::breached::Breached;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::error::{Error, Problem, Result};
-use crate::hashing::{Cost, Hashing};
+use crate::hashing::{Hashing, Keys};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Patience};
 use crate::policy::Policy;
 use crate::random::{Random, Seed};
-use crate::secret::Keyring;
+use crate::secret::{Keyring, Peppers};
 use crate::shared::Shared;
 use crate::store::{Decision, Engine, Store, StoreError};
 
@@ -40,6 +41,8 @@ pub struct App {
     pub keyring: Keyring,
     /// The password-hashing pool.
     pub hashing: Hashing,
+    /// The passwords that were stolen elsewhere, when there is a filter of them.
+    pub breached: Option<Breached>,
     /// The one HTTP client.
     pub outbound: Outbound,
     /// The figures of `/metrics`.
@@ -63,17 +66,20 @@ impl App {
         let origin = Origin::parse(&config.server.origin)?;
         let keyring = Keyring::parse(&config.secrets.keys)?;
         let hashing = &config.hashing;
-        let cost = Cost { memory_kib: hashing.memory_kib, passes: hashing.passes, lanes: hashing.lanes };
+        let secrets = &config.secrets;
+        let keys = Keys { peppers: Peppers::parse(&secrets.peppers)?, firebase: secrets.firebase()? };
         let permits = match hashing.permits {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             permits => permits,
         };
-        let hashing = Hashing::start(cost, permits, *hashing.patience, hashing.portable)?;
+        let hashing = Hashing::start(hashing.cost(), permits, *hashing.patience, hashing.portable, keys)?;
+        let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
         Ok(Arc::new(Self {
             origin,
             keyring,
             hashing,
+            breached,
             outbound,
             store: Store::new(engine, random.clone()),
             shared: Shared::memory(),

@@ -109,6 +109,8 @@ pub struct Error {
     pub limit: Option<&'static str>,
     /// What must be shown first.
     pub need: Option<Box<Needed>>,
+    /// What that limit holds, and the whole seconds over which it fills up.
+    pub quota: Option<Box<(u32, u64)>>,
     /// What lies behind it: logged, never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -126,6 +128,7 @@ impl Error {
             retry_after: None,
             limit: None,
             need: None,
+            quota: None,
             cause: None,
         }
     }

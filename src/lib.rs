@@ -9,6 +9,7 @@ pub mod error;
 pub mod policy;
 
 // ground: knows nothing about accounts
+pub mod breached;
 pub mod clock;
 pub mod hashing;
 pub mod log;

@@ -3,27 +3,44 @@
 //! It goes to standard error, so that what a command prints can be piped. No secret is ever in it:
 //! the types that hold secrets do not show them at any level.
 
+mod access;
+mod lines;
+
+pub use access::ACCESS;
+pub use lines::Writing;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use access::ByHand;
+use lines::Lines;
 
-/// Starts the log of the process.
+/// Starts the log of the process, which goes on until what is returned is dropped.
 ///
 /// # Errors
 /// A sentence, when the filter cannot be read or a log has been started before.
-pub fn start(settings: &Log) -> Result<(), String> {
+pub fn start(settings: &Log) -> Result<Writing, String> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| format!("log.level: {error}."))?;
     let terminal = std::io::stderr().is_terminal();
+    let failed = |error: &dyn std::fmt::Display| format!("The log cannot be started: {error}.");
+    let (lines, writing) = Lines::start(Box::new(std::io::stderr())).map_err(|error| failed(&error))?;
     let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone()).with_ansi(terminal);
     let started = if is_human(settings.format, terminal) {
         log.with_target(false).try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        log.json().flatten_event(true).map_event_format(ByHand).try_init()
     };
-    started.map_err(|error| format!("The log cannot be started: {error}."))
+    started.map_err(|error| failed(&error))?;
+    // What led to a panic is told before the panic is.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        lines.write_out();
+        told(panic);
+    }));
+    Ok(writing)
 }
 
 fn is_human(format: LogFormat, terminal: bool) -> bool {

@@ -193,27 +193,7 @@ impl Keyring {
     /// # Errors
     /// A sentence that says which key cannot be used and why, without showing it.
     pub fn parse(keys: &[Secret]) -> Result<Self, String> {
-        let mut ring: Vec<SealingKey> = Vec::new();
-        for (at, key) in keys.iter().enumerate() {
-            let at = at + 1;
-            let (id, text) = key.expose().trim().split_once(':').ok_or_else(|| {
-                format!(
-                    "sealing key {at} is not of the form id:base64, as `vestibule keys generate` prints it"
-                )
-            })?;
-            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            if !(1..=16).contains(&id.len()) || !id.bytes().all(plain) {
-                return Err(format!("the id of sealing key {at} is not 1 to 16 of a-z, 0-9 and -"));
-            }
-            if ring.iter().any(|known| known.id == id) {
-                return Err(format!("two sealing keys have the id {id}"));
-            }
-            let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());
-            let bytes: [u8; 32] = decoded.as_slice().try_into().map_err(|_| {
-                format!("sealing key {id} is not 32 bytes in base64, as `vestibule keys generate` prints it")
-            })?;
-            ring.push(SealingKey { id: id.to_owned(), bytes: Zeroizing::new(bytes) });
-        }
+        let ring = named_keys("sealing key", keys)?;
         if ring.is_empty() {
             return Err("there is no sealing key; `vestibule keys generate` prints one".into());
         }
@@ -288,6 +268,54 @@ impl Keyring {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.ids()).finish()
+    }
+}
+
+fn named_keys(what: &str, keys: &[Secret]) -> Result<Vec<SealingKey>, String> {
+    let mut ring: Vec<SealingKey> = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        let at = at + 1;
+        let (id, text) = key.expose().trim().split_once(':').ok_or_else(|| {
+            format!("{what} {at} is not of the form id:base64, as `vestibule keys generate` prints it")
+        })?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=16).contains(&id.len()) || !id.bytes().all(plain) {
+            return Err(format!("the id of {what} {at} is not 1 to 16 of a-z, 0-9 and -"));
+        }
+        if ring.iter().any(|known| known.id == id) {
+            return Err(format!("two {what}s have the id {id}"));
+        }
+        let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());
+        let bytes: [u8; 32] = decoded.as_slice().try_into().map_err(|_| {
+            format!("{what} {id} is not 32 bytes in base64, as `vestibule keys generate` prints it")
+        })?;
+        ring.push(SealingKey { id: id.to_owned(), bytes: Zeroizing::new(bytes) });
+    }
+    Ok(ring)
+}
+
+/// Secrets that go into password hashes and are kept apart from them (NIST SP 800-63B-4 §3.1.1.2). The
+/// first is for new hashes, all of them check. There may be none.
+#[derive(Clone, Default)]
+pub struct Peppers(Vec<SealingKey>);
+
+impl Peppers {
+    /// Reads peppers of the form that [`Keyring::generate`] prints.
+    ///
+    /// # Errors
+    /// A sentence that says which one cannot be used and why, without showing it.
+    pub fn parse(keys: &[Secret]) -> Result<Self, String> {
+        named_keys("pepper", keys).map(Self)
+    }
+
+    /// The one for new hashes, and its name.
+    pub fn newest(&self) -> Option<(&str, &[u8])> {
+        self.0.first().map(|key| (key.id.as_str(), key.bytes.as_slice()))
+    }
+
+    /// The one of this name.
+    pub fn named(&self, id: &str) -> Option<&[u8]> {
+        self.0.iter().find(|key| key.id == id).map(|key| key.bytes.as_slice())
     }
 }
 

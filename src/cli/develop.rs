@@ -44,7 +44,7 @@ pub async fn run(options: &Options) -> Outcome {
     };
     let given = given.listen(options.listen.as_deref());
     let mut settings = given.clone().load().map_err(|faults| faults.to_string())?;
-    log::start(&settings.config.log)?;
+    let _log = log::start(&settings.config.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

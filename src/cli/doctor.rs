@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::settings;
 use super::{Outcome, Settings, house, say};
+use crate::breached::Breached;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unsafe_settings};
-use crate::hashing::{Cost, Hashing};
+use crate::hashing::{Hashing, Keys};
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::store::{Engine, Store, migrations, schema};
@@ -56,6 +57,7 @@ pub async fn run(options: &Settings) -> Outcome {
             found.extend(settings(&loaded));
             found.extend(keys(&loaded.config));
             found.extend(hashing(&loaded.config).await);
+            found.extend(breached(&loaded.config));
             found.extend(files(file, &loaded.config));
             found.extend(store(&loaded.config).await);
         }
@@ -102,8 +104,8 @@ fn keys(config: &Config) -> Vec<Finding> {
 
 async fn hashing(config: &Config) -> Vec<Finding> {
     let settings = &config.hashing;
-    let cost = Cost { memory_kib: settings.memory_kib, passes: settings.passes, lanes: settings.lanes };
-    let engine = match Hashing::start(cost, 1, Duration::from_secs(60), settings.portable) {
+    let cost = settings.cost();
+    let engine = match Hashing::start(cost, 1, Duration::from_secs(60), settings.portable, Keys::default()) {
         Ok(engine) => engine,
         Err(error) => return vec![Finding::bad("hashing", format!("{error}."))],
     };
@@ -114,6 +116,19 @@ async fn hashing(config: &Config) -> Vec<Finding> {
         }
         Err(error) => Finding::bad("hashing", format!("A password cannot be hashed: {error}")),
     }]
+}
+
+fn breached(config: &Config) -> Option<Finding> {
+    match Breached::configured(&config.password.breached) {
+        Ok(None) => None,
+        Ok(Some(filter)) => {
+            let (count, size) = (filter.count(), filter.megabytes());
+            let sentence =
+                format!("The filter knows {count} breached passwords and takes {size} MB of memory.");
+            Some(Finding::fine("password", sentence))
+        }
+        Err(error) => Some(Finding::bad("password", format!("{error}."))),
+    }
 }
 
 async fn store(config: &Config) -> Vec<Finding> {
@@ -226,6 +241,21 @@ mod tests {
         assert_eq!(clock(Timestamp::from_millis(0)).0, Verdict::Bad);
         assert_eq!(clock("2030-01-01T00:00:00Z".parse().unwrap()).0, Verdict::Fine);
         assert_eq!(clock("2100-01-01T00:00:00Z".parse().unwrap()).0, Verdict::Bad);
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_used_is_told() {
+        let with = |path: &str| {
+            let mut config = Config::from_toml("").unwrap();
+            config.password.breached = path.to_owned();
+            breached(&config).map(|finding| (finding.0, finding.2))
+        };
+        assert_eq!(with(""), None);
+        for path in ["/nowhere/at/all", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+            let (verdict, sentence) = with(path).unwrap();
+            assert_eq!(verdict, Verdict::Bad);
+            assert!(sentence.contains(path), "{sentence}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod house;
 mod keys;
 mod migrate;
 mod openapi;
+mod passwords;
 mod policy;
 mod reload;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Policy(policy::Options),
     /// Make and list the keys that seal secrets in the database.
     Keys(keys::Options),
+    /// Make a filter of passwords that were stolen elsewhere.
+    Passwords(passwords::Options),
 }
 
 /// Where the settings come from.
@@ -102,6 +105,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options),
+        Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
 
@@ -142,6 +146,7 @@ mod tests {
             "vestibule policy simulate password.change --has password,sms --locked totp --shown password@5m --role admin",
             "vestibule policy table",
             "vestibule keys generate --id next",
+            "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -28,7 +28,7 @@ pub async fn run(options: &Options) -> Outcome {
             found.join("\n")
         ));
     }
-    log::start(&settings.config.log)?;
+    let _log = log::start(&settings.config.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Layers, Period};
+use crate::hashing::Cost;
 
 /// `[hashing]`
 #[derive(Clone, Debug, Deserialize)]
@@ -27,14 +28,21 @@ const OWASP: [(u32, u32); 5] = [(1, 47_104), (2, 19_456), (3, 12_288), (4, 9_216
 
 impl HashingSettings {
     pub(super) fn check(&self, layers: &mut Layers) {
-        layers.must((1..=64).contains(&self.passes), "hashing.passes", "must be between 1 and 64");
+        layers.must((1..=32).contains(&self.passes), "hashing.passes", "must be between 1 and 32");
         layers.must((1..=16).contains(&self.lanes), "hashing.lanes", "must be between 1 and 16");
-        // RFC 9106 §3.1: at least 8 KiB a lane. A hash of more than 4 GiB is a slip of the hand.
+        // RFC 9106 §3.1: at least 8 KiB a lane. What is dearer than the most is not computed when it is
+        // found in the database either.
         let least = self.lanes.saturating_mul(8);
         layers.must(
-            (least..=4 << 20).contains(&self.memory_kib),
+            (least..=256 << 10).contains(&self.memory_kib),
             "hashing.memory_kib",
-            format_args!("must be between {least} and {} KiB", 4 << 20),
+            format_args!("must be between {least} and {} KiB", 256 << 10),
+        );
+        let one_by_one = Cost { memory_kib: self.memory_kib, passes: 1, lanes: self.lanes };
+        layers.must(
+            self.cost().is_bounded() || !one_by_one.is_bounded() || self.passes > 32,
+            "hashing.passes",
+            "times hashing.memory_kib must be at most 4194304 KiB, or a sign-in would take seconds",
         );
         layers.must(self.permits <= 1024, "hashing.permits", "must be at most 1024");
         layers.must(
@@ -42,6 +50,11 @@ impl HashingSettings {
             "hashing.patience",
             "must be longer than 0s, or no sign-in could wait",
         );
+    }
+
+    /// What a hash of today costs.
+    pub fn cost(&self) -> Cost {
+        Cost { memory_kib: self.memory_kib, passes: self.passes, lanes: self.lanes }
     }
 
     /// The least memory in KiB that OWASP recommends with this many passes.

@@ -10,6 +10,7 @@ mod hashing;
 mod layers;
 mod log;
 mod network;
+mod password;
 mod period;
 mod safety;
 mod secrets;
@@ -23,6 +24,7 @@ pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
 pub use log::{Log, LogFormat};
 pub use network::Network;
+pub use password::PasswordSettings;
 pub use period::Period;
 pub use safety::unsafe_settings;
 pub use secrets::Secrets;
@@ -49,6 +51,8 @@ pub struct Config {
     pub shared: SharedSettings,
     /// `[secrets]`
     pub secrets: Secrets,
+    /// `[password]`
+    pub password: PasswordSettings,
     /// `[hashing]`
     pub hashing: HashingSettings,
     /// `[twilio]`

@@ -16,13 +16,33 @@ pub struct Cost {
     pub lanes: u32,
 }
 
+/// Most memory that a hash may ask for, in KiB: a row that somebody altered must not make a sign-in cost
+/// a gigabyte.
+pub(super) const MOST_MEMORY: u32 = 256 * 1_024;
+const MOST_PASSES: u32 = 32;
+const MOST_LANES: u32 = 16;
+/// Most work, in KiB times passes: about a second.
+const MOST_WORK: u64 = 4 * 1_024 * 1_024;
+
+impl Cost {
+    /// Whether a hash of this cost is ever computed: one at least that RFC 9106 §3.1 allows, and at most
+    /// 256 MiB, 32 passes, 16 lanes, 4 GiB over all passes.
+    pub fn is_bounded(self) -> bool {
+        (1..=MOST_LANES).contains(&self.lanes)
+            && (8 * self.lanes..=MOST_MEMORY).contains(&self.memory_kib)
+            && (1..=MOST_PASSES).contains(&self.passes)
+            && u64::from(self.memory_kib) * u64::from(self.passes) <= MOST_WORK
+    }
+}
+
 /// Bytes of a tag.
 pub(super) const TAG: usize = 32;
 
 /// Computes Argon2id, version 0x13, into memory that is kept between hashes.
 pub(super) trait Engine: Send {
-    /// The tag, or a sentence about parameters that cannot be.
-    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8]) -> Result<[u8; TAG], String>;
+    /// The tag, or a sentence about parameters that cannot be. `secret` is the `K` of RFC 9106 §3.1, and
+    /// empty without one.
+    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8], secret: &[u8]) -> Result<[u8; TAG], String>;
 }
 
 /// `argon2-rust`: SIMD chosen at run time, memory reused.
@@ -30,7 +50,7 @@ pub(super) trait Engine: Send {
 pub(super) struct Fast(Option<(Cost, Hasher)>);
 
 impl Engine for Fast {
-    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8]) -> Result<[u8; TAG], String> {
+    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8], secret: &[u8]) -> Result<[u8; TAG], String> {
         let mut tag = [0; TAG];
         let argon2 = || -> Result<Argon2, String> {
             let params = Params::builder()
@@ -53,7 +73,7 @@ impl Engine for Fast {
             }
             none => &mut none.insert((cost, argon2()?.hasher())).1,
         };
-        hasher.hash_into(password, salt, &mut tag).map_err(|error| error.to_string())?;
+        hasher.hash_into_with_ad(password, salt, secret, &[], &mut tag).map_err(|error| error.to_string())?;
         Ok(tag)
     }
 }
@@ -63,7 +83,7 @@ impl Engine for Fast {
 pub(super) struct Portable(Vec<Block>);
 
 impl Engine for Portable {
-    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8]) -> Result<[u8; TAG], String> {
+    fn tag(&mut self, cost: Cost, password: &[u8], salt: &[u8], secret: &[u8]) -> Result<[u8; TAG], String> {
         let mut tag = [0; TAG];
         let params = argon2::Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(TAG))
             .map_err(|error| error.to_string())?;
@@ -71,7 +91,9 @@ impl Engine for Portable {
         if self.0.len() < blocks {
             self.0.resize(blocks, Block::default());
         }
-        let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let (kind, version) = (argon2::Algorithm::Argon2id, argon2::Version::V0x13);
+        let argon2 = argon2::Argon2::new_with_secret(secret, kind, version, params)
+            .map_err(|error| error.to_string())?;
         argon2
             .hash_password_into_with_memory(password, salt, &mut tag, &mut self.0)
             .map_err(|error| error.to_string())?;
@@ -84,7 +106,7 @@ pub(super) fn engine(portable: bool) -> Result<Box<dyn Engine>, String> {
     let mut engine: Box<dyn Engine> =
         if portable { Box::<Portable>::default() } else { Box::<Fast>::default() };
     let cost = Cost { memory_kib: 64, passes: 2, lanes: 1 };
-    if engine.tag(cost, b"password", b"somesaltsomesalt")? != KNOWN {
+    if engine.tag(cost, b"password", b"somesaltsomesalt", b"")? != KNOWN {
         return Err("the password-hashing engine does not compute Argon2id on this machine; set hashing.portable = true".into());
     }
     Ok(engine)
@@ -109,6 +131,7 @@ mod tests {
         fn both_engines_compute_the_same(
             password in prop::collection::vec(any::<u8>(), 0..200),
             salt in prop::collection::vec(any::<u8>(), 8..40),
+            secret in prop::collection::vec(any::<u8>(), 0..40),
             memory_kib in 8_u32..300,
             passes in 1_u32..4,
             lanes in 1_u32..3,
@@ -116,8 +139,8 @@ mod tests {
             let cost = Cost { memory_kib: memory_kib.max(8 * lanes), passes, lanes };
             let (mut fast, mut portable) = (Fast::default(), Portable::default());
             for _ in 0..2 {
-                let tag = fast.tag(cost, &password, &salt).unwrap();
-                prop_assert_eq!(tag, portable.tag(cost, &password, &salt).unwrap());
+                let tag = fast.tag(cost, &password, &salt, &secret).unwrap();
+                prop_assert_eq!(tag, portable.tag(cost, &password, &salt, &secret).unwrap());
             }
         }
     }
@@ -127,8 +150,8 @@ mod tests {
         let (mut fast, mut portable) = (Fast::default(), Portable::default());
         for memory_kib in [64, 1_024, 32, 256] {
             let cost = Cost { memory_kib, passes: 1, lanes: 1 };
-            let tag = fast.tag(cost, b"p", b"somesalt").unwrap();
-            assert_eq!(tag, portable.tag(cost, b"p", b"somesalt").unwrap());
+            let tag = fast.tag(cost, b"p", b"somesalt", b"").unwrap();
+            assert_eq!(tag, portable.tag(cost, b"p", b"somesalt", b"").unwrap());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Argon2id hashes as text: `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`.
+//! Today's hashes as text: `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`, with a pepper
+//! `$argon2id$v=19$m=19456,t=2,p=1,keyid=…$salt$tag`.
 
 use std::fmt;
 
@@ -7,16 +8,12 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::engine::{Cost, TAG};
 
-/// Most memory that a stored hash may ask for, in KiB: a row that somebody altered must not make a
-/// sign-in cost a gigabyte.
-const MOST_MEMORY: u32 = 256 * 1_024;
-const MOST_PASSES: u32 = 32;
-const MOST_LANES: u32 = 16;
-
 /// A hash, its salt and what it cost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Phc {
     pub cost: Cost,
+    /// The name of the pepper that went in as Argon2's secret.
+    pub pepper: Option<String>,
     pub salt: Vec<u8>,
     pub tag: Vec<u8>,
 }
@@ -34,13 +31,17 @@ impl Phc {
         let mut number =
             |name: &str| numbers.next()?.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok();
         let cost = Cost { memory_kib: number("m")?, passes: number("t")?, lanes: number("p")? };
-        let bounded = (1..=MOST_LANES).contains(&cost.lanes)
-            && (8 * cost.lanes..=MOST_MEMORY).contains(&cost.memory_kib)
-            && (1..=MOST_PASSES).contains(&cost.passes);
+        let pepper = match numbers.next() {
+            None => None,
+            Some(id) => {
+                let id = STANDARD_NO_PAD.decode(id.strip_prefix("keyid=")?).ok()?;
+                Some(String::from_utf8(id).ok().filter(|id| (1..=16).contains(&id.len()))?)
+            }
+        };
         let salt = STANDARD_NO_PAD.decode(salt).ok()?;
         let tag = STANDARD_NO_PAD.decode(tag).ok()?;
-        (bounded && numbers.next().is_none() && (8..=64).contains(&salt.len()) && tag.len() == TAG)
-            .then_some(Self { cost, salt, tag })
+        (cost.is_bounded() && numbers.next().is_none() && (8..=64).contains(&salt.len()) && tag.len() == TAG)
+            .then_some(Self { cost, pepper, salt, tag })
     }
 }
 
@@ -48,7 +49,11 @@ impl fmt::Display for Phc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cost { memory_kib, passes, lanes } = self.cost;
         let (salt, tag) = (STANDARD_NO_PAD.encode(&self.salt), STANDARD_NO_PAD.encode(&self.tag));
-        write!(f, "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${tag}")
+        write!(f, "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}")?;
+        if let Some(pepper) = &self.pepper {
+            write!(f, ",keyid={}", STANDARD_NO_PAD.encode(pepper))?;
+        }
+        write!(f, "${salt}${tag}")
     }
 }
 
@@ -59,7 +64,11 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_and_absurd_costs_are_refused() {
         let cost = Cost { memory_kib: 19_456, passes: 2, lanes: 1 };
-        let phc = Phc { cost, salt: vec![7; 16], tag: vec![9; 32] };
+        let phc = Phc { cost, pepper: Some("2030-01-01".into()), salt: vec![7; 16], tag: vec![9; 32] };
+        let text = phc.to_string();
+        assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid=MjAzMC0wMS0wMQ$"), "{text}");
+        assert_eq!(Phc::parse(&text), Some(phc.clone()));
+        let phc = Phc { pepper: None, ..phc };
         let text = phc.to_string();
         assert_eq!(Phc::parse(&text), Some(phc));
         for (from, to) in [
@@ -71,6 +80,10 @@ mod tests {
             ("p=1", "p=255"),
             ("p=1", "p=0"),
             ("p=1", "p=1,x=1"),
+            ("p=1", "p=1,keyid="),
+            ("p=1", "p=1,keyid=!"),
+            ("p=1", "p=1,keyid=YQ,keyid=YQ"),
+            ("m=19456,t=2", "m=262144,t=17"),
             ("v=19", "v=16"),
             ("argon2id", "argon2i"),
             ("$m", "$$m"),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -26,6 +27,7 @@ use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
+use crate::log::ACCESS;
 use crate::sessions;
 
 /// The most headers a request may have. Browsers send about twenty, proxies add about ten.
@@ -46,6 +48,16 @@ pub struct Door {
     app: Arc<App>,
     proxies: Vec<Network>,
     origins: Origins,
+    /// What every answer wears, made once: for data, and for pages.
+    dress: [HeaderMap; 2],
+    ids: Ids,
+}
+
+/// Where the ids of requests come from. They only have to differ, so chance is drawn once and then
+/// counted on (RFC 9562 section 6.2, method 1).
+struct Ids {
+    node: [u8; 2],
+    next: AtomicU64,
 }
 
 impl Door {
@@ -57,7 +69,9 @@ impl Door {
         let server = &app.config.server;
         let proxies = server.trusted_proxies.clone();
         let origins = Origins::new(&app.origin, &server.allowed_origins)?;
-        Ok(Self { app, proxies, origins })
+        let dress = [DATA_POLICY, PAGE_POLICY].map(|policy| wardrobe(policy, app.origin.is_secure()));
+        let ids = Ids { node: app.random.bytes(), next: u64::from_le_bytes(app.random.bytes()).into() };
+        Ok(Self { app, proxies, origins, dress, ids })
     }
 
     /// What is known about the asker before anything is read: the id of the request as it is told
@@ -71,11 +85,9 @@ impl Door {
             .filter(|_| client::is_trusted(peer, &self.proxies))
             .and_then(read_request_id);
         let request_id = told.and_then(|told| told.parse().ok()).unwrap_or_else(|| self.new_id());
-        let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let client = Client {
             address: client::client_ip(peer, headers, &self.proxies),
-            user_agent: agent
-                .map(|agent| agent.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect()),
+            user_agent: headers.get(header::USER_AGENT).map(read_user_agent),
             request_id,
         };
         (told.map_or_else(|| request_id.to_string(), str::to_owned), client)
@@ -84,7 +96,9 @@ impl Door {
     /// A UUIDv7 (RFC 9562).
     fn new_id(&self) -> Uuid {
         let millis = u64::try_from(self.app.clock.now().as_millis()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.app.random.bytes()).into_uuid()
+        let [a, b] = self.ids.node;
+        let [c, d, e, f, g, h, i, j] = self.ids.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        uuid::Builder::from_unix_timestamp_millis(millis, &[a, b, c, d, e, f, g, h, i, j]).into_uuid()
     }
 
     /// The way through: refuse what is too large or under a foreign name, answer preflights, take in
@@ -96,8 +110,15 @@ impl Door {
             return Ok(preflight);
         }
         let patience = *self.app.config.server.request_timeout;
-        let received = timeout(patience, self.receive(request)).await;
-        let request = received.map_err(|_| Problem::RequestTimeout)??;
+        let mut request = request;
+        if !request.body().is_end_stream() {
+            let received = timeout(patience, self.receive(request)).await;
+            request = received.map_err(|_| Problem::RequestTimeout)??;
+            // The request begins when it is all there: who sends slowly does not hold the time back.
+            if let Some(ctx) = request.extensions_mut().get_mut::<Ctx>() {
+                (ctx.now, ctx.policy) = (self.app.clock.now(), self.app.policy());
+            }
+        }
         let answered = timeout(patience, caught(next.run(request))).await;
         answered
             .map_err(|_| Error::new(Problem::Unavailable).retry_after(PAUSE).because("no answer in time"))?
@@ -125,15 +146,24 @@ impl Door {
     fn dress(&self, headers: &mut HeaderMap) {
         let page =
             headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-        let policy = if page { PAGE_POLICY } else { DATA_POLICY };
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
-        for (name, value) in ALWAYS {
-            headers.entry(name).or_insert(HeaderValue::from_static(value));
-        }
-        if self.app.origin.is_secure() {
-            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(STRICT_TRANSPORT);
-        }
+        let [data_dress, page_dress] = &self.dress;
+        let mut dressed = if page { page_dress.clone() } else { data_dress.clone() };
+        // A name that the handler has set replaces ours, with all its values.
+        dressed.extend(std::mem::take(headers));
+        *headers = dressed;
     }
+}
+
+/// What every answer under this content policy wears.
+fn wardrobe(policy: &'static str, is_secure: bool) -> HeaderMap {
+    // Room for what handlers add.
+    let mut headers = HeaderMap::with_capacity(24);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    if is_secure {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
+    headers
 }
 
 /// Nothing may be loaded from, sent to or framed around an answer that is not a page.
@@ -164,7 +194,7 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     let (id, client) = door.meet(&request);
     let method = known(request.method());
     // The template, not the path: paths can hold tokens.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
     request.extensions_mut().insert(Ctx::new(Arc::clone(&door.app), Some(client)));
@@ -179,14 +209,15 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    door.note(method, &route, response.status().as_u16(), started.elapsed(), &id, address);
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    door.note(method, route, response.status().as_u16(), started.elapsed(), &id, address);
     response
 }
 
 impl Door {
     /// One line in the log and one in the figures.
     fn note(&self, method: &str, route: &str, status: u16, took: Duration, request_id: &str, client: IpAddr) {
-        tracing::info!(target: "vestibule::access", method, route, status, ms = took.as_secs_f64() * 1e3, request_id, %client, "answered");
+        tracing::info!(target: ACCESS, method, route, status, ms = took.as_secs_f64() * 1e3, request_id, %client, "answered");
         self.app.metrics.request(method, route, status, took);
     }
 }
@@ -214,6 +245,27 @@ pub async fn admit(
         request.extensions_mut().insert(caller);
     }
     Ok(next.run(request).await)
+}
+
+/// Whether [`admit`] would let every such request through unlooked at.
+pub fn is_open(access: Access, method: &Method) -> bool {
+    match access {
+        Access::Session | Access::Admin => false,
+        Access::Public => method.is_safe(),
+        Access::Webhook => true,
+    }
+}
+
+/// What a client calls itself, without what would spoil a page or a log.
+fn read_user_agent(agent: &HeaderValue) -> String {
+    match agent.to_str() {
+        // Visible ASCII, spaces and tabs.
+        Ok(text) if text.len() <= USER_AGENT && !text.contains('\t') => text.to_owned(),
+        _ => {
+            let text = String::from_utf8_lossy(agent.as_bytes());
+            text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect()
+        }
+    }
 }
 
 /// A request id that a trusted proxy may choose: 8 to 64 letters, digits and hyphens.
@@ -315,6 +367,29 @@ mod tests {
         assert_eq!(text(asked("/api/things/7").await).await, "7 None");
         assert_eq!(kind(asked("/api/v1/things/x").await).await, "not-found");
         assert_eq!(kind(asked("/api/v1/things/7?x=1").await).await, "invalid");
+    }
+
+    #[tokio::test]
+    async fn a_request_begins_when_its_body_is_there() {
+        let app = app();
+        let clock = app.clock.clone();
+        let body = futures_util::stream::once(async move {
+            clock.advance(Duration::from_secs(7));
+            Ok::<_, std::convert::Infallible>("slow")
+        });
+        let request = Request::post("/api/v1/now").body(Body::from_stream(body)).unwrap();
+        let before = app.clock.now();
+        let answer = tower::ServiceExt::oneshot(crate::http::testing::door(&app), request).await.unwrap();
+        assert_eq!(text(answer).await, (before + Duration::from_secs(7)).to_string());
+    }
+
+    #[tokio::test]
+    async fn ids_of_requests_differ() {
+        let app = app();
+        let door = Door::new(Arc::clone(&app)).unwrap();
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| door.new_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
     }
 
     #[tokio::test]

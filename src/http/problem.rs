@@ -112,6 +112,11 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         if let Ok(told) = HeaderValue::from_str(&told) {
             parts.headers.insert("ratelimit", told);
         }
+        let policy = error.quota.as_deref();
+        let policy = policy.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
+        if let Some(Ok(policy)) = policy.as_deref().map(HeaderValue::from_str) {
+            parts.headers.insert("ratelimit-policy", policy);
+        }
     }
     let report = Report {
         kind: format!("/problems/{}", error.problem.slug()),
@@ -168,13 +173,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_tells_what_may_be_told_and_no_more() {
-        let error = Error { limit: Some("sign-in"), ..Error::new(Problem::LimitReached) }
+        let quota = Some(Box::new((10, 900)));
+        let error = Error { limit: Some("sign-in"), quota, ..Error::new(Problem::LimitReached) }
             .retry_after(std::time::Duration::from_millis(1500))
             .because("the secret cause");
         let response = settle(error.into_response(), "id-1");
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["ratelimit"], "\"sign-in\";r=0;t=2");
+        assert_eq!(response.headers()["ratelimit-policy"], "\"sign-in\";q=10;w=900");
         assert_eq!(response.headers()["content-type"], MEDIA_TYPE);
         assert_eq!(
             json(response).await,

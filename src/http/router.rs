@@ -16,7 +16,8 @@ use crate::error::Problem;
 use crate::factors::FactorView;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, challenges, dev, enrolment, messages, sessions, sign_in, sign_up, step_up,
+    accounts, administration, challenges, dev, enrolment, messages, passwords, sessions, sign_in, sign_up,
+    step_up,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -42,6 +43,9 @@ pub fn routes() -> Vec<Route> {
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
+        post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
+            .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
+            .may(&[Problem::LimitReached]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
@@ -189,7 +193,10 @@ pub(super) fn build(
     for (mount, route) in mounted.chain(operations.iter().map(|route| ("", route))) {
         let admit = from_fn_with_state((Arc::clone(&door), route.access), layers::admit);
         for address in addresses(route, mount) {
-            let handler = route.handler(&address.method)?.route_layer(admit.clone());
+            let mut handler = route.handler(&address.method)?;
+            if !layers::is_open(route.access, &address.method) {
+                handler = handler.route_layer(admit.clone());
+            }
             router = router.route(&address.path, handler);
         }
     }

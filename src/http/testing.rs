@@ -121,6 +121,9 @@ async fn me(ctx: Ctx) -> String {
     let client = ctx.client.unwrap();
     format!("{} {} {}", client.address, client.request_id, client.user_agent.as_deref().unwrap_or("-"))
 }
+async fn now(ctx: Ctx) -> String {
+    ctx.now.to_string()
+}
 async fn panics() -> &'static str {
     panic!("on purpose")
 }
@@ -145,6 +148,7 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/closed", me).about("Closed").answers_in(200, "text/plain", "It"),
         post("/hook", me).access(Webhook).about("A callback").answers_nothing(204, "Taken"),
         route_get("/me", me).access(Public).about("Me").answers_in(200, "text/plain", "It"),
+        post("/now", now).access(Public).about("The time").answers_in(200, "text/plain", "It"),
         route_get("/panics", panics).access(Public).about("Panics").answers_nothing(204, "Never"),
         route_get("/fails", fails).access(Public).about("Fails").answers_nothing(204, "Never"),
         route_get("/slow", slow).access(Public).about("Slow").answers_in(200, "text/plain", "Done"),

@@ -20,6 +20,8 @@ text_enum! {
         SignInAddress = "sign-in-address",
         /// Accounts made from one address.
         SignUpAddress = "sign-up-address",
+        /// Passwords whose strength is asked for from one address.
+        PasswordStrengthAddress = "password-strength-address",
         /// Codes tried from one address.
         CodeTryAddress = "code-try-address",
         /// Messages to one number in a short time.
@@ -44,6 +46,7 @@ impl Limit {
             Self::SignInIdentifier => limits.sign_in_identifier,
             Self::SignInAddress => limits.sign_in_address,
             Self::SignUpAddress => limits.sign_up_address,
+            Self::PasswordStrengthAddress => limits.password_strength_address,
             Self::CodeTryAddress => limits.code_try_address,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,
@@ -69,7 +72,9 @@ pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
         return Ok(());
     }
     app.metrics.limit_reached(limit.as_str());
-    Err(Error { limit: Some(limit.as_str()), ..Error::new(Problem::LimitReached).retry_after(taken.wait) })
+    let (name, quota) =
+        (Some(limit.as_str()), Some(Box::new((budget.limit, budget.window.as_secs().max(1)))));
+    Err(Error { limit: name, quota, ..Error::new(Problem::LimitReached).retry_after(taken.wait) })
 }
 
 /// Takes one from the budget that `limit` keeps for the asker's address.

@@ -4,13 +4,19 @@
 //! no case folding (NIST SP 800-63B-4 §3.1.1.2). Its size in bytes is looked at before anything else,
 //! so that nobody's long text costs time. What is stored is a PHC string and nothing more.
 //!
-//! What always holds: a check takes as long for a user who is not there as for one who is. A password
+//! It may be the hash of another system ([`imported`]), until its user first signs in with it.
+//!
+//! What always holds: a check takes at least as long for a user who is there as for one who is not; just as long
+//! once they have signed in since the parameters last changed. A password
 //! is never in an answer, a log or an error.
 
 pub mod actions;
+pub mod api;
+mod context;
 mod rules;
 
-pub use actions::{Verdict, check, prepare};
+pub use crate::hashing::{Why, imported};
+pub use actions::{Verdict, check, choose, prepare};
 pub use rules::{GivenPassword, NewPassword};
 
 use uuid::Uuid;

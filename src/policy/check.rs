@@ -243,6 +243,7 @@ impl Limits {
             ("sign_in_identifier", self.sign_in_identifier),
             ("sign_in_address", self.sign_in_address),
             ("sign_up_address", self.sign_up_address),
+            ("password_strength_address", self.password_strength_address),
             ("code_try_address", self.code_try_address),
             ("send_number_short", self.send_number_short),
             ("send_number_day", self.send_number_day),

@@ -208,6 +208,8 @@ pub struct Limits {
     pub sign_in_address: Budget,
     /// Sign-ups from one address.
     pub sign_up_address: Budget,
+    /// Passwords whose strength is asked for from one address.
+    pub password_strength_address: Budget,
     /// Codes tried from one address.
     pub code_try_address: Budget,
     /// Messages to one number in a short time.

@@ -1,14 +1,18 @@
 //! Recognising, listing and ending sessions.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use uuid::Uuid;
 
-use super::carry::{Shown, shown};
+use super::carry::{Carrier, Shown, shown};
 use super::{Caller, Session};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
+use crate::identifiers::Identifier;
 use crate::secret::Token;
 use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer};
 
@@ -18,40 +22,68 @@ use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer};
 /// # Errors
 /// The store's failure: whoever cannot be recognised for that reason is not nobody.
 pub async fn authenticate(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<Caller>> {
+    let known = recognise(ctx, headers).await?;
+    Ok(known.map(|(known, carrier)| Caller {
+        session: known.session.clone(),
+        user: known.user.clone(),
+        carrier,
+    }))
+}
+
+/// A session and its user as they are, and what was made of them.
+pub(super) struct Known {
+    pub session: Seen<Session>,
+    pub user: Seen<User>,
+    /// The answer of `GET /auth/authenticated`, once it has been asked for. It is made of the session,
+    /// the user and their identifiers, and of nothing else.
+    pub answer: OnceLock<Bytes>,
+}
+
+/// The session that the request's credential names, when it stands.
+pub(super) async fn recognise(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<(Arc<Known>, Carrier)>> {
     let Shown::Token(token, carrier) = shown(headers, &ctx.app.origin) else {
         return Ok(None);
     };
-    let Some((session, user)) = recognise(ctx, &token).await? else {
-        return Ok(None);
-    };
-    if !session.carry.travels_by(carrier) {
-        return Ok(None);
+    let Some(mut known) = judge(ctx, &token, carrier).await? else { return Ok(None) };
+    if known.session.is_stale(&ctx.policy.session, ctx.now) {
+        touch(ctx, &known.session).await?;
+        // Anew, with its new revision. Gone in between: it has just been ended.
+        match judge(ctx, &token, carrier).await? {
+            Some(fresh) => known = fresh,
+            None => return Ok(None),
+        }
     }
-    let session = touch(ctx, session).await?;
-    Ok(session.map(|session| Caller { session, user, carrier }))
+    Ok(Some((known, carrier)))
 }
 
-/// The session that `token` names, when it stands.
-async fn recognise(ctx: &Ctx, token: &Token) -> Result<Option<(Seen<Session>, Seen<User>)>> {
+/// What `token` names, when it is the right token and all that makes a session count holds now.
+async fn judge(ctx: &Ctx, token: &Token, carrier: Carrier) -> Result<Option<Arc<Known>>> {
+    let Some(known) = known(ctx, token.id).await? else { return Ok(None) };
+    let session = &known.session;
+    let right = token.matches(&session.digest)
+        && session.carry.travels_by(carrier)
+        && session.stands(&known.user, &ctx.policy.session, ctx.now);
+    Ok(right.then_some(known))
+}
+
+/// The records, from memory while they are unchanged.
+async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     let store = &ctx.app.store;
-    let Some(session) = store.get::<Session>(token.id).await? else { return Ok(None) };
-    if !token.matches(&session.digest) {
-        return Ok(None);
+    if let Some(known) = store.recall(id) {
+        return Ok(Some(known));
     }
-    let Some(user) = store.get::<User>(session.user_id).await? else { return Ok(None) };
-    let stands = session.stands(&user, &ctx.policy.session, ctx.now);
-    Ok(stands.then_some((session, user)))
+    let mut look = store.tracked();
+    let Some(session) = look.get::<Session>(id).await? else { return Ok(None) };
+    look.depends_on::<Identifier>(session.user_id);
+    let Some(user) = look.get::<User>(session.user_id).await? else { return Ok(None) };
+    Ok(Some(look.keep(id, Known { session, user, answer: OnceLock::new() })))
 }
 
 /// Remembers the use of a session, at most once in the policy's `seen_every`.
-async fn touch(ctx: &Ctx, session: Seen<Session>) -> Result<Option<Seen<Session>>> {
-    if !session.is_stale(&ctx.policy.session, ctx.now) {
-        return Ok(Some(session));
-    }
+async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<()> {
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));
     match ctx.app.store.commit(vec![Change::update(&touched)]).await {
-        // Read again for its new revision. Gone in between: it has just been ended.
-        Ok(()) | Err(StoreError::Conflict) => Ok(ctx.app.store.get::<Session>(session.id).await?),
+        Ok(()) | Err(StoreError::Conflict) => Ok(()),
         Err(other) => Err(other.into()),
     }
 }

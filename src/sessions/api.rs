@@ -1,8 +1,9 @@
 //! The JSON door of sessions.
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::actions::{self, Scope};
 use super::{Caller, SessionView, authenticate, clear_cookie};
 use crate::accounts::{self, UserView};
 use crate::app::Ctx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::extract::{Body, Params, Search};
 use crate::http::listing::{List, Listing};
 
@@ -30,16 +31,27 @@ pub struct AuthenticatedView {
 }
 
 /// `GET /auth/authenticated`
-pub async fn authenticated(ctx: Ctx, headers: HeaderMap) -> Result<Json<AuthenticatedView>> {
-    let Some(caller) = authenticate(&ctx, &headers).await? else {
-        return Ok(Json(AuthenticatedView { authenticated: false, user: None, session: None }));
+pub async fn authenticated(ctx: Ctx, headers: HeaderMap) -> Result<Response> {
+    let Some((known, _)) = actions::recognise(&ctx, &headers).await? else {
+        let nobody = AuthenticatedView { authenticated: false, user: None, session: None };
+        return Ok(Json(nobody).into_response());
     };
-    Ok(Json(AuthenticatedView {
-        authenticated: true,
-        user: Some(accounts::view(&ctx, &caller.user).await?),
-        session: Some(caller.session.view(true)),
-    }))
+    let answer = match known.answer.get() {
+        Some(answer) => answer.clone(),
+        None => {
+            let view = AuthenticatedView {
+                authenticated: true,
+                user: Some(accounts::view(&ctx, &known.user).await?),
+                session: Some(known.session.view(true)),
+            };
+            let answer = Bytes::from(serde_json::to_vec(&view).map_err(Error::internal)?);
+            known.answer.get_or_init(|| answer).clone()
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, JSON)], answer).into_response())
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The body of `POST /auth/logout`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::http::extract::Body;
 use crate::idempotency::Once;
 use crate::identifiers::Name;
-use crate::passwords::NewPassword;
+use crate::passwords::{self, NewPassword};
 use crate::policy::IdentifierKind;
 use crate::secret::Secret;
 
@@ -83,16 +83,13 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
         .into_iter()
         .filter_map(|(kind, text)| Name::choose(kind, text.as_deref()?).map_err(&mut keep).ok())
         .collect();
+    let own = [&ask.username, &ask.email, &ask.mobile, &ask.name];
+    let own: Vec<&str> = own.into_iter().flatten().map(String::as_str).collect();
+    let password = passwords::choose(ctx, "password", &ask.password, &own).map_err(&mut keep);
     let name = ask.name.and_then(|text| line("name", text, 200).map_err(&mut keep).ok());
     let locale = ask.locale.and_then(|text| locale(text).map_err(&mut keep).ok());
-    let own: Vec<&str> =
-        [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().map(String::as_str).collect();
-    let password =
-        NewPassword::parse("password", &ask.password, &ctx.policy.password, ctx.app.origin.host(), &own)
-            .map_err(&mut keep)
-            .ok();
     match password {
-        Some(password) if errors.is_empty() => {
+        Ok(password) if errors.is_empty() => {
             let wants_second_factor = ask.is_2fa_enabled;
             Ok((Wanted { names, name, locale, wants_second_factor }, password))
         }

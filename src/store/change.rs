@@ -65,6 +65,8 @@ pub enum Change {
         key: Value,
         /// The revision that was seen.
         revision: i64,
+        /// The fields as they were seen.
+        values: Vec<Value>,
     },
     /// What was seen must still stand.
     Require {
@@ -90,7 +92,7 @@ impl Change {
 
     /// The end of what was seen.
     pub fn delete<T: Entity>(seen: &Seen<T>) -> Self {
-        Self::Delete { table: T::table(), key: seen.key(), revision: seen.revision }
+        Self::Delete { table: T::table(), key: seen.key(), revision: seen.revision, values: seen.to_values() }
     }
 
     /// What was seen must still stand.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entity::{Index, Row, Table, Value};
+use super::kept::{Marks, Others, places};
 use super::query::Select;
 use super::{Change, StoreError};
 use crate::clock::Timestamp;
@@ -32,6 +33,7 @@ pub struct Memory {
     data: Arc<Mutex<Data>>,
     faults: Faults,
     chance: Random,
+    marks: Arc<Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +95,16 @@ impl Eq for Ordered {}
 impl Memory {
     /// An empty store that fails as `faults` say.
     pub fn new(faults: Faults) -> Self {
-        Self { data: Arc::default(), faults, chance: Random::seeded(faults.seed) }
+        Self {
+            data: Arc::default(),
+            faults,
+            chance: Random::seeded(faults.seed),
+            marks: Marks::new(Others::None),
+        }
+    }
+
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
@@ -147,6 +158,7 @@ impl Memory {
         }
         let mut data = self.data();
         let mut undo = Vec::new();
+        let places = places(&changes);
         for change in changes {
             let table = change.table();
             let records = data.tables.entry(table.name).or_default();
@@ -158,6 +170,7 @@ impl Memory {
             }
         }
         drop(data);
+        self.marks.forget(&places);
         if self.happens(self.faults.lose) {
             return Err(StoreError::unavailable("the answer was lost, as asked"));
         }

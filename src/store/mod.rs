@@ -11,6 +11,7 @@
 
 mod change;
 mod entity;
+mod kept;
 mod memory;
 pub mod migrations;
 mod postgres;
@@ -22,12 +23,17 @@ mod sqlite;
 pub use change::{Change, Decision, Seen, answer, refuse};
 pub use entity::{Column, Corrupt, Entity, Field, Index, Kind, Row, Table, Value};
 pub(crate) use entity::{entity, json_field, text_enum};
+pub use kept::{Marks, Place, Tracked};
 pub use memory::{Faults, Memory};
 pub use postgres::Postgres;
 pub use query::{Cursor, Page, Query, Select};
 pub use sqlite::Sqlite;
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem};
@@ -103,6 +109,7 @@ impl Engine {
 pub struct Store {
     engine: Engine,
     random: Random,
+    kept: kept::Kept,
 }
 
 macro_rules! each_engine {
@@ -118,12 +125,35 @@ macro_rules! each_engine {
 impl Store {
     /// A store over `engine`; `random` numbers the commits.
     pub fn new(engine: Engine, random: Random) -> Self {
-        Self { engine, random }
+        Self { engine, random, kept: kept::Kept::default() }
     }
 
     /// The engine underneath, for migrations and diagnosis.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Which records have changed, as far as this process knows.
+    pub fn marks(&self) -> &Marks {
+        each_engine!(self, engine => engine.marks())
+    }
+
+    /// Reads whose result can be kept: [`Tracked::keep`].
+    pub fn tracked(&self) -> Tracked<'_> {
+        Tracked::new(self)
+    }
+
+    /// What was kept under `id`, when nothing that it was made from has changed since: by this
+    /// process up to now, by another that writes to the same SQLite file up to half a second ago.
+    ///
+    /// Always nothing where changes by others cannot be noticed: on Postgres.
+    pub fn recall<V: Any + Send + Sync>(&self, id: Uuid) -> Option<Arc<V>> {
+        let marks = self.marks();
+        let trusted = match &self.engine {
+            Engine::Sqlite(engine) => marks.are_trusted(|| engine.look()),
+            Engine::Postgres(_) | Engine::Memory(_) => marks.are_trusted(|| {}),
+        };
+        if trusted { self.kept.recall(id, marks) } else { None }
     }
 
     /// The record with this key, and the revision that was seen.

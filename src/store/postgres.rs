@@ -26,6 +26,7 @@ use tokio_postgres::{Config, Error, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::entity::{Kind, Row, Table, Value};
+use super::kept::{Marks, Others, places};
 use super::query::Select;
 use super::{Change, Corrupt, StoreError, sql};
 use crate::clock::Timestamp;
@@ -49,6 +50,7 @@ const SESSION: &str = "SET statement_timeout = '10s'; \
 #[derive(Clone, Debug)]
 pub struct Postgres {
     pool: Pool,
+    marks: Arc<Marks>,
 }
 
 impl Postgres {
@@ -89,7 +91,7 @@ impl Postgres {
             .post_create(prepare)
             .build()
             .map_err(StoreError::unavailable)?;
-        Ok(Self { pool })
+        Ok(Self { pool, marks: Marks::new(Others::Unknown) })
     }
 
     pub(super) async fn client(&self) -> Result<Object, StoreError> {
@@ -97,6 +99,10 @@ impl Postgres {
             deadpool_postgres::PoolError::Backend(error) => failure(error),
             other => StoreError::unavailable(other),
         })
+    }
+
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
@@ -123,8 +129,12 @@ impl Postgres {
     }
 
     pub(super) async fn commit(&self, changes: Vec<Change>, revision: i64) -> Result<(), StoreError> {
+        let places = places(&changes);
         let work = changes.into_iter().map(|change| guarded(change, revision)).collect();
-        self.transaction(work).await.map(drop)
+        let outcome = self.transaction(work).await.map(drop);
+        // Not reached when the caller goes away: one reason why nothing is kept over this engine.
+        self.marks.forget(&places);
+        outcome
     }
 
     pub(super) async fn sweep(

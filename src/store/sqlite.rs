@@ -7,6 +7,8 @@
 //! Always: an answer leaves only after the `COMMIT` that it speaks of has reached the disk. Never:
 //! a caller left waiting; when the writer is gone, its channel is closed, and that is an answer.
 
+mod values;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,14 +17,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, Value as Raw, ValueRef};
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
-use super::entity::{Kind, Row, Table, Value};
+use super::entity::{Row, Table, Value};
+use super::kept::{Marks, Others, places};
 use super::query::Select;
-use super::{Change, Corrupt, StoreError, sql};
+use super::{Change, StoreError, sql};
 use crate::clock::Timestamp;
+pub(super) use values::Failure;
+use values::{prepare, read_row};
 
 /// The most commits that share one fsync: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;
@@ -50,6 +54,7 @@ struct Inner {
     path: PathBuf,
     jobs: Option<Sender<Job>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    marks: Arc<Marks>,
 }
 
 impl fmt::Debug for Sqlite {
@@ -71,17 +76,32 @@ impl Sqlite {
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
         let connection = connect(&path, false)?;
         let (jobs, waiting) = mpsc::channel();
-        let writer = Writer { connection, jobs: waiting, expected: 1 };
+        let marks = Marks::new(Others::noticed());
+        let writer = Writer { connection, jobs: waiting, expected: 1, marks: marks.clone(), seen: None };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())
             .map_err(StoreError::unavailable)?;
-        Ok(Self { inner: Arc::new(Inner { path, jobs: Some(jobs), writer: Mutex::new(Some(writer)) }) })
+        let writer = Mutex::new(Some(writer));
+        Ok(Self { inner: Arc::new(Inner { path, jobs: Some(jobs), writer, marks }) })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    pub(super) fn marks(&self) -> &Marks {
+        &self.inner.marks
+    }
+
+    /// Has the writer look soon whether another process has written. Nobody waits for it.
+    pub(super) fn look(&self) {
+        let (reply, _) = oneshot::channel();
+        if let Some(jobs) = &self.inner.jobs {
+            // A writer that is gone looks no more, and then nothing that is kept counts.
+            let _ = jobs.send(Job { work: Work::Look, reply });
+        }
     }
 
     pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
@@ -226,6 +246,7 @@ enum Work {
     Commit { changes: Vec<Change>, revision: i64 },
     Sweep { table: &'static Table, before: Timestamp, limit: usize },
     Nothing,
+    Look,
 }
 
 struct Job {
@@ -238,15 +259,36 @@ struct Writer {
     jobs: Receiver<Job>,
     /// How many came together last time.
     expected: usize,
+    marks: Arc<Marks>,
+    /// SQLite's number for the file's content, which only other connections' commits change.
+    seen: Option<i64>,
 }
 
 impl Writer {
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            self.batch(first);
+            match first.work {
+                Work::Look => self.look(),
+                _ => self.batch(first),
+            }
         }
         // Best effort: what is in the log is as durable as what is in the file.
         let _ = self.connection.execute_batch("PRAGMA busy_timeout = 500; PRAGMA wal_checkpoint(TRUNCATE);");
+    }
+
+    /// Forgets what is kept when others have written since the last look.
+    fn look(&mut self) {
+        let clock = self.marks.clock();
+        let version = prepare(&self.connection, "PRAGMA data_version", []).and_then(|mut statement| {
+            let mut rows = statement.raw_query();
+            Ok(rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()?)
+        });
+        // When it cannot be told, the last look counts no longer, and soon nothing is trusted.
+        let Ok(Some(version)) = version else { return };
+        if self.seen.replace(version) != Some(version) {
+            self.marks.forget_all();
+        }
+        self.marks.looked(clock);
     }
 
     /// Applies `first` and all that wait with it in one transaction, then tells each what came of it.
@@ -256,6 +298,10 @@ impl Writer {
         let mut next = Some(first);
         let mut broken = None;
         while let Some(job) = next.take().or_else(|| self.next(done.len())) {
+            if matches!(job.work, Work::Look) {
+                self.look();
+                continue;
+            }
             // Nobody waits for it any more: it has not begun, so it never happened.
             if job.reply.is_closed() {
                 continue;
@@ -296,6 +342,11 @@ impl Writer {
                 for (_, outcome) in done.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
                     *outcome = Err(StoreError::unavailable(error.to_string()));
                 }
+            }
+        }
+        for (job, _) in &done {
+            if let Work::Commit { changes, .. } = &job.work {
+                self.marks.forget(&places(changes));
             }
         }
         for (job, outcome) in done {
@@ -359,7 +410,7 @@ impl Writer {
 
     fn perform(&self, work: &Work) -> Result<u64, Failure> {
         match work {
-            Work::Nothing => Ok(0),
+            Work::Nothing | Work::Look => Ok(0),
             Work::Sweep { table, before, limit } => {
                 let limit = i64::try_from(*limit).unwrap_or(i64::MAX);
                 let parameters = [Value::Time(*before), Value::Int(limit)];
@@ -415,117 +466,6 @@ impl Writer {
     }
 }
 
-// ---- values ----
-
-fn prepare<'c, 'v>(
-    connection: &'c Connection,
-    text: &str,
-    parameters: impl IntoIterator<Item = &'v Value>,
-) -> Result<CachedStatement<'c>, Failure> {
-    let mut statement = connection.prepare_cached(text)?;
-    for (at, value) in parameters.into_iter().enumerate() {
-        statement.raw_bind_parameter(at + 1, value)?;
-    }
-    Ok(statement)
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Self::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
-            Self::Bool(yes) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*yes))),
-            Self::Time(at) => ToSqlOutput::Owned(Raw::Text(at.to_string())),
-            Self::Uuid(id) => ToSqlOutput::Owned(Raw::Text(id.to_string())),
-            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
-            Self::Json(json) => ToSqlOutput::Owned(Raw::Text(json.to_string())),
-        })
-    }
-}
-
-fn read_row(row: &rusqlite::Row<'_>, table: &Table) -> Result<Row, Failure> {
-    let revision = row.get(0)?;
-    let values = table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            read_value(row.get_ref(at + 1)?, column.kind).map_err(|found| {
-                let place = format!("{}.{}", table.name, column.name);
-                Failure(Corrupt(format!("{place}: expected {}, found {found}", column.kind)).into())
-            })
-        })
-        .collect::<Result<_, Failure>>()?;
-    Ok(Row { revision, values })
-}
-
-fn read_value(raw: ValueRef<'_>, kind: Kind) -> Result<Value, &'static str> {
-    let text = || raw.as_str().map_err(|_| "something that is not text");
-    Ok(match (kind, raw) {
-        (_, ValueRef::Null) => Value::Null,
-        (Kind::Int, ValueRef::Integer(number)) => Value::Int(number),
-        (Kind::Bool, ValueRef::Integer(number @ (0 | 1))) => Value::Bool(number == 1),
-        (Kind::Bytes, ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_vec()),
-        (Kind::Text, _) => Value::Text(text()?.to_owned()),
-        (Kind::Time, _) => Value::Time(text()?.parse().map_err(|_| "other text")?),
-        (Kind::Uuid, _) => Value::Uuid(text()?.parse().map_err(|_| "other text")?),
-        (Kind::Json, _) => Value::Json(serde_json::from_str(text()?).map_err(|_| "other text")?),
-        _ => return Err("something else"),
-    })
-}
-
-// ---- errors ----
-
-/// A [`StoreError`] that SQLite's own errors turn into.
-pub(super) struct Failure(StoreError);
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(Failure(error): Failure) -> Self {
-        error
-    }
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        let code = match &error {
-            rusqlite::Error::SqliteFailure(code, _) => Some(*code),
-            rusqlite::Error::SqlInputError { error, .. } => Some(*error),
-            _ => None,
-        };
-        Self(match code {
-            Some(code)
-                if matches!(
-                    code.extended_code,
-                    ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-                        | ffi::SQLITE_CONSTRAINT_UNIQUE
-                        | ffi::SQLITE_CONSTRAINT_ROWID
-                ) =>
-            {
-                StoreError::Conflict
-            }
-            Some(code)
-                if !matches!(
-                    code.code,
-                    ErrorCode::Unknown
-                        | ErrorCode::ConstraintViolation
-                        | ErrorCode::TypeMismatch
-                        | ErrorCode::TooBig
-                ) =>
-            {
-                StoreError::unavailable(error)
-            }
-            _ => StoreError::Misuse(error.to_string()),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -552,7 +492,8 @@ mod tests {
             .unwrap();
         connection.execute_batch("PRAGMA max_page_count = 40").unwrap();
         let (jobs, waiting) = mpsc::channel();
-        let mut writer = Writer { connection, jobs: waiting, expected: 1 };
+        let marks = Marks::new(Others::noticed());
+        let mut writer = Writer { connection, jobs: waiting, expected: 1, marks, seen: None };
         let count = |writer: &Writer| {
             writer
                 .connection
@@ -587,7 +528,8 @@ mod tests {
         let (jobs, waiting) = mpsc::channel::<Job>();
         // It takes a job and dies over it.
         let writer = std::thread::spawn(move || drop(waiting.recv()));
-        let inner = Inner { path, jobs: Some(jobs), writer: Mutex::new(Some(writer)) };
+        let (writer, marks) = (Mutex::new(Some(writer)), Marks::new(Others::noticed()));
+        let inner = Inner { path, jobs: Some(jobs), writer, marks };
         let store = Sqlite { inner: Arc::new(inner) };
         for _ in 0..2 {
             let one = Crate { name: "a".into(), load: Vec::new() };

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret", "shared",
-        "store", "words",
+        "breached", "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret",
+        "shared", "store", "words",
     ],
     &["policy"],
     &["app"],

@@ -11,6 +11,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/login", "signing in"),
     ("POST", "/auth/verify-code", "the challenge is the credential"),
     ("POST", "/auth/resend-code", "the challenge is the credential"),
+    ("POST", "/auth/password-strength", "whoever signs up has no account yet"),
     ("POST", "/auth/logout", "also a success when nothing is left to end"),
     ("GET", "/auth/authenticated", "says no to whoever is not"),
     ("POST", "/webhooks/twilio/messages/{token}", "signed by the provider"),

@@ -682,9 +682,7 @@ async fn born(app: &Arc<App>, seed: u64) -> Life {
         wants_second_factor: chosen,
     };
     let secret = Secret::new(PASSWORD);
-    let password =
-        vestibule::passwords::NewPassword::parse("password", &secret, &ctx.policy.password, "localhost", &[])
-            .unwrap();
+    let password = vestibule::passwords::actions::choose(&ctx, "password", &secret, &[]).unwrap();
     let mut lax = (*ctx.policy).clone();
     lax.sign_up.required = vec![];
     let ctx = Ctx { policy: Arc::new(lax), ..ctx };

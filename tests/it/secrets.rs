@@ -40,6 +40,8 @@ async fn no_log_line_no_row_and_no_figure_holds_a_secret() {
         alice.post("/api/v1/auth/verify-code", json!({"challenge": challenge, "code": "000"})).await;
         alice.post("/api/v1/auth/login", json!({"identifier": PASSWORD, "password": PASSWORD})).await;
         alice.post("/api/v1/users", json!({"password": PASSWORD, "unknown": PASSWORD})).await;
+        alice.post("/api/v1/auth/password-strength", json!({"password": PASSWORD, "name": PASSWORD})).await;
+        alice.post("/api/v1/auth/password-strength", json!({"password": [PASSWORD]})).await;
         let token = alice.token.clone().unwrap();
         alice.token = Some(token[..40].to_owned());
         alice.get("/api/v1/users/me").await.expect(StatusCode::UNAUTHORIZED);
