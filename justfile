@@ -15,3 +15,7 @@ run *ARGS:
 # the figures, each beside its limit
 figures:
     cargo bench --bench figures
+
+# the same with a million steps of the model test
+nightly:
+    ./scripts/test --nightly

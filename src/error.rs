@@ -50,6 +50,7 @@ catalogue! {
     MethodNotAllowed = "method-not-allowed" 405 "This address does not take that method.", "The `Allow` header names the methods that it takes.";
     RequestTimeout = "request-timeout" 408 "The request took too long to arrive.", "Send it again, without pauses.";
     IdentifierTaken = "identifier-taken" 409 "Somebody has this already.", "Choose another one.";
+    FactorRequired = "factor-required" 409 "This account would be left without a second factor that it needs.", "Add another second factor first.";
     BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is in the configuration.";
     UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send `Content-Type: application/json`.";
     Invalid = "invalid" 422 "Some of what was sent cannot be accepted.", "The list `errors` names each field and says why.";

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::factors::{self, Factor, FactorView, Held};
 use crate::identifiers::{self, IdentifierView};
 use crate::passwords::Password;
-use crate::policy::{IdentifierKind, When};
+use crate::policy::{FactorKind, IdentifierKind, SecondFactor, When};
 use crate::store::{Seen, entity, json_field, text_enum};
 
 text_enum! {
@@ -64,8 +64,6 @@ entity! {
         roles: Roles,
         /// What the application keeps with the account.
         metadata: Metadata,
-        /// Whether they asked for a second factor where the policy leaves it to them.
-        wants_second_factor: bool,
         /// Sessions opened before this instant are dead.
         sessions_from: Timestamp,
         /// When the account was made.
@@ -149,15 +147,25 @@ pub struct Account {
     pub factors: Vec<FactorView>,
 }
 
-/// What `user` has to show, and the factors behind it.
+/// What `user` has to show, and the factors behind it: those that count.
 pub async fn held(ctx: &Ctx, user: &User) -> Result<(Vec<Seen<Factor>>, Held)> {
-    let factors = factors::of_user(ctx, user.id).await?;
+    let mut factors = factors::of_user(ctx, user.id).await?;
     let has_password = ctx.app.store.get::<Password>(user.id).await?.is_some();
-    let second = &ctx.policy.sign_in.second;
-    let by_role = second.when == When::ByRole && user.roles.0.iter().any(|role| second.roles.contains(role));
-    let counts_sent = user.wants_second_factor || second.when == When::Always || by_role;
-    let held = Held::new(&factors, has_password, counts_sent, &user.roles.0);
+    let demanded = demanded(&ctx.policy.sign_in.second, user);
+    factors.retain(|factor| factor.counts(demanded));
+    let held = Held::new(factors.iter().map(|factor| &**factor), has_password, demanded, &user.roles.0);
     Ok((factors, held))
+}
+
+/// The kinds of second factor that the policy demands from `user`, asked for or not: none where it
+/// leaves that to them. So a number is a factor of theirs where codes to it are on offer.
+pub fn demanded<'a>(second: &'a SecondFactor, user: &User) -> &'a [FactorKind] {
+    let is_demanded = match second.when {
+        When::Always => true,
+        When::ByRole => user.roles.0.iter().any(|role| second.roles.contains(role)),
+        When::WhenEnrolled | When::Never => false,
+    };
+    if is_demanded { &second.factors } else { &[] }
 }
 
 /// What `user` sees of themselves.
@@ -168,9 +176,13 @@ pub async fn view(ctx: &Ctx, user: &User) -> Result<UserView> {
 
 /// What `user` sees of their whole account.
 pub async fn account(ctx: &Ctx, user: &User) -> Result<Account> {
-    let factors = factors::of_user(ctx, user.id).await?;
-    Ok(Account {
-        user: view(ctx, user).await?,
-        factors: factors.iter().map(|factor| factor.view()).collect(),
-    })
+    Ok(Account { user: view(ctx, user).await?, factors: factors(ctx, user).await? })
+}
+
+/// The factors of `user`, as they see them: those that count.
+pub async fn factors(ctx: &Ctx, user: &User) -> Result<Vec<FactorView>> {
+    let demanded = demanded(&ctx.policy.sign_in.second, user);
+    let mut factors = factors::of_user(ctx, user.id).await?;
+    factors.retain(|factor| factor.counts(demanded));
+    Ok(factors.iter().map(|factor| factor.view()).collect())
 }

@@ -25,6 +25,12 @@ text_enum! {
         CodeWrong = "code_wrong",
         /// A factor was guessed at too often and takes no more codes.
         FactorLocked = "factor_locked",
+        /// A factor was bound.
+        FactorAdded = "factor_added",
+        /// A factor was taken away.
+        FactorRemoved = "factor_removed",
+        /// Recovery codes were made, which ended those before.
+        RecoveryCodesMade = "recovery_codes_made",
         /// An identifier was shown to be the user's own.
         IdentifierVerified = "identifier_verified",
         /// A call was asked for.
@@ -63,6 +69,9 @@ impl What {
             Self::SignedIn => "You signed in.",
             Self::SteppedUp => "You showed once more that it is you.",
             Self::SignedOut => "A session was ended.",
+            Self::FactorAdded => "A factor was added.",
+            Self::FactorRemoved => "A factor was removed.",
+            Self::RecoveryCodesMade => "Recovery codes were made.",
             Self::DeviceForgotten => "A device was forgotten.",
             Self::ProfileChanged => "Your account was changed.",
             Self::AccountDeleted => "You deleted your account.",

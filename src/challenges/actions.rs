@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::rules::{self, Arriving, Case, Expected, Next, Outcome};
+use super::rules::{self, App, Arriving, Case, Expected, Next, Outcome};
 use super::{Ask, Asked, Challenge, ChallengeView, Purpose, verifying};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
@@ -249,7 +249,7 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
         Carry::Bearer => None,
     };
     let trust = match brought.trust && ctx.policy.devices.trust {
-        true => Some(factors::of_user(ctx, case.user.id).await?),
+        true => Some(accounts::held(ctx, &case.user).await?.0),
         false => None,
     };
     let device = devices::find(ctx, challenge.device_id, &case.user).await?;
@@ -299,17 +299,23 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
-    let secret = expected(ctx, &challenge, &factor)?;
+    let secret = expected(ctx, &challenge).await?;
     Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, secret })
 }
 
 /// What the right answer is.
-fn expected(ctx: &Ctx, challenge: &Challenge, factor: &Factor) -> Result<Expected> {
+async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
     match challenge.factor {
         FactorKind::RecoveryCode => Ok(Expected::Recovery(None)),
         FactorKind::Totp => {
-            let key = factor.secret.as_ref().map(|secret| open(ctx, Factor::context(factor.id), secret));
-            key.transpose()?.map(Expected::Totp).ok_or_else(|| Problem::CodeGone.into())
+            let mut apps = Vec::new();
+            for factor in factors::of_user(ctx, challenge.user_id).await? {
+                if let Some(secret) = factor.secret.as_ref().filter(|_| factor.is_able()) {
+                    let key = open(ctx, Factor::context(factor.id), secret)?;
+                    apps.push(App { factor, key });
+                }
+            }
+            Ok(Expected::Totp(apps))
         }
         _ => {
             let code = sent_code(ctx, challenge)?.ok_or(Problem::CodeGone)?;
@@ -372,7 +378,7 @@ pub async fn resend(
             let view = challenge.view(token, &policy.code);
             return Ok(answer(view).update(&challenge));
         };
-        // The same code as before; a new one where none was sent yet.
+        // The same code as before; a new one where none was sent by this way yet.
         let (code, challenge) = match sent_code(ctx, &challenge)? {
             Some(code) => (code, challenge),
             None => {
@@ -403,7 +409,12 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
     if !case.challenge.offered.0.contains(&kind) {
         return Err(Problem::FactorMissing.into());
     }
-    for factor in factors::of_user(ctx, case.user.id).await? {
+    let factors = match case.challenge.purpose {
+        // Whether it is a second factor has nothing to do with whether it is one's own.
+        Purpose::Verify => factors::of_user(ctx, case.user.id).await?,
+        Purpose::SignIn | Purpose::StepUp => accounts::held(ctx, &case.user).await?.0,
+    };
+    for factor in factors {
         if factor.is_able() && factor.kinds().contains(&kind) {
             let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
             if target.is_some() || !kind.is_sent() {

@@ -122,13 +122,28 @@ pub(super) struct Case {
 pub(super) enum Expected {
     /// The code that was sent.
     Code(Zeroizing<Vec<u8>>),
-    /// What an app with this key shows.
-    Totp(Zeroizing<Vec<u8>>),
+    /// What one of these apps shows: whoever has two of them is not asked which.
+    Totp(Vec<App>),
     /// A recovery code; judged beforehand, since that costs a hash: the slot and the hash that matched.
     Recovery(Option<(usize, String)>),
 }
 
+/// An authenticator app that takes guesses, and its key.
+#[derive(Clone)]
+pub(super) struct App {
+    pub factor: Seen<Factor>,
+    pub key: Zeroizing<Vec<u8>>,
+}
+
 impl Case {
+    /// The factors that a guess is tried at.
+    fn tried(&self) -> Vec<Seen<Factor>> {
+        match &self.secret {
+            Expected::Totp(apps) => apps.iter().map(|app| app.factor.clone()).collect(),
+            _ => vec![self.factor.clone()],
+        }
+    }
+
     /// Whether nothing is asked any more.
     fn is_gone(&self, policy: &Policy, moment: &Moment) -> bool {
         let Self { challenge, user, factor, identifier, session, .. } = self;
@@ -150,10 +165,10 @@ impl Case {
         let factor = || self.factor.clone();
         match &self.secret {
             Expected::Code(code) => same(given.as_bytes(), code).then(factor),
-            Expected::Totp(key) => {
-                let step = totp::accepts(key, given, self.factor.last_step, moment.now)?;
-                Some(factor().with(|factor| factor.last_step = Some(step)))
-            }
+            Expected::Totp(apps) => apps.iter().find_map(|App { factor, key }| {
+                let step = totp::accepts(key, given, factor.last_step, moment.now)?;
+                Some(factor.clone().with(|factor| factor.last_step = Some(step)))
+            }),
             Expected::Recovery(matched) => {
                 let (slot, phc) = matched.as_ref()?;
                 let stands = self.factor.codes.get(*slot) == Some(phc.as_str());
@@ -207,11 +222,12 @@ pub(super) fn answer(
     if case.is_gone(policy, moment) {
         return refuse(Problem::CodeGone);
     }
-    if case.factor.locked_at.is_some() {
+    let tried = case.tried();
+    if tried.iter().all(|factor| factor.locked_at.is_some()) {
         return refuse(Problem::FactorLocked);
     }
     let Some(proved) = case.judge(given, moment) else {
-        return wrong(case.challenge, case.factor, policy, moment);
+        return wrong(case.challenge, tried, policy, moment);
     };
     let proved = proved.with(|factor| factor.succeeded(moment.now));
     let Case { challenge, user, identifier, owner, session, identifiers, factors, .. } = case;
@@ -349,13 +365,12 @@ fn replace(
 
 fn wrong(
     challenge: Seen<Challenge>,
-    factor: Seen<Factor>,
+    tried: Vec<Seen<Factor>>,
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<Outcome> {
     let user = challenge.user_id;
     let challenge = challenge.with(|challenge| challenge.attempts += 1);
-    let factor = factor.with(|factor| factor.failed(policy.limits.factor_failures, moment.now));
     let left = policy.code.attempts.saturating_sub(challenge.attempts);
     let detail = match left {
         0 => "That was the last try with this code. Start again.".to_owned(),
@@ -364,13 +379,14 @@ fn wrong(
     };
     let refusal = refuse(Error::new(Problem::CodeWrong).detail(detail))
         .update(&challenge)
-        .update(&factor)
         .note(moment, note(What::CodeWrong).user(user));
-    if factor.locked_at.is_some() {
-        refusal.note(moment, note(What::FactorLocked).user(user))
-    } else {
-        refusal
-    }
+    let mut locked = false;
+    let refusal = tried.into_iter().fold(refusal, |refusal, factor| {
+        let factor = factor.with(|factor| factor.failed(policy.limits.factor_failures, moment.now));
+        locked |= factor.locked_at.is_some();
+        refusal.update(&factor)
+    });
+    if locked { refusal.note(moment, note(What::FactorLocked).user(user)) } else { refusal }
 }
 
 /// Judges whether a code may be sent, or another factor be asked for, and remembers that it was.
@@ -388,6 +404,12 @@ pub(super) fn resend(
     if next.factor.locked_at.is_some() {
         return Err(Problem::FactorLocked.into());
     }
+    // A code proves the way that it came by: whoever asks for another way gets another code.
+    let challenge = challenge.with(|challenge| {
+        if challenge.factor != next.kind {
+            challenge.code = None;
+        }
+    });
     if !next.kind.is_sent() {
         return Ok(challenge.with(|challenge| {
             challenge.factor_id = next.factor.id;

@@ -33,6 +33,9 @@ entity! {
         name: Option<String>,
         /// The number or address that it reaches, for factors that are sent.
         identifier_id: Option<Uuid>,
+        /// Whether its owner asked for it. What is sent may also be there to verify a number or an
+        /// address, and is no second factor then, unless the policy makes it one.
+        chosen: bool,
         /// The key of an authenticator app, sealed.
         secret: Option<Sealed>,
         /// The newest step of an authenticator app that was accepted.
@@ -62,6 +65,7 @@ impl Factor {
             kind,
             name: None,
             identifier_id: None,
+            chosen: !kind.is_sent(),
             secret: None,
             last_step: None,
             codes: Slots::default(),
@@ -92,6 +96,13 @@ impl Factor {
             FactorKind::RecoveryCode => &[FactorKind::RecoveryCode],
             FactorKind::Password => &[],
         }
+    }
+
+    /// Whether it is one of the factors of its owner: it is bound, and what is sent was asked for, by
+    /// its owner or by the policy, which demands one of the kinds `demanded`.
+    pub fn counts(&self, demanded: &[FactorKind]) -> bool {
+        let is_demanded = self.kinds().iter().any(|kind| demanded.contains(kind));
+        self.bound_at.is_some() && (!self.kind.is_sent() || is_demanded || self.chosen)
     }
 
     /// Whether it takes guesses now.
@@ -166,19 +177,19 @@ pub struct Held {
 }
 
 impl Held {
-    /// What somebody holds who has these factors. Every number can be sent a code, but where the
-    /// second factor is left to the user, what is sent is one only for those who asked for one
-    /// (`counts_sent`).
-    pub fn new(factors: &[Seen<Factor>], has_password: bool, counts_sent: bool, roles: &[String]) -> Self {
+    /// What somebody holds who has these factors, as far as they [count](Factor::counts).
+    pub fn new<'a>(
+        factors: impl IntoIterator<Item = &'a Factor>,
+        has_password: bool,
+        demanded: &[FactorKind],
+        roles: &[String],
+    ) -> Self {
         let mut held = Self { roles: roles.to_vec(), ..Self::default() };
         if has_password {
             held.enrolled.push(FactorKind::Password);
             held.able.push(FactorKind::Password);
         }
-        for factor in factors.iter().filter(|factor| factor.bound_at.is_some()) {
-            if factor.kind.is_sent() && !counts_sent {
-                continue;
-            }
+        for factor in factors.into_iter().filter(|factor| factor.counts(demanded)) {
             for kind in factor.kinds() {
                 if !held.enrolled.contains(kind) {
                     held.enrolled.push(*kind);
@@ -189,6 +200,12 @@ impl Held {
             }
         }
         held
+    }
+
+    /// Whether there is a second factor among them. Recovery codes stand in for one, and are none by
+    /// themselves: they come to an end.
+    pub fn has_second(&self) -> bool {
+        self.enrolled.iter().any(|kind| !matches!(kind, FactorKind::Password | FactorKind::RecoveryCode))
     }
 
     /// The same for the policy to judge.

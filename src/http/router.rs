@@ -15,11 +15,12 @@ use crate::app::App;
 use crate::config::Figures;
 use crate::devices::DeviceView;
 use crate::error::Problem;
+use crate::factors::FactorView;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, dev, devices, messages, passwords, profile, sessions,
-    sign_in, sign_up, step_up, undo,
+    accounts, administration, calls, challenges, dev, devices, enrolment, messages, passwords, profile,
+    sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -47,6 +48,8 @@ const SIGN_IN: &[Limit] = &[
 
 /// Where the figures are, when they are shown.
 const METRICS: &str = "/metrics";
+/// How an operation may be refused that asks for a proof.
+const STEP_UP: [Problem; 3] = [Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever];
 
 /// The API.
 #[rustfmt::skip]
@@ -102,6 +105,25 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         get("/activity", profile::api::activity).about("What happened in one's account, newest first")
             .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
+        get("/factors", enrolment::api::list).about("One's own factors")
+            .answers::<enrolment::api::Factors>(200, "All of them"),
+        post("/factors", enrolment::api::add).about("Make a second factor of one's verified number or address")
+            .takes::<enrolment::api::NewFactor>().answers::<FactorView>(200, "It is bound")
+            .may(&STEP_UP),
+        post("/factors/totp", enrolment::api::begin_totp).about("Begin to bind an authenticator app")
+            .may_take::<enrolment::api::NewTotp>().answers::<enrolment::actions::Begun>(201, "Its key, shown once; it is bound when it is confirmed")
+            .may(&STEP_UP),
+        post("/factors/totp/confirm", enrolment::api::confirm_totp).about("Bind an authenticator app by a code that it shows")
+            .takes::<enrolment::api::ConfirmTotp>().answers::<FactorView>(200, "It is bound")
+            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound, Problem::LimitReached]),
+        post("/factors/recovery-codes", enrolment::api::make_codes).about("Make ten recovery codes, which end those before")
+            .answers::<enrolment::actions::Codes>(201, "The codes, shown once")
+            .may(&STEP_UP).may(&[Problem::FactorRequired, Problem::LimitReached]),
+        patch("/factors/{id}", enrolment::api::rename).about("Give a factor another name")
+            .takes::<enrolment::api::Rename>().answers::<FactorView>(200, "The factor")
+            .may(&STEP_UP).may(&[Problem::NotFound]),
+        delete("/factors/{id}", enrolment::api::remove).about("Take a factor away")
+            .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

@@ -78,7 +78,6 @@ pub(crate) async fn signed_in() -> (Arc<App>, String) {
         status: Status::Active,
         roles: Roles::default(),
         metadata: crate::accounts::Metadata::default(),
-        wants_second_factor: false,
         sessions_from: now,
         created_at: now,
         updated_at: now,

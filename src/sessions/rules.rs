@@ -71,7 +71,6 @@ mod tests {
             status: Status::Active,
             roles: Roles::default(),
             metadata: Metadata::default(),
-            wants_second_factor: false,
             sessions_from: now,
             created_at: now,
             updated_at: now,

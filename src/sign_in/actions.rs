@@ -1,5 +1,7 @@
 //! Signing in with a password.
 
+use std::time::Duration;
+
 use super::lane::{self, Lane};
 use super::rules::{self, Opening, Outcome, Standing};
 use uuid::Uuid;
@@ -9,7 +11,7 @@ use crate::app::Ctx;
 use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
 use crate::devices::{self, Brought, Device};
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::factors::Factor;
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
@@ -104,6 +106,12 @@ pub async fn sign_in(
             }
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
+                // A factor that was bound meanwhile changed the user: what is seen here still stands
+                // when the session is opened, or this is done again.
+                let (_, held) = accounts::held(ctx, &standing.user).await?;
+                if !is_trusted && after_first_factor(&policy.sign_in, &held.holder()) != Gate::Open {
+                    return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
+                }
                 let device = devices::find(ctx, device.map(|device| device.id), &standing.user).await?;
                 let trusted = |device: &Seen<Device>| device.is_trusted(factors, &policy.devices, moment.now);
                 if is_trusted && !device.as_ref().is_some_and(trusted) {

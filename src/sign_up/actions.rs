@@ -81,7 +81,7 @@ pub async fn sign_up(
         {
             return Ok(answer(given));
         }
-        let made = rules::make(wanted, &moment);
+        let made = rules::make(wanted, policy, &moment);
         let mut verifications = Vec::new();
         for (kind, postage) in postage {
             let claim = made.identifiers.iter().find(|one| one.kind == *kind);

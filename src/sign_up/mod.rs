@@ -6,3 +6,5 @@
 pub mod actions;
 pub mod api;
 mod rules;
+
+pub use rules::Wanted;

@@ -9,7 +9,7 @@ use crate::factors::Factor;
 use crate::identifiers::{Identifier, Name};
 use crate::messages::Message;
 use crate::passwords::Password;
-use crate::policy::{IdentifierKind, Policy, When};
+use crate::policy::{FactorKind, IdentifierKind, Policy, When};
 use crate::store::{Decision, answer, refuse};
 
 /// What somebody asks for, every field read and found good.
@@ -43,8 +43,16 @@ impl Wanted {
             .collect();
         // A second factor that is asked for and could never be shown would be none.
         let wants = self.wants_second_factor && policy.sign_in.second.when == When::WhenEnrolled;
-        if missing.is_empty() && wants && !has(IdentifierKind::Mobile) {
-            missing.push(FieldError::new("mobile", "missing", "A second factor needs a mobile number."));
+        let offered = &policy.sign_in.second.factors;
+        let by_mail = offered.contains(&FactorKind::Email);
+        let by_phone = offered.contains(&FactorKind::Sms) || offered.contains(&FactorKind::Call);
+        let could = by_phone && has(IdentifierKind::Mobile) || by_mail && has(IdentifierKind::Email);
+        if missing.is_empty() && wants && !could {
+            let (field, sentence) = match by_phone {
+                true => ("mobile", "A second factor needs a mobile number."),
+                false => ("email", "A second factor needs an e-mail address."),
+            };
+            missing.push(FieldError::new(field, "missing", sentence));
         }
         let domains = &policy.sign_up.email_domains;
         if missing.is_empty() && !domains.is_empty() && !has(IdentifierKind::Email) {
@@ -70,7 +78,7 @@ pub(super) struct Made {
 }
 
 /// Makes the records that `wanted` asks for.
-pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
+pub(super) fn make(wanted: &Wanted, policy: &Policy, moment: &Moment) -> Made {
     let now = moment.now;
     let user = User {
         id: moment.uuid("user"),
@@ -79,7 +87,6 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         status: Status::Active,
         roles: Roles::default(),
         metadata: Metadata::default(),
-        wants_second_factor: wanted.wants_second_factor,
         sessions_from: now,
         created_at: now,
         updated_at: now,
@@ -91,7 +98,14 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         .map(|name| Identifier::new(moment.uuid(name.kind().as_str()), user.id, name, now))
         .collect();
     let reached = identifiers.iter().filter(|one| one.takes_codes());
-    let factors = reached.map(|one| Factor::reaching(moment, one)).collect();
+    let offered = &policy.sign_in.second.factors;
+    let factor = |one| {
+        let factor = Factor::reaching(moment, one);
+        // Asking for a second factor is asking for what is on offer.
+        let chosen = wanted.wants_second_factor && factor.kinds().iter().any(|kind| offered.contains(kind));
+        Factor { chosen, ..factor }
+    };
+    let factors = reached.map(factor).collect();
     Made { user, identifiers, factors }
 }
 

@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "breached", "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret",
-        "shared", "store", "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics",
-        "outbound", "random", "secret", "shared", "store", "words",
+        "breached", "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound",
+        "random", "secret", "shared", "store", "words",
     ],
     &["policy"],
     &["app"],
@@ -31,11 +30,13 @@ const FLOORS: &[&[&str]] = &[
     &["messages"],
     &["factors"],
     &["accounts"],
+    &["notices"],
     &["sessions"],
     &["devices"],
     &["undo"],
     &["challenges", "calls"],
     &["step_up"],
+    &["enrolment"],
     &["sign_up", "sign_in", "administration"],
     &["profile"],
     &["schema"],

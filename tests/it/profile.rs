@@ -269,7 +269,8 @@ async fn a_username_goes_to_one_and_a_look_alike_to_nobody() {
 
 #[tokio::test]
 async fn an_address_changes_by_the_code_at_the_new_one_and_the_old_one_can_take_it_back() {
-    let world = plan().build().await;
+    let offers = |policy: &mut Policy| policy.sign_in.second.factors.push(FactorKind::Email);
+    let world = plan().policy(offers).build().await;
     let alice = verified(&world).await;
     let old = alice.email();
     let asked = change(&alice, json!({"email": "New@Example.org"})).await.expect(StatusCode::OK).body;

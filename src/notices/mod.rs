@@ -1,0 +1,155 @@
+//! Notices: telling users what has happened in their account (NIST SP 800-63B-4 §4.6).
+//!
+//! A notice goes out in the commit that makes true what it tells, to addresses that were shown to be
+//! the user's own, and says what happened, when, from where, and how to say "that was not me". Who is
+//! told is policy: each operation's `notify`, and `[notices]`.
+//!
+//! Always holds: an operation of which users are told is not done untold. Who is told is looked up,
+//! and the messages are counted, before the decision; one that cannot be counted refuses it.
+//!
+//! ```ignore
+//! let told = notices::prepare(ctx, &user, About::operation(operation::FACTOR_ADD, Notice::FactorAdded)).await?;
+//! ctx.decide(move |moment| async move {
+//!     Ok(answer(()).insert(&factor).and(told.changes(ctx, &moment)))
+//! })
+//! ```
+
+use crate::accounts::User;
+use crate::app::{Ctx, Moment};
+use crate::error::Result;
+use crate::identifiers::{self, Identifier};
+use crate::limits::{self, Postage, Sender};
+use crate::messages::{self, Kind};
+use crate::policy::{IdentifierKind, Notify};
+use crate::store::{Change, Seen};
+use crate::words::Locale;
+
+pub use crate::messages::Notice;
+
+/// What happened, and who is to be told of it.
+#[derive(Clone, Debug)]
+pub struct About<'a> {
+    what: Notice,
+    told: Told<'a>,
+    old: Option<&'a Identifier>,
+    new: Option<&'a Identifier>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Told<'a> {
+    /// Whoever the policy names for this operation.
+    Operation(&'a str),
+    /// The user, when this is set.
+    When(bool),
+}
+
+impl<'a> About<'a> {
+    /// An operation was done; the policy's `notify` for it says who is told.
+    pub fn operation(operation: &'a str, what: Notice) -> Self {
+        Self { what, told: Told::Operation(operation), old: None, new: None }
+    }
+
+    /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
+    pub fn event(what: Notice, told: bool) -> Self {
+        Self { what, told: Told::When(told), old: None, new: None }
+    }
+
+    /// An address or a number changes from `old` to `new`.
+    #[must_use]
+    pub fn change(self, old: Option<&'a Identifier>, new: Option<&'a Identifier>) -> Self {
+        Self { old, new, ..self }
+    }
+}
+
+/// Notices that are addressed and paid for.
+#[derive(Debug)]
+pub struct Notices {
+    user: User,
+    what: Notice,
+    addressed: Vec<(Addressee, Postage)>,
+}
+
+/// Whom a notice goes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Addressee {
+    channel: Kind,
+    to: String,
+    /// Whether they may say "that was not me": not at an address that is only about to be the user's.
+    may_object: bool,
+}
+
+/// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
+///
+/// # Errors
+/// [`crate::error::Problem::LimitReached`]: so much of the same happened that no more of it can be told.
+pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
+    let told = match about.told {
+        Told::Operation(name) => {
+            ctx.policy.operation.get(name).map(|rule| rule.notify.clone()).unwrap_or_default()
+        }
+        Told::When(true) => vec![Notify::User],
+        Told::When(false) => Vec::new(),
+    };
+    let own = if told.contains(&Notify::User) {
+        identifiers::actions::of_user(ctx, user.id).await?
+    } else {
+        Vec::new()
+    };
+    let mut addressed = Vec::new();
+    for addressee in addressees(&told, &own, about.old, about.new) {
+        let postage = limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await?;
+        addressed.push((addressee, postage));
+    }
+    Ok(Notices { user: user.clone(), what: about.what, addressed })
+}
+
+/// Who is told, each address once. The user is told by e-mail, or, without an address that is
+/// known to be theirs, by text message.
+fn addressees(
+    told: &[Notify],
+    own: &[Seen<Identifier>],
+    old: Option<&Identifier>,
+    new: Option<&Identifier>,
+) -> Vec<Addressee> {
+    let verified = |kind| own.iter().find(|one| one.kind == kind && one.verified_at.is_some());
+    let mut all: Vec<Addressee> = Vec::new();
+    for notify in told {
+        let found = match notify {
+            Notify::User => {
+                verified(IdentifierKind::Email).or_else(|| verified(IdentifierKind::Mobile)).map(|one| &**one)
+            }
+            // What was never shown to be the user's own may be a stranger's.
+            Notify::Old => old.filter(|one| one.verified_at.is_some()),
+            Notify::New => new,
+        };
+        let Some(found) = found else { continue };
+        let channel = match found.kind {
+            IdentifierKind::Email => Kind::Email,
+            IdentifierKind::Mobile => Kind::Sms,
+            IdentifierKind::Username => continue,
+        };
+        if all.iter().all(|one| one.to != found.value) {
+            all.push(Addressee { channel, to: found.value.clone(), may_object: *notify != Notify::New });
+        }
+    }
+    all
+}
+
+impl Notices {
+    /// The messages, for the commit that makes true what they tell.
+    pub fn changes(&self, ctx: &Ctx, moment: &Moment) -> Vec<Change> {
+        let message = |(addressee, postage): &(Addressee, Postage)| {
+            let notify = messages::Notify {
+                what: self.what,
+                channel: addressee.channel,
+                to: &addressee.to,
+                user: self.user.id,
+                locale: Locale::choose(self.user.locale.as_deref(), None),
+                link: None,
+                until: None,
+            };
+            Change::insert(&messages::notice(ctx, postage, notify, moment))
+        };
+        self.addressed.iter().map(message).collect()
+    }
+}
