@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::circuit::Circuits;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::error::{Error, Problem, Result};
 use crate::hashing::{Cost, Hashing};
+use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Patience};
 use crate::policy::Policy;
@@ -40,6 +42,10 @@ pub struct App {
     pub hashing: Hashing,
     /// The one HTTP client.
     pub outbound: Outbound,
+    /// The one SMTP client, when a server is configured.
+    pub mailer: Option<Mailer>,
+    /// The breakers of providers.
+    pub circuits: Circuits,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -68,8 +74,11 @@ impl App {
         };
         let hashing = Hashing::start(cost, permits, *hashing.patience, hashing.portable)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        let mailer = Mailer::new(&config.smtp, origin.host())?;
         Ok(Arc::new(Self {
             origin,
+            mailer,
+            circuits: Circuits::default(),
             keyring,
             hashing,
             outbound,

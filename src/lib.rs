@@ -9,9 +9,11 @@ pub mod error;
 pub mod policy;
 
 // ground: knows nothing about accounts
+pub mod circuit;
 pub mod clock;
 pub mod hashing;
 pub mod log;
+pub mod mailer;
 pub mod metrics;
 pub mod outbound;
 pub mod random;
@@ -38,6 +40,7 @@ pub mod sign_in;
 pub mod sign_up;
 pub mod step_up;
 pub mod tasks;
+pub mod undo;
 
 // doors: ways in, thin
 pub mod cli;

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::circuit::State;
+
 type Labels = Vec<(&'static str, String)>;
 
 /// Every figure.
@@ -27,6 +29,8 @@ pub struct Metrics {
     seconds: Family<Labels, Histogram>,
     sign_ins: Family<Labels, Counter>,
     messages: Family<Labels, Counter>,
+    provider_requests: Family<Labels, Counter>,
+    circuits: Family<Labels, Gauge>,
     limits: Family<Labels, Counter>,
     tasks_failed: Family<Labels, Counter>,
 }
@@ -45,6 +49,8 @@ impl Default for Metrics {
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
             sign_ins: Family::default(),
             messages: Family::default(),
+            provider_requests: Family::default(),
+            circuits: Family::default(),
             limits: Family::default(),
             tasks_failed: Family::default(),
         };
@@ -68,6 +74,16 @@ impl Default for Metrics {
         );
         registry.register("sign_ins", "Sign-ins, by what they came to", this.sign_ins.clone());
         registry.register("messages", "Messages, by kind and status", this.messages.clone());
+        registry.register(
+            "provider_requests",
+            "Requests to providers of messages, by what they came to",
+            this.provider_requests.clone(),
+        );
+        registry.register(
+            "provider_circuit",
+            "How the breaker of a provider stands: 1 for the state that it is in",
+            this.circuits.clone(),
+        );
         registry.register("limits_reached", "Requests refused by a limit", this.limits.clone());
         registry.register("tasks_failed", "Runs of background tasks that failed", this.tasks_failed.clone());
         this
@@ -91,6 +107,17 @@ impl Metrics {
     /// A message came to this.
     pub fn message(&self, kind: &str, status: &str) {
         self.messages.get_or_create(&vec![("kind", kind.to_owned()), ("status", status.to_owned())]).inc();
+    }
+
+    /// A provider was asked; its breaker now stands like this.
+    pub fn provider(&self, provider: &str, outcome: &str, circuit: State) {
+        let provider = ("provider", provider.to_owned());
+        let outcome = vec![provider.clone(), ("outcome", outcome.to_owned())];
+        self.provider_requests.get_or_create(&outcome).inc();
+        for state in State::ALL {
+            let labels = vec![provider.clone(), ("state", state.to_string())];
+            self.circuits.get_or_create(&labels).set(i64::from(*state == circuit));
+        }
     }
 
     /// A limit refused a request.

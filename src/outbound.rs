@@ -88,6 +88,28 @@ impl Outbound {
         headers: &[(&str, &str)],
         basic: Option<(&str, &str)>,
     ) -> Outcome {
+        self.send(url, headers, basic, |client, url| client.post(url).form(form)).await
+    }
+
+    /// GETs, with HTTP Basic authentication when `basic` gives a user and a password.
+    pub async fn get(&self, url: &str, basic: Option<(&str, &str)>) -> Outcome {
+        self.send(url, &[], basic, |client, url| client.get(url)).await
+    }
+
+    /// POSTs a body of JSON.
+    pub async fn post_json(&self, url: &str, body: String, headers: &[(&str, &str)]) -> Outcome {
+        let json = ("content-type", "application/json");
+        let headers: Vec<_> = std::iter::once(json).chain(headers.iter().copied()).collect();
+        self.send(url, &headers, None, |client, url| client.post(url).body(body)).await
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        basic: Option<(&str, &str)>,
+        begin: impl FnOnce(&Client, Url) -> reqwest::RequestBuilder,
+    ) -> Outcome {
         let url = match Url::parse(url) {
             Ok(url) => url,
             Err(error) => return Outcome::NotSent(format!("not an address: {error}")),
@@ -95,7 +117,7 @@ impl Outbound {
         if let Err(reason) = self.judge(&url) {
             return Outcome::NotSent(reason);
         }
-        let mut request = self.client.post(url).form(form);
+        let mut request = begin(&self.client, url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,7 +1,9 @@
 //! Every record of the house: what the migrations must make, and what is swept when it has expired.
 
 use crate::store::{Entity, Table};
-use crate::{accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, sessions};
+use crate::{
+    accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, sessions, undo,
+};
 
 /// Every table, in the order of the floors.
 pub fn tables() -> Vec<&'static Table> {
@@ -15,5 +17,6 @@ pub fn tables() -> Vec<&'static Table> {
         accounts::User::table(),
         sessions::Session::table(),
         challenges::Challenge::table(),
+        undo::Undo::table(),
     ]
 }

@@ -79,6 +79,8 @@ pub enum TokenKind {
     Challenge,
     /// The unguessable part of a provider's callback address.
     Callback,
+    /// Takes something back.
+    Undo,
 }
 
 impl TokenKind {
@@ -87,6 +89,7 @@ impl TokenKind {
             Self::Session => "vs_",
             Self::Challenge => "vc_",
             Self::Callback => "vm_",
+            Self::Undo => "vu_",
         }
     }
 }

@@ -16,6 +16,11 @@ pub fn all() -> Vec<Task> {
             run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx).await }),
         },
         Task {
+            name: "messages-look-after",
+            every: Duration::from_secs(15),
+            run: |ctx| Box::pin(async move { messages::actions::look_after(&ctx).await }),
+        },
+        Task {
             name: "sweep",
             every: Duration::from_secs(60),
             run: |ctx| Box::pin(async move { sweep(&ctx).await }),

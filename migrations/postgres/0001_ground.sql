@@ -63,6 +63,10 @@ CREATE TABLE "messages" (
     "callback" bytea NOT NULL,
     "callback_sealed" bytea,
     "history" jsonb NOT NULL,
+    "tries" jsonb NOT NULL,
+    "fallback" jsonb NOT NULL,
+    "polls" bigint NOT NULL,
+    "look_at" timestamptz,
     "created_at" timestamptz NOT NULL,
     "valid_until" timestamptz NOT NULL,
     "due_at" timestamptz,
@@ -74,6 +78,7 @@ CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
+CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (
@@ -100,13 +105,16 @@ CREATE TABLE "users" (
     "locale" text COLLATE "C",
     "status" text COLLATE "C" NOT NULL,
     "roles" jsonb NOT NULL,
+    "metadata" jsonb NOT NULL,
     "wants_second_factor" boolean NOT NULL,
     "sessions_from" timestamptz NOT NULL,
     "created_at" timestamptz NOT NULL,
     "updated_at" timestamptz NOT NULL,
+    "purge_at" timestamptz,
     revision bigint NOT NULL
 );
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_purge_at ON "users" ("purge_at");
 
 CREATE TABLE "sessions" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -150,3 +158,14 @@ CREATE TABLE "challenges" (
 CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
 CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
 
+CREATE TABLE "undos" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "user_id" uuid NOT NULL,
+    "what" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
+CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");

@@ -63,6 +63,10 @@ CREATE TABLE "messages" (
     "callback" BLOB NOT NULL,
     "callback_sealed" BLOB,
     "history" TEXT NOT NULL,
+    "tries" TEXT NOT NULL,
+    "fallback" TEXT NOT NULL,
+    "polls" INTEGER NOT NULL,
+    "look_at" TEXT,
     "created_at" TEXT NOT NULL,
     "valid_until" TEXT NOT NULL,
     "due_at" TEXT,
@@ -74,6 +78,7 @@ CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
+CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (
@@ -100,13 +105,16 @@ CREATE TABLE "users" (
     "locale" TEXT,
     "status" TEXT NOT NULL,
     "roles" TEXT NOT NULL,
+    "metadata" TEXT NOT NULL,
     "wants_second_factor" INTEGER NOT NULL,
     "sessions_from" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
     "updated_at" TEXT NOT NULL,
+    "purge_at" TEXT,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_purge_at ON "users" ("purge_at");
 
 CREATE TABLE "sessions" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -150,3 +158,14 @@ CREATE TABLE "challenges" (
 CREATE INDEX challenges_by_user_id_created_at ON "challenges" ("user_id", "created_at");
 CREATE INDEX challenges_by_expires_at ON "challenges" ("expires_at");
 
+CREATE TABLE "undos" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "what" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
+CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");

@@ -25,6 +25,8 @@ text_enum! {
         Active = "active",
         /// May not sign in, and has no sessions.
         Suspended = "suspended",
+        /// Has deleted the account; it can be taken back until it is removed.
+        Deleted = "deleted",
     }
 }
 
@@ -32,6 +34,12 @@ text_enum! {
 #[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
 pub struct Roles(pub Vec<String>);
 json_field!(Roles);
+
+/// What the application keeps with an account: the names and values of one JSON object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
+json_field!(Metadata);
 
 entity! {
     /// A person who may sign in.
@@ -46,6 +54,8 @@ entity! {
         status: Status,
         /// What they may do beyond their own account.
         roles: Roles,
+        /// What the application keeps with the account.
+        metadata: Metadata,
         /// Whether they asked for a second factor where the policy leaves it to them.
         wants_second_factor: bool,
         /// Sessions opened before this instant are dead.
@@ -54,8 +64,11 @@ entity! {
         created_at: Timestamp,
         /// When it last changed.
         updated_at: Timestamp,
+        /// When everything of a deleted account is removed.
+        purge_at: Option<Timestamp>,
     }
     index BY_CREATED (created_at);
+    index BY_PURGE (purge_at);
 }
 
 impl User {
@@ -83,6 +96,9 @@ pub struct UserView {
     pub locale: Option<String>,
     /// What they may do beyond their own account.
     pub roles: Roles,
+    /// What the application keeps with the account.
+    #[serde(default)]
+    pub metadata: Metadata,
     /// All identifiers, each with whether it was verified.
     pub identifiers: Vec<IdentifierView>,
     /// When the account was made.
@@ -105,6 +121,7 @@ impl UserView {
             name: user.name.clone(),
             locale: user.locale.clone(),
             roles: user.roles.clone(),
+            metadata: user.metadata.clone(),
             identifiers,
             created_at: user.created_at,
             updated_at: user.updated_at,

@@ -33,6 +33,8 @@ text_enum! {
         SteppedUp = "stepped_up",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
+        /// Something was taken back with the link in its notice.
+        Undone = "undone",
     }
 }
 

@@ -14,6 +14,7 @@ use clap::Args;
 use super::settings::Given;
 use super::{Outcome, Settings, house, say};
 use crate::config::Period;
+use crate::dev::{Dev, mail};
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::{http, log};
@@ -51,6 +52,11 @@ pub async fn run(options: &Options) -> Outcome {
     let listener = house::listen(settings.config.server.listen).await?;
     let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     settings.config.develop_at(address, &Random::System);
+    let (mails, sink) =
+        mail::listen().await.map_err(|error| format!("There is no port for mails to arrive at: {error}."))?;
+    if !settings.config.smtp.is_configured() {
+        settings.config.smtp.sink_at(sink);
+    }
     // An open phone page always waits for its next message: Ctrl-C should not wait for it.
     let drain = &mut settings.config.server.drain_timeout;
     *drain = (*drain).min(Period(Duration::from_secs(1)));
@@ -58,7 +64,9 @@ pub async fn run(options: &Options) -> Outcome {
     house::migrate(&engine).await?;
     let app = house::build(settings, engine)?;
     say(&greeting(address, &directory))?;
-    let router = http::router::development(&app)?;
+    let dev = Dev::default();
+    dev.receive_mail(&app, mails);
+    let router = http::router::development(&app, dev)?;
     house::serve(app, listener, router).await
 }
 
@@ -114,7 +122,7 @@ Vestibule {version} in development mode, for this machine only. Stop it with Ctr
 
   API    http://{address}/api/v1
   docs   http://{address}/docs
-  phone  http://{address}/dev/phone   every code arrives here
+  phone  http://{address}/dev/phone   every code and mail arrives here
   data   {directory}   delete it to start afresh
 
 Sign up, then sign in: the answer holds a challenge, and the phone its code.

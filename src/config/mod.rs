@@ -5,6 +5,7 @@
 //! production is told by [`unsafe_settings`]. This room knows nothing of policies or records, and
 //! never shows the value of a secret.
 
+mod delivery;
 mod dotenv;
 mod hashing;
 mod layers;
@@ -15,9 +16,12 @@ mod safety;
 mod secrets;
 mod server;
 mod shared;
+mod smtp;
 mod store;
 mod twilio;
+mod webhook;
 
+pub use delivery::{Carrier, Channel, Delivery, Route};
 pub use dotenv::parse as parse_dotenv;
 pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
@@ -28,8 +32,10 @@ pub use safety::unsafe_settings;
 pub use secrets::Secrets;
 pub use server::Server;
 pub use shared::{SharedSettings, SharedUrl};
+pub use smtp::{Smtp, SmtpTls};
 pub use store::StoreSettings;
 pub use twilio::Twilio;
+pub use webhook::Webhook;
 
 use std::net::SocketAddr;
 
@@ -53,6 +59,12 @@ pub struct Config {
     pub hashing: HashingSettings,
     /// `[twilio]`
     pub twilio: Twilio,
+    /// `[smtp]`
+    pub smtp: Smtp,
+    /// `[webhook]`
+    pub webhook: Webhook,
+    /// `[delivery]`
+    pub delivery: Delivery,
     /// `[log]`
     pub log: Log,
     /// Path of a policy file over the built-in policy; empty: none.
@@ -83,6 +95,9 @@ impl Config {
         config.secrets.check(layers);
         config.hashing.check(layers);
         config.twilio.check(layers);
+        config.smtp.check(layers);
+        config.webhook.check(layers);
+        config.delivery.check(layers);
         config.log.check(layers);
         Some(config)
     }
@@ -206,6 +221,16 @@ mod tests {
             ("twilio.base_url = \"api.twilio.com\"", "twilio.base_url must be"),
             ("twilio.base_url = \"https://api.twilio.com/?x=1\"", "twilio.base_url must be"),
             ("twilio.from = \"+1 201\"", "twilio.from must be"),
+            ("smtp.host = \"smtp.example.com:25\"", "smtp.host must be"),
+            ("smtp.host = \"smtp.example.com\"", "smtp.from must be set"),
+            ("smtp = { host = \"10.0.0.1\", from = \"a@example.com\", tls = \"none\" }", "smtp.tls must be"),
+            ("smtp.from = \"nobody\"", "smtp.from must be"),
+            ("smtp.reply_to = \"a@example.com\\r\\nBcc: b@example.com\"", "smtp.reply_to must be"),
+            ("smtp.timeout = \"1m\"", "smtp.timeout must be"),
+            ("smtp.authorities = \"x\"", "smtp.authorities must hold"),
+            ("webhook.url = \"sms.example\"", "webhook.url must be"),
+            ("webhook.url = \"https://sms.example\"", "webhook.secret must have"),
+            ("delivery.routes = [\"sms\"]", "`sms` is not a route"),
             ("log.format = \"xml\"", "log.format: unknown variant `xml`"),
             ("log.level = \"inof\"", "log.level must be"),
             ("log.level = \"vestibule=loud\"", "log.level must be"),

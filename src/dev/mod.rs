@@ -6,11 +6,12 @@
 //! whoever reads the phone reads every code.
 
 mod guard;
+pub mod mail;
 mod pages;
 pub mod phone;
 mod twilio;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -20,6 +21,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router, middleware};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -33,6 +35,14 @@ pub struct Dev {
     pub phone: Arc<Phone>,
     /// Callbacks on their way.
     callbacks: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Dev {
+    /// Lets mails that come to `listener` arrive on the phone, for as long as this lives.
+    pub fn receive_mail(&self, app: &Arc<App>, listener: TcpListener) {
+        let mut tasks = self.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(mail::receive(listener, app.clone(), self.phone.clone()));
+    }
 }
 
 /// Where the look-alike answers; what `twilio.base_url` is in development, after the origin.
@@ -58,6 +68,7 @@ pub fn routes(dev: Dev) -> Router<Arc<App>> {
         .route("/dev/phone.svg", asset("image/svg+xml", include_str!("phone.svg")))
         .route("/dev/messages", get(messages))
         .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages.json", post(twilio::create))
+        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}", get(twilio::read))
         .layer(Extension(dev))
         .route_layer(middleware::map_response(async |response: axum::response::Response| {
             let headers = [

@@ -79,7 +79,10 @@ pub(super) fn phone(texts: &[Text]) -> String {
 fn conversation(at: usize, number: &str, talk: &[&Text]) -> String {
     let name = escape(number);
     let face: String = number.chars().skip(number.chars().count().saturating_sub(2)).collect();
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let digits: String = match number.contains('@') {
+        true => format!("mail-{at}"),
+        false => number.chars().filter(char::is_ascii_digit).collect(),
+    };
     let count = match talk.len() {
         1 => "1 message".to_owned(),
         many => format!("{many} messages"),
@@ -110,9 +113,10 @@ fn conversation(at: usize, number: &str, talk: &[&Text]) -> String {
         let _ = writeln!(
             html,
             r#"
-<div class="bubble">{}</div>
+<div class="bubble">{}{}</div>
 <p class="meta"><time datetime="{at}">{time} UTC</time> · <span class="status-{status}">{status}</span></p>
 </li>"#,
+            text.mail.as_ref().map_or_else(String::new, |mail| format!("<strong>{}</strong>\n\n", escape(&mail.subject))),
             escape(&text.body)
         );
     }
@@ -191,6 +195,7 @@ mod tests {
             kind: "sms",
             to: to.into(),
             body: body.into(),
+            mail: None,
             code: code.map(Into::into),
             status: "queued",
             at: Timestamp::from_millis(1_893_456_000_000),

@@ -18,12 +18,15 @@ const ROOM: usize = 200;
 pub struct Text {
     /// The phone's own name for it.
     pub id: Uuid,
-    /// `sms`.
+    /// `sms` or `email`.
     pub kind: &'static str,
-    /// The number, E.164.
+    /// The number, E.164, or the address.
     pub to: String,
     /// The text.
     pub body: String,
+    /// What a mail has besides.
+    #[serde(flatten)]
+    pub mail: Option<Mail>,
     /// The code in it, when it carries one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -33,10 +36,22 @@ pub struct Text {
     pub at: Timestamp,
 }
 
+/// What a mail has besides its text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Mail {
+    /// What it is about.
+    pub subject: String,
+    /// The same as HTML.
+    pub html: String,
+    /// All of it as it came, with its headers.
+    pub source: String,
+}
+
 /// Which messages are looked for.
 #[derive(Clone, Default, Debug)]
 pub struct Wanted {
-    /// To this number only. Compared by its digits: a `+` in a query arrives as a space.
+    /// To this address, or this number, only. Numbers are compared by their digits: a `+` in a query
+    /// arrives as a space.
     pub to: Option<String>,
     /// Of this kind only.
     pub kind: Option<String>,
@@ -71,7 +86,10 @@ impl Phone {
 
     /// What is there, newest first.
     pub fn find(&self, wanted: &Wanted) -> Vec<Text> {
-        let digits = |number: &str| number.chars().filter(char::is_ascii_digit).collect::<String>();
+        let digits = |to: &str| match to.contains('@') {
+            true => to.to_lowercase(),
+            false => to.chars().filter(char::is_ascii_digit).collect(),
+        };
         let to = wanted.to.as_deref().map(digits).filter(|to| !to.is_empty());
         let kind = wanted.kind.as_deref().filter(|kind| !kind.is_empty());
         self.texts()
@@ -123,6 +141,7 @@ mod tests {
             kind: "sms",
             to: to.into(),
             body: String::new(),
+            mail: None,
             code: None,
             status: "queued",
             at: Timestamp::from_millis(0),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Dev;
-use super::phone::{Text, code_in};
+use super::phone::{Text, Wanted, code_in};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::config;
@@ -101,6 +101,7 @@ pub(super) async fn create(
         to: order.to.clone(),
         body: order.body.clone(),
         code: code_in(&order.body),
+        mail: None,
         status: "queued",
         at: now,
     });
@@ -109,6 +110,24 @@ pub(super) async fn create(
     while callbacks.try_join_next().is_some() {}
     callbacks.spawn(call_back(app, dev.clone(), order, sid, id));
     (StatusCode::CREATED, Json(answer)).into_response()
+}
+
+/// `GET /dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}.json`: what became of it.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    Path((sid, message)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_authentic(&app.config.twilio, &sid, &headers) {
+        return AUTHENTICATE.into_response();
+    }
+    let wanted = message.strip_suffix(".json").unwrap_or_default();
+    let found = dev.phone.find(&Wanted::default()).into_iter().find(|text| message_sid(text.id) == wanted);
+    match found {
+        Some(text) => Json(json!({"sid": wanted, "status": text.status, "error_code": null})).into_response(),
+        None => Refusal(404, 20404, "The requested resource was not found.").into_response(),
+    }
 }
 
 fn is_authentic(twilio: &config::Twilio, sid: &str, headers: &HeaderMap) -> bool {

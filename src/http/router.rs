@@ -14,7 +14,7 @@ use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up, step_up};
+use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up, step_up, undo};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -46,6 +46,9 @@ pub fn routes() -> Vec<Route> {
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
+        post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
+            .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is taken back, and every session has ended")
+            .may(&[Problem::CodeGone, Problem::IdentifierTaken, Problem::LimitReached]),
         // one's own account
         get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
@@ -132,8 +135,8 @@ pub fn production(app: &Arc<App>) -> Result<Router, String> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn development(app: &Arc<App>) -> Result<Router, String> {
-    router(app.clone(), dev::routes(dev::Dev::default()))
+pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
+    router(app.clone(), dev::routes(dev))
 }
 
 /// Everything that the server answers, behind the layers, with `more` beside the map: the pages of

@@ -77,10 +77,12 @@ pub(crate) async fn signed_in() -> (Arc<App>, String) {
         locale: None,
         status: Status::Active,
         roles: Roles::default(),
+        metadata: crate::accounts::Metadata::default(),
         wants_second_factor: false,
         sessions_from: now,
         created_at: now,
         updated_at: now,
+        purge_at: None,
     };
     let (session, token) =
         Session::open(&user, Proofs::default(), Carry::Bearer, &app.policy().session, &moment);

@@ -49,6 +49,14 @@ impl Mobile {
         Ok(Self(number))
     }
 
+    /// The country whose plan it belongs to, ISO 3166-1; none where several share it, as with satellites.
+    pub fn country(&self) -> Option<String> {
+        let util = &*PHONE_NUMBER_UTIL;
+        let parsed = util.parse(&self.0, None).ok()?;
+        let region = util.get_region_for_number(&parsed)?.to_string();
+        (region.len() == 2).then_some(region)
+    }
+
     /// The number in E.164: `+` and digits.
     pub fn as_str(&self) -> &str {
         &self.0

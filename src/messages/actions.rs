@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::rules::{Lease, Sent};
-use super::{Message, Status, letters, twilio};
-use crate::app::Ctx;
+use super::providers::{self, Parcel, twilio};
+use super::rules::{Lease, Look, Sent};
+use super::{Kind, Letter, Message, Status};
+use crate::app::{Ctx, Moment};
 use crate::error::{Error, Problem, Result};
+use crate::identifiers::Identifier;
+use crate::limits::{self, Postage, Sender};
+use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::store::{Change, Decision, Query, Seen, answer};
 
@@ -90,33 +94,133 @@ async fn lease_one(ctx: &Ctx, found: &Seen<Message>) -> Result<Option<Message>> 
 }
 
 async fn deliver(ctx: Ctx, message: Message) {
-    let came_to = match message.unseal(&ctx.app.keyring) {
+    let (came_to, tries) = match message.unseal(&ctx.app.keyring) {
         Some((letter, callback)) => {
             let now = ctx.app.clock.now();
-            let body = letters::text(&letter, &ctx.app.origin);
-            twilio::send(&ctx.app, &message, &body, &callback, now).await
+            let parcel = Parcel { message: &message, letter: &letter, callback: &callback, now };
+            providers::carry(&ctx.app, parcel).await
         }
         None => {
             tracing::error!(message = %message.id, "the text is sealed under a key that is not in secrets.keys");
-            Sent::NotProcessed(None)
+            (Sent::NotProcessed(None), Vec::new())
         }
     };
-    if let Err(error) = record(&ctx, &message, &came_to).await {
+    let ctx = Ctx::new(ctx.app.clone(), None);
+    let attempt = message.attempts;
+    let recorded = settle(&ctx, message.id, |now, moment| {
+        let [chance] = moment.seed.bytes("pause");
+        // In this order: whether to go another way depends on all that was tried.
+        let tried = now.tried(&tries);
+        now.sent(attempt, &came_to, moment.now, chance) || tried
+    });
+    if let Err(error) = recorded.await {
         // The lease runs out; the message is then one that may have gone out.
         tracing::error!(message = %message.id, ?error, "what became of a message could not be recorded");
     }
 }
 
-async fn record(ctx: &Ctx, message: &Message, came_to: &Sent) -> Result<()> {
-    let ctx = Ctx::new(ctx.app.clone(), None);
+/// Changes a message by `rule`; when it has failed by that, its code takes the next way in the same
+/// commit. Whether the message is there.
+async fn settle(ctx: &Ctx, id: Uuid, rule: impl Fn(&mut Message, &Moment) -> bool) -> Result<bool> {
+    let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(false) };
+    let mut foreseen = seen.into_inner();
+    let before = foreseen.clone();
+    rule(&mut foreseen, &ctx.moment());
+    let way = match foreseen.wants_another_way(ctx.now) {
+        true => another_way(ctx, &before).await?,
+        false => None,
+    };
+    let (rule, way) = (&rule, way.as_ref());
     let news = ctx
         .decide(async |moment| {
-            let Some(seen) = ctx.app.store.get::<Message>(message.id).await? else { return Ok(answer(None)) };
-            let [chance] = moment.seed.bytes("pause");
-            Ok(change(seen, |now| now.sent(message.attempts, came_to, moment.now, chance)))
+            let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
+            let decision = change(seen, |message| rule(message, &moment));
+            let Ok(Some(news)) = &decision.outcome else { return Ok(decision) };
+            let is_over = !news.before.is_final() && news.message.wants_another_way(moment.now);
+            let Some(way) = way.filter(|_| is_over) else { return Ok(decision) };
+            let next = before.follow(ctx, &way.postage, way.channel, &way.to, &way.letter, &moment);
+            Ok(decision.insert(&next))
         })
         .await?;
-    tell(&ctx, news);
+    tell(ctx, news);
+    Ok(true)
+}
+
+/// Another way for a code: by what, where to, and paid for.
+struct Way {
+    channel: Kind,
+    to: String,
+    letter: Letter,
+    postage: Postage,
+}
+
+/// The next way that leads somewhere: a call to the same number, a mail to the user's verified address.
+async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
+    let Some((letter, _)) = message.unseal(&ctx.app.keyring) else { return Ok(None) };
+    let Some(user) = message.user else { return Ok(None) };
+    for channel in message.fallback.0.iter().copied() {
+        let config = &ctx.app.config;
+        let to = match channel {
+            _ if !config.delivery.serves(config, channel.channel()) => None,
+            Kind::Email => verified_email(ctx, user).await?,
+            Kind::Sms | Kind::Call => Some(message.to.clone()),
+        };
+        let Some(to) = to else { continue };
+        // It counts like any other message: who cannot be sent one is not.
+        match limits::postage(ctx, &to, Sender::User(user)).await {
+            Ok(postage) => return Ok(Some(Way { channel, to, letter, postage })),
+            Err(error) if error.problem == Problem::LimitReached => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+async fn verified_email(ctx: &Ctx, user: Uuid) -> Result<Option<String>> {
+    let query = Query::<Identifier>::along(Identifier::BY_USER).equal(user).limit(100);
+    let found = ctx.app.store.find(query).await?.items;
+    let is_own = |one: &Identifier| one.kind == IdentifierKind::Email && one.verified_at.is_some();
+    Ok(found.into_iter().find(|one| is_own(one)).map(|one| one.value.clone()))
+}
+
+/// Looks after what was handed over and of which nothing final was heard; returns how much that was.
+///
+/// # Errors
+/// The store's.
+pub async fn look_after(ctx: &Ctx) -> Result<usize> {
+    let query = Query::<Message>::along(Message::BY_LOOK).until(ctx.now).limit(AT_ONCE);
+    let due = ctx.app.store.find(query).await?.items;
+    let count = due.len();
+    let mut under_way = JoinSet::new();
+    for found in due {
+        let ctx = ctx.clone();
+        under_way.spawn(async move { look_after_one(&ctx, found.id).await });
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended.map_err(|error| Error::internal(error.to_string()))??;
+    }
+    Ok(count)
+}
+
+async fn look_after_one(ctx: &Ctx, id: Uuid) -> Result<()> {
+    let looked = ctx
+        .decide(async |moment| {
+            let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
+            let mut look = Look::Nothing;
+            let decision = change(seen, |message| {
+                look = message.look(moment.now);
+                look != Look::Nothing
+            });
+            Ok(decision.map(|news| news.filter(|_| look == Look::Ask)))
+        })
+        .await?;
+    let Some(News { message, .. }) = looked else { return Ok(()) };
+    let heard = match message.provider.as_str() {
+        twilio::NAME => twilio::ask(&ctx.app, &message).await,
+        _ => None,
+    };
+    let Some(heard) = heard else { return Ok(()) };
+    settle(ctx, id, |message, moment| message.fold(&heard, moment.now)).await?;
     Ok(())
 }
 
@@ -144,16 +248,13 @@ pub async fn withdrawn(ctx: &Ctx, challenge: Uuid) -> Result<Vec<Change>> {
 pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Result<()> {
     let token = Token::parse(TokenKind::Callback, token).ok_or(Problem::NotFound)?;
     let heard = twilio::callback(params);
-    let news = ctx
-        .decide(async |moment| {
-            let seen = ctx.app.store.get::<Message>(token.id).await?.ok_or(Problem::NotFound)?;
-            if !token.matches(&seen.callback) {
-                return Err(Problem::NotFound.into());
-            }
-            let Some(heard) = &heard else { return Ok(answer(None)) };
-            Ok(change(seen, |message| message.fold(heard, moment.now)))
-        })
-        .await?;
+    let known = ctx.app.store.get::<Message>(token.id).await?.ok_or(Problem::NotFound)?;
+    if !token.matches(&known.callback) {
+        return Err(Problem::NotFound.into());
+    }
+    if let Some(heard) = &heard {
+        settle(ctx, token.id, |message, moment| message.fold(heard, moment.now)).await?;
+    }
     match &heard {
         None => tracing::warn!(message = %token.id, "a callback without a status"),
         Some(heard) if heard.status.is_none() => {
@@ -161,7 +262,6 @@ pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Re
         }
         Some(_) => {}
     }
-    tell(ctx, news);
     Ok(())
 }
 

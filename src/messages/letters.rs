@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mail::{Block, Page};
 use super::rules::segments;
 use crate::app::{Moment, Origin};
 use crate::clock::Timestamp;
@@ -55,6 +56,18 @@ text_enum! {
         RefreshReused = "refresh_reused",
         /// Somebody acted for the user, such as an administrator.
         ActedOnBehalf = "acted_on_behalf",
+    }
+}
+
+impl CodePurpose {
+    /// Its key among the words.
+    fn key(self) -> &'static str {
+        match self {
+            Self::SignIn => "code-sign-in",
+            Self::Verify => "code-verify",
+            Self::Confirm => "code-confirm",
+            Self::Recover => "code-recover",
+        }
     }
 }
 
@@ -205,4 +218,65 @@ pub(super) fn code_text(locale: Locale, host: &str, code: &str, minutes: u64) ->
 fn either(key: &str, part: &str) -> String {
     let own = format!("{key}.{part}");
     if has(&own) { own } else { format!("notice-{part}") }
+}
+
+/// A letter as a mail.
+pub fn mail(letter: &Letter, origin: &Origin) -> Page {
+    let (locale, host) = (letter.locale, origin.host());
+    let tell = |key: &str| say(locale, key, &[("host", host.into())]);
+    match &letter.content {
+        Content::Code { purpose, code, link, minutes } => {
+            let key = purpose.key();
+            let mut blocks = vec![
+                Block::Text(tell(key)),
+                Block::Code(code.clone()),
+                Block::Text(say(locale, "code-life", &[("minutes", (*minutes).into())])),
+            ];
+            if let Some(path) = link {
+                blocks.push(Block::Text(tell("code-link")));
+                blocks.push(Block::Link { label: tell("code-link-label"), url: origin.link(path) });
+            }
+            blocks.push(Block::Small(tell("code-never-share")));
+            blocks.push(Block::Small(tell("code-not-asked")));
+            Page { subject: tell(&format!("{key}.subject")), blocks }
+        }
+        Content::Notice { what, at, address, user_agent, link, until } => {
+            let key = what.key();
+            let mut facts = vec![(tell("notice-when"), when(*at))];
+            facts.extend(address.clone().map(|address| (tell("notice-address"), address)));
+            facts.extend(user_agent.clone().map(|device| (tell("notice-device"), device)));
+            facts.extend(until.map(|until| (tell("notice-until"), when(until))));
+            let mut blocks =
+                vec![Block::Text(tell("notice-intro")), Block::Text(tell(key)), Block::Facts(facts)];
+            if let Some(path) = link {
+                blocks.push(Block::Text(tell(&either(key, "not-you"))));
+                blocks.push(Block::Link { label: tell(&either(key, "action")), url: origin.link(path) });
+            }
+            blocks.push(Block::Small(tell("notice-no-reply")));
+            Page { subject: tell(&format!("{key}.subject")), blocks }
+        }
+    }
+}
+
+/// A letter as a voice says it: a code digit by digit, and once more.
+pub fn spoken(letter: &Letter, origin: &Origin) -> String {
+    let (locale, host) = (letter.locale, origin.host());
+    match &letter.content {
+        Content::Code { code, .. } => {
+            // A pause between the digits, or a voice makes one number of them.
+            let digits: Vec<String> = code.chars().map(String::from).collect();
+            say(locale, "call-code", &[("code", digits.join(", ").into()), ("host", host.into())])
+        }
+        Content::Notice { what, .. } => {
+            let said = say(locale, &format!("{}.subject", what.key()), &[("host", host.into())]);
+            say(locale, "sms-notice-plain", &[("host", host.into()), ("what", said.into())])
+        }
+    }
+}
+
+/// `2030-01-01 00:00 UTC`: read in the same way everywhere.
+fn when(at: Timestamp) -> String {
+    let text = at.to_string();
+    let minute = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("{minute} UTC")
 }

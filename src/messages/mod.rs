@@ -16,9 +16,11 @@
 pub mod actions;
 pub mod api;
 pub mod letters;
+mod mail;
+pub mod providers;
 pub mod rules;
 pub mod signature;
-pub mod twilio;
+mod trouble;
 mod twilio_errors;
 
 use std::time::Duration;
@@ -34,7 +36,8 @@ use crate::store::{entity, json_field, text_enum};
 use crate::words::Locale;
 
 pub use letters::{CodePurpose, Content, Letter, Notice};
-pub use twilio_errors::Class;
+pub use rules::Try;
+pub use trouble::Class;
 
 /// How long a message's record is kept: long enough to answer a complaint or check a bill; it holds
 /// a phone number, so no longer.
@@ -107,6 +110,18 @@ pub struct Step {
 pub struct History(pub Vec<Step>);
 json_field!(History);
 
+/// The newest requests that were made for a message, the oldest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tries(pub Vec<Try>);
+json_field!(Tries);
+
+/// The ways that are left, the next one first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fallback(pub Vec<Kind>);
+json_field!(Fallback);
+
 entity! {
     /// A message, from the decision to send it until it is forgotten.
     pub struct Message in "messages" {
@@ -130,7 +145,7 @@ entity! {
         attempts: u32,
         /// How many of these may have gone out without our knowing.
         doubts: u32,
-        /// Who carries it.
+        /// Who was asked last to carry it; empty until somebody was.
         provider: String,
         /// The provider's name for it.
         provider_ref: Option<String>,
@@ -144,6 +159,14 @@ entity! {
         callback_sealed: Option<Sealed>,
         /// What was heard of it.
         history: History,
+        /// The newest requests that were made for it.
+        tries: Tries,
+        /// The ways that are left when this one fails.
+        fallback: Fallback,
+        /// How often the provider was asked what became of it.
+        polls: u32,
+        /// When to ask the provider what became of it, or to wipe what no fallback needs any more.
+        look_at: Option<Timestamp>,
         /// When it was decided on.
         created_at: Timestamp,
         /// From here on it is not sent.
@@ -159,6 +182,7 @@ entity! {
     index BY_PROVIDER_REF (provider_ref);
     index BY_USER (user, created_at);
     index BY_CHALLENGE (challenge);
+    index BY_LOOK (look_at);
     expires expires_at;
     due due_at;
 }
@@ -267,13 +291,17 @@ impl Message {
             status: Status::Queued,
             attempts: 0,
             doubts: 0,
-            provider: twilio::NAME.to_owned(),
+            provider: String::new(),
             provider_ref: None,
             error_code: None,
             error_reason: None,
             callback: token.digest(),
             callback_sealed: Some(seal(CALLBACK, &token.reveal())),
             history: History(vec![Step { at: now, status: Status::Queued.to_string() }]),
+            tries: Tries::default(),
+            fallback: Fallback(rules::fallback(&ctx.app.config.delivery.fallback, address.channel, letter)),
+            polls: 0,
+            look_at: None,
             created_at: now,
             valid_until: address.valid_until,
             due_at: Some(now),
@@ -292,9 +320,25 @@ impl Message {
         Some((letter, callback))
     }
 
+    /// The message that follows a failed one: the same letter another way, `to` the same user.
+    fn follow(&self, ctx: &Ctx, postage: &Postage, channel: Kind, to: &str, letter: &Letter, moment: &Moment) -> Self {
+        let address = Address {
+            channel,
+            purpose: &self.purpose,
+            to,
+            user: self.user,
+            challenge: self.challenge,
+            valid_until: self.valid_until,
+        };
+        let mut next = Self::new(ctx, postage, address, letter, moment);
+        let left = self.fallback.0.iter().skip_while(|kind| **kind != channel).skip(1);
+        next.fallback = Fallback(left.copied().collect());
+        next
+    }
+
     /// What kind of failure ended it or held it up last, when one did.
     pub fn failure(&self) -> Option<Class> {
-        self.error_reason.as_ref().map(|_| Class::of(self.error_code))
+        self.error_reason.as_ref().map(|_| trouble::class(self.error_code))
     }
 }
 

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use super::twilio_errors::{Class, reason};
-use super::{Message, Status, Step};
+use serde::{Deserialize, Serialize};
+
+use super::trouble::{Class, class, reason};
+use super::{CodePurpose, Content, Kind, Letter, Message, Status, Step};
 use crate::clock::Timestamp;
+use crate::config::Channel;
 
 /// How long a worker has a message for itself. Four times what a request may take (15 s), so that
 /// only a worker that died loses its lease.
@@ -30,6 +33,17 @@ const LEAST_LIFE: Duration = Duration::from_secs(1);
 
 /// How many words a history holds: twice the known statuses.
 const WORDS: usize = 2 * Status::ALL.len();
+
+/// How many requests a record remembers: as many as the words of its history.
+const TRIES: usize = WORDS;
+
+/// How long after the provider took a message it is asked what became of it, when it has told nothing
+/// final by itself (Twilio promises neither order nor arrival of callbacks).
+const POLLS: [Duration; 3] =
+    [Duration::from_secs(2 * 60), Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
+
+/// The least time that a code must still be good for to be sent another way.
+const LEAST_FOR_ANOTHER_WAY: Duration = Duration::from_secs(60);
 
 /// What taking a message came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +80,66 @@ pub enum Sent {
     Refused(Option<i64>),
     /// Whether it was processed is not known.
     Doubtful,
+}
+
+impl Sent {
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::NotProcessed(_) => "not_processed",
+            Self::Refused(_) => "refused",
+            Self::Doubtful => "doubtful",
+        }
+    }
+
+    /// The number for what went wrong.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Accepted(heard) => heard.error,
+            Self::NotProcessed(code) | Self::Refused(code) => *code,
+            Self::Doubtful => None,
+        }
+    }
+}
+
+/// One request to a provider.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Try {
+    /// When its answer came, or was no longer waited for.
+    pub at: Timestamp,
+    /// Whom it went to.
+    pub provider: String,
+    /// What it came to, as [`Sent::as_str`] says it.
+    pub came_to: String,
+    /// The provider's number for what went wrong.
+    pub code: Option<i64>,
+}
+
+/// What looking after a message that was handed over came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Ask the provider what became of it.
+    Ask,
+    /// Nothing is left to be found out; keep that.
+    Settled,
+    /// Nothing to do.
+    Nothing,
+}
+
+/// The ways that are left after `kind` for this letter, the next one first.
+///
+/// Only codes take another way; a call goes to the same number. A code that is to verify a number
+/// never goes by mail: whoever reads the mail has not shown the number.
+pub fn fallback(allowed: &[Channel], kind: Kind, letter: &Letter) -> Vec<Kind> {
+    let Content::Code { purpose, .. } = &letter.content else { return Vec::new() };
+    let ways = match kind {
+        Kind::Sms => allowed,
+        Kind::Call => allowed.split(|channel| *channel == Channel::Call).nth(1).unwrap_or_default(),
+        Kind::Email => &[],
+    };
+    let fits = |kind: &Kind| *kind != Kind::Email || *purpose != CodePurpose::Verify;
+    ways.iter().map(|channel| Kind::of(*channel)).filter(fits).collect()
 }
 
 impl Message {
@@ -124,7 +198,7 @@ impl Message {
                 self.again(now, chance);
             }
             Sent::Refused(code) => {
-                let again = Class::of(code) == Class::Unknown && self.failure() != Some(Class::Unknown);
+                let again = class(code) == Class::Unknown && self.failure() != Some(Class::Unknown);
                 self.fail(code);
                 if again {
                     self.again(now, chance);
@@ -145,6 +219,48 @@ impl Message {
         true
     }
 
+    /// Remembers the requests that an attempt made.
+    pub fn tried(&mut self, tries: &[Try]) -> bool {
+        if let Some(last) = tries.last() {
+            self.provider.clone_from(&last.provider);
+        }
+        let known = &mut self.tries.0;
+        known.extend_from_slice(tries);
+        known.drain(..known.len().saturating_sub(TRIES));
+        !tries.is_empty()
+    }
+
+    /// A worker looks after it at `now`, once it was handed over.
+    pub fn look(&mut self, now: Timestamp) -> Look {
+        if self.look_at.is_none_or(|at| at > now) {
+            return Look::Nothing;
+        }
+        if self.valid_until <= now {
+            // No other way is worth taking any more.
+            self.wipe();
+        }
+        let asks = !self.status.is_final() && self.provider_ref.is_some();
+        if asks && POLLS.get(self.polls as usize).is_some() {
+            self.polls += 1;
+            self.plan(now);
+            return Look::Ask;
+        }
+        self.polls = u32::try_from(POLLS.len()).unwrap_or(u32::MAX);
+        self.plan(now);
+        Look::Settled
+    }
+
+    /// Whether it has failed, for a reason that another way need not share, while its code is still
+    /// good. Never after a sign of fraud, and never while a copy may be on its way.
+    pub fn wants_another_way(&self, now: Timestamp) -> bool {
+        let smells = self.failure() == Some(Class::Fraud)
+            || self.tries.0.iter().any(|one| class(one.code) == Class::Fraud);
+        matches!(self.status, Status::Failed | Status::Undelivered)
+            && !self.fallback.0.is_empty()
+            && !smells
+            && self.valid_until >= now + LEAST_FOR_ANOTHER_WAY
+    }
+
     /// News from the provider, in any order and any number. Whether anything changed.
     ///
     /// The status is the greatest of all that was heard, and the error belongs to it: so neither
@@ -153,6 +269,7 @@ impl Message {
         let mut changed = self.note(&heard.word, now);
         if self.provider_ref.is_none() && heard.reference.is_some() {
             self.provider_ref.clone_from(&heard.reference);
+            self.plan(now);
             changed = true;
         }
         // A word that is not known still says that the provider has it.
@@ -181,12 +298,32 @@ impl Message {
         if status.is_final() {
             self.finished_at.get_or_insert(now);
         }
+        self.plan(now);
     }
 
+    /// Nothing sends it again. The text is wiped with that, unless another way may still need it.
     fn close(&mut self) {
         self.due_at = None;
+        if self.fallback.0.is_empty() || self.status.is_final() {
+            self.wipe();
+        }
+    }
+
+    fn wipe(&mut self) {
         self.body = None;
         self.callback_sealed = None;
+    }
+
+    /// When to look after it next: to ask the provider, or to wipe a text that was kept.
+    fn plan(&mut self, now: Timestamp) {
+        let pause = POLLS.get(self.polls as usize).filter(|_| self.provider_ref.is_some());
+        let ask = pause.map(|pause| now + *pause);
+        let wipe = self.body.is_some().then_some(self.valid_until);
+        self.look_at = match (self.status.is_final() || self.status.is_ours(), ask, wipe) {
+            (true, ..) => None,
+            (false, Some(ask), Some(wipe)) => Some(if ask < wipe { ask } else { wipe }),
+            (false, ask, wipe) => ask.or(wipe),
+        };
     }
 
     fn again(&mut self, now: Timestamp, chance: u8) {

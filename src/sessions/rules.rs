@@ -58,7 +58,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::accounts::{Roles, Status};
+    use crate::accounts::{Metadata, Roles, Status};
     use crate::config::Period;
     use crate::random::Random;
 
@@ -69,10 +69,12 @@ mod tests {
             locale: None,
             status: Status::Active,
             roles: Roles::default(),
+            metadata: Metadata::default(),
             wants_second_factor: false,
             sessions_from: now,
             created_at: now,
             updated_at: now,
+            purge_at: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which sign-ups are accepted, and what they make.
 
-use crate::accounts::{Roles, Status, User};
+use crate::accounts::{Metadata, Roles, Status, User};
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::challenges::Asked;
@@ -74,10 +74,12 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         locale: wanted.locale.clone(),
         status: Status::Active,
         roles: Roles::default(),
+        metadata: Metadata::default(),
         wants_second_factor: wanted.wants_second_factor,
         sessions_from: now,
         created_at: now,
         updated_at: now,
+        purge_at: None,
     };
     let identifiers: Vec<Identifier> = wanted
         .names

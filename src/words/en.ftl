@@ -13,6 +13,9 @@ sms-code-short = { $code } is your code. It works for { $minutes ->
 sms-notice = { $host }: { $what }. { $action }: { $link }
 sms-notice-plain = { $host }: { $what }.
 
+# A voice; {$code} is read digit by digit.
+call-code = Hello. Your { $host } code is: { $code }. Once more: { $code }. Never share it with anybody. Goodbye.
+
 # Mails that carry a code.
 code-sign-in = Enter this code to finish signing in to { $host }:
     .subject = Your code to sign in to { $host }

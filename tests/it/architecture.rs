@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "clock", "config", "error", "hashing", "log", "metrics", "outbound", "random", "secret", "shared",
+        "circuit", "clock", "config", "error", "hashing", "log", "mailer", "metrics", "outbound", "random", "secret", "shared",
         "store", "words",
     ],
     &["policy"],
@@ -32,6 +32,7 @@ const FLOORS: &[&[&str]] = &[
     &["notices"],
     &["sessions"],
     &["challenges"],
+    &["undo"],
     &["step_up"],
     &["sign_up", "sign_in"],
     &["schema"],

@@ -12,6 +12,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/login", "signing in"),
     ("POST", "/auth/verify-code", "the challenge is the credential"),
     ("POST", "/auth/resend-code", "the challenge is the credential"),
+    ("POST", "/auth/undo", "the token of the link is the credential"),
     ("POST", "/auth/logout", "also a success when nothing is left to end"),
     ("GET", "/auth/authenticated", "says no to whoever is not"),
     ("POST", "/webhooks/twilio/messages/{token}", "signed by the provider"),

@@ -61,6 +61,8 @@ impl Plan {
         let address = listener.local_addr().unwrap();
         let mut config = Config::from_toml("").unwrap();
         config.develop_at(address, &Random::seeded(2));
+        let (mails, sink) = vestibule::dev::mail::listen().await.unwrap();
+        config.smtp.sink_at(sink);
         let mut policy = Policy::from_toml("").unwrap();
         // Cheap hashes: the suite is about what is decided, not about what it costs.
         config.hashing.memory_kib = 64;
@@ -78,7 +80,9 @@ impl Plan {
         let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
         let app = App::build(config, policy, engine, Clock::manual(start), Random::seeded(42)).unwrap();
         app.outbound.allow(address);
-        let router = vestibule::http::router::development(&app).unwrap();
+        let dev = vestibule::dev::Dev::default();
+        dev.receive_mail(&app, mails);
+        let router = vestibule::http::router::development(&app, dev).unwrap();
         let serving = tokio::spawn({
             let (app, router) = (app.clone(), router.clone());
             async move {
@@ -143,9 +147,19 @@ impl World {
         Ctx::new(self.app.clone(), None)
     }
 
-    /// Sends every message that is due.
+    /// Sends every message that is due, and looks after those that were sent.
     pub async fn run_due(&self) {
         while vestibule::messages::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
+        while vestibule::messages::actions::look_after(&self.ctx()).await.unwrap() > 0 {}
+    }
+
+    /// The newest mail that came to `address`, as `GET /dev/messages` tells it: `subject`, `body`,
+    /// `html`, `source` with the headers, and `code` when it carries one.
+    pub async fn last_mail(&self, address: &str) -> Json {
+        let answer = self.messages(address).await;
+        let mail = answer["items"][0].clone();
+        assert_eq!(mail["kind"], "email", "no mail at {address}: {answer}");
+        mail
     }
 
     /// The newest code that rang at `number`.
@@ -157,7 +171,7 @@ impl World {
             .to_owned()
     }
 
-    /// Everything that rang at `number`, newest first.
+    /// Everything that rang at `number`, or came to that address, newest first.
     pub async fn messages(&self, number: &str) -> Json {
         let number = number.replace('+', "%2B");
         let url = format!("/dev/messages?to={number}");

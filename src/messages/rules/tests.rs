@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::messages::letters::code_text;
-use crate::messages::{History, Kind};
+use crate::messages::{Fallback, History, Kind, Tries};
 use crate::secret::Sealed;
 use crate::store::{Field, Value};
 use crate::words::Locale;
@@ -37,6 +37,10 @@ fn message() -> Message {
         callback: vec![],
         callback_sealed: Some(sealed()),
         history: History::default(),
+        tries: Tries::default(),
+        fallback: Fallback::default(),
+        polls: 0,
+        look_at: None,
         created_at: at(0),
         valid_until: at(10 * MINUTES),
         due_at: Some(at(0)),

@@ -5,11 +5,11 @@
 
 use serde_json::Value as Json;
 
-use super::rules::{Heard, Sent};
-use super::twilio_errors::Class;
-use super::{Message, Status};
+use super::super::rules::{Heard, Sent};
+use super::super::trouble::{self, Class};
+use super::super::{Kind, Message, Status, letters};
+use super::Parcel;
 use crate::app::App;
-use crate::clock::Timestamp;
 use crate::outbound::Outcome;
 
 /// The provider's name in records.
@@ -30,7 +30,16 @@ const LONGEST_LIFE: u64 = 36_000;
 const WORD: usize = 64;
 
 /// Asks Twilio to send it.
-pub async fn send(app: &App, message: &Message, body: &str, callback: &str, now: Timestamp) -> Sent {
+pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
+    match parcel.message.kind {
+        Kind::Sms => send_sms(app, parcel).await,
+        Kind::Call | Kind::Email => Sent::Refused(Some(trouble::NOBODY)),
+    }
+}
+
+async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
+    let Parcel { message, letter, callback, now } = parcel;
+    let body = letters::text(letter, &app.origin);
     let twilio = &app.config.twilio;
     let url = format!(
         "{}/2010-04-01/Accounts/{}/Messages.json",
@@ -47,7 +56,7 @@ pub async fn send(app: &App, message: &Message, body: &str, callback: &str, now:
     let form = [
         ("To", message.to.as_str()),
         sender,
-        ("Body", body),
+        ("Body", &body),
         ("StatusCallback", &callback),
         ("ValidityPeriod", &life),
     ];
@@ -60,6 +69,26 @@ pub async fn send(app: &App, message: &Message, body: &str, callback: &str, now:
         Outcome::Answered { .. } => {}
     }
     read(&outcome)
+}
+
+/// Asks Twilio what became of a message that it has; none when it does not say.
+pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard> {
+    let twilio = &app.config.twilio;
+    let sid = message.provider_ref.as_deref()?;
+    // It becomes a part of the path.
+    if message.kind != Kind::Sms || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let url = format!(
+        "{}/2010-04-01/Accounts/{}/Messages/{sid}.json",
+        twilio.base_url.trim_end_matches('/'),
+        twilio.account_sid
+    );
+    let basic = (twilio.account_sid.as_str(), twilio.auth_token.expose());
+    let Outcome::Answered { status: 200, body } = app.outbound.get(&url, Some(basic)).await else { return None };
+    let answer: Json = serde_json::from_slice(&body).ok()?;
+    let word = answer.get("status").and_then(Json::as_str)?;
+    Some(heard(Some(sid), word, answer.get("error_code").and_then(Json::as_i64)))
 }
 
 /// What an answer means.
@@ -88,7 +117,7 @@ pub fn read(outcome: &Outcome) -> Sent {
 }
 
 fn refused(code: Option<i64>) -> Sent {
-    match Class::of(code) {
+    match trouble::class(code) {
         Class::Temporary => Sent::NotProcessed(code),
         _ => Sent::Refused(code),
     }

@@ -1,0 +1,138 @@
+//! A provider of one's own: one signed POST a message. `docs/providers.md` is its contract.
+
+use aws_lc_rs::hmac;
+use serde_json::{Value as Json, json};
+
+use super::super::rules::{Heard, Sent};
+use super::super::{Kind, Status, letters, trouble};
+use super::Parcel;
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::outbound::Outcome;
+use crate::secret::Secret;
+
+/// The header of the signature.
+const SIGNATURE: &str = "vestibule-signature";
+
+/// Posts it.
+pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
+    let webhook = &app.config.webhook;
+    let body = body(app, parcel).to_string();
+    let signature = sign(&webhook.secret, parcel.now, body.as_bytes());
+    let id = parcel.message.id.to_string();
+    let headers = [(SIGNATURE, signature.as_str()), ("idempotency-key", id.as_str())];
+    let outcome = app.outbound.post_json(&webhook.url, body, &headers).await;
+    if let Outcome::NotSent(why) | Outcome::Unknown(why) = &outcome {
+        tracing::warn!(message = %parcel.message.id, why, "the webhook did not answer");
+    }
+    read(&outcome)
+}
+
+fn body(app: &App, parcel: Parcel<'_>) -> Json {
+    let Parcel { message, letter, .. } = parcel;
+    let mut body = json!({
+        "id": message.id,
+        "kind": message.kind,
+        "purpose": message.purpose,
+        "to": message.to,
+        "from": app.config.webhook.from,
+        "locale": letter.locale,
+        "valid_until": message.valid_until,
+    });
+    let Some(fields) = body.as_object_mut() else { return body };
+    match message.kind {
+        Kind::Sms => {
+            fields.insert("text".to_owned(), letters::text(letter, &app.origin).into());
+        }
+        Kind::Call => {
+            fields.insert("text".to_owned(), letters::spoken(letter, &app.origin).into());
+        }
+        Kind::Email => {
+            let page = letters::mail(letter, &app.origin);
+            fields.insert("text".to_owned(), page.text().into());
+            fields.insert("html".to_owned(), page.html(letter.locale).into());
+            fields.insert("subject".to_owned(), page.subject.into());
+        }
+    }
+    body
+}
+
+/// `t=<seconds since 1970>,v1=<hex of HMAC-SHA256 over "t.body">`: with the time in it, a copy of a
+/// request can be told from a fresh one.
+pub fn sign(secret: &Secret, now: Timestamp, body: &[u8]) -> String {
+    let seconds = now.as_millis() / 1_000;
+    let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()));
+    signing.update(format!("{seconds}.").as_bytes());
+    signing.update(body);
+    let tag = signing.sign();
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={seconds},v1={hex}")
+}
+
+/// What an answer means: 2xx took it, 429 and 503 did nothing with it, any other 4xx refuses it for
+/// the reason in `error`; the rest leaves open what was done.
+fn read(outcome: &Outcome) -> Sent {
+    let (status, body) = match outcome {
+        Outcome::NotSent(_) => return Sent::NotProcessed(None),
+        Outcome::Unknown(_) => return Sent::Doubtful,
+        Outcome::Answered { status, body } => (*status, body),
+    };
+    let answer: Json = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| answer.get(name).and_then(Json::as_str);
+    match status {
+        200..=299 => {
+            let reference = text("reference").map(|text| text.chars().take(64).collect());
+            let status = match text("status") {
+                Some("delivered") => Status::Delivered,
+                Some("sent") => Status::Sent,
+                _ => Status::Accepted,
+            };
+            Sent::Accepted(Heard { reference, word: status.to_string(), status: Some(status), error: None })
+        }
+        429 | 503 => Sent::NotProcessed(Some(trouble::LATER)),
+        401 | 403 => Sent::Refused(Some(trouble::NOT_LET_IN)),
+        400..=499 => match text("error") {
+            Some("later") => Sent::NotProcessed(Some(trouble::LATER)),
+            Some("number") => Sent::Refused(Some(trouble::UNREACHABLE)),
+            Some("fraud") => Sent::Refused(Some(trouble::FRAUD)),
+            Some("account") => Sent::Refused(Some(trouble::NOT_LET_IN)),
+            Some("sender") => Sent::Refused(Some(trouble::NOT_ACCEPTED)),
+            _ => Sent::Refused(None),
+        },
+        _ => Sent::Doubtful,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_in_the_documents() {
+        let now = Timestamp::from_millis(1_893_456_000_999);
+        let secret = Secret::new("0123456789abcdef0123456789abcdef");
+        // printf '1893456000.{"id":"1"}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+        let known = "t=1893456000,v1=4ac4745e2f17897e0e93d42e374cf334b5929b26a4505beb6c49f26ed6899252";
+        assert_eq!(sign(&secret, now, br#"{"id":"1"}"#), known);
+        assert_ne!(sign(&secret, now, br#"{"id":"2"}"#), known);
+    }
+
+    #[test]
+    fn only_what_was_surely_not_processed_may_go_elsewhere() {
+        let answered = |status, body: &str| read(&Outcome::Answered { status, body: body.into() });
+        assert_eq!(read(&Outcome::NotSent(String::new())), Sent::NotProcessed(None));
+        for doubtful in [read(&Outcome::Unknown(String::new())), answered(500, ""), answered(302, ""), answered(504, "")]
+        {
+            assert_eq!(doubtful, Sent::Doubtful);
+        }
+        for later in [answered(429, ""), answered(503, "<html>"), answered(409, r#"{"error":"later"}"#)] {
+            assert_eq!(later, Sent::NotProcessed(Some(trouble::LATER)));
+        }
+        assert_eq!(answered(422, r#"{"error":"number"}"#), Sent::Refused(Some(trouble::UNREACHABLE)));
+        assert_eq!(answered(422, r#"{"error":"fraud"}"#), Sent::Refused(Some(trouble::FRAUD)));
+        assert_eq!(answered(401, ""), Sent::Refused(Some(trouble::NOT_LET_IN)));
+        assert_eq!(answered(404, ""), Sent::Refused(None));
+        let Sent::Accepted(heard) = answered(200, r#"{"reference":"a1","status":"sent"}"#) else { panic!() };
+        assert_eq!((heard.reference.as_deref(), heard.status), (Some("a1"), Some(Status::Sent)));
+    }
+}

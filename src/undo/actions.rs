@@ -1,0 +1,55 @@
+//! Taking back.
+
+use super::rules::{self, Case};
+use super::{Undo, What};
+use crate::accounts::User;
+use crate::app::Ctx;
+use crate::error::{Problem, Result};
+use crate::factors;
+use crate::identifiers::{self, Identifier};
+use crate::limits::{self, Limit};
+use crate::secret::Token;
+use crate::store::{Query, Seen};
+
+/// Takes back what `token` was sent for, and says what that was.
+///
+/// # Errors
+/// [`Problem::CodeGone`] for a token that counts no longer or never did, the same for all;
+/// [`Problem::IdentifierTaken`] when somebody else has shown meanwhile that what would be put back is
+/// theirs; [`Problem::LimitReached`].
+pub async fn take(ctx: &Ctx, token: Option<&Token>) -> Result<What> {
+    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    let token = token.ok_or(Problem::CodeGone)?;
+    ctx.decide(move |moment| async move { Ok(rules::take(case(ctx, token).await?, &moment)) }).await
+}
+
+async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
+    let store = &ctx.app.store;
+    let undo = store.get::<Undo>(token.id).await?.filter(|undo| token.matches(&undo.digest));
+    let undo = undo.ok_or(Problem::CodeGone)?;
+    let user = store.get::<User>(undo.user_id).await?.ok_or(Problem::CodeGone)?;
+    let later = later(ctx, &undo).await?;
+    let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+    let factors = factors::of_user(ctx, user.id).await?;
+    let owner = match &undo.what {
+        What::Change { before } => {
+            store.first(Query::along(Identifier::BY_OWNED).equal(before.canonical.clone())).await?
+        }
+        What::Deletion | What::NotMe { .. } => None,
+    };
+    Ok(Case { undo, user, later, identifiers, factors, owner })
+}
+
+/// What else can be taken back and was done when `undo` was, or later.
+async fn later(ctx: &Ctx, undo: &Undo) -> Result<Vec<Seen<Undo>>> {
+    let (mut later, mut after) = (Vec::new(), None);
+    loop {
+        let query = Query::along(Undo::BY_USER).equal(undo.user_id).from(undo.created_at);
+        let page = ctx.app.store.find(query.after(after).limit(100)).await?;
+        later.extend(page.items.into_iter().filter(|one: &Seen<Undo>| one.id != undo.id));
+        match page.next {
+            None => return Ok(later),
+            next => after = next,
+        }
+    }
+}

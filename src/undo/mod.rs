@@ -1,0 +1,111 @@
+//! Taking back: what the link in a notice undoes.
+//!
+//! Always holds: a link undoes once, because undoing deletes what was seen; it undoes for as long as
+//! its record says and for no longer; whatever it undoes, every session of the user and everything
+//! that was asked before ends with it. Taking back a change takes back what could be undone after it:
+//! whoever holds the older address wins, since the newer one may be a thief's.
+
+pub mod actions;
+pub mod api;
+mod rules;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::accounts::User;
+use crate::app::{Ctx, Moment};
+use crate::clock::Timestamp;
+use crate::identifiers::Identifier;
+use crate::policy::IdentifierKind;
+use crate::secret::{Token, TokenKind};
+use crate::store::{entity, json_field};
+
+/// What can be taken back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// The e-mail address or number was changed, or somebody asked for that.
+    Change {
+        /// What it was before.
+        before: Claim,
+    },
+    /// The account was deleted.
+    Deletion,
+    /// Something else was done that the user may not have done. Nothing is put back, but whoever did
+    /// it is signed out.
+    NotMe {
+        /// The operation that was done, such as `password.change`.
+        operation: String,
+    },
+}
+json_field!(What);
+
+/// What is needed to put an identifier back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// What it is.
+    pub kind: IdentifierKind,
+    /// As it was given.
+    pub value: String,
+    /// What is compared.
+    pub canonical: String,
+    /// When it was proved.
+    pub verified_at: Option<Timestamp>,
+    /// When it was claimed.
+    pub created_at: Timestamp,
+}
+
+impl From<&Identifier> for Claim {
+    fn from(identifier: &Identifier) -> Self {
+        Self {
+            kind: identifier.kind,
+            value: identifier.value.clone(),
+            canonical: identifier.canonical.clone(),
+            verified_at: identifier.verified_at,
+            created_at: identifier.created_at,
+        }
+    }
+}
+
+entity! {
+    /// Something that can be taken back with the link that was sent for it.
+    pub struct Undo in "undos" {
+        /// The public half of its token.
+        id: Uuid,
+        /// The hash of its token.
+        digest: Vec<u8>,
+        /// Whose.
+        user_id: Uuid,
+        /// What would be taken back.
+        what: What,
+        /// When it was done.
+        created_at: Timestamp,
+        /// From when on it can no longer be taken back.
+        expires_at: Timestamp,
+    }
+    index BY_USER (user_id, created_at);
+    expires expires_at;
+}
+
+/// Lets `what` be taken back: the record for the commit that does it, and the token for the notice.
+/// A deletion can be taken back for the policy's `account.grace`, anything else for `account.undo`.
+pub fn offer(ctx: &Ctx, user: &User, what: What, moment: &Moment) -> (Undo, Token) {
+    let account = &ctx.policy.account;
+    let lifetime = if what == What::Deletion { *account.grace } else { *account.undo };
+    let id = moment.uuid("undo");
+    let token = Token::new(TokenKind::Undo, id, &moment.seed);
+    let undo = Undo {
+        id,
+        digest: token.digest(),
+        user_id: user.id,
+        what,
+        created_at: moment.now,
+        expires_at: moment.now + lifetime,
+    };
+    (undo, token)
+}
+
+/// The path of the page on which `token` is used. Opening it changes nothing.
+pub fn path(token: &Token) -> String {
+    format!("/undo?token={}", token.reveal())
+}

@@ -1,0 +1,119 @@
+//! What taking back changes. Pure.
+
+use std::time::Duration;
+
+use super::{Claim, Undo, What};
+use crate::accounts::{Status, User};
+use crate::app::Moment;
+use crate::audit::{self, Noting, note};
+use crate::error::Problem;
+use crate::factors::Factor;
+use crate::identifiers::Identifier;
+use crate::store::{Decision, Seen, answer, refuse};
+
+/// Everything that taking back looks at.
+pub(super) struct Case {
+    pub undo: Seen<Undo>,
+    pub user: Seen<User>,
+    /// What can be taken back and was done at the same time or later.
+    pub later: Vec<Seen<Undo>>,
+    /// Everything that the user is known by.
+    pub identifiers: Vec<Seen<Identifier>>,
+    /// The user's factors.
+    pub factors: Vec<Seen<Factor>>,
+    /// Who owns today what would be put back, when somebody does.
+    pub owner: Option<Seen<Identifier>>,
+}
+
+/// Takes back, once.
+pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
+    let Case { undo, user, later, identifiers, factors, owner } = case;
+    let is_deleted = user.status == Status::Deleted;
+    let stands = moment.now < undo.expires_at
+        && match undo.what {
+            What::Deletion => is_deleted,
+            // Whoever changed the address may have deleted the account after it.
+            What::Change { .. } => true,
+            What::NotMe { .. } => !is_deleted,
+        };
+    if !stands {
+        return refuse(Problem::CodeGone);
+    }
+    let event = note(audit::What::Undone).user(user.id);
+    let event = event.detail(serde_json::json!({"what": undo.what.word()}));
+    let user_id = user.id;
+    let user = user.with(|user| {
+        // Past this very instant, so that what was opened in it ends as well.
+        user.sessions_from = user.sessions_from.latest(moment.now + Duration::from_millis(1));
+        user.updated_at = moment.now;
+        if is_deleted {
+            user.status = Status::Active;
+            user.purge_at = None;
+        }
+    });
+    let mut decision = answer(undo.what.clone()).update(&user).delete(&undo).note(moment, event);
+    for one in &later {
+        decision = decision.delete(one);
+    }
+    match &undo.what {
+        What::Deletion | What::NotMe { .. } => decision,
+        What::Change { before } => {
+            if owner.is_some_and(|owner| owner.user_id != user_id) {
+                return refuse(Problem::IdentifierTaken);
+            }
+            put_back(decision, before, &user, identifiers, factors, moment)
+        }
+    }
+}
+
+/// Puts the claim back in the place of every other of its kind; what reached those reaches it.
+fn put_back(
+    mut decision: Decision<What>,
+    before: &Claim,
+    user: &User,
+    identifiers: Vec<Seen<Identifier>>,
+    factors: Vec<Seen<Factor>>,
+    moment: &Moment,
+) -> Decision<What> {
+    let of_kind = identifiers.into_iter().filter(|one| one.kind == before.kind);
+    let (kept, gone): (Vec<_>, Vec<_>) = of_kind.partition(|one| {
+        one.canonical == before.canonical && (one.verified_at.is_some() || before.verified_at.is_none())
+    });
+    let restored = match kept.first() {
+        Some(kept) => kept.id,
+        None => {
+            let claim = Identifier {
+                id: moment.uuid("identifier"),
+                user_id: user.id,
+                kind: before.kind,
+                value: before.value.clone(),
+                canonical: before.canonical.clone(),
+                owned: before.verified_at.map(|_| before.canonical.clone()),
+                verified_at: before.verified_at,
+                created_at: before.created_at,
+            };
+            decision = decision.insert(&claim);
+            claim.id
+        }
+    };
+    for factor in factors {
+        let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
+        decision = match (reaches, factor.bound_at) {
+            (false, _) => decision,
+            (true, None) => decision.delete(&factor),
+            (true, Some(_)) => decision.update(&factor.with(|factor| factor.identifier_id = Some(restored))),
+        };
+    }
+    gone.iter().fold(decision, |decision, gone| decision.delete(gone))
+}
+
+impl What {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Change { .. } => "change",
+            Self::Deletion => "deletion",
+            Self::NotMe { .. } => "not_me",
+        }
+    }
+}
