@@ -2,7 +2,8 @@
 
 use crate::store::{Entity, Table};
 use crate::{
-    accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, sessions, undo,
+    accounts, audit, challenges, factors, idempotency, identifiers, messages, passwords, recovery, sessions,
+    undo,
 };
 
 /// Every table, in the order of the floors.
@@ -16,6 +17,7 @@ pub fn tables() -> Vec<&'static Table> {
         factors::Factor::table(),
         accounts::User::table(),
         sessions::Session::table(),
+        recovery::Recovery::table(),
         challenges::Challenge::table(),
         undo::Undo::table(),
     ]

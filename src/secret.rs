@@ -81,6 +81,8 @@ pub enum TokenKind {
     Callback,
     /// Takes something back.
     Undo,
+    /// The right to set a new password.
+    Recovery,
 }
 
 impl TokenKind {
@@ -90,6 +92,7 @@ impl TokenKind {
             Self::Challenge => "vc_",
             Self::Callback => "vm_",
             Self::Undo => "vu_",
+            Self::Recovery => "vx_",
         }
     }
 }

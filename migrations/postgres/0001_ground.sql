@@ -133,6 +133,18 @@ CREATE TABLE "sessions" (
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
 
+CREATE TABLE "recoveries" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "user_id" uuid NOT NULL,
+    "proofs" jsonb NOT NULL,
+    "waits" boolean NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX recoveries_by_expires_at ON "recoveries" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" uuid NOT NULL PRIMARY KEY,
     "digest" bytea NOT NULL,
@@ -145,6 +157,7 @@ CREATE TABLE "challenges" (
     "sent_to" text COLLATE "C",
     "code" bytea,
     "session_id" uuid,
+    "recovery_id" uuid,
     "operation" text COLLATE "C",
     "proofs" jsonb NOT NULL,
     "carry" text COLLATE "C" NOT NULL,
@@ -169,3 +182,4 @@ CREATE TABLE "undos" (
 );
 CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
 CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
+

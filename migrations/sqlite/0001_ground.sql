@@ -133,6 +133,18 @@ CREATE TABLE "sessions" (
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
 
+CREATE TABLE "recoveries" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "proofs" TEXT NOT NULL,
+    "waits" INTEGER NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recoveries_by_expires_at ON "recoveries" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "digest" BLOB NOT NULL,
@@ -145,6 +157,7 @@ CREATE TABLE "challenges" (
     "sent_to" TEXT,
     "code" BLOB,
     "session_id" TEXT,
+    "recovery_id" TEXT,
     "operation" TEXT,
     "proofs" TEXT NOT NULL,
     "carry" TEXT NOT NULL,
@@ -169,3 +182,4 @@ CREATE TABLE "undos" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
 CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
+

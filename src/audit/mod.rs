@@ -35,6 +35,14 @@ text_enum! {
         SignedOut = "signed_out",
         /// Something was taken back with the link in its notice.
         Undone = "undone",
+        /// The password was changed by its owner.
+        PasswordChanged = "password_changed",
+        /// Somebody asked to get back into an account; nobody is known to have.
+        RecoveryAsked = "recovery_asked",
+        /// Somebody showed by a code that an address or a number of the account is theirs.
+        RecoveryBegun = "recovery_begun",
+        /// A new password was set by right of a recovery.
+        Recovered = "recovered",
     }
 }
 

@@ -15,6 +15,7 @@ use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::policy::FactorKind;
+use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
 use crate::sessions::{Caller, Session};
 use crate::store::{Decision, Seen, answer, refuse};
@@ -85,20 +86,29 @@ pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) 
     let asked = ask.make(&ctx.policy, moment, |id, code| seal(ctx, id, code));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
-            Some(message(ctx, &asked.challenge, &sending.code, postage, moment))
+            Some(message(ctx, &asked.challenge, &asked.token, &sending.code, postage, moment))
         }
         _ => None,
     };
     (asked, message)
 }
 
-fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
+pub(super) fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
     let context = Challenge::context(id);
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
     ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
 }
 
-fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, moment: &Moment) -> Message {
+fn message(
+    ctx: &Ctx,
+    challenge: &Challenge,
+    token: &Token,
+    code: &str,
+    postage: &Postage,
+    moment: &Moment,
+) -> Message {
+    let by_link = challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email;
+    let link = by_link.then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     messages::code(
         ctx,
         postage,
@@ -115,9 +125,10 @@ fn message(ctx: &Ctx, challenge: &Challenge, code: &str, postage: &Postage, mome
                 Purpose::SignIn => messages::CodePurpose::SignIn,
                 Purpose::Verify => messages::CodePurpose::Verify,
                 Purpose::StepUp => messages::CodePurpose::Confirm,
+                Purpose::Recover => messages::CodePurpose::Recover,
             },
             code,
-            link: None,
+            link: link.as_deref(),
             locale: Locale::En,
             valid_until: challenge.expires_at,
         },
@@ -200,7 +211,7 @@ async fn recovered(ctx: &Ctx, token: &Token, given: &str) -> Result<Option<(usiz
     Ok(phc.filter(|_| verdict != hashing::Verdict::Wrong).map(|phc| (slot, phc)))
 }
 
-async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
+pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     let found = ctx.app.store.get::<Challenge>(token.id).await?;
     let found = found.filter(|challenge| token.matches(&challenge.digest));
     found.ok_or_else(|| Problem::CodeGone.into())
@@ -223,8 +234,12 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
+    let recovery = match challenge.recovery_id {
+        Some(id) => store.get::<Recovery>(id).await?,
+        None => None,
+    };
     let secret = expected(ctx, &challenge, &factor)?;
-    Ok(Case { challenge, user, factor, identifier, owner, session, secret })
+    Ok(Case { challenge, user, factor, identifier, owner, session, recovery, secret })
 }
 
 /// What the right answer is.
@@ -243,7 +258,7 @@ fn expected(ctx: &Ctx, challenge: &Challenge, factor: &Factor) -> Result<Expecte
 }
 
 /// The code that was sent for `challenge`, when one was.
-fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
+pub(super) fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
     let Some(sealed) = &challenge.code else { return Ok(None) };
     let code = open(ctx, Challenge::context(challenge.id), sealed)?;
     Ok(Some(Zeroizing::new(String::from_utf8_lossy(&code).into_owned())))
@@ -269,6 +284,9 @@ pub async fn resend(
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let policy = &*ctx.policy;
+    if find(ctx, token).await?.is_blind() {
+        return super::blind::resend(ctx, token, wanted).await;
+    }
     let judged = case(ctx, token).await?;
     let asked_by = judged.challenge.session_id;
     if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
@@ -278,7 +296,7 @@ pub async fn resend(
     // Judged once before postage is taken, so that impatience does not use up a number's budget.
     rules::resend(&judged, next, policy, &ctx.moment())?;
     let sender = match judged.challenge.purpose {
-        Purpose::SignIn | Purpose::StepUp => Sender::User(judged.user.id),
+        Purpose::SignIn | Purpose::StepUp | Purpose::Recover => Sender::User(judged.user.id),
         Purpose::Verify => Sender::Stranger,
     };
     let postage = match &next.target {
@@ -307,7 +325,7 @@ pub async fn resend(
         };
         let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
             .update(&challenge)
-            .insert(&message(ctx, &challenge, &code, postage, &moment))
+            .insert(&message(ctx, &challenge, token, &code, postage, &moment))
             .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
     })

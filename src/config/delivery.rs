@@ -75,7 +75,8 @@ pub struct Route {
 impl TryFrom<String> for Route {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a route such as `sms: twilio` or `sms DE 44: twilio webhook`");
+        let wrong =
+            || format!("`{text}` is not a route such as `sms: twilio` or `sms DE 44: twilio webhook`");
         let (what, who) = text.split_once(':').ok_or_else(wrong)?;
         let mut words = what.split_whitespace();
         let channel = words.next().unwrap_or_default();
@@ -106,11 +107,18 @@ impl TryFrom<String> for Route {
 impl Delivery {
     /// Who is configured and may carry a message by `channel` to a number of `country` (ISO 3166-1),
     /// in the order in which they are tried. `to` is E.164 or an e-mail address.
-    pub fn carriers(&self, config: &Config, channel: Channel, to: &str, country: Option<&str>) -> Vec<Carrier> {
+    pub fn carriers(
+        &self,
+        config: &Config,
+        channel: Channel,
+        to: &str,
+        country: Option<&str>,
+    ) -> Vec<Carrier> {
         let digits = to.strip_prefix('+').unwrap_or_default();
         let is_there = |named: &String| {
             country == Some(named.as_str())
-                || named.starts_with(|first: char| first.is_ascii_digit()) && digits.starts_with(named.as_str())
+                || named.starts_with(|first: char| first.is_ascii_digit())
+                    && digits.starts_with(named.as_str())
         };
         let fits = |route: &&Route| {
             route.channel == channel && (route.countries.is_empty() || route.countries.iter().any(is_there))
@@ -133,10 +141,12 @@ impl Delivery {
             "delivery.fallback",
             "names sms, which is what it stands in for",
         );
-        let twice = self.fallback.first().is_some_and(|one| self.fallback.iter().skip(1).any(|two| one == two));
+        let twice =
+            self.fallback.first().is_some_and(|one| self.fallback.iter().skip(1).any(|two| one == two));
         layers.must(!twice, "delivery.fallback", "names something twice");
         for (at, route) in self.routes.iter().enumerate() {
-            let is_hidden = |earlier: &Route| earlier.channel == route.channel && earlier.countries.is_empty();
+            let is_hidden =
+                |earlier: &Route| earlier.channel == route.channel && earlier.countries.is_empty();
             layers.must(
                 !self.routes.iter().take(at).any(is_hidden),
                 "delivery.routes",
@@ -159,8 +169,15 @@ mod tests {
         assert_eq!(route.countries, ["DE", "44"]);
         assert_eq!(route.carriers, [Carrier::Twilio, Carrier::Webhook]);
         for wrong in [
-            "", "sms", "sms:", "fax: twilio", "sms de: twilio", "sms: nobody", "sms: twilio twilio",
-            "email DE: smtp", "sms 12345678: twilio",
+            "",
+            "sms",
+            "sms:",
+            "fax: twilio",
+            "sms de: twilio",
+            "sms: nobody",
+            "sms: twilio twilio",
+            "email DE: smtp",
+            "sms 12345678: twilio",
         ] {
             assert!(Route::try_from(wrong.to_owned()).unwrap_err().contains("is not a route"), "{wrong}");
         }
@@ -180,14 +197,21 @@ mod tests {
         assert_eq!(asked(&config, "+12025550123", "US"), [Carrier::Webhook]);
         assert_eq!(asked(&config, "+12015550123", "US"), [Carrier::Twilio]);
         config.webhook.url.clear();
-        assert_eq!(asked(&config, "+4915112345678", "DE"), [Carrier::Twilio], "who is not configured is left out");
+        assert_eq!(
+            asked(&config, "+4915112345678", "DE"),
+            [Carrier::Twilio],
+            "who is not configured is left out"
+        );
         assert_eq!(config.delivery.carriers(&config, Channel::Email, "a@example.com", None), []);
-        assert!(config.delivery.serves(&config, Channel::Sms) && !config.delivery.serves(&config, Channel::Email));
+        assert!(
+            config.delivery.serves(&config, Channel::Sms) && !config.delivery.serves(&config, Channel::Email)
+        );
     }
 
     #[test]
     fn a_route_that_is_never_reached_is_told() {
-        let faults = Config::from_toml("delivery.routes = [\"sms: twilio\", \"sms DE: webhook\"]").unwrap_err();
+        let faults =
+            Config::from_toml("delivery.routes = [\"sms: twilio\", \"sms DE: webhook\"]").unwrap_err();
         assert!(faults.to_string().contains("never reached"), "{faults}");
         let faults = Config::from_toml("delivery.fallback = [\"sms\"]").unwrap_err();
         assert!(faults.to_string().contains("delivery.fallback"), "{faults}");

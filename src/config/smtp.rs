@@ -69,11 +69,7 @@ impl Smtp {
         layers.must(self.port > 0, "smtp.port", "must be above 0");
         layers.must((1..=64).contains(&self.connections), "smtp.connections", "must be between 1 and 64");
         // Three providers after one another still end before a worker's lease of 60 s does.
-        layers.must(
-            (1..=20).contains(&self.timeout.as_secs()),
-            "smtp.timeout",
-            "must be between 1s and 20s",
-        );
+        layers.must((1..=20).contains(&self.timeout.as_secs()), "smtp.timeout", "must be between 1s and 20s");
         for (path, text) in [("smtp.from", &self.from), ("smtp.reply_to", &self.reply_to)] {
             let is_mailbox = text.is_empty() || text.parse::<Mailbox>().is_ok();
             layers.must(

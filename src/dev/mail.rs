@@ -76,7 +76,9 @@ async fn talk(socket: TcpStream, app: &App, phone: &Phone) -> std::io::Result<()
                 "250 fine\r\n"
             }
             "RCPT" if from && people.len() < PEOPLE => {
-                people.extend(line.split_once('<').and_then(|(_, rest)| Some(rest.split_once('>')?.0.to_owned())));
+                people.extend(
+                    line.split_once('<').and_then(|(_, rest)| Some(rest.split_once('>')?.0.to_owned())),
+                );
                 "250 fine\r\n"
             }
             "DATA" if !people.is_empty() => {
@@ -133,7 +135,8 @@ fn read(app: &App, to: String, mail: &str) -> Text {
     let now = app.clock.now();
     let (headers, body) = mail.split_once("\r\n\r\n").unwrap_or((mail, ""));
     let parts = parts(headers, body, DEPTH);
-    let find = |kind: &str| parts.iter().find(|(found, _)| found.starts_with(kind)).map(|(_, text)| text.clone());
+    let find =
+        |kind: &str| parts.iter().find(|(found, _)| found.starts_with(kind)).map(|(_, text)| text.clone());
     let text = find("text/plain").unwrap_or_default();
     Text {
         id: app.random.seed().uuid("phone", now),
@@ -153,7 +156,8 @@ fn read(app: &App, to: String, mail: &str) -> Text {
 
 /// The code of a mail stands on a line of its own.
 fn code_in(text: &str) -> Option<String> {
-    let is_code = |line: &&str| (4..=10).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_digit());
+    let is_code =
+        |line: &&str| (4..=10).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_digit());
     text.lines().map(str::trim).find(is_code).map(str::to_owned)
 }
 
@@ -176,12 +180,19 @@ fn parts(headers: &str, body: &str, depth: u32) -> Vec<(String, String)> {
         let inside = inside.filter_map(|part| part.trim_start_matches("\r\n").split_once("\r\n\r\n"));
         return inside.flat_map(|(headers, body)| parts(headers, body, depth - 1)).collect();
     }
-    let bytes = match header(headers, "content-transfer-encoding").unwrap_or_default().to_ascii_lowercase().as_str() {
+    let bytes = match header(headers, "content-transfer-encoding")
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "base64" => STANDARD.decode(body.split_whitespace().collect::<String>()).unwrap_or_default(),
         "quoted-printable" => unquote(&body.replace("=\r\n", "")),
         _ => body.as_bytes().to_vec(),
     };
-    vec![(kind.to_ascii_lowercase(), String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned())]
+    vec![(
+        kind.to_ascii_lowercase(),
+        String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned(),
+    )]
 }
 
 /// `=3D` is a byte (RFC 2045 §6.7).

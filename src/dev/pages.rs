@@ -116,7 +116,9 @@ fn conversation(at: usize, number: &str, talk: &[&Text]) -> String {
 <div class="bubble">{}{}</div>
 <p class="meta"><time datetime="{at}">{time} UTC</time> · <span class="status-{status}">{status}</span></p>
 </li>"#,
-            text.mail.as_ref().map_or_else(String::new, |mail| format!("<strong>{}</strong>\n\n", escape(&mail.subject))),
+            text.mail
+                .as_ref()
+                .map_or_else(String::new, |mail| format!("<strong>{}</strong>\n\n", escape(&mail.subject))),
             escape(&text.body)
         );
     }

@@ -23,6 +23,7 @@ pub const ALIASES: &[Alias] = &[
     alias("POST", "/users/register", ("POST", "/users")),
     alias("POST", "/login", ("POST", "/auth/login")),
     alias("POST", "/logout", ("POST", "/auth/logout")),
+    alias("PATCH", "/users/update-password", ("PUT", "/users/me/password")),
 ];
 
 /// The aliases of `route`.

@@ -9,12 +9,14 @@ use http::Method;
 use super::access::Access::{self, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, post};
+use super::route::{Route, delete, get, post, put};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
-use crate::{accounts, challenges, dev, messages, sessions, sign_in, sign_up, step_up, undo};
+use crate::{
+    accounts, challenges, dev, messages, new_password, recovery, sessions, sign_in, sign_up, step_up, undo,
+};
 
 /// Where the API answers: the version by name, and the newest version without one.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
@@ -36,6 +38,12 @@ pub fn routes() -> Vec<Route> {
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
+        post("/auth/recover", recovery::api::recover).access(Public).about("Ask for a code to get back into an account")
+            .takes::<recovery::api::Recover>().answers::<recovery::api::RecoveryAsked>(202, "The same whether or not there is such an account")
+            .may(&[Problem::LimitReached]),
+        post("/auth/recover/verify", recovery::api::verify).access(Public).about("Give back the code of a recovery")
+            .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
@@ -51,6 +59,9 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::CodeGone, Problem::IdentifierTaken, Problem::LimitReached]),
         // one's own account
         get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
+            .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
+            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

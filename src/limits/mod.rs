@@ -34,6 +34,12 @@ text_enum! {
         SendAddress = "send-address",
         /// Messages to one address or number in a day that tell of one kind of event.
         SendNotice = "send-notice",
+        /// Recoveries asked for with one identifier.
+        RecoverIdentifier = "recover-identifier",
+        /// Recoveries asked for from one address.
+        RecoverAddress = "recover-address",
+        /// Recovery codes to one number or address.
+        SendRecovery = "send-recovery",
     }
 }
 
@@ -51,6 +57,9 @@ impl Limit {
             Self::SendStrangerDay => limits.send_stranger_day,
             Self::SendAddress => limits.send_address,
             Self::SendNotice => limits.send_notice,
+            Self::RecoverIdentifier => limits.recover_identifier,
+            Self::RecoverAddress => limits.recover_address,
+            Self::SendRecovery => limits.send_recovery,
         }
     }
 }
@@ -96,6 +105,9 @@ pub enum Sender {
     /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
     /// thing by causing others.
     Notice(&'static str),
+    /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
+    /// what the owner needs to sign in nor shows in what others may still send.
+    Recovery,
 }
 
 /// Postage for one message to `to`, a number (E.164) or an e-mail address.
@@ -108,6 +120,10 @@ pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
         return Ok(Postage(()));
     }
     take_by_address(ctx, Limit::SendAddress).await?;
+    if sender == Sender::Recovery {
+        take(ctx, Limit::SendRecovery, to).await?;
+        return Ok(Postage(()));
+    }
     if sender == Sender::Stranger {
         take(ctx, Limit::SendStrangerShort, to).await?;
         take(ctx, Limit::SendStrangerDay, to).await?;

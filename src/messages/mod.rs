@@ -321,7 +321,15 @@ impl Message {
     }
 
     /// The message that follows a failed one: the same letter another way, `to` the same user.
-    fn follow(&self, ctx: &Ctx, postage: &Postage, channel: Kind, to: &str, letter: &Letter, moment: &Moment) -> Self {
+    fn follow(
+        &self,
+        ctx: &Ctx,
+        postage: &Postage,
+        channel: Kind,
+        to: &str,
+        letter: &Letter,
+        moment: &Moment,
+    ) -> Self {
         let address = Address {
             channel,
             purpose: &self.purpose,

@@ -250,6 +250,9 @@ impl Limits {
             ("send_stranger_day", self.send_stranger_day),
             ("send_address", self.send_address),
             ("send_notice", self.send_notice),
+            ("recover_identifier", self.recover_identifier),
+            ("recover_address", self.recover_address),
+            ("send_recovery", self.send_recovery),
         ] {
             layers.must(
                 budget.limit > 0,

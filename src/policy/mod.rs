@@ -219,6 +219,12 @@ pub struct Limits {
     pub send_address: Budget,
     /// Messages to one number or e-mail address that tell of one kind of event.
     pub send_notice: Budget,
+    /// Recoveries asked for with one identifier.
+    pub recover_identifier: Budget,
+    /// Recoveries asked for from one address.
+    pub recover_address: Budget,
+    /// Recovery codes to one number or e-mail address.
+    pub send_recovery: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
 }

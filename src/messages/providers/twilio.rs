@@ -85,7 +85,9 @@ pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard>
         twilio.account_sid
     );
     let basic = (twilio.account_sid.as_str(), twilio.auth_token.expose());
-    let Outcome::Answered { status: 200, body } = app.outbound.get(&url, Some(basic)).await else { return None };
+    let Outcome::Answered { status: 200, body } = app.outbound.get(&url, Some(basic)).await else {
+        return None;
+    };
     let answer: Json = serde_json::from_slice(&body).ok()?;
     let word = answer.get("status").and_then(Json::as_str)?;
     Some(heard(Some(sid), word, answer.get("error_code").and_then(Json::as_i64)))

@@ -121,7 +121,8 @@ mod tests {
     fn only_what_was_surely_not_processed_may_go_elsewhere() {
         let answered = |status, body: &str| read(&Outcome::Answered { status, body: body.into() });
         assert_eq!(read(&Outcome::NotSent(String::new())), Sent::NotProcessed(None));
-        for doubtful in [read(&Outcome::Unknown(String::new())), answered(500, ""), answered(302, ""), answered(504, "")]
+        for doubtful in
+            [read(&Outcome::Unknown(String::new())), answered(500, ""), answered(302, ""), answered(504, "")]
         {
             assert_eq!(doubtful, Sent::Doubtful);
         }
