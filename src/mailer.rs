@@ -5,16 +5,17 @@
 //! conversation; with TLS asked for, nothing is said before the server's certificate was found right.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{Error as SmtpError, PoolConfig};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Timestamp;
 use crate::config::{Smtp, SmtpTls};
@@ -53,14 +54,29 @@ pub enum Posted {
 
 /// The client.
 pub struct Mailer {
-    builder: lettre::transport::smtp::AsyncSmtpTransportBuilder,
-    // Made when it is first used: its pool needs a runtime.
-    transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
+    server: (String, u16),
+    tls: Protection,
+    credentials: Option<Credentials>,
     from: Mailbox,
     reply_to: Option<Mailbox>,
     host: String,
     timeout: Duration,
+    /// Connections that wait for the next mail, and since when. One is taken out while it is used
+    /// and comes back only when its conversation is at its end: after a time-out, the late answer to
+    /// one mail would be taken for the answer to another.
+    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+    most_idle: usize,
 }
+
+enum Protection {
+    Plain,
+    Starttls(TlsParameters),
+    Tls(TlsParameters),
+}
+
+/// How long a connection waits for the next mail; servers hang up after five minutes at the earliest
+/// (RFC 5321 §4.5.3.2.7), networks in between sooner.
+const IDLE: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Mailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,27 +115,22 @@ impl Mailer {
         let reply_to = reply_to.map(str::parse).transpose();
         let reply_to = reply_to.map_err(|error| format!("smtp.reply_to: {error}"))?;
         let tls = match smtp.tls {
-            SmtpTls::None => Tls::None,
-            SmtpTls::Starttls => Tls::Required(parameters(smtp)?),
-            SmtpTls::Tls => Tls::Wrapper(parameters(smtp)?),
+            SmtpTls::None => Protection::Plain,
+            SmtpTls::Starttls => Protection::Starttls(parameters(smtp)?),
+            SmtpTls::Tls => Protection::Tls(parameters(smtp)?),
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
-            .port(smtp.port)
-            .tls(tls)
-            .timeout(Some(*smtp.timeout))
-            .hello_name(ClientId::Domain(host.to_owned()))
-            .pool_config(PoolConfig::new().max_size(smtp.connections));
-        if !smtp.username.is_empty() {
-            let credentials = Credentials::new(smtp.username.clone(), smtp.password.expose().to_owned());
-            builder = builder.credentials(credentials);
-        }
+        let credentials = (!smtp.username.is_empty())
+            .then(|| Credentials::new(smtp.username.clone(), smtp.password.expose().to_owned()));
         Ok(Some(Self {
-            builder,
-            transport: OnceLock::new(),
+            server: (smtp.host.clone(), smtp.port),
+            tls,
+            credentials,
             from,
             reply_to,
             host: host.to_owned(),
             timeout: *smtp.timeout,
+            idle: Mutex::default(),
+            most_idle: smtp.connections as usize,
         }))
     }
 
@@ -129,20 +140,22 @@ impl Mailer {
             Ok(message) => message,
             Err(why) => return Posted::Refused(553, why),
         };
-        let transport = self.transport.get_or_init(|| self.builder.clone().build());
-        let deadline = tokio::time::Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.timeout;
         // First only a connection that works, so that what goes wrong afterwards is all that can be
         // doubtful.
-        match tokio::time::timeout_at(deadline, transport.test_connection()).await {
+        let mut connection = match timeout_at(deadline, self.connection()).await {
             Err(_) => return Posted::Later(None, "timed out".to_owned()),
-            Ok(Ok(false)) => return Posted::Later(None, "the connection broke".to_owned()),
             Ok(Err(error)) => return before(&error),
-            Ok(Ok(true)) => {}
-        }
-        match tokio::time::timeout_at(deadline, transport.send(message)).await {
+            Ok(Ok(connection)) => connection,
+        };
+        let sent = timeout_at(deadline, connection.send(message.envelope(), &message.formatted())).await;
+        match sent {
             Err(_) => Posted::Unknown("timed out".to_owned()),
-            Ok(Ok(response)) => Posted::Taken(response.message().collect::<Vec<_>>().join(" ")),
             Ok(Err(error)) => after(&error),
+            Ok(Ok(response)) => {
+                self.keep(connection);
+                Posted::Taken(response.message().collect::<Vec<_>>().join(" "))
+            }
         }
     }
 
@@ -151,13 +164,56 @@ impl Mailer {
     /// # Errors
     /// A sentence for the operator.
     pub async fn test(&self) -> Result<(), String> {
-        let transport = self.transport.get_or_init(|| self.builder.clone().build());
-        match tokio::time::timeout(self.timeout, transport.test_connection()).await {
+        match timeout_at(Instant::now() + self.timeout, self.connection()).await {
             Err(_) => Err("it does not answer".to_owned()),
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err("it ends the connection".to_owned()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(told(&error)),
+            Ok(Ok(connection)) => {
+                self.keep(connection);
+                Ok(())
+            }
         }
+    }
+
+    /// A connection that answers: one that waits, or a new one.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        loop {
+            let waiting = self.idle().pop();
+            let Some((mut connection, since)) = waiting else { return self.open().await };
+            if since.elapsed() < IDLE && connection.test_connected().await {
+                return Ok(connection);
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let hello = ClientId::Domain(self.host.clone());
+        let (server, port) = (self.server.0.as_str(), self.server.1);
+        let from_the_start = match &self.tls {
+            Protection::Tls(parameters) => Some(parameters.clone()),
+            Protection::Plain | Protection::Starttls(_) => None,
+        };
+        let patience = Some(self.timeout);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1((server, port), patience, &hello, from_the_start, None)
+                .await?;
+        if let Protection::Starttls(parameters) = &self.tls {
+            connection.starttls(parameters.clone(), &hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle();
+        if idle.len() < self.most_idle && !connection.has_broken() {
+            idle.push((connection, Instant::now()));
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(AsyncSmtpConnection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, mail: Mail<'_>) -> Result<Message, String> {

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::settings::{self, Given};
 use super::{Outcome, Settings, house, say};
+use crate::app::Origin;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unsafe_settings};
 use crate::hashing::{Cost, Hashing};
+use crate::mailer::Mailer;
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::store::{Engine, Store, migrations, schema};
@@ -58,6 +60,7 @@ pub async fn run(options: &Settings) -> Outcome {
             found.extend(hashing(&loaded.config).await);
             found.extend(files(file, &loaded.config));
             found.extend(store(&loaded.config).await);
+            found.extend(mail(&loaded.config).await);
         }
     }
     found.push(clock(Clock::System.now()));
@@ -72,7 +75,7 @@ pub async fn run(options: &Settings) -> Outcome {
 }
 
 fn settings(loaded: &settings::Settings) -> Vec<Finding> {
-    let dangers = unsafe_settings(&loaded.config, loaded.policy.sends_sms());
+    let dangers = unsafe_settings(&loaded.config, loaded.policy.needs());
     let mut found: Vec<Finding> =
         dangers.into_iter().map(|danger| Finding::bad("settings", danger)).collect();
     found.extend(loaded.warnings.iter().map(|warning| Finding::warn("settings", warning)));
@@ -80,6 +83,21 @@ fn settings(loaded: &settings::Settings) -> Vec<Finding> {
         found.push(Finding::fine("settings", "Settings and policy are sound."));
     }
     found
+}
+
+async fn mail(config: &Config) -> Vec<Finding> {
+    let host = Origin::parse(&config.server.origin).map(|origin| origin.host().to_owned());
+    let smtp = &config.smtp;
+    let place = format!("{}:{}", smtp.host, smtp.port);
+    let found = match Mailer::new(smtp, &host.unwrap_or_else(|_| "localhost".to_owned())) {
+        Ok(None) => return Vec::new(),
+        Err(error) => Finding::bad("mail", format!("{error}.")),
+        Ok(Some(mailer)) => match mailer.test().await {
+            Ok(()) => Finding::fine("mail", format!("{place} lets us in.")),
+            Err(error) => Finding::bad("mail", format!("{place} does not let us in: {error}.")),
+        },
+    };
+    vec![found]
 }
 
 fn keys(config: &Config) -> Vec<Finding> {

@@ -21,7 +21,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let given = Given::new(options.settings.config.as_deref()).listen(options.listen.as_deref());
     let settings = given.load().map_err(|faults| faults.to_string())?;
-    let found = unsafe_settings(&settings.config, settings.policy.sends_sms());
+    let found = unsafe_settings(&settings.config, settings.policy.needs());
     if !found.is_empty() {
         return Err(format!(
             "This would not be safe in production, so it does not start. To try it on this machine, run `vestibule` \

@@ -28,7 +28,7 @@ pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
 pub use log::{Log, LogFormat};
 pub use network::Network;
 pub use period::Period;
-pub use safety::unsafe_settings;
+pub use safety::{Needs, unsafe_settings};
 pub use secrets::Secrets;
 pub use server::Server;
 pub use shared::{SharedSettings, SharedUrl};

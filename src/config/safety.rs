@@ -2,12 +2,20 @@
 
 use reqwest::Url;
 
-use super::Config;
 use super::server::{is_loopback, is_private};
+use super::{Channel, Config};
+
+/// What the policy needs sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needs {
+    /// Text messages.
+    pub sms: bool,
+    /// Mails.
+    pub email: bool,
+}
 
 /// Everything for which a production server refuses to start: the setting, why, and what to set.
-/// `sends_sms`: whether the policy needs text messages.
-pub fn unsafe_settings(config: &Config, sends_sms: bool) -> Vec<String> {
+pub fn unsafe_settings(config: &Config, needs: Needs) -> Vec<String> {
     let mut found = Vec::new();
     origin(config, &mut found);
     if config.secrets.keys.is_empty() {
@@ -31,7 +39,9 @@ pub fn unsafe_settings(config: &Config, sends_sms: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    twilio(config, sends_sms, &mut found);
+    providers(config, needs, &mut found);
+    base_url(config, &mut found);
+    webhook(config, &mut found);
     found
 }
 
@@ -70,21 +80,56 @@ fn origin(config: &Config, found: &mut Vec<String>) {
     }
 }
 
-fn twilio(config: &Config, sends_sms: bool, found: &mut Vec<String>) {
-    let twilio = &config.twilio;
-    if sends_sms && !twilio.is_configured() {
+fn providers(config: &Config, needs: Needs, found: &mut Vec<String>) {
+    let serves = |channel| config.delivery.serves(config, channel);
+    if needs.sms && !serves(Channel::Sms) {
         found.push(
             "twilio.account_sid is not set, and the policy needs text messages: set VESTIBULE_TWILIO_ACCOUNT_SID, \
-             VESTIBULE_TWILIO_AUTH_TOKEN and VESTIBULE_TWILIO_FROM."
+             VESTIBULE_TWILIO_AUTH_TOKEN and VESTIBULE_TWILIO_FROM, or another provider in delivery.routes."
                 .to_owned(),
         );
     }
+    if needs.email && !serves(Channel::Email) {
+        found.push(
+            "smtp.host is not set, and the policy needs mails: set VESTIBULE_SMTP_HOST, VESTIBULE_SMTP_USERNAME, \
+             VESTIBULE_SMTP_PASSWORD_FILE and VESTIBULE_SMTP_FROM."
+                .to_owned(),
+        );
+    }
+    for channel in config.delivery.fallback.iter().filter(|channel| !serves(**channel)) {
+        found.push(format!(
+            "delivery.fallback names {channel}, which nobody carries: configure a provider for it, or leave it out."
+        ));
+    }
+}
+
+fn webhook(config: &Config, found: &mut Vec<String>) {
+    let Ok(url) = Url::parse(&config.webhook.url) else { return };
+    if is_private(&url) && !is_named(config, &url) {
+        found.push(format!(
+            "webhook.url is {}, a private address that outgoing requests never reach: name its host:port in \
+             server.outbound_allow when it is meant.",
+            config.webhook.url
+        ));
+    } else if url.scheme() != "https" && !is_loopback(&url) {
+        found.push(format!(
+            "webhook.url is {}, so codes would cross the network in the clear: use https://.",
+            config.webhook.url
+        ));
+    }
+}
+
+/// Whether outgoing requests may go there although the address is private.
+fn is_named(config: &Config, url: &Url) -> bool {
+    let port = url.port_or_known_default().unwrap_or_default();
+    let place = format!("{}:{port}", url.host_str().unwrap_or_default());
+    config.server.outbound_allow.contains(&place)
+}
+
+fn base_url(config: &Config, found: &mut Vec<String>) {
+    let twilio = &config.twilio;
     let Ok(url) = Url::parse(&twilio.base_url) else { return };
-    let named = config.server.outbound_allow.iter().any(|allowed| {
-        let port = url.port_or_known_default().unwrap_or_default();
-        *allowed == format!("{}:{port}", url.host_str().unwrap_or_default())
-    });
-    if is_private(&url) && !named {
+    if is_private(&url) && !is_named(config, &url) {
         found.push(format!(
             "twilio.base_url is {}, a private address that outgoing requests never reach: leave it out, or name its \
              host:port in server.outbound_allow when it is meant.",
@@ -107,6 +152,9 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
+    const SMS: Needs = Needs { sms: true, email: false };
+    const NONE: Needs = Needs { sms: false, email: false };
+
     fn safe() -> Config {
         let mut config = Config::from_toml("server.origin = \"https://accounts.example.com\"").unwrap();
         config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
@@ -118,18 +166,18 @@ mod tests {
     fn told(change: impl FnOnce(&mut Config)) -> Vec<String> {
         let mut config = safe();
         change(&mut config);
-        unsafe_settings(&config, true)
+        unsafe_settings(&config, SMS)
     }
 
     #[test]
     fn a_sound_production_server_starts() {
-        assert_eq!(unsafe_settings(&safe(), true), Vec::<String>::new());
+        assert_eq!(unsafe_settings(&safe(), SMS), Vec::<String>::new());
         assert!(told(|config| config.server.listen = "0.0.0.0:80".parse().unwrap()).is_empty());
     }
 
     #[test]
     fn the_defaults_alone_are_not_for_production() {
-        let found = unsafe_settings(&Config::from_toml("").unwrap(), true);
+        let found = unsafe_settings(&Config::from_toml("").unwrap(), SMS);
         let keys: Vec<_> = found.iter().map(|sentence| sentence.split(' ').next().unwrap()).collect();
         assert_eq!(keys, ["server.origin", "secrets.keys", "twilio.account_sid"]);
     }
@@ -137,7 +185,11 @@ mod tests {
     #[test]
     fn each_danger_is_told() {
         type Spoil = fn(&mut Config);
-        let dangers: [(&str, Spoil); 10] = [
+        let dangers: [(&str, Spoil); 14] = [
+            ("twilio.account_sid", |config| config.delivery.routes.clear()),
+            ("delivery.fallback", |config| config.delivery.fallback = vec![Channel::Email]),
+            ("webhook.url", |config| config.webhook.url = "http://sms.example.com".into()),
+            ("webhook.url", |config| config.webhook.url = "https://10.0.0.1".into()),
             ("server.origin", |config| config.server.origin.clear()),
             ("server.origin", |config| config.server.origin = "http://accounts.example.com".into()),
             ("server.origin", |config| {
@@ -189,6 +241,8 @@ mod tests {
     fn plain_http_is_fine_while_it_stays_on_this_machine() {
         assert!(told(|config| config.server.origin = "http://localhost:8080".into()).is_empty());
         let config = Config { twilio: Config::from_toml("").unwrap().twilio, ..safe() };
-        assert!(unsafe_settings(&config, false).is_empty(), "without messages no account is needed");
+        assert!(unsafe_settings(&config, NONE).is_empty(), "without messages no account is needed");
+        let found = unsafe_settings(&safe(), Needs { sms: true, email: true });
+        assert!(found.len() == 1 && found[0].starts_with("smtp.host"), "{found:?}");
     }
 }

@@ -226,7 +226,7 @@ fn words(text: &str) -> String {
             };
             Some(String::from_utf8_lossy(&bytes).into_owned())
         });
-        if !out.is_empty() && !(was_encoded && decoded.is_some()) {
+        if !(out.is_empty() || was_encoded && decoded.is_some()) {
             out.push(' ');
         }
         was_encoded = decoded.is_some();

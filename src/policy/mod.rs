@@ -14,7 +14,7 @@ pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
 
 use serde::Deserialize;
 
-use crate::config::{Faults, Layers, Period};
+use crate::config::{Faults, Layers, Needs, Period};
 use crate::store::text_enum;
 
 /// What each operation asks for, one struct a section.
@@ -281,6 +281,17 @@ impl Policy {
         let second = &self.sign_in.second;
         self.sign_up.required.contains(&IdentifierKind::Mobile)
             || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
+    }
+
+    /// Whether signing in may need a mail.
+    pub fn sends_email(&self) -> bool {
+        let second = &self.sign_in.second;
+        second.when != When::Never && second.factors.contains(&FactorKind::Email)
+    }
+
+    /// What must be sent for it to work.
+    pub fn needs(&self) -> Needs {
+        Needs { sms: self.sends_sms(), email: self.sends_email() }
     }
 }
 

@@ -1,1 +1,72 @@
-# To be filled.
+# Deutsch.
+sms-code = { $code } ist Ihr Code für { $host }. Er gilt { $minutes ->
+        [one] { $minutes } Minute
+       *[other] { $minutes } Minuten
+    }. Geben Sie ihn nie weiter.
+sms-code-short = { $code } ist Ihr Code. Er gilt { $minutes ->
+        [one] { $minutes } Minute
+       *[other] { $minutes } Minuten
+    }. Geben Sie ihn nie weiter.
+sms-notice = { $host }: { $what }. { $action }: { $link }
+sms-notice-plain = { $host }: { $what }.
+
+call-code = Guten Tag. Ihr Code für { $host } lautet: { $code }. Noch einmal: { $code }. Geben Sie ihn nie weiter. Auf Wiederhören.
+
+code-sign-in = Geben Sie diesen Code ein, um die Anmeldung bei { $host } abzuschließen:
+    .subject = Ihr Code für die Anmeldung bei { $host }
+code-verify = Geben Sie diesen Code ein, um zu zeigen, dass diese E-Mail-Adresse Ihnen gehört:
+    .subject = Bestätigen Sie Ihre E-Mail-Adresse für { $host }
+code-confirm = Geben Sie diesen Code ein, um den nächsten Schritt in Ihrem Konto bei { $host } zu bestätigen:
+    .subject = Ihr Bestätigungscode für { $host }
+code-recover = Geben Sie diesen Code ein, um wieder Zugang zu Ihrem Konto bei { $host } zu bekommen:
+    .subject = Zugang zu Ihrem Konto bei { $host } wiederherstellen
+code-life = Er gilt { $minutes ->
+        [one] { $minutes } Minute
+       *[other] { $minutes } Minuten
+    } und nur einmal.
+code-link = Oder machen Sie hier weiter, ohne den Code einzutippen:
+code-link-label = Weiter
+code-never-share = Geben Sie diesen Code niemandem. Niemand von { $host } wird Sie je danach fragen.
+code-not-asked = Wenn Sie das nicht angefordert haben, können Sie diese E-Mail ignorieren: Ohne den Code geschieht nichts.
+
+notice-intro = Es geht um Ihr Konto bei { $host }.
+notice-when = Zeitpunkt
+notice-address = Von der Adresse
+notice-device = Gerät
+notice-until = Möglich bis
+notice-not-you = Wenn Sie das waren, brauchen Sie nichts zu tun. Wenn nicht, sagen Sie uns sofort Bescheid:
+notice-action = Das war ich nicht
+notice-no-reply = Sie bekommen diese E-Mail, weil in Ihrem Konto etwas geschehen ist. Sie betrifft dessen Sicherheit und lässt sich deshalb nicht abbestellen.
+
+notice-new-device = Jemand hat sich von einem Gerät, das wir noch nicht kennen, in Ihrem Konto angemeldet.
+    .subject = Neue Anmeldung in Ihrem Konto
+notice-password-changed = Das Passwort Ihres Kontos wurde geändert.
+    .subject = Ihr Passwort wurde geändert
+notice-email-change-asked = Jemand möchte diese E-Mail-Adresse in Ihrem Konto durch eine andere ersetzen.
+    .subject = Ihre E-Mail-Adresse soll geändert werden
+    .not-you = Wenn Sie das waren, brauchen Sie nichts zu tun. Wenn nicht, verhindern Sie es hier:
+    .action = Meine Adresse behalten
+notice-email-changed = Die E-Mail-Adresse Ihres Kontos wurde geändert.
+    .subject = Ihre E-Mail-Adresse wurde geändert
+notice-mobile-changed = Die Telefonnummer Ihres Kontos wurde geändert.
+    .subject = Ihre Telefonnummer wurde geändert
+notice-factor-added = Ihrem Konto wurde ein weiterer Nachweis hinzugefügt, mit dem man sich anmelden kann.
+    .subject = Eine Anmeldemethode wurde hinzugefügt
+notice-factor-removed = Aus Ihrem Konto wurde ein Nachweis entfernt, mit dem man sich anmelden konnte.
+    .subject = Eine Anmeldemethode wurde entfernt
+notice-recovery-codes-made = Für Ihr Konto wurden neue Wiederherstellungscodes erstellt. Die alten gelten nicht mehr.
+    .subject = Neue Wiederherstellungscodes wurden erstellt
+notice-recovery-started = Jemand möchte ohne Passwort wieder Zugang zu Ihrem Konto bekommen.
+    .subject = Wiederherstellung Ihres Kontos angefordert
+notice-sign-up-attempt = Jemand wollte mit Ihren Angaben ein Konto eröffnen. Sie haben schon eines, deshalb wurde kein neues eröffnet.
+    .subject = Sie haben schon ein Konto
+    .not-you = Wenn Sie das waren, melden Sie sich hier an. Wenn nicht, brauchen Sie nichts zu tun:
+    .action = Anmelden
+notice-account-deleted = Ihr Konto wurde gelöscht.
+    .subject = Ihr Konto wurde gelöscht
+    .not-you = Wenn Sie es sich anders überlegt haben oder das nicht waren, können Sie es hier zurücknehmen:
+    .action = Mein Konto behalten
+notice-refresh-reused = Eine Sitzung Ihres Kontos wurde an zwei Orten zugleich benutzt, wie es nach einem Diebstahl geschieht. Sie wurde beendet.
+    .subject = Eine Sitzung wurde zu Ihrem Schutz beendet
+notice-acted-on-behalf = Jemand aus dem Team von { $host } hat in Ihrem Namen in Ihrem Konto gehandelt.
+    .subject = Jemand hat in Ihrem Namen in Ihrem Konto gehandelt

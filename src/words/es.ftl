@@ -1,1 +1,72 @@
-# To be filled.
+# Español. Los SMS evitan á, í, ó y ú, que no están en el alfabeto GSM: por eso «clave» y no «código».
+sms-code = { $code } es tu clave de { $host }. Vence en { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    }. No la compartas con nadie.
+sms-code-short = { $code } es tu clave. Vence en { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    }. No la compartas con nadie.
+sms-notice = { $host }: { $what }. { $action }: { $link }
+sms-notice-plain = { $host }: { $what }.
+
+call-code = Hola. Tu código de { $host } es: { $code }. Te lo repito: { $code }. No lo compartas con nadie. Adiós.
+
+code-sign-in = Escribe este código para terminar de iniciar sesión en { $host }:
+    .subject = Tu código para iniciar sesión en { $host }
+code-verify = Escribe este código para confirmar que esta dirección de correo es tuya:
+    .subject = Confirma tu dirección de correo para { $host }
+code-confirm = Escribe este código para confirmar lo que vas a hacer en tu cuenta de { $host }:
+    .subject = Tu código de confirmación de { $host }
+code-recover = Escribe este código para recuperar el acceso a tu cuenta de { $host }:
+    .subject = Recupera tu cuenta de { $host }
+code-life = Vale durante { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    } y solo una vez.
+code-link = O continúa aquí, sin escribir el código:
+code-link-label = Continuar
+code-never-share = No compartas este código con nadie. Nadie de { $host } te lo pedirá nunca.
+code-not-asked = Si no lo has pedido tú, puedes ignorar este mensaje: sin el código no ocurre nada.
+
+notice-intro = Este mensaje es sobre tu cuenta de { $host }.
+notice-when = Cuándo
+notice-address = Desde la dirección
+notice-device = Dispositivo
+notice-until = Posible hasta
+notice-not-you = Si fuiste tú, no tienes que hacer nada. Si no, avísanos enseguida:
+notice-action = No fui yo
+notice-no-reply = Recibes este mensaje por algo que ha ocurrido en tu cuenta. Es un aviso de seguridad y por eso no se puede desactivar.
+
+notice-new-device = Se ha iniciado sesión en tu cuenta desde un dispositivo que no conocíamos.
+    .subject = Nuevo inicio de sesión en tu cuenta
+notice-password-changed = Se ha cambiado la contraseña de tu cuenta.
+    .subject = Tu contraseña ha cambiado
+notice-email-change-asked = Alguien ha pedido cambiar esta dirección de correo por otra en tu cuenta.
+    .subject = Tu dirección de correo va a cambiar
+    .not-you = Si fuiste tú, no tienes que hacer nada. Si no, impídelo aquí:
+    .action = Conservar mi dirección
+notice-email-changed = Se ha cambiado la dirección de correo de tu cuenta.
+    .subject = Tu dirección de correo ha cambiado
+notice-mobile-changed = Se ha cambiado el número de teléfono de tu cuenta.
+    .subject = Tu número de teléfono ha cambiado
+notice-factor-added = Se ha añadido a tu cuenta una nueva forma de demostrar que eres tú.
+    .subject = Se ha añadido un método de acceso
+notice-factor-removed = Se ha quitado de tu cuenta una forma de demostrar que eres tú.
+    .subject = Se ha quitado un método de acceso
+notice-recovery-codes-made = Se han creado nuevos códigos de recuperación para tu cuenta. Los anteriores ya no sirven.
+    .subject = Nuevos códigos de recuperación
+notice-recovery-started = Alguien ha pedido recuperar el acceso a tu cuenta sin la contraseña.
+    .subject = Se ha pedido recuperar tu cuenta
+notice-sign-up-attempt = Alguien ha intentado abrir una cuenta con tus datos. Ya tienes una, así que no se ha abierto ninguna nueva.
+    .subject = Ya tienes una cuenta
+    .not-you = Si fuiste tú, inicia sesión aquí. Si no, no tienes que hacer nada:
+    .action = Iniciar sesión
+notice-account-deleted = Se ha eliminado tu cuenta.
+    .subject = Tu cuenta se ha eliminado
+    .not-you = Si has cambiado de idea, o si no fuiste tú, puedes deshacerlo aquí:
+    .action = Conservar mi cuenta
+notice-refresh-reused = Una sesión de tu cuenta se ha usado en dos sitios a la vez, como pasa cuando la roban. La hemos cerrado.
+    .subject = Hemos cerrado una sesión por tu seguridad
+notice-acted-on-behalf = Alguien del equipo de { $host } ha actuado en tu cuenta en tu nombre.
+    .subject = Alguien ha actuado en tu cuenta en tu nombre

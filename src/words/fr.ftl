@@ -1,1 +1,72 @@
-# To be filled.
+# Français. Les SMS évitent ç, ê, î et û, qui ne sont pas dans l'alphabet GSM.
+sms-code = { $code } est votre code { $host }. Il est valable { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }. Ne le donnez jamais.
+sms-code-short = { $code } est votre code. Il est valable { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }. Ne le donnez jamais.
+sms-notice = { $host } : { $what }. { $action } : { $link }
+sms-notice-plain = { $host } : { $what }.
+
+call-code = Bonjour. Votre code { $host } est : { $code }. Je répète : { $code }. Ne le communiquez à personne. Au revoir.
+
+code-sign-in = Saisissez ce code pour terminer votre connexion à { $host } :
+    .subject = Votre code de connexion à { $host }
+code-verify = Saisissez ce code pour confirmer que cette adresse e-mail est bien la vôtre :
+    .subject = Confirmez votre adresse e-mail pour { $host }
+code-confirm = Saisissez ce code pour confirmer l'opération en cours sur votre compte { $host } :
+    .subject = Votre code de confirmation pour { $host }
+code-recover = Saisissez ce code pour retrouver l'accès à votre compte { $host } :
+    .subject = Récupération de votre compte { $host }
+code-life = Il est valable { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    } et ne sert qu'une fois.
+code-link = Ou continuez ici, sans saisir le code :
+code-link-label = Continuer
+code-never-share = Ne communiquez ce code à personne. Personne chez { $host } ne vous le demandera jamais.
+code-not-asked = Si vous n'êtes pas à l'origine de cette demande, ignorez ce message : sans le code, il ne se passera rien.
+
+notice-intro = Ce message concerne votre compte { $host }.
+notice-when = Date
+notice-address = Depuis l'adresse
+notice-device = Appareil
+notice-until = Possible jusqu'au
+notice-not-you = Si c'était vous, vous n'avez rien à faire. Sinon, prévenez-nous tout de suite :
+notice-action = Ce n'était pas moi
+notice-no-reply = Vous recevez ce message à la suite d'un événement sur votre compte. Il concerne votre sécurité, c'est pourquoi il ne peut pas être désactivé.
+
+notice-new-device = Une connexion à votre compte a eu lieu depuis un appareil que nous ne connaissions pas.
+    .subject = Nouvelle connexion à votre compte
+notice-password-changed = Le mot de passe de votre compte a été modifié.
+    .subject = Votre mot de passe a été modifié
+notice-email-change-asked = Quelqu'un a demandé à remplacer cette adresse e-mail par une autre dans votre compte.
+    .subject = Votre adresse e-mail va changer
+    .not-you = Si c'était vous, vous n'avez rien à faire. Sinon, annulez la demande ici :
+    .action = Garder mon adresse
+notice-email-changed = L'adresse e-mail de votre compte a été modifiée.
+    .subject = Votre adresse e-mail a été modifiée
+notice-mobile-changed = Le numéro de téléphone de votre compte a été modifié.
+    .subject = Votre numéro de téléphone a été modifié
+notice-factor-added = Un nouveau moyen de prouver votre identité a été ajouté à votre compte.
+    .subject = Une méthode de connexion a été ajoutée
+notice-factor-removed = Un moyen de prouver votre identité a été retiré de votre compte.
+    .subject = Une méthode de connexion a été retirée
+notice-recovery-codes-made = De nouveaux codes de secours ont été créés pour votre compte. Les anciens ne sont plus valables.
+    .subject = De nouveaux codes de secours ont été créés
+notice-recovery-started = Quelqu'un a demandé à retrouver l'accès à votre compte sans le mot de passe.
+    .subject = Récupération de votre compte demandée
+notice-sign-up-attempt = Quelqu'un a essayé d'ouvrir un compte avec vos coordonnées. Vous en avez déjà un, aucun nouveau compte n'a donc été ouvert.
+    .subject = Vous avez déjà un compte
+    .not-you = Si c'était vous, connectez-vous ici. Sinon, vous n'avez rien à faire :
+    .action = Me connecter
+notice-account-deleted = Votre compte a été supprimé.
+    .subject = Votre compte a été supprimé
+    .not-you = Si vous avez changé d'avis, ou si ce n'était pas vous, vous pouvez annuler ici :
+    .action = Garder mon compte
+notice-refresh-reused = Une session de votre compte a été utilisée à deux endroits à la fois, comme après un vol. Elle a été fermée.
+    .subject = Une session a été fermée pour votre sécurité
+notice-acted-on-behalf = Un membre de l'équipe de { $host } a agi en votre nom dans votre compte.
+    .subject = Quelqu'un a agi en votre nom dans votre compte

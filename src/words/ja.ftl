@@ -1,1 +1,63 @@
-# To be filled.
+# 日本語。SMS は UCS-2 で送られるため、1 通は 70 文字まで。
+sms-code = 認証コード: { $code }（{ $host }）{ $minutes }分間有効。誰にも教えないでください。
+sms-code-short = 認証コード: { $code } { $minutes }分間有効。誰にも教えないでください。
+sms-notice = { $host }: { $what }。{ $action }: { $link }
+sms-notice-plain = { $host }: { $what }。
+
+call-code = こんにちは。{ $host }の認証コードをお知らせします。{ $code }。もう一度お伝えします。{ $code }。誰にも教えないでください。失礼いたします。
+
+code-sign-in = { $host } へのログインを完了するには、次のコードを入力してください。
+    .subject = { $host } のログイン用コード
+code-verify = このメールアドレスがご本人のものであることを確認するため、次のコードを入力してください。
+    .subject = { $host } のメールアドレスの確認
+code-confirm = { $host } のアカウントでの操作を確認するため、次のコードを入力してください。
+    .subject = { $host } の確認コード
+code-recover = { $host } のアカウントを復旧するには、次のコードを入力してください。
+    .subject = { $host } のアカウントの復旧
+code-life = このコードは{ $minutes }分間、1回のみ有効です。
+code-link = コードを入力せずに、こちらから続けることもできます。
+code-link-label = 続ける
+code-never-share = このコードは誰にも教えないでください。{ $host } の担当者がお尋ねすることは決してありません。
+code-not-asked = お心当たりがない場合は、このメールを無視してください。コードが入力されない限り、何も行われません。
+
+notice-intro = { $host } のアカウントに関するお知らせです。
+notice-when = 日時
+notice-address = 接続元アドレス
+notice-device = 端末
+notice-until = 取り消し期限
+notice-not-you = ご本人による操作であれば、何もする必要はありません。お心当たりがない場合は、すぐにお知らせください。
+notice-action = 心当たりがない
+notice-no-reply = このメールは、お客様のアカウントでの操作に伴いお送りしています。セキュリティに関するお知らせのため、配信を停止することはできません。
+
+notice-new-device = これまでに使われたことのない端末から、アカウントへのログインがありました。
+    .subject = アカウントへの新しいログイン
+notice-password-changed = アカウントのパスワードが変更されました。
+    .subject = パスワードが変更されました
+notice-email-change-asked = アカウントのメールアドレスを、このアドレスから別のものに変更する申し込みがありました。
+    .subject = メールアドレスが変更されようとしています
+    .not-you = ご本人による操作であれば、何もする必要はありません。お心当たりがない場合は、こちらから取り消してください。
+    .action = このアドレスを使い続ける
+notice-email-changed = アカウントのメールアドレスが変更されました。
+    .subject = メールアドレスが変更されました
+notice-mobile-changed = アカウントの電話番号が変更されました。
+    .subject = 電話番号が変更されました
+notice-factor-added = アカウントに新しい本人確認の方法が追加されました。
+    .subject = 本人確認の方法が追加されました
+notice-factor-removed = アカウントから本人確認の方法が削除されました。
+    .subject = 本人確認の方法が削除されました
+notice-recovery-codes-made = アカウントの新しいリカバリーコードが作成されました。以前のコードは使えません。
+    .subject = 新しいリカバリーコードが作成されました
+notice-recovery-started = パスワードを使わずにアカウントを復旧する申し込みがありました。
+    .subject = アカウントの復旧が申し込まれました
+notice-sign-up-attempt = お客様の情報でアカウントを作成しようとした方がいます。すでにアカウントをお持ちのため、新しいアカウントは作成されていません。
+    .subject = すでにアカウントをお持ちです
+    .not-you = ご本人の場合は、こちらからログインしてください。お心当たりがない場合は、何もする必要はありません。
+    .action = ログイン
+notice-account-deleted = アカウントが削除されました。
+    .subject = アカウントが削除されました
+    .not-you = お気持ちが変わった場合、またはお心当たりがない場合は、こちらから取り消せます。
+    .action = アカウントを残す
+notice-refresh-reused = アカウントのセッションが同時に2か所で使われました。盗まれた場合に起こることですので、このセッションを終了しました。
+    .subject = 安全のためセッションを終了しました
+notice-acted-on-behalf = { $host } の担当者が、お客様に代わってアカウントを操作しました。
+    .subject = 担当者がお客様に代わってアカウントを操作しました

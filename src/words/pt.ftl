@@ -1,1 +1,72 @@
-# To be filled.
+# Português. Os SMS evitam ã, ç, ó e ú, que não estão no alfabeto GSM.
+sms-code = Use { $code } para continuar em { $host }. Vale por { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    }. Nunca compartilhe.
+sms-code-short = Use { $code } para continuar. Vale por { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    }. Nunca compartilhe.
+sms-notice = { $host }: { $what }. { $action }: { $link }
+sms-notice-plain = { $host }: { $what }.
+
+call-code = Olá. Seu código de { $host } é: { $code }. Repetindo: { $code }. Não o compartilhe com ninguém. Até logo.
+
+code-sign-in = Digite este código para concluir o acesso a { $host }:
+    .subject = Seu código de acesso a { $host }
+code-verify = Digite este código para confirmar que este endereço de e-mail é seu:
+    .subject = Confirme seu endereço de e-mail em { $host }
+code-confirm = Digite este código para confirmar o que você vai fazer na sua conta de { $host }:
+    .subject = Seu código de confirmação de { $host }
+code-recover = Digite este código para recuperar o acesso à sua conta de { $host }:
+    .subject = Recupere sua conta de { $host }
+code-life = Ele vale por { $minutes ->
+        [one] { $minutes } minuto
+       *[other] { $minutes } minutos
+    } e só uma vez.
+code-link = Ou continue aqui, sem digitar o código:
+code-link-label = Continuar
+code-never-share = Não compartilhe este código com ninguém. Ninguém de { $host } vai pedi-lo a você.
+code-not-asked = Se você não pediu isto, pode ignorar este e-mail: sem o código, nada acontece.
+
+notice-intro = Este e-mail é sobre a sua conta de { $host }.
+notice-when = Quando
+notice-address = A partir do endereço
+notice-device = Dispositivo
+notice-until = Possível até
+notice-not-you = Se foi você, não precisa fazer nada. Se não foi, avise-nos imediatamente:
+notice-action = Não fui eu
+notice-no-reply = Você recebeu este e-mail por causa de algo que aconteceu na sua conta. Ele trata da segurança dela e por isso não pode ser desativado.
+
+notice-new-device = Alguém entrou na sua conta a partir de um dispositivo que ainda não conhecíamos.
+    .subject = Novo acesso à sua conta
+notice-password-changed = A senha da sua conta foi alterada.
+    .subject = Sua senha foi alterada
+notice-email-change-asked = Alguém pediu para trocar este endereço de e-mail por outro na sua conta.
+    .subject = Seu endereço de e-mail vai mudar
+    .not-you = Se foi você, não precisa fazer nada. Se não foi, impeça aqui:
+    .action = Manter meu endereço
+notice-email-changed = O endereço de e-mail da sua conta foi alterado.
+    .subject = Seu endereço de e-mail foi alterado
+notice-mobile-changed = O número de telefone da sua conta foi alterado.
+    .subject = Seu número de telefone foi alterado
+notice-factor-added = Uma nova forma de provar que é você foi adicionada à sua conta.
+    .subject = Um método de acesso foi adicionado
+notice-factor-removed = Uma forma de provar que é você foi removida da sua conta.
+    .subject = Um método de acesso foi removido
+notice-recovery-codes-made = Novos códigos de recuperação foram criados para a sua conta. Os antigos não funcionam mais.
+    .subject = Novos códigos de recuperação foram criados
+notice-recovery-started = Alguém pediu para recuperar o acesso à sua conta sem a senha.
+    .subject = Recuperação da sua conta solicitada
+notice-sign-up-attempt = Alguém tentou abrir uma conta com os seus dados. Você já tem uma, por isso nenhuma nova foi aberta.
+    .subject = Você já tem uma conta
+    .not-you = Se foi você, entre por aqui. Se não foi, não precisa fazer nada:
+    .action = Entrar
+notice-account-deleted = A sua conta foi excluída.
+    .subject = Sua conta foi excluída
+    .not-you = Se você mudou de ideia, ou se não foi você, pode desfazer aqui:
+    .action = Manter minha conta
+notice-refresh-reused = Uma sessão da sua conta foi usada em dois lugares ao mesmo tempo, como acontece quando é roubada. Ela foi encerrada.
+    .subject = Uma sessão foi encerrada para a sua segurança
+notice-acted-on-behalf = Alguém da equipe de { $host } agiu na sua conta em seu nome.
+    .subject = Alguém agiu na sua conta em seu nome

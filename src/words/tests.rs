@@ -1,3 +1,7 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use fluent_syntax::ast;
+
 use super::*;
 
 #[test]
@@ -14,4 +18,94 @@ fn the_first_language_that_is_spoken_here_is_chosen() {
     ] {
         assert_eq!(Locale::choose(user, header), chosen, "{user:?} {header:?}");
     }
+}
+
+/// Every key of a language, with its attributes as `key.attribute`, and the places in each.
+fn keys(locale: Locale) -> BTreeMap<String, BTreeSet<String>> {
+    let resource = FluentResource::try_new(locale.source().to_owned())
+        .unwrap_or_else(|(_, errors)| panic!("{locale}: {errors:?}"));
+    let mut keys = BTreeMap::new();
+    let mut add = |key: String, pattern: &ast::Pattern<&str>| {
+        let mut found = BTreeSet::new();
+        places(pattern, &mut found);
+        assert!(keys.insert(key.clone(), found).is_none(), "{locale}: {key} is there twice");
+    };
+    for entry in resource.entries() {
+        if let ast::Entry::Message(message) = entry {
+            add(message.id.name.to_owned(), message.value.as_ref().expect("a message has a text"));
+            for attribute in &message.attributes {
+                add(format!("{}.{}", message.id.name, attribute.id.name), &attribute.value);
+            }
+        }
+    }
+    keys
+}
+
+fn places(pattern: &ast::Pattern<&str>, found: &mut BTreeSet<String>) {
+    for element in &pattern.elements {
+        match element {
+            ast::PatternElement::Placeable { expression: ast::Expression::Inline(inline) } => {
+                place(inline, found)
+            }
+            ast::PatternElement::Placeable { expression: ast::Expression::Select { selector, variants } } => {
+                place(selector, found);
+                variants.iter().for_each(|variant| places(&variant.value, found));
+            }
+            ast::PatternElement::TextElement { .. } => {}
+        }
+    }
+}
+
+fn place(inline: &ast::InlineExpression<&str>, found: &mut BTreeSet<String>) {
+    match inline {
+        ast::InlineExpression::VariableReference { id } => {
+            found.insert(id.name.to_owned());
+        }
+        other => panic!("only places for variables: {other:?}"),
+    }
+}
+
+#[test]
+fn every_language_has_every_key_with_the_same_places() {
+    let english = keys(Locale::En);
+    assert!(english.len() > 50, "{}", english.len());
+    for locale in Locale::ALL.iter().copied() {
+        let other = keys(locale);
+        for (key, places) in &english {
+            assert_eq!(other.get(key), Some(places), "{locale}: {key}");
+        }
+        assert_eq!(other.len(), english.len(), "{locale} has keys that English has not");
+    }
+}
+
+#[test]
+fn every_text_is_said_in_every_language_and_none_of_it_in_english() {
+    let places = [("host", "h"), ("code", "c"), ("link", "l"), ("what", "w"), ("action", "a")];
+    let mut args: Vec<(&str, Value<'_>)> = places.map(|(name, text)| (name, text.into())).to_vec();
+    args.push(("minutes", 5.into()));
+    for key in keys(Locale::En).keys() {
+        let english = say(Locale::En, key, &args);
+        assert_ne!(&english, key);
+        for locale in Locale::ALL.iter().copied().filter(|locale| *locale != Locale::En) {
+            let said = say(locale, key, &args);
+            let same_everywhere = matches!(key.as_str(), "sms-notice" | "sms-notice-plain");
+            assert!(said != english || same_everywhere, "{locale}: {key}");
+            assert!(!said.contains(['{', '}', '\u{2068}']), "{locale}: {said}");
+        }
+    }
+}
+
+#[test]
+fn what_a_language_lacks_is_said_in_english_and_what_all_lack_is_still_said() {
+    assert_eq!(say(Locale::Ja, "no-such-key", &[]), "no-such-key");
+    // A place that nothing was given for is no reason to say nothing.
+    assert_eq!(say(Locale::De, "notice-intro", &[]), "notice-intro");
+}
+
+#[test]
+fn numbers_take_the_form_that_their_language_has_for_them() {
+    let said = |locale, minutes: u64| say(locale, "code-life", &[("minutes", minutes.into())]);
+    assert!(said(Locale::En, 1).contains("1 minute,") && said(Locale::En, 2).contains("2 minutes,"));
+    assert!(said(Locale::Ar, 2).contains("دقيقتين") && said(Locale::Ar, 3).contains("3 دقائق"));
+    assert!(said(Locale::Ar, 11).contains("11 دقيقة") && said(Locale::Fr, 1).contains("1 minute "));
 }

@@ -341,6 +341,32 @@ fn the_text_of_a_code_reads_like_this() {
 }
 
 #[test]
+fn a_code_text_is_one_segment_in_every_language() {
+    for locale in Locale::ALL.iter().copied() {
+        // Latin letters fit 160 of any host; the others 70, of a host that is not long.
+        let unicode = matches!(locale, Locale::Ar | Locale::Ja);
+        let hosts = if unicode {
+            vec!["a.example", "id.example.com"]
+        } else {
+            vec!["a.example", "accounts.a-longer-name.example.com"]
+        };
+        for host in hosts {
+            for minutes in [1, 2, 5, 10, 11] {
+                let text = code_text(locale, host, "123456", minutes);
+                assert_eq!(segments(&text), 1, "{locale} {} {text}", text.chars().count());
+                assert_eq!(septets(&text).is_none(), unicode, "{locale}: {text}");
+                assert!(
+                    text.ends_with(&format!("\n@{host} #123456"))
+                        && text.lines().next().unwrap().contains("123456")
+                );
+            }
+        }
+        let long = code_text(locale, &"x".repeat(60), "12345678", 10);
+        assert!(segments(&long) <= 2, "{locale}: {long}");
+    }
+}
+
+#[test]
 fn a_long_host_is_named_once_and_still_fits() {
     for length in 1..=70 {
         let host = "x".repeat(length);

@@ -1,0 +1,472 @@
+//! Who carries a message: order, failover, breakers, doubt, other ways – and what must never happen.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use serde_json::Value as Json;
+use uuid::Uuid;
+use vestibule::config::{Channel, Config, Route};
+use vestibule::identifiers::Identifier;
+use vestibule::limits::{self, Sender};
+use vestibule::messages::{self, Class, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::policy::IdentifierKind;
+use vestibule::secret::Secret;
+use vestibule::store::{Change, answer as decided};
+use vestibule::words::Locale;
+
+use crate::scripted::{Reply, Scripted, answer, taken};
+use crate::world::World;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const USER: Uuid = Uuid::from_u128(7);
+
+fn to(number: usize) -> String {
+    format!("+1202555{number:04}")
+}
+
+fn routes(config: &mut Config, routes: &[&str]) {
+    config.delivery.routes = routes.iter().map(|text| Route::try_from((*text).to_owned()).unwrap()).collect();
+}
+
+/// A house whose webhook is `webhook` and whose Twilio is `twilio`, with these routes.
+async fn house(
+    twilio: Option<&Scripted>,
+    webhook: Option<&Scripted>,
+    text: &'static [&'static str],
+) -> World {
+    house_with(twilio, webhook, text, |_| {}).await
+}
+
+async fn house_with(
+    twilio: Option<&Scripted>,
+    webhook: Option<&Scripted>,
+    text: &'static [&'static str],
+    change: impl FnOnce(&mut Config) + 'static,
+) -> World {
+    let (twilio, webhook) = (twilio.map(Scripted::url), webhook.map(Scripted::url));
+    World::plan()
+        .config(move |config| {
+            routes(config, text);
+            for url in [&twilio, &webhook].into_iter().flatten() {
+                config.server.outbound_allow.push(url.trim_start_matches("http://").to_owned());
+            }
+            if let Some(url) = twilio {
+                config.twilio.base_url = url;
+            }
+            if let Some(url) = webhook {
+                config.webhook.url = url;
+                config.webhook.secret = Secret::new(SECRET);
+                config.webhook.from = "Example".to_owned();
+            }
+            change(config);
+        })
+        .build()
+        .await
+}
+
+async fn send_code(world: &World, to: &str, code: &str, purpose: CodePurpose, life: Duration) -> Uuid {
+    let ctx = &world.ctx();
+    let channel = if to.contains('@') { Kind::Email } else { Kind::Sms };
+    let postage = &limits::postage(ctx, to, Sender::Stranger).await.unwrap();
+    let made = ctx.decide(move |moment| async move {
+        let code = Code {
+            channel,
+            to,
+            user: USER,
+            challenge: Uuid::from_u128(9),
+            purpose,
+            code,
+            link: Some("/sign-in/code"),
+            locale: Locale::En,
+            valid_until: moment.now + life,
+        };
+        let message = messages::code(ctx, postage, code, &moment);
+        Ok(decided(message.id).insert(&message))
+    });
+    made.await.unwrap()
+}
+
+async fn sent(world: &World, number: usize) -> Uuid {
+    send_code(world, &to(number), "123456", CodePurpose::SignIn, Duration::from_secs(600)).await
+}
+
+async fn message(world: &World, id: Uuid) -> Message {
+    world.app.store.get::<Message>(id).await.unwrap().unwrap().into_inner()
+}
+
+fn tries(message: &Message) -> Vec<(String, String)> {
+    message.tries.0.iter().map(|one| (one.provider.clone(), one.came_to.clone())).collect()
+}
+
+#[tokio::test]
+async fn the_webhook_gets_a_signed_request_that_can_be_told_from_a_copy() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    let id = sent(&world, 101).await;
+    world.run_due().await;
+    let request = webhook.requests().pop().unwrap();
+    let body: Json = serde_json::from_str(&request.body).unwrap();
+    assert_eq!(body["id"], id.to_string());
+    assert_eq!((&body["kind"], &body["to"]), (&"sms".into(), &to(101).into()));
+    assert_eq!(
+        (&body["from"], &body["valid_until"]),
+        (&"Example".into(), &"2030-01-01T00:10:00.000Z".into())
+    );
+    assert!(body["text"].as_str().unwrap().ends_with("#123456"), "{body}");
+    assert!(request.head.contains(&format!("idempotency-key: {id}")), "{}", request.head);
+    let signature = request.head.lines().find_map(|line| line.strip_prefix("vestibule-signature: ")).unwrap();
+    let (time, given) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let wanted = hmac::sign(&key, format!("{time}.{}", request.body).as_bytes());
+    let wanted: String = wanted.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((time, given), ("1893456000", wanted.as_str()));
+    let message = message(&world, id).await;
+    assert_eq!((message.status, message.provider_ref.as_deref()), (Status::Accepted, Some("r1")));
+    assert!(message.body.is_none(), "the text is wiped");
+}
+
+#[tokio::test]
+async fn the_next_provider_is_asked_only_when_nothing_was_done() {
+    // What the first one answers; whether the second one is asked; what becomes of the message.
+    for (first, asked, status) in [
+        (answer(429, "{}"), true, Status::Accepted),
+        (answer(401, r#"{"code":20003}"#), true, Status::Accepted),
+        (answer(400, r#"{"code":21606}"#), true, Status::Accepted),
+        (answer(400, r#"{"code":99999}"#), true, Status::Accepted),
+        (answer(400, r#"{"code":21211}"#), false, Status::Failed),
+        (answer(400, r#"{"code":30450}"#), false, Status::Failed),
+        (answer(500, "{}"), false, Status::Queued),
+        (Reply::Silence, false, Status::Queued),
+    ] {
+        let (twilio, webhook) = (Scripted::new([first.clone()]).await, Scripted::new([taken()]).await);
+        let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
+        let id = sent(&world, 102).await;
+        vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+        let message = message(&world, id).await;
+        assert_eq!(message.status, status, "{first:?} {:?}", message.tries);
+        assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, usize::from(asked)), "{first:?}");
+        let provider = if asked { "webhook" } else { "twilio" };
+        assert_eq!(message.provider, provider);
+        assert_eq!(tries(&message).len(), 1 + usize::from(asked));
+    }
+}
+
+#[tokio::test]
+async fn a_country_has_its_own_providers() {
+    let (twilio, webhook) = (Scripted::new([answer(429, "")]).await, Scripted::new([taken()]).await);
+    let world =
+        house(Some(&twilio), Some(&webhook), &["sms US: webhook", "sms 44: twilio", "sms: twilio"]).await;
+    sent(&world, 103).await;
+    world.run_due().await;
+    assert_eq!((twilio.requests().len(), webhook.requests().len()), (0, 1));
+    let british = "+447400123456";
+    send_code(&world, british, "123456", CodePurpose::SignIn, Duration::from_secs(60)).await;
+    vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+    assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again() {
+    let (twilio, webhook) = (Scripted::new([answer(429, "")]).await, Scripted::new([taken()]).await);
+    let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
+    for number in 0..20 {
+        let id = sent(&world, 200 + number).await;
+        world.run_due().await;
+        assert_eq!(message(&world, id).await.status, Status::Accepted);
+    }
+    assert_eq!(
+        (twilio.requests().len(), webhook.requests().len()),
+        (5, 20),
+        "after five nobody waits for it"
+    );
+    let figures = world.app.metrics.render();
+    assert!(figures.contains(r#"vestibule_provider_circuit{provider="twilio",state="open"} 1"#), "{figures}");
+
+    twilio.now_does(answer(201, r#"{"sid":"SM1","status":"queued"}"#));
+    world.advance(Duration::from_secs(30));
+    for number in 0..3 {
+        sent(&world, 300 + number).await;
+        world.run_due().await;
+    }
+    assert_eq!((twilio.requests().len(), webhook.requests().len()), (8, 20), "one probe, and it is back");
+    assert!(world.app.metrics.render().contains(r#"provider="twilio",state="closed"} 1"#));
+}
+
+#[tokio::test]
+async fn a_message_waits_for_the_only_provider_while_its_breaker_is_open() {
+    let webhook = Scripted::new([answer(503, "")]).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    let id = sent(&world, 104).await;
+    for _ in 0..20 {
+        vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+        world.advance(Duration::from_secs(1));
+    }
+    let asked = webhook.requests().len();
+    assert_eq!(asked, 5);
+    webhook.now_does(taken());
+    world.advance(Duration::from_secs(60));
+    world.run_due().await;
+    assert_eq!(message(&world, id).await.status, Status::Accepted);
+    assert_eq!(webhook.requests().len(), asked + 1);
+}
+
+#[tokio::test]
+async fn an_hour_of_a_bad_provider_loses_nothing_repeats_once_and_sends_nothing_late() {
+    let bad = [
+        taken(),
+        answer(429, ""),
+        Reply::Silence,
+        answer(500, ""),
+        taken(),
+        answer(503, ""),
+        answer(422, r#"{"error":"number"}"#),
+        Reply::Silence,
+        Reply::Silence,
+        taken(),
+        answer(400, ""),
+        answer(502, ""),
+        answer(429, ""),
+        taken(),
+        answer(422, r#"{"error":"fraud"}"#),
+        taken(),
+        taken(),
+    ];
+    // 300 replies, the same in every run, in an order that fits no pattern of the messages.
+    let script: Vec<Reply> =
+        (0..300_usize).map(|turn| bad[(turn * turn + turn / 7) % bad.len()].clone()).collect();
+    let webhook = Scripted::new(script).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    let mut ids = Vec::new();
+    let mut seen = 0;
+    for minute in 0..60 {
+        if minute < 50 {
+            for turn in 0..3_usize {
+                let number = minute * 3 + turn;
+                let code = format!("{:06}", 100_000 + number);
+                let life = Duration::from_secs(300);
+                ids.push(send_code(&world, &to(number), &code, CodePurpose::SignIn, life).await);
+            }
+        }
+        for _ in 0..12 {
+            world.run_due().await;
+            let requests = webhook.requests();
+            for request in &requests[seen..] {
+                let body: Json = serde_json::from_str(&request.body).unwrap();
+                let until: vestibule::clock::Timestamp =
+                    body["valid_until"].as_str().unwrap().parse().unwrap();
+                assert!(until > world.app.clock.now(), "a code was sent when it was no longer good");
+            }
+            seen = requests.len();
+            world.advance(Duration::from_secs(5));
+        }
+    }
+    let mut copies: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for request in webhook.requests() {
+        let body: Json = serde_json::from_str(&request.body).unwrap();
+        let id = body["id"].as_str().unwrap().to_owned();
+        copies.entry(id).or_default().push(body["text"].as_str().unwrap().to_owned());
+    }
+    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
+    for id in &ids {
+        let message = message(&world, *id).await;
+        *ends.entry(message.status.to_string()).or_default() += 1;
+        assert!(message.body.is_none() && message.due_at.is_none(), "{message:?}");
+        let of = |word: &str| message.tries.0.iter().filter(|one| one.came_to == word).count();
+        // What may have arrived: taken, or in doubt.
+        assert!(of("doubtful") <= 2 && of("accepted") <= 1, "{:?}", message.tries);
+        let arrived = of("doubtful") + of("accepted");
+        assert!(arrived <= 2, "{:?}", message.tries);
+        let told = match message.status {
+            Status::Accepted => of("accepted") == 1,
+            Status::Unknown => of("doubtful") >= 1 && of("accepted") == 0,
+            Status::Failed => arrived == 0,
+            Status::Expired => arrived == 0,
+            _ => false,
+        };
+        assert!(told, "{} {:?}", message.status, message.tries);
+        let texts = copies.remove(&id.to_string()).unwrap_or_default();
+        assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{texts:?}");
+    }
+    assert!(copies.is_empty());
+    assert!(ends.get("accepted").is_some_and(|count| *count > 60), "{ends:?}");
+}
+
+async fn verified_email(world: &World, verified: bool) {
+    let now = world.app.clock.now();
+    let identifier = Identifier {
+        id: Uuid::from_u128(70),
+        user_id: USER,
+        kind: IdentifierKind::Email,
+        value: "ada@example.com".to_owned(),
+        canonical: "email:ada@example.com".to_owned(),
+        owned: verified.then(|| "email:ada@example.com".to_owned()),
+        verified_at: verified.then_some(now),
+        created_at: now,
+    };
+    world.app.store.commit(vec![Change::insert(&identifier)]).await.unwrap();
+}
+
+async fn falls_back(
+    reply: Reply,
+    purpose: CodePurpose,
+    verified: bool,
+    ways: &'static [Channel],
+) -> Option<String> {
+    let webhook = Scripted::new([reply]).await;
+    let routes = &["sms: webhook", "email: smtp"];
+    let world =
+        house_with(None, Some(&webhook), routes, move |config| config.delivery.fallback = ways.to_vec())
+            .await;
+    verified_email(&world, verified).await;
+    let id = send_code(&world, &to(105), "123456", purpose, Duration::from_secs(600)).await;
+    world.run_due().await;
+    world.run_due().await;
+    let answer = world.messages("ada@example.com").await;
+    world.advance(Duration::from_secs(600));
+    world.run_due().await;
+    assert!(message(&world, id).await.body.is_none(), "whatever became of it, its text is wiped in the end");
+    answer["items"][0]["code"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_code_takes_another_way_only_where_that_is_safe() {
+    let refused = || answer(422, r#"{"error":"number"}"#);
+    let all = &[Channel::Call, Channel::Email];
+    let code = Some("123456".to_owned());
+    assert_eq!(falls_back(refused(), CodePurpose::SignIn, true, all).await, code);
+    assert_eq!(falls_back(refused(), CodePurpose::SignIn, true, &[]).await, None, "not allowed");
+    assert_eq!(falls_back(refused(), CodePurpose::SignIn, false, all).await, None, "not verified");
+    assert_eq!(falls_back(refused(), CodePurpose::Verify, true, all).await, None, "proves the number");
+    let fraud = answer(422, r#"{"error":"fraud"}"#);
+    assert_eq!(falls_back(fraud, CodePurpose::SignIn, true, all).await, None, "a sign of fraud");
+    assert_eq!(falls_back(Reply::Silence, CodePurpose::SignIn, true, all).await, None, "it may have arrived");
+    assert_eq!(falls_back(taken(), CodePurpose::SignIn, true, all).await, None, "it was taken");
+}
+
+#[tokio::test]
+async fn a_message_that_the_network_lost_takes_another_way_too() {
+    let world = World::plan().config(|config| config.delivery.fallback = vec![Channel::Email]).build().await;
+    verified_email(&world, true).await;
+    // Twilio's look-alike takes it, and then calls back: undelivered.
+    let id = send_code(&world, "+15005550030", "123456", CodePurpose::SignIn, Duration::from_secs(600)).await;
+    world.run_due().await;
+    for _ in 0..200 {
+        if message(&world, id).await.status == Status::Undelivered {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.run_due().await;
+    let lost = message(&world, id).await;
+    assert_eq!((lost.status, lost.failure()), (Status::Undelivered, Some(Class::Temporary)));
+    assert!(lost.body.is_none());
+    assert_eq!(world.last_mail("ada@example.com").await["code"], "123456");
+}
+
+#[tokio::test]
+async fn a_text_kept_for_another_way_is_wiped_when_its_time_is_over() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house_with(None, Some(&webhook), &["sms: webhook", "email: smtp"], |config| {
+        config.delivery.fallback = vec![Channel::Email];
+    })
+    .await;
+    let id = sent(&world, 106).await;
+    world.run_due().await;
+    assert!(message(&world, id).await.body.is_some());
+    world.advance(Duration::from_secs(600));
+    world.run_due().await;
+    let over = message(&world, id).await;
+    assert!(over.body.is_none() && over.callback_sealed.is_none(), "{over:?}");
+}
+
+#[tokio::test]
+async fn twilio_is_asked_what_became_of_a_message_and_not_for_ever() {
+    let twilio = Scripted::new([
+        answer(201, r#"{"sid":"SM1","status":"queued"}"#),
+        answer(200, r#"{"sid":"SM1","status":"sent","error_code":null}"#),
+        answer(500, ""),
+        answer(200, r#"{"sid":"SM1","status":"queued"}"#),
+    ])
+    .await;
+    let world = house(Some(&twilio), None, &["sms: twilio"]).await;
+    let id = sent(&world, 107).await;
+    world.run_due().await;
+    assert_eq!(message(&world, id).await.status, Status::Accepted);
+    world.advance(Duration::from_secs(119));
+    world.run_due().await;
+    assert_eq!(twilio.requests().len(), 1, "it is given time");
+    world.advance(Duration::from_secs(1));
+    world.run_due().await;
+    assert!(
+        twilio.requests()[1].head.starts_with("GET /2010-04-01/Accounts/AC"),
+        "{:?}",
+        twilio.requests()[1]
+    );
+    assert!(twilio.requests()[1].head.contains("/Messages/SM1.json "));
+    assert_eq!(message(&world, id).await.status, Status::Sent);
+    for _ in 0..10 {
+        world.advance(Duration::from_secs(3600));
+        world.run_due().await;
+    }
+    assert_eq!(twilio.requests().len(), 4, "three times");
+    let message = message(&world, id).await;
+    assert_eq!((message.status, message.look_at), (Status::Sent, None), "and it never steps back");
+}
+
+#[tokio::test]
+async fn what_is_still_ours_can_be_called_back() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    let id = sent(&world, 108).await;
+    let ctx = &world.ctx();
+    ctx.decide(|_| async move {
+        Ok(decided(()).and(messages::actions::withdrawn(ctx, Uuid::from_u128(9)).await?))
+    })
+    .await
+    .unwrap();
+    world.run_due().await;
+    let message = message(&world, id).await;
+    assert_eq!((message.status, webhook.requests().len()), (Status::Canceled, 0));
+    assert!(message.body.is_none());
+}
+
+#[tokio::test]
+async fn nobody_keeps_a_user_from_being_told() {
+    let world = World::new().await;
+    let ctx = world.ctx();
+    let address = "ada@example.com";
+    while limits::postage(&ctx, address, Sender::Stranger).await.is_ok() {}
+    while limits::postage(&ctx, address, Sender::Notice("sign_up_attempt")).await.is_ok() {}
+    let budget = world.app.policy.limits.send_notice.limit;
+    for turn in 0..=budget {
+        let got = limits::postage(&ctx, address, Sender::Notice("password_changed")).await;
+        assert_eq!(got.is_ok(), turn < budget, "{turn}: a budget of its own, and still a budget");
+    }
+}
+
+#[tokio::test]
+async fn a_notice_by_text_message_is_short_and_leads_to_a_page() {
+    let world = World::new().await;
+    let ctx = &world.ctx();
+    let number = &to(109);
+    let postage = &limits::postage(ctx, number, Sender::Notice("password_changed")).await.unwrap();
+    let notify = Notify {
+        what: Notice::PasswordChanged,
+        channel: Kind::Sms,
+        to: number,
+        user: USER,
+        locale: Locale::En,
+        link: Some("/not-me/1"),
+        until: None,
+    };
+    ctx.decide(move |moment| async move {
+        Ok(decided(()).insert(&messages::notice(ctx, postage, notify, &moment)))
+    })
+    .await
+    .unwrap();
+    world.run_due().await;
+    let text = world.messages(number).await["items"][0]["body"].as_str().unwrap().to_owned();
+    let link = world.app.origin.link("/not-me/1");
+    assert_eq!(text, format!("127.0.0.1: Your password was changed. This was not me: {link}"));
+}
