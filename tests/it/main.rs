@@ -10,6 +10,7 @@ mod kill;
 mod mails;
 mod place;
 mod providers;
+mod recovery;
 mod schema;
 mod scripted;
 mod secrets;

@@ -438,7 +438,7 @@ async fn nobody_keeps_a_user_from_being_told() {
     let address = "ada@example.com";
     while limits::postage(&ctx, address, Sender::Stranger).await.is_ok() {}
     while limits::postage(&ctx, address, Sender::Notice("sign_up_attempt")).await.is_ok() {}
-    let budget = world.app.policy.limits.send_notice.limit;
+    let budget = world.app.policy().limits.send_notice.limit;
     for turn in 0..=budget {
         let got = limits::postage(&ctx, address, Sender::Notice("password_changed")).await;
         assert_eq!(got.is_ok(), turn < budget, "{turn}: a budget of its own, and still a budget");
