@@ -133,7 +133,7 @@ impl Ready {
         let password = Password { user_id: user.id, phc: self.phc.clone(), changed_at: moment.now };
         let user = user.with(|user| {
             // Past this very instant, so that what was opened in it ends as well.
-            user.sessions_from = user.sessions_from.latest(moment.now + Duration::from_millis(1));
+            user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
             user.updated_at = moment.now;
         });
         // What was checked must still stand: another change since would be overwritten.

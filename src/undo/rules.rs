@@ -50,7 +50,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     let user_id = user.id;
     let user = user.with(|user| {
         // Past this very instant, so that what was opened in it ends as well.
-        user.sessions_from = user.sessions_from.latest(moment.now + Duration::from_millis(1));
+        user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
         user.updated_at = moment.now;
         if is_deleted {
             user.status = Status::Active;

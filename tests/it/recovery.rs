@@ -712,7 +712,7 @@ async fn a_signed_in_user_changes_the_password_and_the_others_end() {
     let pending = logs_in(&alice, PASSWORD).await.expect(StatusCode::OK).body["challenge"]["id"].clone();
     let refused = sets(&alice, json!({"current_password": PASSWORD, "new_password": NEW})).await;
     let refused = refused.problem(403, "step-up-required");
-    assert_eq!(refused.body["need"]["operation"], operation::PASSWORD_CHANGE);
+    assert_eq!(refused.body["operation"], operation::PASSWORD_CHANGE);
     world.run_due().await;
     let code = world.last_code(&alice.mobile).await;
     world.advance(MINUTE);
