@@ -48,6 +48,7 @@ pub mod undo;
 pub mod cli;
 pub mod dev;
 pub mod http;
+pub mod pages;
 
 /// Makes aws-lc-rs the one provider of TLS for this process. Called once, before anything connects;
 /// again does nothing.

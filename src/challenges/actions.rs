@@ -211,6 +211,14 @@ async fn recovered(ctx: &Ctx, token: &Token, given: &str) -> Result<Option<(usiz
     Ok(phc.filter(|_| verdict != hashing::Verdict::Wrong).map(|phc| (slot, phc)))
 }
 
+/// What an answer to the challenge that `token` names is for.
+///
+/// # Errors
+/// [`Problem::CodeGone`] when it names none.
+pub async fn purpose(ctx: &Ctx, token: &Token) -> Result<Purpose> {
+    Ok(find(ctx, token).await?.purpose)
+}
+
 pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     let found = ctx.app.store.get::<Challenge>(token.id).await?;
     let found = found.filter(|challenge| token.matches(&challenge.digest));

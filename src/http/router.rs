@@ -15,7 +15,8 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, challenges, dev, messages, new_password, recovery, sessions, sign_in, sign_up, step_up, undo,
+    accounts, challenges, dev, messages, new_password, pages, recovery, sessions, sign_in, sign_up, step_up,
+    undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -91,6 +92,18 @@ pub fn operations() -> Vec<Route> {
             .answers_in(200, "text/html", "A page"),
         get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
             .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
+        // pages: reading them changes nothing
+        get("/verify", pages::links::verify).access(Public).hidden(),
+        post("/verify", pages::links::do_verify).access(Public).hidden(),
+        get("/undo", pages::links::undo).access(Public).hidden(),
+        post("/undo", pages::links::do_undo).access(Public).hidden(),
+        get("/not-me", pages::links::not_me).access(Public).hidden(),
+        post("/not-me", pages::links::do_not_me).access(Public).hidden(),
+        get("/recover", pages::recovery::ask).access(Public).hidden(),
+        post("/recover", pages::recovery::sent).access(Public).hidden(),
+        post("/recover/verify", pages::recovery::proved).access(Public).hidden(),
+        post("/recover/second", pages::recovery::second).access(Public).hidden(),
+        post("/recover/password", pages::recovery::set).access(Public).hidden(),
         get("/docs", docs::page).access(Public).hidden(),
         get("/api-docs", docs::page).access(Public).hidden(),
         get("/docs/assets/{file}", docs::asset).access(Public).hidden(),

@@ -16,7 +16,7 @@
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
@@ -92,7 +92,7 @@ struct Addressee {
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
 ///
 /// # Errors
-/// [`Problem::LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it can be told.
+/// [`Problem::LimitReached`]: so much of the same happened that no more of it can be told.
 pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let told = match about.told {
         Told::Operation(name) => {
@@ -112,6 +112,21 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         addressed.push((addressee, postage));
     }
     Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
+}
+
+/// The notice of a sign-in from a device that is not known, for the commit that opens the session; none
+/// when the policy wants none. A sign-in does not wait for its notice: one that cannot be counted any
+/// more is left out, since so many others were sent.
+///
+/// # Errors
+/// The store's.
+pub async fn new_device(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
+    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device);
+    match prepare(ctx, user, about).await {
+        Ok(notices) => Ok(Some(notices)),
+        Err(error) if error.problem == Problem::LimitReached => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is

@@ -8,6 +8,7 @@ mod auth;
 mod guards;
 mod kill;
 mod mails;
+mod pages;
 mod place;
 mod providers;
 mod recovery;

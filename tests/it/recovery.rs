@@ -16,12 +16,12 @@ use vestibule::store::{Change, Query};
 use crate::world::{Answer, PASSWORD, Person, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const NEW: &str = "eight quiet herons on the pier";
+pub const NEW: &str = "eight quiet herons on the pier";
 const RECOVER: &str = "/api/v1/auth/recover";
 const VERIFY: &str = "/api/v1/auth/recover/verify";
 const SET: &str = "/api/v1/users/me/password";
 
-fn unlimited(policy: &mut Policy) {
+pub fn unlimited(policy: &mut Policy) {
     let much = |budget: &mut Budget| budget.limit = 1_000_000;
     let limits = &mut policy.limits;
     for budget in [
@@ -47,12 +47,12 @@ fn no_second(policy: &mut Policy) {
     policy.sign_in.second.when = When::Never;
 }
 
-async fn world() -> World {
+pub async fn world() -> World {
     World::plan().policy(unlimited).build().await
 }
 
 /// Somebody signed in whose e-mail address is known to be theirs.
-async fn owner(world: &World) -> Person<'_> {
+pub async fn owner(world: &World) -> Person<'_> {
     let person = world.alice().await;
     shows_email(&person).await;
     person
@@ -76,18 +76,18 @@ async fn shows_email(person: &Person<'_>) {
     person.world.app.store.commit(vec![Change::update(&email)]).await.unwrap();
 }
 
-async fn stored_password(person: &Person<'_>) -> Option<String> {
+pub async fn stored_password(person: &Person<'_>) -> Option<String> {
     let user = identifiers(person).await[0].user_id;
     let found = person.world.app.store.get::<Password>(user).await.unwrap();
     found.map(|password| password.phc.clone())
 }
 
-async fn begins(person: &Person<'_>, identifier: &str) -> String {
+pub async fn begins(person: &Person<'_>, identifier: &str) -> String {
     let asked = person.post(RECOVER, json!({"identifier": identifier})).await.expect(StatusCode::ACCEPTED);
     asked.body["challenge"]["id"].as_str().unwrap().to_owned()
 }
 
-async fn mailed(person: &Person<'_>) -> String {
+pub async fn mailed(person: &Person<'_>) -> String {
     person.world.run_due().await;
     let all = person.world.messages(&person.email()).await;
     let all = all["items"].as_array().unwrap().clone();
@@ -113,7 +113,7 @@ async fn proves_both(person: &Person<'_>) -> String {
     proved["recovery_token"].as_str().unwrap().to_owned()
 }
 
-async fn steps_up(person: &Person<'_>) {
+pub async fn steps_up(person: &Person<'_>) {
     let body = json!({"operation": operation::PASSWORD_CHANGE});
     let asked = person.post("/api/v1/auth/step-up", body).await.expect(StatusCode::OK).body;
     if asked["status"] == "verified" {
@@ -125,16 +125,16 @@ async fn steps_up(person: &Person<'_>) {
     person.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK);
 }
 
-async fn sets(person: &Person<'_>, body: Json) -> Answer {
+pub async fn sets(person: &Person<'_>, body: Json) -> Answer {
     person.send("PUT", SET, Some(("application/json", body.to_string().into_bytes()))).await
 }
 
-async fn logs_in(person: &Person<'_>, password: &str) -> Answer {
+pub async fn logs_in(person: &Person<'_>, password: &str) -> Answer {
     person.post("/api/v1/auth/login", json!({"identifier": person.username, "password": password})).await
 }
 
 /// The token of the newest link to `page` that came to `address`.
-async fn linked(world: &World, address: &str, page: &str) -> String {
+pub async fn linked(world: &World, address: &str, page: &str) -> String {
     world.run_due().await;
     let all = world.messages(address).await;
     let start = format!("{}{page}?token=", world.app.origin.as_str());
