@@ -520,7 +520,7 @@ async fn t33_what_is_no_token_matches_nothing() {
         json!("vc_"),
         json!(" "),
     ];
-    for junk in nothing.iter().cloned() {
+    for junk in &nothing {
         let mut stranger = world.stranger();
         stranger.token = None;
         for (method, path, body) in [
