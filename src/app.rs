@@ -26,6 +26,8 @@ pub struct App {
     pub config: Config,
     /// What each operation asks for; another one may take its place while the server runs.
     policy: watch::Sender<Arc<Policy>>,
+    /// What is wrong with the newest policy, when it could not take its place.
+    policy_faults: watch::Sender<Option<String>>,
     /// The public origin, without a slash at the end. The only source of links, cookies' scope and signed URLs.
     pub origin: Origin,
     /// The records.
@@ -90,6 +92,7 @@ impl App {
             bell: watch::Sender::new(0),
             config,
             policy: watch::Sender::new(Arc::new(policy)),
+            policy_faults: watch::Sender::new(None),
         }))
     }
 
@@ -101,6 +104,17 @@ impl App {
     /// Puts another policy in place, for every request that begins from now on.
     pub fn replace_policy(&self, policy: Policy) {
         self.policy.send_replace(Arc::new(policy));
+        self.policy_faults.send_replace(None);
+    }
+
+    /// Notes that a newer policy cannot take the place of this one, and why.
+    pub fn refuse_policy(&self, faults: String) {
+        self.policy_faults.send_replace(Some(faults));
+    }
+
+    /// What is wrong with the newest policy, when it could not take its place.
+    pub fn policy_faults(&self) -> Option<String> {
+        self.policy_faults.borrow().clone()
     }
 }
 

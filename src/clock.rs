@@ -34,6 +34,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The instant `by` before this one, not before the epoch.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)).max(0))
+    }
+
     /// The later of two instants; useful where a clock may have been set back.
     pub fn latest(self, other: Self) -> Self {
         Self(self.0.max(other.0))

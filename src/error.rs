@@ -52,6 +52,7 @@ catalogue! {
     BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is in the configuration.";
     UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send `Content-Type: application/json`.";
     Invalid = "invalid" 422 "Some of what was sent cannot be accepted.", "The list `errors` names each field and says why.";
+    ImmutableField = "immutable-field" 422 "This is not changed here.", "The list `errors` names each field; the policy of this server keeps them as they are. Leave them out.";
     IdempotencyKeyReused = "idempotency-key-reused" 422 "This idempotency key belongs to another request.", "Use a fresh key for a different request.";
     LimitReached = "limit-reached" 429 "Too many tries.", "Wait as long as `Retry-After` says.";
     HeadersTooLarge = "headers-too-large" 431 "The headers are too large.", "Send fewer or shorter headers.";

@@ -25,6 +25,7 @@ pub mod worker;
 
 // rooms: the domain, each using those above it
 pub mod accounts;
+pub mod administration;
 pub mod audit;
 pub mod challenges;
 pub mod factors;
@@ -35,6 +36,7 @@ pub mod messages;
 pub mod new_password;
 pub mod notices;
 pub mod passwords;
+pub mod profile;
 pub mod recovery;
 pub mod schema;
 pub mod sessions;

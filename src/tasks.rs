@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::Ctx;
 use crate::error::Result;
 use crate::worker::Task;
-use crate::{messages, schema};
+use crate::{messages, profile, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -19,6 +19,11 @@ pub fn all() -> Vec<Task> {
             name: "messages-look-after",
             every: Duration::from_secs(15),
             run: |ctx| Box::pin(async move { messages::actions::look_after(&ctx).await }),
+        },
+        Task {
+            name: "purge",
+            every: Duration::from_secs(300),
+            run: |ctx| Box::pin(async move { profile::purge_due(&ctx).await }),
         },
         Task {
             name: "sweep",

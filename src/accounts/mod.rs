@@ -3,8 +3,6 @@
 //! Always holds: a user who is not active opens no session and keeps none; sessions opened before
 //! `sessions_from` are dead whatever else is stored.
 
-pub mod api;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -40,6 +38,16 @@ json_field!(Roles);
 #[serde(transparent)]
 pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
 json_field!(Metadata);
+
+/// The role that may do everything that is not somebody's own.
+pub const ADMIN: &str = "admin";
+
+impl Roles {
+    /// Whether `role` is among them.
+    pub fn has(&self, role: &str) -> bool {
+        self.0.iter().any(|one| one == role)
+    }
+}
 
 entity! {
     /// A person who may sign in.
@@ -111,7 +119,9 @@ impl UserView {
     /// The view of `user` with these identifiers.
     pub fn new(user: &User, identifiers: Vec<IdentifierView>) -> Self {
         let value = |kind: IdentifierKind| {
-            identifiers.iter().find(|one| one.kind == kind).map(|one| one.value.clone())
+            // What is only asked for stands behind what is the user's own.
+            let of_kind = || identifiers.iter().filter(|one| one.kind == kind);
+            of_kind().find(|one| one.verified).or_else(|| of_kind().next()).map(|one| one.value.clone())
         };
         Self {
             id: user.id,

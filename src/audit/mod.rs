@@ -33,6 +33,12 @@ text_enum! {
         SteppedUp = "stepped_up",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
+        /// Something in the account was changed, or a new address or number was asked for.
+        ProfileChanged = "profile_changed",
+        /// The account was deleted by its owner.
+        AccountDeleted = "account_deleted",
+        /// Everything that is held about the user was taken by them.
+        Exported = "exported",
         /// Something was taken back with the link in its notice.
         Undone = "undone",
         /// The password was changed by its owner.
@@ -43,6 +49,32 @@ text_enum! {
         RecoveryBegun = "recovery_begun",
         /// A new password was set by right of a recovery.
         Recovered = "recovered",
+    }
+}
+
+impl What {
+    /// What happened, for the person whom it concerns.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SignedUp => "You opened your account.",
+            Self::SignInFailed => "Somebody tried to sign in and failed.",
+            Self::PasswordWrong => "A wrong password was given in a session of yours.",
+            Self::CodeSent => "A code was sent to you.",
+            Self::CodeWrong => "A wrong code was given.",
+            Self::FactorLocked => "A factor was locked after too many wrong codes.",
+            Self::IdentifierVerified => "An address or a number was shown to be yours.",
+            Self::SignedIn => "You signed in.",
+            Self::SteppedUp => "You showed once more that it is you.",
+            Self::SignedOut => "A session was ended.",
+            Self::ProfileChanged => "Your account was changed.",
+            Self::AccountDeleted => "You deleted your account.",
+            Self::Exported => "You took a copy of everything that is held about you.",
+            Self::PasswordChanged => "You changed your password.",
+            Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
+            Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
+            Self::Recovered => "A new password was set by a recovery.",
+            Self::Undone => "Something was taken back with the link in a message.",
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::rules::{self, Case, Expected, Next, Outcome};
-use super::{Ask, Asked, Challenge, ChallengeView, Purpose};
+use super::{Ask, Asked, Challenge, ChallengeView, Purpose, verifying};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
@@ -17,7 +17,7 @@ use crate::messages::{self, Message};
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
-use crate::sessions::{Caller, Session};
+use crate::sessions::{Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
 use crate::words::Locale;
 
@@ -107,8 +107,8 @@ fn message(
     postage: &Postage,
     moment: &Moment,
 ) -> Message {
-    let by_link = challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email;
-    let link = by_link.then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
+    let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
+        .then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     messages::code(
         ctx,
         postage,
@@ -149,6 +149,15 @@ pub enum Answered {
     },
     /// An identifier was shown to be the user's own.
     Verified,
+    /// A sign-in is complete, but nothing is opened before an address or a number is verified.
+    Unverified {
+        /// What is asked to verify it.
+        challenge: Box<ChallengeView>,
+        /// Names what is asked.
+        token: Token,
+        /// How the session would have travelled.
+        carry: Carry,
+    },
     /// The asking session has shown what an operation asks for.
     SteppedUp {
         /// Which operation.
@@ -175,6 +184,7 @@ pub async fn answer_code(
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
     let recovered = &recovered(ctx, token, given).await?;
+    let notices = &verifying::notices(ctx, token, plain).await?;
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = case(ctx, token).await?;
@@ -185,11 +195,18 @@ pub async fn answer_code(
             if let Expected::Recovery(matched) = &mut case.secret {
                 matched.clone_from(recovered);
             }
-            Ok(rules::answer(case, plain, &ctx.policy, &moment))
+            let user = case.user.clone();
+            let decision = rules::answer(case, plain, &ctx.policy, &moment);
+            let told = verifying::told(ctx, notices, &user, &decision, &moment);
+            Ok(decision.and(told))
         })
         .await?;
     Ok(match outcome {
-        Outcome::Verified => Answered::Verified,
+        Outcome::Verified(_) => Answered::Verified,
+        Outcome::Unverified { user, identifier, carry } => {
+            let (challenge, token) = verifying::verify(ctx, user.id, identifier.id).await?;
+            Answered::Unverified { challenge: Box::new(challenge), token, carry }
+        }
         Outcome::SteppedUp { operation, factor } => Answered::SteppedUp { operation, factor },
         Outcome::SignedIn { user, session, token } => {
             Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token }
@@ -225,7 +242,7 @@ pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     found.ok_or_else(|| Problem::CodeGone.into())
 }
 
-async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
+pub(super) async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let store = &ctx.app.store;
     let challenge = find(ctx, token).await?;
     let user = store.get::<User>(challenge.user_id).await?.ok_or(Problem::CodeGone)?;
@@ -238,6 +255,12 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(identifier) => identifiers::actions::owner_of(ctx, identifier).await?,
         None => None,
     };
+    let (identifiers, factors) = if challenge.purpose == Purpose::StepUp {
+        (Vec::new(), Vec::new())
+    } else {
+        let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+        (identifiers, crate::factors::of_user(ctx, user.id).await?)
+    };
     let session = match challenge.session_id {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
@@ -247,7 +270,7 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         None => None,
     };
     let secret = expected(ctx, &challenge, &factor)?;
-    Ok(Case { challenge, user, factor, identifier, owner, session, recovery, secret })
+    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, recovery, secret })
 }
 
 /// What the right answer is.
@@ -333,7 +356,10 @@ pub async fn resend(
         };
         let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
             .update(&challenge)
-            .insert(&message(ctx, &challenge, token, &code, postage, &moment))
+            .insert(&match verifying::owner_instead(&case) {
+                Some(owner) => verifying::attempt(ctx, owner, postage, &moment),
+                None => message(ctx, &challenge, token, &code, postage, &moment),
+            })
             .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
     })

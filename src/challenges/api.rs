@@ -14,7 +14,7 @@ use crate::http::extract::Body;
 use crate::policy::FactorKind;
 use crate::secret::{Secret, Token, TokenKind};
 use crate::sessions::{self, authenticate};
-use crate::sign_in::api::{SignIn, signed_in};
+use crate::sign_in::api::{SignIn, signed_in, verification_required};
 
 /// The body of `POST /auth/verify-code`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,6 +87,9 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
                 factor: Some(factor),
             };
             Ok(Json(verified).into_response())
+        }
+        Answered::Unverified { challenge, token, carry } => {
+            Ok(verification_required(&ctx, challenge, &token, carry))
         }
         Answered::SignedIn { user, session, token } => Ok(signed_in(&ctx, *user, &session, &token)),
     }

@@ -8,6 +8,7 @@ pub mod actions;
 pub mod api;
 pub mod blind;
 mod rules;
+pub mod verifying;
 
 pub use rules::{Ask, Asked, Sending};
 

@@ -57,10 +57,10 @@ pub struct Sending {
 impl Ask<'_> {
     /// Makes the challenge. `seal` seals a code for the challenge with that id.
     pub fn make(self, policy: &Policy, moment: &Moment, seal: impl FnOnce(Uuid, &str) -> Sealed) -> Asked {
-        let id = moment.uuid("challenge");
+        let id = moment.uuid(&format!("challenge:{}", self.factor.id));
         let token = Token::new(TokenKind::Challenge, id, &moment.seed);
         let sending = self.identifier.map(|identifier| Sending {
-            code: Zeroizing::new(moment.seed.code("code", policy.code.digits)),
+            code: Zeroizing::new(moment.seed.code(&format!("code:{id}"), policy.code.digits)),
             to: identifier.value.clone(),
         });
         let challenge = Challenge {
@@ -97,6 +97,10 @@ pub(super) struct Case {
     pub identifier: Option<Seen<Identifier>>,
     /// Who owns the identifier already, when somebody does.
     pub owner: Option<Seen<Identifier>>,
+    /// Everything that the user is known by.
+    pub identifiers: Vec<Seen<Identifier>>,
+    /// The user's factors.
+    pub factors: Vec<Seen<Factor>>,
     /// The session that asked, when one did and it is still there.
     pub session: Option<Seen<Session>>,
     /// The recovery that asked, when one did and it is still there.
@@ -127,7 +131,8 @@ impl Case {
             || !user.is_active()
             || challenge.created_at < user.sessions_from && challenge.session_id.is_none()
             || factor.user_id != user.id
-            || factor.bound_at.is_none()
+            // What is being verified is bound by the right answer.
+            || factor.bound_at.is_none() && challenge.purpose != Purpose::Verify
             || challenge.identifier_id.is_some() && identifier.is_none()
             || identifier.as_ref().is_some_and(|identifier| identifier.user_id != user.id)
             || challenge.session_id.is_some() && !session.as_ref().is_some_and(stands)
@@ -135,7 +140,7 @@ impl Case {
     }
 
     /// The factor as it is after this guess, when the guess is right.
-    fn judge(&self, given: &str, moment: &Moment) -> Option<Seen<Factor>> {
+    pub(super) fn judge(&self, given: &str, moment: &Moment) -> Option<Seen<Factor>> {
         let factor = || self.factor.clone();
         match &self.secret {
             Expected::Code(code) => same(given.as_bytes(), code).then(factor),
@@ -157,9 +162,20 @@ pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token },
     /// The identifier is shown to be the user's own.
-    Verified,
+    Verified(Replaced),
+    /// All that was asked has been shown, but nothing is opened before this is verified.
+    Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
     SteppedUp { operation: String, factor: FactorKind },
+}
+
+/// What a claim that was verified took the place of, and itself.
+#[derive(Default)]
+pub(super) struct Replaced {
+    /// What was verified before and is no longer the user's.
+    pub old: Option<Identifier>,
+    /// What is theirs now.
+    pub new: Option<Identifier>,
 }
 
 /// Judges one guess. Whatever it comes to, what it changes makes the same guess impossible to
@@ -175,7 +191,7 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         return wrong(case.challenge, case.factor, policy, moment);
     };
     let proved = proved.with(|factor| factor.succeeded(moment.now));
-    let Case { challenge, user, identifier, owner, session, recovery, .. } = case;
+    let Case { challenge, user, identifier, owner, session, recovery, identifiers, factors, .. } = case;
     let verified = match identifier.filter(|identifier| identifier.verified_at.is_none()) {
         None => None,
         Some(identifier) => match identifiers::verify(identifier, owner.as_ref(), moment.now) {
@@ -189,7 +205,24 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         },
     };
     let decision = match challenge.purpose {
-        Purpose::Verify => answered(Outcome::Verified),
+        Purpose::Verify => {
+            let Some(verified) = verified else {
+                let decision = answered(Outcome::Verified(Replaced::default()));
+                return decision.delete(&challenge).require(&user).update(&proved);
+            };
+            let event = note(What::IdentifierVerified).user(user.id);
+            let decision = replace(verified, identifiers, proved, factors, moment);
+            return decision.delete(&challenge).require(&user).note(moment, event);
+        }
+        Purpose::SignIn if unverified(&identifiers, verified.as_ref(), policy).is_some() => {
+            let lacking = unverified(&identifiers, verified.as_ref(), policy);
+            let Some(identifier) = lacking else { return refuse(Problem::CodeGone) };
+            answered(Outcome::Unverified {
+                user: Box::new((*user).clone()),
+                identifier: Box::new(identifier.clone()),
+                carry: challenge.carry,
+            })
+        }
         Purpose::SignIn => {
             let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
             let (session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
@@ -215,7 +248,8 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         }
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
-            answered(Outcome::Verified).update(&recovery.with(|one| one.show(challenge.factor, moment.now)))
+            let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
+            answered(Outcome::Verified(Replaced::default())).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
@@ -226,6 +260,62 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         }
         None => decision,
     }
+}
+
+/// What must be verified before a session is opened, beside what this answer has just verified.
+fn unverified<'a>(
+    identifiers: &'a [Seen<Identifier>],
+    verified: Option<&Seen<Identifier>>,
+    policy: &Policy,
+) -> Option<&'a Identifier> {
+    let shown = verified.map(|verified| verified.kind);
+    let kinds: Vec<_> = policy.sign_up.verified.iter().copied().filter(|kind| Some(*kind) != shown).collect();
+    identifiers::lacking(identifiers, &kinds)
+}
+
+/// A claim that was verified takes the place of all others of its kind: a user has one address, one
+/// number. What reached the others reaches it; what was asked at the others is gone with them.
+fn replace(
+    verified: Seen<Identifier>,
+    identifiers: Vec<Seen<Identifier>>,
+    proved: Seen<Factor>,
+    factors: Vec<Seen<Factor>>,
+    moment: &Moment,
+) -> Decision<Outcome> {
+    let others = identifiers.into_iter().filter(|one| one.kind == verified.kind && one.id != verified.id);
+    let others: Vec<_> = others.collect();
+    let old = others.iter().find(|one| one.verified_at.is_some()).map(|one| (**one).clone());
+    let replaced = Replaced { old, new: Some((*verified).clone()) };
+    let mut decision = answered(Outcome::Verified(replaced)).update(&verified);
+    for other in &others {
+        decision = decision.delete(other);
+    }
+    let reached = factors.into_iter().filter(|factor| {
+        factor.id != proved.id && others.iter().any(|other| factor.identifier_id == Some(other.id))
+    });
+    let (bound, begun): (Vec<_>, Vec<_>) = reached.partition(|factor| factor.bound_at.is_some());
+    for factor in begun {
+        decision = decision.delete(&factor);
+    }
+    let mut bound = bound.into_iter();
+    let kept = if proved.bound_at.is_none() { bound.next() } else { None };
+    match kept {
+        Some(factor) => {
+            // Bound anew, to what was just shown: what was guessed at the old one no longer counts.
+            let factor = factor.with(|factor| {
+                factor.identifier_id = Some(verified.id);
+                factor.locked_at = None;
+                factor.succeeded(moment.now);
+            });
+            decision = decision.update(&factor).delete(&proved);
+        }
+        None => {
+            decision = decision.update(&proved.with(|factor| {
+                factor.bound_at.get_or_insert(moment.now);
+            }));
+        }
+    }
+    bound.fold(decision, |decision, factor| decision.delete(&factor))
 }
 
 fn wrong(

@@ -36,14 +36,15 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let (directory, key) = prepare(&options.data, &Random::System)?;
     let given = Given {
-        preset: vec![
+        mode: vec![
             ("store.url", format!("sqlite:{directory}/vestibule.db")),
             ("secrets.keys", key.expose().to_owned()),
         ],
         dotenv: Some(Path::new(".env")),
-        ..Given::new(options.settings.config.as_deref())
+        ..options.settings.given()
     };
-    let mut settings = given.listen(options.listen.as_deref()).load().map_err(|faults| faults.to_string())?;
+    let given = given.listen(options.listen.as_deref());
+    let mut settings = given.clone().load().map_err(|faults| faults.to_string())?;
     log::start(&settings.config.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -67,7 +68,7 @@ pub async fn run(options: &Options) -> Outcome {
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
     let router = http::router::development(&app, dev)?;
-    house::serve(app, listener, router).await
+    house::serve(app, listener, router, &given).await
 }
 
 fn only_here(address: SocketAddr) -> Outcome {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::{self, Given};
+use super::settings;
 use super::{Outcome, Settings, house, say};
 use crate::app::Origin;
 use crate::clock::{Clock, Timestamp};
@@ -52,7 +52,7 @@ impl Finding {
 pub async fn run(options: &Settings) -> Outcome {
     let file = options.config.as_deref();
     let mut found = Vec::new();
-    match Given::new(file).load() {
+    match options.given().load() {
         Err(faults) => found.extend(faults.0.into_iter().map(|fault| Finding::bad("settings", fault))),
         Ok(loaded) => {
             found.extend(settings(&loaded));

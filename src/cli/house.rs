@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
-use super::settings::Settings;
+use super::reload;
+use super::settings::{Given, Settings};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -65,7 +66,8 @@ pub fn build(settings: Settings, engine: Engine) -> Result<Arc<App>, String> {
 }
 
 /// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.
-pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) -> Outcome {
+/// Meanwhile a policy that changes in the files that `given` names takes the place of the old one.
+pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: &Given<'_>) -> Outcome {
     let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
     let (mut interrupt, mut terminate) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
     let stop = async move {
@@ -75,7 +77,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) -> Outc
         }
     };
     let workers = worker::start(&app, tasks::all());
-    let served = http::server::serve(app, listener, router, stop).await;
+    let served = tokio::select! {
+        served = http::server::serve(app.clone(), listener, router, stop) => served,
+        never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
+    };
     // After the last request, so that what it left to do is begun before the next start.
     workers.stop().await;
     served.map_err(|error| format!("The server stopped: {error}."))

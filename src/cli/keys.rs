@@ -4,7 +4,6 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::settings::Given;
 use super::{Outcome, Settings, say};
 use crate::clock::Clock;
 use crate::random::Random;
@@ -45,8 +44,7 @@ pub fn run(options: &Options) -> Outcome {
             Ok(())
         }
         What::List(settings) => {
-            let loaded =
-                Given::new(settings.config.as_deref()).load().map_err(|faults| faults.to_string())?;
+            let loaded = settings.given().load().map_err(|faults| faults.to_string())?;
             let keys = &loaded.config.secrets.keys;
             if keys.is_empty() {
                 return Err("secrets.keys is empty: `vestibule keys generate` prints a key.".to_owned());

@@ -2,7 +2,6 @@
 
 use clap::{Args, Subcommand};
 
-use super::settings::Given;
 use super::{Outcome, Settings, house, say};
 use crate::store::migrations;
 
@@ -28,7 +27,7 @@ pub async fn run(options: &Options) -> Outcome {
         Some(What::Plan(settings)) => (settings, true),
         None => (&options.settings, false),
     };
-    let loaded = Given::new(settings.config.as_deref()).load().map_err(|faults| faults.to_string())?;
+    let loaded = settings.given().load().map_err(|faults| faults.to_string())?;
     let engine = house::open(&loaded.config)?;
     if plan_only {
         let pending = migrations::plan(&engine).await.map_err(|error| format!("The database: {error}."))?;

@@ -9,6 +9,8 @@ mod house;
 mod keys;
 mod migrate;
 mod openapi;
+mod policy;
+mod reload;
 mod serve;
 mod settings;
 
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use settings::Given;
 
 /// The accounts backend, finished. Without a command: development mode, on this machine only.
 #[derive(Parser)]
@@ -38,6 +42,8 @@ enum Command {
     Doctor(Settings),
     /// Print the OpenAPI document.
     Openapi,
+    /// Check, explain and try out the policy.
+    Policy(policy::Options),
     /// Make and list the keys that seal secrets in the database.
     Keys(keys::Options),
 }
@@ -48,6 +54,16 @@ struct Settings {
     /// File with settings; the environment wins over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Shipped policy: sms-2fa, bearer, sessions, optional-otp or calls.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+}
+
+impl Settings {
+    /// The layers that this command line and the environment name.
+    fn given(&self) -> Given<'_> {
+        Given::new(self.config.as_deref()).preset(self.preset.as_deref())
+    }
 }
 
 /// What became of a command: done, or sentences about why not, one a line.
@@ -84,6 +100,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
+        Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options),
     }
 }
@@ -119,6 +136,11 @@ mod tests {
             "vestibule migrate plan --config x.toml",
             "vestibule doctor --config x.toml",
             "vestibule openapi",
+            "vestibule --preset bearer",
+            "vestibule policy check --preset sms-2fa",
+            "vestibule policy explain user.email.change --config x.toml",
+            "vestibule policy simulate password.change --has password,sms --locked totp --shown password@5m --role admin",
+            "vestibule policy table",
             "vestibule keys generate --id next",
             "vestibule keys list --config x.toml",
         ] {

@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::settings::Given;
 use super::{Outcome, Settings, house};
 use crate::config::unsafe_settings;
 use crate::{http, log};
@@ -19,8 +18,8 @@ pub struct Options {
 
 /// Serves people until told to stop.
 pub async fn run(options: &Options) -> Outcome {
-    let given = Given::new(options.settings.config.as_deref()).listen(options.listen.as_deref());
-    let settings = given.load().map_err(|faults| faults.to_string())?;
+    let given = options.settings.given().listen(options.listen.as_deref());
+    let settings = given.clone().load().map_err(|faults| faults.to_string())?;
     let found = unsafe_settings(&settings.config, settings.policy.needs());
     if !found.is_empty() {
         return Err(format!(
@@ -42,5 +41,5 @@ pub async fn run(options: &Options) -> Outcome {
     let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     tracing::info!(listen = %address, origin = app.origin.as_str(), "serving");
     let router = http::router::production(&app)?;
-    house::serve(app, listener, router).await
+    house::serve(app, listener, router, &given).await
 }

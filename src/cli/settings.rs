@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::config::{Assignment, Config, Faults, Layers, Source, Variable, assignments, parse_dotenv};
-use crate::policy::Policy;
+use crate::policy::{PRESETS, Policy, preset as shipped};
 
 /// What a start goes by.
 pub struct Settings {
@@ -18,10 +18,10 @@ pub struct Settings {
 }
 
 /// The layers above the defaults, the lowest first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Given<'a> {
     /// What a mode sets before anybody else does: path and value.
-    pub preset: Vec<(&'static str, String)>,
+    pub mode: Vec<(&'static str, String)>,
     /// The operator's file.
     pub file: Option<&'a Path>,
     /// A file that stands in for the environment; it need not exist.
@@ -44,13 +44,19 @@ impl<'a> Given<'a> {
         self
     }
 
+    /// With the flag `--preset`, when it was given.
+    pub fn preset(mut self, preset: Option<&str>) -> Self {
+        self.flags.extend(preset.map(|preset| ("--preset", "preset", preset.to_owned())));
+        self
+    }
+
     /// Reads and checks settings and policy.
     ///
     /// # Errors
     /// Everything that is wrong in any layer.
     pub fn load(self) -> Result<Settings, Faults> {
         let (mut config, mut policy) = (Config::layers(), Policy::layers());
-        for (path, value) in self.preset {
+        for (path, value) in self.mode {
             config.set(path, &value, Source::Named("development mode".to_owned()));
         }
         if let Some(file) = self.file {
@@ -77,6 +83,16 @@ impl<'a> Given<'a> {
         }
         for (flag, path, value) in self.flags {
             config.set(path, &value, Source::Named(flag.to_owned()));
+        }
+        if let Some(name) = config.text("preset").filter(|name| !name.is_empty()) {
+            match shipped(name) {
+                Some(text) => policy.lay_file(&format!("preset {name}"), text),
+                None => {
+                    let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+                    let sentence = format!("`{name}` is not a preset; there are {}", known.join(", "));
+                    config.fault("preset", sentence);
+                }
+            }
         }
         if let Some(file) = config.text("policy").filter(|file| !file.is_empty()) {
             lay_file(&mut policy, Path::new(file));
@@ -156,7 +172,7 @@ mod tests {
         let file = scratch.file("v.toml", "[server]\nlisten = \"127.0.0.1:1\"\nmax_connections = 1\nbody_limit = 2001\n[store]\nconnections = 1\n");
         let dotenv = scratch.file(".env", "VESTIBULE_LISTEN=127.0.0.1:2\nVESTIBULE_SERVER_MAX_CONNECTIONS=2\nVESTIBULE_STORE_CONNECTIONS=2\n");
         let given = Given {
-            preset: vec![("server.body_limit", "2000".into()), ("store.url", "sqlite:preset.db".into())],
+            mode: vec![("server.body_limit", "2000".into()), ("store.url", "sqlite:preset.db".into())],
             file: Some(&file),
             dotenv: Some(&dotenv),
             environment: environment(&[

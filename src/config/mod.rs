@@ -69,6 +69,8 @@ pub struct Config {
     pub log: Log,
     /// Path of a policy file over the built-in policy; empty: none.
     pub policy: String,
+    /// Name of a shipped policy between the built-in policy and the file; empty: none.
+    pub preset: String,
 }
 
 /// Variables with a shorter name than their setting's path gives.

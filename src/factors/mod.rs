@@ -199,7 +199,11 @@ impl Held {
 
 /// A user's factors, oldest first. A user has few: one page holds them all.
 pub async fn of_user(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Factor>>> {
-    Ok(ctx.app.store.find(Query::along(Factor::BY_USER).equal(user).limit(100)).await?.items)
+    let mut factors: Vec<Seen<Factor>> =
+        ctx.app.store.find(Query::along(Factor::BY_USER).equal(user).limit(100)).await?.items;
+    // Those that came with signing up came at once.
+    factors.sort_by_key(|factor| (factor.created_at, factor.kind));
+    Ok(factors)
 }
 
 #[cfg(test)]

@@ -5,9 +5,18 @@
 pub enum Access {
     /// Whoever has a session.
     Session,
+    /// Whoever has a session of a user with the role `admin`. To others it is not there.
+    Admin,
     /// Anybody.
     Public,
     /// A provider that signs what it sends: the handler checks the signature. No browser sends it,
     /// so the guard against other sites stands aside.
     Webhook,
+}
+
+impl Access {
+    /// Whether a session is asked for.
+    pub fn needs_session(self) -> bool {
+        matches!(self, Self::Session | Self::Admin)
+    }
 }

@@ -21,6 +21,8 @@ const fn alias(method: &'static str, path: &'static str, means: (&'static str, &
 /// Every alias below `/api/v1` and `/api`.
 pub const ALIASES: &[Alias] = &[
     alias("POST", "/users/register", ("POST", "/users")),
+    alias("PUT", "/users/me", ("PATCH", "/users/me")),
+    alias("PUT", "/users/update", ("PATCH", "/users/me")),
     alias("POST", "/login", ("POST", "/auth/login")),
     alias("POST", "/logout", ("POST", "/auth/logout")),
     alias("PATCH", "/users/update-password", ("PUT", "/users/me/password")),

@@ -22,6 +22,7 @@ use super::access::Access;
 use super::client;
 use super::origins::Origins;
 use super::problem;
+use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
@@ -199,7 +200,7 @@ pub async fn admit(
     if access != Access::Webhook {
         door.origins.guard(request.method(), request.headers())?;
     }
-    if access == Access::Session {
+    if access.needs_session() {
         let ctx = request
             .extensions()
             .get::<Ctx>()
@@ -207,6 +208,9 @@ pub async fn admit(
             .ok_or_else(|| Error::internal("the request did not come through the layers"))?;
         let caller =
             sessions::authenticate(&ctx, request.headers()).await?.ok_or(Problem::Unauthenticated)?;
+        if access == Access::Admin && !caller.user.roles.has(ADMIN) {
+            return Err(Problem::NotFound.into());
+        }
         request.extensions_mut().insert(caller);
     }
     Ok(next.run(request).await)

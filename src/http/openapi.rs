@@ -126,7 +126,7 @@ impl Printer {
             "summary": route.doc.about,
             "tags": [tag(mount, route)],
             "responses": self.responses(route),
-            "security": if route.access == Access::Session { json!([{"bearer": []}, {"cookie": []}]) } else { json!([]) },
+            "security": if route.access.needs_session() { json!([{"bearer": []}, {"cookie": []}]) } else { json!([]) },
         });
         let parameters = self.parameters(route);
         let also: Vec<String> = aliases::of(route)
@@ -203,7 +203,7 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
     if route.path.contains('{') {
         all.push(Problem::NotFound);
     }
-    if route.access == Access::Session {
+    if route.access.needs_session() {
         all.push(Problem::Unauthenticated);
     }
     if route.access != Access::Webhook && route.method != Method::GET {

@@ -6,17 +6,17 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::Method;
 
-use super::access::Access::{self, Public, Webhook};
+use super::access::Access::{self, Admin, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, post, put};
+use super::route::{Route, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::error::Problem;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, challenges, dev, messages, new_password, pages, recovery, sessions, sign_in, sign_up, step_up,
-    undo,
+    accounts, administration, challenges, dev, messages, new_password, pages, profile, recovery, sessions,
+    sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -59,7 +59,21 @@ pub fn routes() -> Vec<Route> {
             .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is taken back, and every session has ended")
             .may(&[Problem::CodeGone, Problem::IdentifierTaken, Problem::LimitReached]),
         // one's own account
-        get("/users/me", accounts::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        get("/users/me", profile::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        patch("/users/me", profile::api::change).about("Change one's account")
+            .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
+            .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing, Problem::LimitReached]),
+        post("/users/me/verify", profile::api::verify).about("Send a code to one's own address or number that is not verified yet")
+            .takes::<profile::api::Verify>().answers::<challenges::ChallengeView>(200, "What is asked")
+            .may(&[Problem::NotFound, Problem::FactorLocked, Problem::LimitReached]),
+        delete("/users/me", profile::api::delete).about("Delete one's account")
+            .answers_nothing(204, "It is deleted, and every session has ended")
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
+        get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
+            .answers::<profile::api::Export>(200, "One document")
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
+        get("/activity", profile::api::activity).about("What happened in one's account, newest first")
+            .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
         put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
@@ -67,6 +81,12 @@ pub fn routes() -> Vec<Route> {
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
             .answers_nothing(204, "It has ended").may(&[Problem::NotFound]),
+        // administration
+        get("/admin/policy", administration::api::policy).access(Admin).about("The policy in force")
+            .answers::<administration::api::PolicyView>(200, "What each operation asks for"),
+        post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
+            .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
+            .may(&[Problem::NotFound]),
         // providers
         post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
             .about("What became of a message, told by Twilio")

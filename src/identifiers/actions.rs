@@ -26,7 +26,8 @@ pub async fn find(ctx: &Ctx, raw: &str, hint: Option<IdentifierKind>) -> Result<
     }
     // Always both: a second look for the unknown alone would show in the time.
     let (owner, first) = tokio::try_join!(owner(ctx, &name), first)?;
-    // A number is a name only for whoever has shown that it is theirs. An address cannot be shown yet.
+    // A number is a name only for whoever has shown that it is theirs. With an address somebody comes
+    // in who has not, or they could never ask for another code (decision 0015).
     Ok(if name.kind() == IdentifierKind::Mobile { owner } else { owner.or(first) })
 }
 

@@ -74,6 +74,15 @@ impl Email {
     }
 }
 
+impl Email {
+    /// Whether it is of one of `domains`, compared as DNS does and whole: not of what lies below them.
+    pub fn is_of(&self, domains: &[String]) -> bool {
+        // What an address is has been judged: there is one @, and the domain is in its ASCII form.
+        let own = self.canonical.rsplit_once('@').map(|(_, domain)| domain);
+        domains.iter().any(|domain| domain_to_ascii(domain).as_deref() == own)
+    }
+}
+
 /// The domain as DNS knows it (UTS #46 with STD3 rules), when it is one of a mail server's: with a dot,
 /// and without a last label of digits alone, which would be an IPv4 address.
 fn domain_to_ascii(domain: &str) -> Option<String> {
@@ -120,6 +129,30 @@ mod tests {
             ("mike@gıthub.example", "mike@github.example"),
         ] {
             assert_ne!(canonical(one), canonical(other), "{one}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_compared_whole_and_in_one_form() {
+        let of = |text: &str, domain: &str| Email::parse(text).unwrap().is_of(&[domain.to_owned()]);
+        for (text, domain) in [
+            ("a@example.org", "example.org"),
+            ("a@EXAMPLE.org", "Example.ORG"),
+            ("a@b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("a@xn--bcher-kva.example", "b\u{fc}cher.example"),
+        ] {
+            assert!(of(text, domain), "{text} {domain}");
+        }
+        for (text, domain) in [
+            ("a@example.org", "example.com"),
+            ("a@sub.example.org", "example.org"),
+            ("a@badexample.org", "example.org"),
+            ("a@example.org", "sub.example.org"),
+            ("example.org@example.com", "example.org"),
+            ("a@example.org", ""),
+            ("a@example.org", "xn--example-.org"),
+        ] {
+            assert!(!of(text, domain), "{text} {domain}");
         }
     }
 

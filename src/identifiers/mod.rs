@@ -21,7 +21,7 @@ mod username;
 pub use api::IdentifierView;
 pub use email::Email;
 pub use mobile::Mobile;
-pub use rules::{Name, Verification, verify};
+pub use rules::{Name, Verification, lacking, verify};
 pub use username::Username;
 
 use uuid::Uuid;
@@ -61,6 +61,11 @@ entity! {
 }
 
 impl Identifier {
+    /// Whether it may be shown to be its user's own by a code that is sent there.
+    pub fn takes_codes(&self) -> bool {
+        self.kind != IdentifierKind::Username
+    }
+
     /// The claim of `user_id` to `name`: a username is owned by it at once, the others once verified.
     pub fn new(id: Uuid, user_id: Uuid, name: &Name, now: Timestamp) -> Self {
         Self {

@@ -114,6 +114,18 @@ pub fn key(raw: &str) -> String {
     hash.as_ref().iter().fold(String::from("other:"), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// Among what a user is known by, the first that must be shown to be their own before anything is
+/// opened for them, and has not been. Whoever has nothing of a kind has nothing to show.
+pub fn lacking<'a>(
+    identifiers: &'a [Seen<Identifier>],
+    verified: &[IdentifierKind],
+) -> Option<&'a Identifier> {
+    verified.iter().find_map(|kind| {
+        let of_kind = || identifiers.iter().filter(|one| one.kind == *kind);
+        if of_kind().any(|one| one.verified_at.is_some()) { None } else { of_kind().next().map(|one| &**one) }
+    })
+}
+
 /// What proving an identifier came to.
 #[derive(Clone, Debug)]
 pub enum Verification {

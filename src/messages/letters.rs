@@ -36,6 +36,8 @@ text_enum! {
         PasswordChanged = "password_changed",
         /// Somebody asked for another e-mail address; told at the old one. The link takes it back.
         EmailChangeAsked = "email_change_asked",
+        /// The username was changed.
+        UsernameChanged = "username_changed",
         /// The e-mail address was changed.
         EmailChanged = "email_changed",
         /// The phone number was changed.
@@ -78,6 +80,7 @@ impl Notice {
             Self::NewDevice => "notice-new-device",
             Self::PasswordChanged => "notice-password-changed",
             Self::EmailChangeAsked => "notice-email-change-asked",
+            Self::UsernameChanged => "notice-username-changed",
             Self::EmailChanged => "notice-email-changed",
             Self::MobileChanged => "notice-mobile-changed",
             Self::FactorAdded => "notice-factor-added",

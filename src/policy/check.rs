@@ -70,6 +70,26 @@ impl Policy {
             "sign_up.verified",
             "may only name email and mobile, and only what sign_up.required names too",
         );
+        layers.must(
+            self.sign_up.tell_taken.contains(&IdentifierKind::Username),
+            "sign_up.tell_taken",
+            "must name username, since whoever takes a name has it at once",
+        );
+        let domains = &self.sign_up.email_domains;
+        let shaped = |domain: &String| {
+            domain.contains('.') && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace())
+        };
+        layers.must(
+            domains.iter().all(shaped),
+            "sign_up.email_domains",
+            "must name whole domains such as \"example.com\"",
+        );
+        if !domains.is_empty() && !verified.contains(&IdentifierKind::Email) {
+            layers.warn(
+                "sign_up.email_domains",
+                "says little while sign_up.verified does not name email: nobody has shown that an address is theirs",
+            );
+        }
         let known =
             |factor: &FactorKind| matches!(factor, FactorKind::Email | FactorKind::Sms | FactorKind::Call);
         layers.must(

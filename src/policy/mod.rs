@@ -4,12 +4,15 @@
 //! up and never sign in, does not start. Nothing here looks at records, clock or chance.
 
 mod check;
+pub mod explain;
 mod factor;
 pub mod operation;
+mod presets;
 mod rules;
 
 pub use factor::{FactorKind, Proof, Proofs};
 pub use operation::{Notify, Operation, Operations, ProofRule};
+pub use presets::{PRESETS, preset};
 pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
 
 use serde::Deserialize;
@@ -283,10 +286,11 @@ impl Policy {
             || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
     }
 
-    /// Whether signing in may need a mail.
+    /// Whether signing up or in may need a mail.
     pub fn sends_email(&self) -> bool {
         let second = &self.sign_in.second;
-        second.when != When::Never && second.factors.contains(&FactorKind::Email)
+        self.sign_up.verified.contains(&IdentifierKind::Email)
+            || second.when != When::Never && second.factors.contains(&FactorKind::Email)
     }
 
     /// What must be sent for it to work.
@@ -335,6 +339,9 @@ mod tests {
             ),
             ("sign_in.second.when = \"by_role\"", "sign_in.second.roles must name at least one role"),
             ("sign_up.verified = [\"username\"]", "sign_up.verified may only name"),
+            ("sign_up.tell_taken = [\"email\"]", "sign_up.tell_taken must name username"),
+            ("sign_up.email_domains = [\"@example.com\"]", "sign_up.email_domains must name whole domains"),
+            ("sign_up.email_domains = [\"*.example.com\"]", "sign_up.email_domains must name whole domains"),
             ("recovery.channels = [\"totp\"]", "recovery.channels may only name"),
             (
                 "operation.\"factor.add\".proof = { any = [\"totp\"], highest = false }",
@@ -408,6 +415,7 @@ mod tests {
                 "sign_in.second.when = \"when_enrolled\"\npassword.min_length = 14",
                 "policy line 2: password.min_length is 14",
             ),
+            ("sign_up.email_domains = [\"example.com\"]", "sign_up.email_domains says little"),
             ("password.min_length = 7", "password.min_length is 7"),
             ("password.max_length = 63", "password.max_length is 63"),
             ("session.lifetime = \"25h\"", "session.lifetime is 25h"),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
-use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
+use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
 use crate::error::{Problem, Result};
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
@@ -28,6 +28,8 @@ pub enum SignedIn {
     },
     /// A second factor is asked for.
     Asked(Box<ChallengeView>, Token),
+    /// Nothing is opened before this is verified.
+    Unverified(Box<ChallengeView>, Token),
 }
 
 /// Signs in with an identifier and a password. `wanted` is the second factor that the user would like
@@ -70,6 +72,11 @@ pub async fn sign_in(
     let (factors, held) = accounts::held(ctx, user).await?;
     let outcome = match after_first_factor(&policy.sign_in, &held.holder()) {
         Gate::Open => {
+            let known = identifiers::actions::of_user(ctx, id).await?;
+            if let Some(lacking) = identifiers::lacking(&known, &policy.sign_up.verified) {
+                let (challenge, token) = verifying::verify(ctx, id, lacking.id).await?;
+                return Ok(SignedIn::Unverified(Box::new(challenge), token));
+            }
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
                 Ok(rules::open(&standing, proofs.clone(), carry, policy, &moment))

@@ -62,6 +62,12 @@ pub enum SignIn {
         /// What is asked.
         challenge: Box<ChallengeView>,
     },
+    /// Nothing is opened before an address or a number is shown to be the user's own; sign in again
+    /// once it is.
+    VerificationRequired {
+        /// What is asked.
+        challenge: Box<ChallengeView>,
+    },
 }
 
 impl Login {
@@ -103,7 +109,24 @@ pub async fn login(ctx: Ctx, Body(ask): Body<Login>) -> Result<Response> {
             }
             response
         }
+        SignedIn::Unverified(challenge, token) => verification_required(&ctx, challenge, &token, carry),
     })
+}
+
+/// The answer to a sign-in that is complete but for an address or a number that must be verified first.
+pub fn verification_required(
+    ctx: &Ctx,
+    challenge: Box<ChallengeView>,
+    token: &Token,
+    carry: Carry,
+) -> Response {
+    let until = challenge.expires_at;
+    let mut response = Json(SignIn::VerificationRequired { challenge }).into_response();
+    if carry == Carry::Cookie {
+        let cookie = pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// The answer that hands out a session's credential.

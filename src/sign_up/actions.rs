@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::rules::{self, Wanted};
 use crate::accounts::UserView;
 use crate::app::Ctx;
-use crate::challenges::{self, Ask, ChallengeView, Purpose};
+use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers;
-use crate::limits::{self, Limit, Sender};
+use crate::limits::{self, Limit, Postage, Sender};
 use crate::passwords::{self, NewPassword, Password, Verdict};
-use crate::policy::{FactorKind, IdentifierKind, Proofs};
-use crate::sessions::Carry;
+use crate::policy::IdentifierKind;
 use crate::store::answer;
 
 /// An account that was made.
@@ -22,9 +21,12 @@ use crate::store::answer;
 pub struct SignedUp {
     /// The account.
     pub user: UserView,
-    /// What is asked to verify the mobile number, when one was given.
+    /// The first of `verifications`: that of the mobile number, when one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<ChallengeView>,
+    /// What is asked to verify the mobile number and the e-mail address.
+    #[serde(default)]
+    pub verifications: Vec<ChallengeView>,
 }
 
 /// Lets somebody try to sign up: before anything of theirs is looked at, which costs time.
@@ -42,7 +44,7 @@ pub async fn admit(ctx: &Ctx) -> Result<()> {
 ///
 /// # Errors
 /// [`Problem::Invalid`] for what the policy requires and is missing,
-/// [`Problem::IdentifierTaken`] for a username, [`Problem::LimitReached`], [`Problem::Busy`].
+/// [`Problem::IdentifierTaken`] for a username and whatever else may be told to be taken, [`Problem::LimitReached`], [`Problem::Busy`].
 pub async fn sign_up(
     ctx: &Ctx,
     wanted: Wanted,
@@ -58,13 +60,10 @@ pub async fn sign_up(
         return Err(Error::invalid(missing));
     }
     // Before postage is taken: nobody's number pays for a name that is taken.
-    if username_taken(ctx, &wanted).await? {
-        return earlier(ctx, &once, &password).await?.ok_or_else(rules::taken);
+    if let Some(kind) = told_taken(ctx, &wanted).await? {
+        return earlier(ctx, &once, &password).await?.ok_or_else(|| rules::taken(kind));
     }
-    let postage = match wanted.name(IdentifierKind::Mobile) {
-        Some(mobile) => Some(limits::postage(ctx, mobile.value(), Sender::Stranger).await?),
-        None => None,
-    };
+    let postage = postage(ctx, &wanted).await?;
     let phc = passwords::prepare(ctx, &password).await?;
     let (wanted, password, postage, phc, once) = (&wanted, &password, &postage, &phc, &once);
     ctx.decide(move |moment| async move {
@@ -75,33 +74,33 @@ pub async fn sign_up(
                 Before::Nothing(stale) => stale,
             },
         };
-        let taken = username_taken(ctx, wanted).await?;
+        let taken = told_taken(ctx, wanted).await?;
         // By the same request, perhaps, a moment ago.
-        if taken && let Some(given) = earlier(ctx, once, password).await? {
+        if taken.is_some()
+            && let Some(given) = earlier(ctx, once, password).await?
+        {
             return Ok(answer(given));
         }
         let made = rules::make(wanted, &moment);
-        let verification = match (&made.factor, &made.mobile, postage) {
-            (Some(factor), Some(mobile), Some(postage)) => {
-                let ask = Ask {
-                    purpose: Purpose::Verify,
-                    factor,
-                    kind: FactorKind::Sms,
-                    offered: &[FactorKind::Sms, FactorKind::Call],
-                    identifier: Some(mobile),
-                    step_up: None,
-                    proofs: Proofs::default(),
-                    carry: Carry::Bearer,
-                };
-                Some(challenges::actions::ask(ctx, ask, Some(postage), &moment))
-            }
-            _ => None,
-        };
-        let decision = rules::sign_up(&made, phc.clone(), verification, taken, &moment);
+        let mut verifications = Vec::new();
+        for (kind, postage) in postage {
+            let claim = made.identifiers.iter().find(|one| one.kind == *kind);
+            let factor = made.factors.iter().find(|one| one.identifier_id == claim.map(|claim| claim.id));
+            let (Some(claim), Some(factor)) = (claim, factor) else { continue };
+            let owner = identifiers::actions::owner_of(ctx, claim).await?;
+            let owner = owner.as_deref();
+            verifications.push(verifying::ask_to_verify(ctx, factor, claim, owner, postage, &moment));
+        }
+        let decision = rules::sign_up(&made, phc.clone(), verifications, taken, &moment);
         let identifiers = made.identifiers.iter().map(Into::into).collect();
-        let decision = decision.map(|asked| SignedUp {
-            user: UserView::new(&made.user, identifiers),
-            verification: asked.map(|asked| asked.challenge.view(&asked.token, &policy.code)),
+        let decision = decision.map(|asked| {
+            let view = |one: &Asked| one.challenge.view(&one.token, &policy.code);
+            let verifications: Vec<ChallengeView> = asked.iter().map(view).collect();
+            SignedUp {
+                user: UserView::new(&made.user, identifiers),
+                verification: verifications.first().cloned(),
+                verifications,
+            }
         });
         Ok(match (once, &decision.outcome) {
             (Some(once), Ok(made)) => {
@@ -114,11 +113,32 @@ pub async fn sign_up(
     .await
 }
 
-async fn username_taken(ctx: &Ctx, wanted: &Wanted) -> Result<bool> {
-    match wanted.name(IdentifierKind::Username) {
-        Some(username) => Ok(identifiers::actions::owner(ctx, username).await?.is_some()),
-        None => Ok(false),
+/// What is taken among what is wanted, as far as that may be told: a username always, since whoever
+/// takes a name has it at once.
+async fn told_taken(ctx: &Ctx, wanted: &Wanted) -> Result<Option<IdentifierKind>> {
+    for name in &wanted.names {
+        let kind = name.kind();
+        let told = kind == IdentifierKind::Username || ctx.policy.sign_up.tell_taken.contains(&kind);
+        if told && identifiers::actions::owner(ctx, name).await?.is_some() {
+            return Ok(Some(kind));
+        }
     }
+    Ok(None)
+}
+
+/// Postage for the codes, the mobile number's first. The account can do without the mail, which can
+/// be asked for again; whether the text message can go out decides about everything.
+async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Postage)>> {
+    let mut all = Vec::new();
+    for kind in [IdentifierKind::Mobile, IdentifierKind::Email] {
+        let Some(name) = wanted.name(kind) else { continue };
+        match limits::postage(ctx, name.value(), Sender::Stranger).await {
+            Ok(postage) => all.push((kind, postage)),
+            Err(error) if kind == IdentifierKind::Email && error.problem == Problem::LimitReached => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 /// The answer that this very request was given before.

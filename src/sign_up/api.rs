@@ -79,10 +79,13 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
         (IdentifierKind::Email, &ask.email),
         (IdentifierKind::Mobile, &ask.mobile),
     ];
-    let names = given
+    let names: Vec<Name> = given
         .into_iter()
         .filter_map(|(kind, text)| Name::choose(kind, text.as_deref()?).map_err(&mut keep).ok())
         .collect();
+    if let Some(error) = names.iter().find_map(|name| foreign(ctx, name)) {
+        keep(error);
+    }
     let name = ask.name.and_then(|text| line("name", text, 200).map_err(&mut keep).ok());
     let locale = ask.locale.and_then(|text| locale(text).map_err(&mut keep).ok());
     let own: Vec<&str> =
@@ -100,8 +103,16 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     }
 }
 
+/// Why an e-mail address is not one of those that this server takes.
+pub fn foreign(ctx: &Ctx, name: &Name) -> Option<FieldError> {
+    let domains = &ctx.policy.sign_up.email_domains;
+    let Name::Email(email) = name else { return None };
+    let sentence = "Only e-mail addresses of certain domains are taken here.";
+    (!domains.is_empty() && !email.is_of(domains)).then(|| FieldError::new("email", "domain", sentence))
+}
+
 /// One line of text for people: some characters, none of them a control character.
-fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
+pub fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(FieldError::new(field, "too-short", "This is empty."));
@@ -116,7 +127,7 @@ fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldE
 }
 
 /// A language tag by the shape of RFC 5646: letters and digits in groups of up to eight.
-fn locale(text: String) -> Result<String, FieldError> {
+pub fn locale(text: String) -> Result<String, FieldError> {
     let shaped = text.len() <= 35
         && text.split('-').enumerate().all(|(at, group)| {
             (1..=8).contains(&group.len())

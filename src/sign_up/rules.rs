@@ -46,6 +46,10 @@ impl Wanted {
         if missing.is_empty() && wants && !has(IdentifierKind::Mobile) {
             missing.push(FieldError::new("mobile", "missing", "A second factor needs a mobile number."));
         }
+        let domains = &policy.sign_up.email_domains;
+        if missing.is_empty() && !domains.is_empty() && !has(IdentifierKind::Email) {
+            missing.push(FieldError::new("email", "missing", "This is needed to sign up."));
+        }
         if missing.is_empty() && self.names.is_empty() {
             missing.push(FieldError::new(
                 "identifier",
@@ -61,8 +65,8 @@ impl Wanted {
 pub(super) struct Made {
     pub user: User,
     pub identifiers: Vec<Identifier>,
-    pub factor: Option<Factor>,
-    pub mobile: Option<Identifier>,
+    /// One for whatever codes can be sent to.
+    pub factors: Vec<Factor>,
 }
 
 /// Makes the records that `wanted` asks for.
@@ -86,42 +90,51 @@ pub(super) fn make(wanted: &Wanted, moment: &Moment) -> Made {
         .iter()
         .map(|name| Identifier::new(moment.uuid(name.kind().as_str()), user.id, name, now))
         .collect();
-    let mobile = identifiers.iter().find(|one| one.kind == IdentifierKind::Mobile).cloned();
-    let factor = mobile.as_ref().map(|mobile| Factor::reaching(moment, mobile));
-    Made { user, identifiers, factor, mobile }
+    let reached = identifiers.iter().filter(|one| one.takes_codes());
+    let factors = reached.map(|one| Factor::reaching(moment, one)).collect();
+    Made { user, identifiers, factors }
 }
 
-/// Somebody has the username.
-pub(super) fn taken() -> Error {
-    let sentence = "Somebody has this username, or one that looks like it.";
-    let fields = vec![FieldError::new("username", "taken", sentence)];
+/// Somebody has what is wanted of this kind.
+pub(super) fn taken(kind: IdentifierKind) -> Error {
+    let sentence = match kind {
+        IdentifierKind::Username => "Somebody has this username, or one that looks like it.",
+        IdentifierKind::Email => "Somebody has this e-mail address.",
+        IdentifierKind::Mobile => "Somebody has this number.",
+    };
+    let fields = vec![FieldError::new(kind.as_str(), "taken", sentence)];
     Error { fields, ..Error::new(Problem::IdentifierTaken) }
 }
 
-/// Stores a new account, or refuses a taken username.
+/// Stores a new account, or refuses what is taken and may be told to be.
 pub(super) fn sign_up(
     made: &Made,
     phc: String,
-    verification: Option<(Asked, Option<Message>)>,
-    username_taken: bool,
+    verifications: Vec<(Asked, Option<Message>)>,
+    is_taken: Option<IdentifierKind>,
     moment: &Moment,
-) -> Decision<Option<Asked>> {
-    if username_taken {
-        return refuse(taken());
+) -> Decision<Vec<Asked>> {
+    if let Some(kind) = is_taken {
+        return refuse(taken(kind));
     }
     let password = Password { user_id: made.user.id, phc, changed_at: moment.now };
-    let (asked, message) = verification.unzip();
-    let message = message.flatten();
     let mut decision = answer(()).insert(&made.user).insert(&password);
     for identifier in &made.identifiers {
         decision = decision.insert(identifier);
     }
-    if let Some(factor) = &made.factor {
+    for factor in &made.factors {
         decision = decision.insert(factor);
     }
-    if let (Some(asked), Some(message)) = (&asked, &message) {
-        let sent = note(What::CodeSent).user(made.user.id);
-        decision = decision.insert(&asked.challenge).insert(message).note(moment, sent);
+    if !verifications.is_empty() {
+        decision = decision.note(moment, note(What::CodeSent).user(made.user.id));
     }
-    decision.note(moment, note(What::SignedUp).user(made.user.id)).map(|()| asked)
+    let mut all = Vec::new();
+    for (asked, message) in verifications {
+        decision = decision.insert(&asked.challenge);
+        if let Some(message) = &message {
+            decision = decision.insert(message);
+        }
+        all.push(asked);
+    }
+    decision.note(moment, note(What::SignedUp).user(made.user.id)).map(|()| all)
 }

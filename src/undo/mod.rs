@@ -92,7 +92,7 @@ entity! {
 pub fn offer(ctx: &Ctx, user: &User, what: What, moment: &Moment) -> (Undo, Token) {
     let account = &ctx.policy.account;
     let lifetime = if what == What::Deletion { *account.grace } else { *account.undo };
-    let id = moment.uuid("undo");
+    let id = moment.uuid(&format!("undo:{what:?}"));
     let token = Token::new(TokenKind::Undo, id, &moment.seed);
     let undo = Undo {
         id,

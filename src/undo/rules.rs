@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
 use crate::passwords::Password;
-use crate::policy::IdentifierKind;
+use crate::policy::{FactorKind, IdentifierKind};
 use crate::store::{Decision, Seen, answer, refuse};
 
 /// Everything that taking back looks at.
@@ -67,20 +67,21 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
         What::Deletion => decision,
         What::NotMe { .. } => {
             // What the thief knows or has bound counts no more; the owner gets back in by recovery.
-            let bound = |factor: &&Seen<Factor>| {
-                factor.identifier_id.is_none()
-                    && factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at
-            };
             // An address that is only being changed to is nobody's.
             let pending = |one: &&Seen<Identifier>| {
                 one.kind != IdentifierKind::Username
                     && one.verified_at.is_none()
                     && one.created_at >= undo.created_at
             };
+            let pending: Vec<_> = identifiers.iter().filter(pending).collect();
+            let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
+                Some(reached) => pending.iter().any(|one| one.id == reached),
+                None => factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
+            };
             decision = password.iter().fold(decision, |decision, password| decision.delete(password));
             decision =
                 factors.iter().filter(bound).fold(decision, |decision, factor| decision.delete(factor));
-            identifiers.iter().filter(pending).fold(decision, |decision, one| decision.delete(one))
+            pending.into_iter().fold(decision, |decision, one| decision.delete(one))
         }
         What::Change { before } => {
             if owner.is_some_and(|owner| owner.user_id != user_id) {
@@ -121,6 +122,17 @@ fn put_back(
             claim.id
         }
     };
+    let is_reached = |factor: &Seen<Factor>| {
+        let reaches = |id| factor.identifier_id == Some(id);
+        factor.bound_at.is_some() && (reaches(restored) || gone.iter().any(|gone| reaches(gone.id)))
+    };
+    if let (None, false) = (kept.first(), factors.iter().any(is_reached)) {
+        // Removed together with what it reached.
+        let kind = if before.kind == IdentifierKind::Email { FactorKind::Email } else { FactorKind::Sms };
+        let factor = Factor::new(moment, user.id, kind);
+        let bound_at = Some(moment.now);
+        decision = decision.insert(&Factor { identifier_id: Some(restored), bound_at, ..factor });
+    }
     for factor in factors {
         let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
         decision = match (reaches, factor.bound_at) {

@@ -35,7 +35,8 @@ const FLOORS: &[&[&str]] = &[
     &["recovery"],
     &["challenges"],
     &["step_up"],
-    &["sign_up", "sign_in", "recovery::actions", "new_password"],
+    &["sign_up", "sign_in", "administration", "recovery::actions", "new_password"],
+    &["profile"],
     &["schema"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.

@@ -1,7 +1,6 @@
 //! What holds for every route, whoever adds it.
 
 use axum::http::{StatusCode, header};
-use vestibule::http::access::Access;
 use vestibule::secret::{Token, TokenKind};
 
 use crate::world::World;
@@ -58,7 +57,7 @@ async fn every_route_refuses_whoever_is_not_signed_in_or_is_open_by_name() {
         let below = route.path.strip_prefix("/api/v1").unwrap_or(&route.path);
         let open = OPEN.iter().any(|(method, path, _)| route.method == *method && below == *path);
         assert_eq!(
-            route.access != Access::Session,
+            !route.access.needs_session(),
             open,
             "{} {} is open but not by name, or the other way round",
             route.method,

@@ -1,0 +1,32 @@
+//! Policies that are shipped, one for each kind of backend that is replaced: laid over the built-in
+//! policy, below the operator's own file.
+
+/// Every preset: its name and its text.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("sms-2fa", include_str!("../../policies/sms-2fa.toml")),
+    ("bearer", include_str!("../../policies/bearer.toml")),
+    ("sessions", include_str!("../../policies/sessions.toml")),
+    ("optional-otp", include_str!("../../policies/optional-otp.toml")),
+    ("calls", include_str!("../../policies/calls.toml")),
+];
+
+/// The text of the preset `name`.
+pub fn preset(name: &str) -> Option<&'static str> {
+    PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn every_preset_is_sound() {
+        for (name, text) in PRESETS {
+            let mut layers = Policy::layers();
+            layers.lay_file(name, text);
+            assert!(Policy::read(&mut layers).is_some() && layers.faults.is_empty(), "{:?}", layers.faults);
+        }
+        assert_eq!(preset("none"), None);
+    }
+}

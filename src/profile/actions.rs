@@ -1,0 +1,331 @@
+//! Changing, verifying and deleting one's account.
+
+use super::rules::{self, Claimed, Wanted, current};
+use crate::accounts::{self, User, UserView};
+use crate::app::{Ctx, Moment};
+use crate::audit::{Noting, What, note};
+use crate::challenges::{Asked, ChallengeView, verifying};
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::factors::{self, Factor};
+use crate::identifiers::{self, Identifier};
+use crate::limits::{self, Postage, Sender};
+use crate::messages::{self, Kind, Notice};
+use crate::policy::{Gate, Holder, IdentifierKind, Notify, after_first_factor, operation};
+use crate::sessions::Caller;
+use crate::step_up::{Permit, permit};
+use crate::store::{Change, Decision, Seen, answer};
+use crate::undo;
+use crate::words::Locale;
+
+/// What a change came to: the account, and what is asked to verify what is new in it.
+pub struct Changed {
+    /// The account as it is now.
+    pub user: UserView,
+    /// What is asked, one for each new address or number.
+    pub verifications: Vec<ChallengeView>,
+}
+
+/// Changes one's account.
+///
+/// # Errors
+/// [`Problem::ImmutableField`] for what the policy never lets change; [`Problem::Invalid`] for what
+/// cannot be removed; those of [`permit`], for every operation that it comes to;
+/// [`Problem::IdentifierTaken`] for a username; [`Problem::LimitReached`].
+pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Changed> {
+    let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
+    let wanted = wanted.differing(&caller.user, &known);
+    let immutable = wanted.immutable(&ctx.policy);
+    if !immutable.is_empty() {
+        return Err(Error { fields: immutable, ..Error::new(Problem::ImmutableField) });
+    }
+    let mut needed = wanted.needed(&ctx.policy, &known);
+    needed.extend(last_factor(ctx, caller, &wanted, &known).await?);
+    if !needed.is_empty() {
+        return Err(Error::invalid(needed));
+    }
+    let mut permits: Vec<Permit> = Vec::new();
+    for (_, operation) in wanted.operations() {
+        permits.push(permit(ctx, caller, operation).await?);
+    }
+    let Some(permit) = &permits.first() else {
+        let user = accounts::view(ctx, &caller.user).await?;
+        return Ok(Changed { user, verifications: Vec::new() });
+    };
+    if let Some(username) = wanted.new_of(IdentifierKind::Username) {
+        let owner = identifiers::actions::owner(ctx, username).await?;
+        if owner.is_some_and(|owner| owner.user_id != caller.user.id) {
+            return Err(taken());
+        }
+    }
+    let paid = &pay(ctx, &wanted, &known).await?;
+    let wanted = &wanted;
+    let verifications = ctx
+        .decide(move |moment| async move {
+            let (session, user) = permit.standing(ctx).await?;
+            let changing = Changing::read(ctx, user, wanted, paid).await?;
+            Ok(changing.decide(ctx, &moment).await?.require(&session))
+        })
+        .await?;
+    let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
+    Ok(Changed { user: accounts::view(ctx, &user).await?, verifications })
+}
+
+/// The removals after which nobody could sign in any more for want of a second factor.
+async fn last_factor(
+    ctx: &Ctx,
+    caller: &Caller,
+    wanted: &Wanted,
+    known: &[Seen<Identifier>],
+) -> Result<Vec<FieldError>> {
+    let going: Vec<_> =
+        wanted.names.iter().filter(|(_, name)| name.is_none()).map(|(kind, _)| *kind).collect();
+    if going.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (factors, held) = accounts::held(ctx, &caller.user).await?;
+    let reaches = |factor: &Factor| {
+        known.iter().any(|one| going.contains(&one.kind) && factor.identifier_id == Some(one.id))
+    };
+    let stays = |kind: &crate::policy::FactorKind| {
+        *kind == crate::policy::FactorKind::Password
+            || factors.iter().any(|factor| !reaches(factor) && factor.kinds().contains(kind))
+    };
+    let (mut enrolled, mut able) = (held.enrolled.clone(), held.able.clone());
+    enrolled.retain(stays);
+    able.retain(stays);
+    let holder = Holder { enrolled: &enrolled, able: &able, roles: &held.roles };
+    if after_first_factor(&ctx.policy.sign_in, &holder) != Gate::NoFactor {
+        return Ok(Vec::new());
+    }
+    let sentence = "You could not sign in without this: add another factor first.";
+    Ok(going.iter().map(|kind| FieldError::new(kind.as_str(), "in-use", sentence)).collect())
+}
+
+fn taken() -> Error {
+    let sentence = "Somebody has this username, or one that looks like it.";
+    let fields = vec![FieldError::new("username", "taken", sentence)];
+    Error { fields, ..Error::new(Problem::IdentifierTaken) }
+}
+
+/// Postage for what one changed address or number makes go out.
+struct Paid {
+    kind: IdentifierKind,
+    /// For the code, to the new one.
+    code: Option<Postage>,
+    /// For the notice, to the old one.
+    notice: Option<Postage>,
+}
+
+impl Paid {
+    /// What is told of a change of this kind, to the old address or number or, of a username, to the user. A new number is told of once it is confirmed: the code
+    /// of the step-up has just come to the old one.
+    fn notice(kind: IdentifierKind, is_removal: bool) -> Option<Notice> {
+        match (kind, is_removal) {
+            (IdentifierKind::Username, _) => Some(Notice::UsernameChanged),
+            (IdentifierKind::Email, false) => Some(Notice::EmailChangeAsked),
+            (IdentifierKind::Email, true) => Some(Notice::EmailChanged),
+            (IdentifierKind::Mobile, true) => Some(Notice::MobileChanged),
+            _ => None,
+        }
+    }
+}
+
+/// Counts every message. One that cannot be counted refuses the change: nobody's address goes untold.
+async fn pay(ctx: &Ctx, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
+    let mut all = Vec::new();
+    for (kind, name) in &wanted.names {
+        let told = Paid::notice(*kind, name.is_none()).filter(|_| is_told(ctx, *kind));
+        let notice = match told_at(known, *kind).zip(told) {
+            Some((old, what)) => Some(limits::postage(ctx, &old.value, Sender::Notice(what.as_str())).await?),
+            None => None,
+        };
+        let code = match name {
+            Some(name) if *kind != IdentifierKind::Username => {
+                Some(limits::postage(ctx, name.value(), Sender::Stranger).await?)
+            }
+            _ => None,
+        };
+        all.push(Paid { kind: *kind, code, notice });
+    }
+    Ok(all)
+}
+
+/// Where somebody is told of a change of this kind: only at what was shown to be theirs.
+fn told_at(known: &[Seen<Identifier>], kind: IdentifierKind) -> Option<&Seen<Identifier>> {
+    let own = |kind| current(known, kind).filter(|one| one.verified_at.is_some());
+    match kind {
+        IdentifierKind::Username => own(IdentifierKind::Email).or_else(|| own(IdentifierKind::Mobile)),
+        kind => own(kind),
+    }
+}
+
+fn is_told(ctx: &Ctx, kind: IdentifierKind) -> bool {
+    let told = ctx.policy.operation.get(rules::operation_of(kind)).map(|rule| rule.notify.as_slice());
+    let told = told.unwrap_or_default();
+    told.contains(&Notify::User) || kind != IdentifierKind::Username && told.contains(&Notify::Old)
+}
+
+/// A change, and everything that it looks at.
+struct Changing<'a> {
+    user: Seen<User>,
+    wanted: Wanted,
+    paid: &'a [Paid],
+    identifiers: Vec<Seen<Identifier>>,
+    factors: Vec<Seen<Factor>>,
+}
+
+impl<'a> Changing<'a> {
+    async fn read(ctx: &Ctx, user: Seen<User>, wanted: &Wanted, paid: &'a [Paid]) -> Result<Self> {
+        let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+        let factors = factors::of_user(ctx, user.id).await?;
+        // What the same request has done meanwhile is not done again.
+        let wanted = wanted.clone().differing(&user, &identifiers);
+        Ok(Self { user, wanted, paid, identifiers, factors })
+    }
+
+    async fn decide(self, ctx: &Ctx, moment: &Moment) -> Result<Decision<Vec<ChallengeView>>> {
+        let fields: Vec<_> = self.wanted.operations().into_iter().map(|(field, _)| field).collect();
+        let event = note(What::ProfileChanged).user(self.user.id);
+        let event = event.detail(serde_json::json!({"fields": fields}));
+        let user = rules::changed(self.user.clone(), &self.wanted, moment);
+        let mut decision = answer(()).update(&user).note(moment, event);
+        let mut verifications = Vec::new();
+        for (kind, name) in &self.wanted.names {
+            let now = current(&self.identifiers, *kind);
+            match name {
+                Some(name) if *kind == IdentifierKind::Username => {
+                    let owner = identifiers::actions::owner(ctx, name).await?;
+                    if owner.is_some_and(|owner| owner.user_id != user.id) {
+                        return Err(taken());
+                    }
+                    decision = rules::rename(decision, name, &user, now, moment);
+                }
+                Some(name) => {
+                    let claimed = rules::claim(name, &user, &self.identifiers, &self.factors, moment);
+                    let owner = identifiers::actions::owner_of(ctx, &claimed.claim).await?;
+                    let (changes, asked) = self.ask(ctx, claimed, owner.as_deref(), moment);
+                    decision = decision.and(changes);
+                    verifications
+                        .extend(asked.map(|asked| asked.challenge.view(&asked.token, &ctx.policy.code)));
+                }
+                None => {
+                    let gone = self.identifiers.iter().filter(|one| one.kind == *kind).cloned();
+                    let gone: Vec<_> = gone.collect();
+                    decision = rules::take_away(decision, &gone, &self.factors);
+                }
+            }
+            decision = decision.and(self.announce(ctx, *kind, name.is_none(), moment));
+        }
+        Ok(decision.map(|()| verifications))
+    }
+
+    /// The claim, the code on its way to it, and the factor that counts the guesses.
+    fn ask(
+        &self,
+        ctx: &Ctx,
+        claimed: Claimed,
+        owner: Option<&Identifier>,
+        moment: &Moment,
+    ) -> (Vec<Change>, Option<Asked>) {
+        let Claimed { claim, is_new, factor, gone } = claimed;
+        let paid = self.paid.iter().find(|paid| paid.kind == claim.kind);
+        let Some(postage) = paid.and_then(|paid| paid.code.as_ref()) else { return (Vec::new(), None) };
+        let begun = Factor { bound_at: None, ..Factor::reaching(moment, &claim) };
+        let counting = factor.as_deref().unwrap_or(&begun);
+        let (asked, message) = verifying::ask_to_verify(ctx, counting, &claim, owner, postage, moment);
+        let mut decision = answer(()).insert(&asked.challenge);
+        if is_new {
+            decision = decision.insert(&claim);
+        }
+        if factor.is_none() {
+            decision = decision.insert(&begun);
+        }
+        if let Some(message) = &message {
+            decision = decision.insert(message);
+        }
+        let decision = rules::take_away(decision, &gone, &self.factors);
+        (decision.changes, Some(asked))
+    }
+
+    /// Tells of it, with a link that takes it back.
+    fn announce(&self, ctx: &Ctx, kind: IdentifierKind, is_removal: bool, moment: &Moment) -> Vec<Change> {
+        let paid = self.paid.iter().find(|paid| paid.kind == kind).and_then(|paid| paid.notice.as_ref());
+        let at = told_at(&self.identifiers, kind);
+        let (Some(postage), Some(at), Some(what)) = (paid, at, Paid::notice(kind, is_removal)) else {
+            return Vec::new();
+        };
+        let back = match kind {
+            IdentifierKind::Username => undo::What::NotMe { operation: rules::operation_of(kind).to_owned() },
+            _ => undo::What::Change { before: undo::Claim::from(&**at) },
+        };
+        tell(ctx, &self.user, at, what, back, postage, moment)
+    }
+}
+
+/// A notice to what is the user's own, with the link that takes back what it tells.
+fn tell(
+    ctx: &Ctx,
+    user: &User,
+    at: &Identifier,
+    what: Notice,
+    back: undo::What,
+    postage: &Postage,
+    moment: &Moment,
+) -> Vec<Change> {
+    let (undo, token) = undo::offer(ctx, user, back, moment);
+    let notify = messages::Notify {
+        what,
+        channel: if at.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms },
+        to: &at.value,
+        user: user.id,
+        locale: Locale::choose(user.locale.as_deref(), None),
+        link: Some(&undo.path(&token)),
+        until: Some(undo.expires_at),
+    };
+    vec![Change::insert(&messages::notice(ctx, postage, notify, moment)), Change::insert(&undo)]
+}
+
+/// Sends a code to one's own address or number that is not verified yet: of several, the newest.
+///
+/// # Errors
+/// [`Problem::NotFound`] when there is none of this kind; [`Problem::Invalid`] when it is verified, or
+/// no codes can be sent to its kind; [`Problem::FactorLocked`]; [`Problem::LimitReached`].
+pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<ChallengeView> {
+    let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
+    let mut of_kind = known.iter().filter(|one| one.kind == kind && one.takes_codes());
+    let Some(claim) = of_kind.clone().rfind(|one| one.verified_at.is_none()) else {
+        if of_kind.next().is_some() || kind == IdentifierKind::Username {
+            let sentence = "There is nothing to verify.";
+            return Err(Error::invalid(vec![FieldError::new("kind", "verified", sentence)]));
+        }
+        return Err(Problem::NotFound.into());
+    };
+    Ok(verifying::verify(ctx, caller.user.id, claim.id).await?.0)
+}
+
+/// Deletes one's account.
+///
+/// # Errors
+/// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told.
+pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
+    let permit = &permit(ctx, caller, operation::DELETE).await?;
+    let told = ctx.policy.operation.get(operation::DELETE).is_some_and(|rule| !rule.notify.is_empty());
+    let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
+    let at = told_at(&known, IdentifierKind::Username).filter(|_| told);
+    let told = &match at {
+        Some(at) => {
+            let sender = Sender::Notice(Notice::AccountDeleted.as_str());
+            Some((at, limits::postage(ctx, &at.value, sender).await?))
+        }
+        None => None,
+    };
+    let grace = *ctx.policy.account.grace;
+    ctx.decide(move |moment| async move {
+        let (session, user) = permit.standing(ctx).await?;
+        let notice = told.as_ref().map(|(at, postage)| {
+            tell(ctx, &user, at, Notice::AccountDeleted, undo::What::Deletion, postage, &moment)
+        });
+        Ok(rules::delete(&session, user, grace, &moment).and(notice.unwrap_or_default()))
+    })
+    .await
+}

@@ -1,0 +1,202 @@
+//! Everything that is held about a user, as they may have it: never a hash, a key or a code.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::accounts::{self, Status, UserView};
+use crate::app::Ctx;
+use crate::audit::{Event, Noting, What, note};
+use crate::challenges::{Challenge, Purpose};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::factors::{self, FactorView};
+use crate::messages::{self, Message};
+use crate::passwords::Password;
+use crate::policy::{FactorKind, operation};
+use crate::sessions::{Caller, Session, SessionView};
+use crate::step_up::permit;
+use crate::store::{Cursor, Entity, Index, Page, Query, Seen, answer};
+use crate::undo::Undo;
+
+/// Something that happened, as the user sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub struct EventView {
+    /// Its id.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Which kind of event, for programs.
+    pub event: What,
+    /// What happened, for people.
+    pub what: &'static str,
+    /// In or about which session.
+    pub session: Option<Uuid>,
+    /// From which address.
+    pub ip: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// More, by the kind of event.
+    pub detail: serde_json::Value,
+}
+
+impl From<&Event> for EventView {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: event.id,
+            at: event.at,
+            event: event.what,
+            what: event.what.words(),
+            session: event.session_id,
+            ip: event.address.clone(),
+            user_agent: event.user_agent.clone(),
+            detail: event.detail.clone(),
+        }
+    }
+}
+
+/// A message that was sent to the user, without its text.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MessageSent")]
+pub struct MessageView {
+    /// By which way.
+    pub kind: messages::Kind,
+    /// What it was for.
+    pub purpose: String,
+    /// Where it went.
+    pub to: String,
+    /// How far it came.
+    pub status: messages::Status,
+    /// When it was decided on.
+    pub created_at: Timestamp,
+}
+
+/// Something that was asked and not yet answered.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Asked")]
+pub struct AskedView {
+    /// What an answer is for.
+    pub purpose: Purpose,
+    /// Which kind of factor is asked for.
+    pub factor: FactorKind,
+    /// Where the code went.
+    pub sent_to: Option<String>,
+    /// When it was asked.
+    pub created_at: Timestamp,
+    /// When no answer counts any more.
+    pub expires_at: Timestamp,
+}
+
+/// Something that can be taken back with a link that was sent.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Undoable")]
+pub struct UndoView {
+    /// What would be taken back.
+    pub what: serde_json::Value,
+    /// When it was done.
+    pub created_at: Timestamp,
+    /// Until when it can be taken back.
+    pub expires_at: Timestamp,
+}
+
+/// The answer of `GET /users/me/export`: everything that is held about oneself.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Export {
+    /// When it was put together.
+    pub at: Timestamp,
+    /// The account, with every identifier.
+    pub user: UserView,
+    /// Where it stands.
+    pub status: Status,
+    /// When the password was last changed; the password itself is not kept.
+    pub password_changed_at: Option<Timestamp>,
+    /// The factors, without their keys and codes.
+    pub factors: Vec<FactorView>,
+    /// The sessions that are on record.
+    pub sessions: Vec<SessionView>,
+    /// What happened, the newest first.
+    pub activity: Vec<EventView>,
+    /// What was sent, the newest first.
+    pub messages: Vec<MessageView>,
+    /// What was asked and is not yet answered.
+    pub challenges: Vec<AskedView>,
+    /// What can be taken back.
+    pub undos: Vec<UndoView>,
+}
+
+/// Everything that is held about oneself.
+///
+/// # Errors
+/// Those of [`permit`]; the store's.
+pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
+    let permit = &permit(ctx, caller, operation::EXPORT).await?;
+    ctx.decide(move |moment| async move {
+        let (session, user) = permit.standing(ctx).await?;
+        let event = note(What::Exported).user(user.id).session(session.id);
+        Ok(answer(()).require(&session).require(&user).note(&moment, event))
+    })
+    .await?;
+    let (user, id) = (&caller.user, caller.user.id);
+    let password = ctx.app.store.get::<Password>(id).await?;
+    Ok(Export {
+        at: ctx.now,
+        user: accounts::view(ctx, user).await?,
+        status: user.status,
+        password_changed_at: password.map(|password| password.changed_at),
+        factors: factors::of_user(ctx, id).await?.iter().map(|factor| factor.view()).collect(),
+        sessions: all(ctx, Session::BY_USER, id, |one: &Session| one.view(one.id == caller.session.id))
+            .await?,
+        activity: all(ctx, Event::BY_USER, id, |one: &Event| one.into()).await?,
+        messages: all(ctx, Message::BY_USER, id, |one: &Message| MessageView {
+            kind: one.kind,
+            purpose: one.purpose.clone(),
+            to: one.to.clone(),
+            status: one.status,
+            created_at: one.created_at,
+        })
+        .await?,
+        challenges: all(ctx, Challenge::BY_USER, id, |one: &Challenge| AskedView {
+            purpose: one.purpose,
+            factor: one.factor,
+            sent_to: one.sent_to.clone(),
+            created_at: one.created_at,
+            expires_at: one.expires_at,
+        })
+        .await?,
+        undos: all(ctx, Undo::BY_USER, id, |one: &Undo| UndoView {
+            what: serde_json::to_value(&one.what).unwrap_or_default(),
+            created_at: one.created_at,
+            expires_at: one.expires_at,
+        })
+        .await?,
+    })
+}
+
+/// Every record of the user along this index, the newest first.
+async fn all<T: Entity, V>(ctx: &Ctx, by_user: Index, user: Uuid, view: impl Fn(&T) -> V) -> Result<Vec<V>> {
+    let (mut views, mut after) = (Vec::new(), None);
+    loop {
+        let query = Query::<T>::along(by_user).equal(user).descending().after(after).limit(200);
+        let page = ctx.app.store.find(query).await?;
+        views.extend(page.items.iter().map(|seen| view(seen)));
+        match page.next {
+            None => return Ok(views),
+            next => after = next,
+        }
+    }
+}
+
+/// One's own events, the newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn activity(
+    ctx: &Ctx,
+    caller: &Caller,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<Event>>> {
+    let query = Query::along(Event::BY_USER).equal(caller.user.id).descending();
+    Ok(ctx.app.store.find(query.after(after).limit(limit)).await?)
+}

@@ -1,0 +1,105 @@
+//! Removing what is left of deleted accounts.
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::accounts::{Status, User};
+use crate::app::Ctx;
+use crate::audit::Event;
+use crate::challenges::Challenge;
+use crate::error::Result;
+use crate::factors::Factor;
+use crate::identifiers::Identifier;
+use crate::messages::Message;
+use crate::passwords::Password;
+use crate::sessions::Session;
+use crate::store::{Change, Entity, Index, Query, Seen, StoreError};
+use crate::undo::Undo;
+
+/// Accounts that one run begins with, and records of one commit: few enough that nobody waits.
+const AT_ONCE: usize = 10;
+const PAGE: usize = 200;
+
+/// Removes everything of the accounts whose time has come; returns how many are gone. Of what
+/// happened, the events stay, with the user's id and without what tells of a person. Bears being done
+/// twice, and being interrupted: the account itself goes last.
+///
+/// # Errors
+/// The store's.
+pub async fn purge_due(ctx: &Ctx) -> Result<usize> {
+    let due = Query::along(User::BY_PURGE).until(ctx.now).limit(AT_ONCE);
+    let mut purged = 0;
+    for user in ctx.app.store.find::<User>(due).await?.items {
+        // Judged by both: what was brought back by hand is nobody's to remove.
+        if user.status == Status::Deleted && user.purge_at.is_some_and(|at| at <= ctx.now) {
+            purged += usize::from(purge(ctx, &user).await?);
+        }
+    }
+    Ok(purged)
+}
+
+/// Whether everything is gone; when others change the same records, the next run goes on.
+async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
+    let id = user.id;
+    let done = remove::<Undo>(ctx, Undo::BY_USER, id).await?
+        && remove::<Session>(ctx, Session::BY_USER, id).await?
+        && remove::<Challenge>(ctx, Challenge::BY_USER, id).await?
+        && remove::<Message>(ctx, Message::BY_USER, id).await?
+        && remove::<Factor>(ctx, Factor::BY_USER, id).await?
+        && remove::<Identifier>(ctx, Identifier::BY_USER, id).await?
+        && forget(ctx, id).await?;
+    if !done {
+        return Ok(false);
+    }
+    let password = ctx.app.store.get::<Password>(id).await?;
+    let password = password.as_ref().map(Change::delete);
+    commit(ctx, password.into_iter().chain([Change::delete(user)]).collect()).await
+}
+
+/// Removes the user's records, page by page.
+async fn remove<T: Entity>(ctx: &Ctx, by_user: Index, user: Uuid) -> Result<bool> {
+    loop {
+        let page = ctx.app.store.find(Query::<T>::along(by_user).equal(user).limit(PAGE)).await?;
+        if page.items.is_empty() {
+            return Ok(true);
+        }
+        if !commit(ctx, page.items.iter().map(Change::delete).collect()).await? {
+            return Ok(false);
+        }
+    }
+}
+
+/// Empties the user's events of what tells of a person.
+async fn forget(ctx: &Ctx, user: Uuid) -> Result<bool> {
+    let mut after = None;
+    loop {
+        let query = Query::along(Event::BY_USER).equal(user).after(after).limit(PAGE);
+        let page = ctx.app.store.find::<Event>(query).await?;
+        let telling = page.items.into_iter().filter(|event| {
+            event.address.is_some() || event.user_agent.is_some() || event.detail != Json::Null
+        });
+        let emptied = telling.map(|event| {
+            Change::update(&event.with(|event| {
+                event.address = None;
+                event.user_agent = None;
+                event.detail = Json::Null;
+            }))
+        });
+        if !commit(ctx, emptied.collect()).await? {
+            return Ok(false);
+        }
+        match page.next {
+            None => return Ok(true),
+            next => after = next,
+        }
+    }
+}
+
+/// Whether it was written; not when somebody has changed the same meanwhile.
+async fn commit(ctx: &Ctx, changes: Vec<Change>) -> Result<bool> {
+    match ctx.app.store.commit(changes).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Conflict) => Ok(false),
+        Err(other) => Err(other.into()),
+    }
+}
