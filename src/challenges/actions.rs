@@ -113,11 +113,7 @@ fn message(
         ctx,
         postage,
         messages::Code {
-            channel: match challenge.factor {
-                FactorKind::Email => messages::Kind::Email,
-                FactorKind::Call => messages::Kind::Call,
-                _ => messages::Kind::Sms,
-            },
+            channel: channel(challenge.factor),
             to: challenge.sent_to.as_deref().unwrap_or_default(),
             user: challenge.user_id,
             challenge: challenge.id,
@@ -134,6 +130,15 @@ fn message(
         },
         moment,
     )
+}
+
+/// By which way the code of such a factor goes.
+fn channel(kind: FactorKind) -> messages::Kind {
+    match kind {
+        FactorKind::Call => messages::Kind::Call,
+        FactorKind::Email => messages::Kind::Email,
+        _ => messages::Kind::Sms,
+    }
 }
 
 /// What an answer came to, for the door to put into words.
@@ -183,8 +188,9 @@ pub async fn answer_code(
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
-    let recovered = &recovered(ctx, token, given).await?;
-    let notices = &verifying::notices(ctx, token, plain).await?;
+    let judged = case(ctx, token).await?;
+    let recovered = &recovered(ctx, &judged, given).await?;
+    let notices = &verifying::notices(ctx, &judged, plain).await;
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = case(ctx, token).await?;
@@ -216,8 +222,7 @@ pub async fn answer_code(
 
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.
 /// Judged before the decision, which counts it, because it costs a hash.
-async fn recovered(ctx: &Ctx, token: &Token, given: &str) -> Result<Option<(usize, String)>> {
-    let case = case(ctx, token).await?;
+async fn recovered(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<(usize, String)>> {
     let gone = ctx.now >= case.challenge.expires_at || case.challenge.attempts >= ctx.policy.code.attempts;
     if case.challenge.factor != FactorKind::RecoveryCode || gone || !case.factor.is_able() {
         return Ok(None);
@@ -242,7 +247,7 @@ pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     found.ok_or_else(|| Problem::CodeGone.into())
 }
 
-pub(super) async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
+async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let store = &ctx.app.store;
     let challenge = find(ctx, token).await?;
     let user = store.get::<User>(challenge.user_id).await?.ok_or(Problem::CodeGone)?;
@@ -255,11 +260,12 @@ pub(super) async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(identifier) => identifiers::actions::owner_of(ctx, identifier).await?,
         None => None,
     };
-    let (identifiers, factors) = if challenge.purpose == Purpose::StepUp {
-        (Vec::new(), Vec::new())
-    } else {
+    let gated = challenge.purpose == Purpose::SignIn && !ctx.policy.sign_up.verified.is_empty();
+    let (identifiers, factors) = if gated || challenge.purpose == Purpose::Verify {
         let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
         (identifiers, crate::factors::of_user(ctx, user.id).await?)
+    } else {
+        (Vec::new(), Vec::new())
     };
     let session = match challenge.session_id {
         Some(id) => store.get::<Session>(id).await?,

@@ -97,9 +97,9 @@ pub(super) struct Case {
     pub identifier: Option<Seen<Identifier>>,
     /// Who owns the identifier already, when somebody does.
     pub owner: Option<Seen<Identifier>>,
-    /// Everything that the user is known by.
+    /// Everything that the user is known by, where the answer may depend on it.
     pub identifiers: Vec<Seen<Identifier>>,
-    /// The user's factors.
+    /// The user's factors, where the answer may depend on them.
     pub factors: Vec<Seen<Factor>>,
     /// The session that asked, when one did and it is still there.
     pub session: Option<Seen<Session>>,
@@ -162,7 +162,7 @@ pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token },
     /// The identifier is shown to be the user's own.
-    Verified(Replaced),
+    Verified(Box<Replaced>),
     /// All that was asked has been shown, but nothing is opened before this is verified.
     Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
@@ -207,7 +207,7 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
     let decision = match challenge.purpose {
         Purpose::Verify => {
             let Some(verified) = verified else {
-                let decision = answered(Outcome::Verified(Replaced::default()));
+                let decision = answered(Outcome::Verified(Box::default()));
                 return decision.delete(&challenge).require(&user).update(&proved);
             };
             let event = note(What::IdentifierVerified).user(user.id);
@@ -286,7 +286,7 @@ fn replace(
     let others: Vec<_> = others.collect();
     let old = others.iter().find(|one| one.verified_at.is_some()).map(|one| (**one).clone());
     let replaced = Replaced { old, new: Some((*verified).clone()) };
-    let mut decision = answered(Outcome::Verified(replaced)).update(&verified);
+    let mut decision = answered(Outcome::Verified(Box::new(replaced))).update(&verified);
     for other in &others {
         decision = decision.delete(other);
     }

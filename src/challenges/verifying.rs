@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::actions::{ask, case};
+use super::actions::ask;
 use super::rules::{Case, Outcome, Replaced};
 use super::{Ask, Asked, ChallengeView, Purpose};
 use crate::accounts::User;
@@ -129,27 +129,24 @@ pub(super) struct Notices {
     new: Option<Postage>,
 }
 
-/// Counts the messages that tell of what the right answer to `token` changes. What cannot be counted
+/// Counts the messages that tell of what the right answer to `case` changes. What cannot be counted
 /// is left out: the change was announced when it was asked for.
-///
-/// # Errors
-/// The store's; [`Problem::CodeGone`].
-pub(super) async fn notices(ctx: &Ctx, token: &Token, given: &str) -> Result<Notices> {
-    let case = case(ctx, token).await?;
-    let mut notices = Notices::default();
+pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Notices {
     let is_right = case.challenge.purpose == Purpose::Verify && case.judge(given, &ctx.moment()).is_some();
-    let Some(claim) = case.identifier.as_ref().filter(|_| is_right) else { return Ok(notices) };
+    let Some(claim) = case.identifier.as_ref().filter(|_| is_right) else { return Notices::default() };
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
     let old = others.find(|one| one.verified_at.is_some());
-    let Some((old, (what, notify))) = old.zip(change_of(ctx, claim.kind)) else { return Ok(notices) };
-    let sender = Sender::Notice(what.as_str());
-    if notify.contains(&Notify::Old) || notify.contains(&Notify::User) {
-        notices.old = limits::postage(ctx, &old.value, sender).await.ok();
+    let Some((old, (what, notify))) = old.zip(change_of(ctx, claim.kind)) else {
+        return Notices::default();
+    };
+    let pay = async |to: &str, is_told: bool| match is_told {
+        true => limits::postage(ctx, to, Sender::Notice(what.as_str())).await.ok(),
+        false => None,
+    };
+    Notices {
+        old: pay(&old.value, notify.contains(&Notify::Old) || notify.contains(&Notify::User)).await,
+        new: pay(&claim.value, notify.contains(&Notify::New)).await,
     }
-    if notify.contains(&Notify::New) {
-        notices.new = limits::postage(ctx, &claim.value, sender).await.ok();
-    }
-    Ok(notices)
 }
 
 /// What changing this kind is called in a notice, and who is told.
@@ -170,9 +167,8 @@ pub(super) fn told(
     decision: &Decision<Outcome>,
     moment: &Moment,
 ) -> Vec<Change> {
-    let Ok(Outcome::Verified(Replaced { old: Some(old), new: Some(new) })) = &decision.outcome else {
-        return Vec::new();
-    };
+    let Ok(Outcome::Verified(replaced)) = &decision.outcome else { return Vec::new() };
+    let Replaced { old: Some(old), new: Some(new) } = &**replaced else { return Vec::new() };
     let Some((what, _)) = change_of(ctx, new.kind) else { return Vec::new() };
     let channel = if new.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms };
     let locale = Locale::choose(user.locale.as_deref(), None);
