@@ -249,7 +249,7 @@ pub(super) fn answer(case: Case, given: &str, policy: &Policy, moment: &Moment) 
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
             let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
-            answered(Outcome::Verified(Replaced::default())).update(&shown)
+            answered(Outcome::Verified(Box::default())).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
