@@ -27,7 +27,7 @@ const KEPT: f64 = 0.9;
 pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
     let home = Scratch::new()?;
     let policy = home.path().join("unlimited.toml");
-    let required = "[sign_up]\nrequired = [\"username\"]\n[code]\nresend_after = \"1ms\"\n";
+    let required = "[sign_up]\nrequired = [\"username\", \"mobile\"]\n[code]\nresend_after = \"1ms\"\n";
     std::fs::write(&policy, format!("{required}{UNLIMITED}"))?;
     let policy = policy.to_string_lossy().into_owned();
     let server = Process::vestibule(home.path(), Second::Always, &[("VESTIBULE_POLICY", &policy)]).await?;
