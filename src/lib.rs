@@ -38,9 +38,11 @@ pub mod idempotency;
 pub mod identifiers;
 pub mod limits;
 pub mod messages;
+pub mod new_password;
 pub mod notices;
 pub mod passwords;
 pub mod profile;
+pub mod recovery;
 pub mod schema;
 pub mod sessions;
 pub mod sign_in;
@@ -53,6 +55,7 @@ pub mod undo;
 pub mod cli;
 pub mod dev;
 pub mod http;
+pub mod pages;
 
 /// Makes aws-lc-rs the one provider of TLS for this process. Called once, before anything connects;
 /// again does nothing.

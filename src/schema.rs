@@ -3,7 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, devices, factors, idempotency, identifiers, messages, passwords,
-    sessions, undo,
+    recovery, sessions, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -19,6 +19,7 @@ pub fn tables() -> Vec<&'static Table> {
         sessions::Session::table(),
         devices::Device::table(),
         calls::Call::table(),
+        recovery::Recovery::table(),
         challenges::Challenge::table(),
         undo::Undo::table(),
     ]

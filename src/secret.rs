@@ -83,6 +83,8 @@ pub enum TokenKind {
     Callback,
     /// Takes something back.
     Undo,
+    /// The right to set a new password.
+    Recovery,
 }
 
 impl TokenKind {
@@ -93,6 +95,7 @@ impl TokenKind {
             Self::Device => "vd_",
             Self::Callback => "vm_",
             Self::Undo => "vu_",
+            Self::Recovery => "vx_",
         }
     }
 }

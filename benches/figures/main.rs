@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -11,6 +11,7 @@
 mod authenticated;
 mod bare;
 mod commits;
+mod enumeration;
 mod foreign;
 mod load;
 mod overload;
@@ -48,7 +49,8 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 6] = ["sign-in", "authenticated", "commits", "overload", "start", "foreign"];
+const PARTS: [&str; 7] =
+    ["sign-in", "authenticated", "commits", "overload", "start", "foreign", "enumeration"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -107,6 +109,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "commits" => commits::measure(extent, table).await,
             "overload" => overload::measure(extent, table).await,
             "foreign" => foreign::measure(table).await,
+            "enumeration" => enumeration::measure(extent, table).await,
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;

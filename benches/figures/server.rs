@@ -32,7 +32,7 @@ pub mod path {
 const POLICY: &str = "VESTIBULE_POLICY";
 
 /// What limits nobody, over the default policy. Time, disk and hashing alone are to set the pace.
-const UNLIMITED: &str = r#"
+pub const UNLIMITED: &str = r#"
 [limits]
 sign_in_identifier = { limit = 1000000, window = "1m" }
 sign_in_address = { limit = 1000000, window = "1m" }
@@ -43,6 +43,9 @@ send_number_day = { limit = 1000000, window = "1m" }
 send_stranger_short = { limit = 1000000, window = "1m" }
 send_stranger_day = { limit = 1000000, window = "1m" }
 send_address = { limit = 1000000, window = "1m" }
+recover_identifier = { limit = 1000000, window = "1m" }
+recover_address = { limit = 1000000, window = "1m" }
+send_recovery = { limit = 1000000, window = "1m" }
 "#;
 
 /// When a second factor is asked for.

@@ -188,6 +188,18 @@ CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
 CREATE INDEX calls_by_due_at ON "calls" ("due_at");
 CREATE INDEX calls_by_expires_at ON "calls" ("expires_at");
 
+CREATE TABLE "recoveries" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "user_id" uuid NOT NULL,
+    "proofs" jsonb NOT NULL,
+    "waits" boolean NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX recoveries_by_expires_at ON "recoveries" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" uuid NOT NULL PRIMARY KEY,
     "digest" bytea NOT NULL,
@@ -201,6 +213,7 @@ CREATE TABLE "challenges" (
     "code" bytea,
     "session_id" uuid,
     "device_id" uuid,
+    "recovery_id" uuid,
     "operation" text COLLATE "C",
     "proofs" jsonb NOT NULL,
     "carry" text COLLATE "C" NOT NULL,

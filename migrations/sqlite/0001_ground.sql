@@ -188,6 +188,18 @@ CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
 CREATE INDEX calls_by_due_at ON "calls" ("due_at");
 CREATE INDEX calls_by_expires_at ON "calls" ("expires_at");
 
+CREATE TABLE "recoveries" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "proofs" TEXT NOT NULL,
+    "waits" INTEGER NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recoveries_by_expires_at ON "recoveries" ("expires_at");
+
 CREATE TABLE "challenges" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "digest" BLOB NOT NULL,
@@ -201,6 +213,7 @@ CREATE TABLE "challenges" (
     "code" BLOB,
     "session_id" TEXT,
     "device_id" TEXT,
+    "recovery_id" TEXT,
     "operation" TEXT,
     "proofs" TEXT NOT NULL,
     "carry" TEXT NOT NULL,

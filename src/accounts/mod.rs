@@ -15,6 +15,7 @@ use crate::identifiers::{self, IdentifierView};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, SecondFactor, When};
 use crate::store::{Seen, entity, json_field, text_enum};
+use crate::words::Locale;
 
 text_enum! {
     /// Where a user stands.
@@ -78,6 +79,11 @@ entity! {
 }
 
 impl User {
+    /// The language that is spoken to them, of those that are spoken here.
+    pub fn language(&self) -> Locale {
+        Locale::choose(self.locale.as_deref(), None)
+    }
+
     /// Whether they may sign in and use what they opened.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active

@@ -51,6 +51,14 @@ text_enum! {
         Exported = "exported",
         /// Something was taken back with the link in its notice.
         Undone = "undone",
+        /// The password was changed by its owner.
+        PasswordChanged = "password_changed",
+        /// Somebody asked to get back into an account; nobody is known to have.
+        RecoveryAsked = "recovery_asked",
+        /// Somebody showed by a code that an address or a number of the account is theirs.
+        RecoveryBegun = "recovery_begun",
+        /// A new password was set by right of a recovery.
+        Recovered = "recovered",
     }
 }
 
@@ -76,6 +84,10 @@ impl What {
             Self::ProfileChanged => "Your account was changed.",
             Self::AccountDeleted => "You deleted your account.",
             Self::Exported => "You took a copy of everything that is held about you.",
+            Self::PasswordChanged => "You changed your password.",
+            Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
+            Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
+            Self::Recovered => "A new password was set by a recovery.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }

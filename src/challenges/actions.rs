@@ -16,6 +16,7 @@ use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::policy::FactorKind;
+use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
 use crate::sessions::{self, Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
@@ -84,17 +85,18 @@ impl Chosen<'_> {
 /// Makes a challenge and, when a code is sent, the message that carries it.
 pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) -> (Asked, Option<Message>) {
     let fixed = |to: &str| ctx.app.config.development.code_of(to).map(str::to_owned);
+    let locale = ask.locale;
     let asked = ask.make(&ctx.policy, moment, fixed, |id, code| seal(ctx, id, code));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
-            Some(message(ctx, &asked.challenge, &asked.token, &sending.code, postage, moment))
+            Some(message(ctx, &asked.challenge, &asked.token, &sending.code, (postage, locale), moment))
         }
         _ => None,
     };
     (asked, message)
 }
 
-fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
+pub(super) fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
     let context = Challenge::context(id);
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
     ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
@@ -105,7 +107,7 @@ fn message(
     challenge: &Challenge,
     token: &Token,
     code: &str,
-    postage: &Postage,
+    (postage, locale): (&Postage, Locale),
     moment: &Moment,
 ) -> Message {
     let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
@@ -122,10 +124,11 @@ fn message(
                 Purpose::SignIn => messages::CodePurpose::SignIn,
                 Purpose::Verify => messages::CodePurpose::Verify,
                 Purpose::StepUp => messages::CodePurpose::Confirm,
+                Purpose::Recover => messages::CodePurpose::Recover,
             },
             code,
             link: link.as_deref(),
-            locale: Locale::En,
+            locale,
             valid_until: challenge.expires_at,
         },
         moment,
@@ -269,7 +272,15 @@ async fn recovered(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<(usize,
     Ok(phc.filter(|_| verdict != hashing::Verdict::Wrong).map(|phc| (slot, phc)))
 }
 
-async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
+/// What an answer to the challenge that `token` names is for.
+///
+/// # Errors
+/// [`Problem::CodeGone`] when it names none.
+pub async fn purpose(ctx: &Ctx, token: &Token) -> Result<Purpose> {
+    Ok(find(ctx, token).await?.purpose)
+}
+
+pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     let found = ctx.app.store.get::<Challenge>(token.id).await?;
     let found = found.filter(|challenge| token.matches(&challenge.digest));
     found.ok_or_else(|| Problem::CodeGone.into())
@@ -299,8 +310,12 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(id) => store.get::<Session>(id).await?,
         None => None,
     };
+    let recovery = match challenge.recovery_id {
+        Some(id) => store.get::<Recovery>(id).await?,
+        None => None,
+    };
     let secret = expected(ctx, &challenge).await?;
-    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, secret })
+    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, recovery, secret })
 }
 
 /// What the right answer is.
@@ -325,7 +340,7 @@ async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
 }
 
 /// The code that was sent for `challenge`, when one was.
-fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
+pub(super) fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
     let Some(sealed) = &challenge.code else { return Ok(None) };
     let code = open(ctx, Challenge::context(challenge.id), sealed)?;
     Ok(Some(Zeroizing::new(String::from_utf8_lossy(&code).into_owned())))
@@ -351,6 +366,9 @@ pub async fn resend(
     admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let policy = &*ctx.policy;
+    if find(ctx, token).await?.is_blind() {
+        return super::blind::resend(ctx, token, wanted).await;
+    }
     let judged = case(ctx, token).await?;
     let asked_by = judged.challenge.session_id;
     if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
@@ -360,7 +378,7 @@ pub async fn resend(
     // Judged once before postage is taken, so that impatience does not use up a number's budget.
     rules::resend(&judged, next, policy, &ctx.moment())?;
     let sender = match judged.challenge.purpose {
-        Purpose::SignIn | Purpose::StepUp => Sender::User(judged.user.id),
+        Purpose::SignIn | Purpose::StepUp | Purpose::Recover => Sender::User(judged.user.id),
         Purpose::Verify => Sender::Stranger,
     };
     let postage = match &next.target {
@@ -391,7 +409,7 @@ pub async fn resend(
             .update(&challenge)
             .insert(&match verifying::owner_instead(&case) {
                 Some(owner) => verifying::attempt(ctx, owner, postage, &moment),
-                None => message(ctx, &challenge, token, &code, postage, &moment),
+                None => message(ctx, &challenge, token, &code, (postage, case.user.language()), &moment),
             })
             .note(&moment, note(What::CodeSent).user(challenge.user_id));
         Ok(decision)
@@ -410,8 +428,9 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
         return Err(Problem::FactorMissing.into());
     }
     let factors = match case.challenge.purpose {
-        // Whether it is a second factor has nothing to do with whether it is one's own.
-        Purpose::Verify => factors::of_user(ctx, case.user.id).await?,
+        // Whether it is a second factor has nothing to do with whether it is one's own; and a recovery
+        // may need an address that is none.
+        Purpose::Verify | Purpose::Recover => factors::of_user(ctx, case.user.id).await?,
         Purpose::SignIn | Purpose::StepUp => accounts::held(ctx, &case.user).await?.0,
     };
     for factor in factors {

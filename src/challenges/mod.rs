@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod api;
+pub mod blind;
 mod rules;
 pub mod verifying;
 
@@ -30,6 +31,8 @@ text_enum! {
         Verify = "verify",
         /// To show a session what an operation asks for.
         StepUp = "step_up",
+        /// To get back into an account.
+        Recover = "recover",
     }
 }
 
@@ -66,6 +69,8 @@ entity! {
         session_id: Option<Uuid>,
         /// The known device on which the sign-in began.
         device_id: Option<Uuid>,
+        /// The recovery that asked for a second factor, when one did.
+        recovery_id: Option<Uuid>,
         /// The operation that an answer is for, when it is for one.
         operation: Option<String>,
         /// What had been proved before.
@@ -88,6 +93,11 @@ entity! {
 }
 
 impl Challenge {
+    /// Whether nobody may learn from it whether there is somebody to answer it: see [`blind`].
+    pub fn is_blind(&self) -> bool {
+        self.purpose == Purpose::Recover && self.recovery_id.is_none()
+    }
+
     /// What its code is sealed under.
     pub fn context(id: Uuid) -> [String; 2] {
         ["challenge.code".to_owned(), id.to_string()]

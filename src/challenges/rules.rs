@@ -12,9 +12,11 @@ use crate::error::{Error, Problem};
 use crate::factors::{Factor, totp};
 use crate::identifiers::{self, Identifier, Verification};
 use crate::policy::{FactorKind, Policy, Proofs};
+use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token, TokenKind, same};
 use crate::sessions::{Carry, Session};
 use crate::store::{Decision, Seen, answer as answered, refuse};
+use crate::words::Locale;
 
 /// What is about to be asked.
 pub struct Ask<'a> {
@@ -34,6 +36,8 @@ pub struct Ask<'a> {
     pub proofs: Proofs,
     /// How the session that an answer opens will travel.
     pub carry: Carry,
+    /// The language of the message that carries the code.
+    pub locale: Locale,
 }
 
 /// What was asked: the record, the token that names it, and the code to send.
@@ -86,6 +90,7 @@ impl Ask<'_> {
             code: sending.as_ref().map(|sending| seal(id, &sending.code)),
             session_id: self.step_up.map(|(session, _)| session),
             device_id: None,
+            recovery_id: None,
             operation: self.step_up.map(|(_, operation)| operation.to_owned()),
             proofs: self.proofs,
             carry: self.carry,
@@ -113,6 +118,8 @@ pub(super) struct Case {
     pub factors: Vec<Seen<Factor>>,
     /// The session that asked, when one did and it is still there.
     pub session: Option<Seen<Session>>,
+    /// The recovery that asked, when one did and it is still there.
+    pub recovery: Option<Seen<Recovery>>,
     /// What the answer is compared with.
     pub secret: Expected,
 }
@@ -146,8 +153,9 @@ impl Case {
 
     /// Whether nothing is asked any more.
     fn is_gone(&self, policy: &Policy, moment: &Moment) -> bool {
-        let Self { challenge, user, factor, identifier, session, .. } = self;
+        let Self { challenge, user, factor, identifier, session, recovery, .. } = self;
         let stands = |session: &Seen<Session>| session.stands(user, &policy.session, moment.now);
+        let waits = |recovery: &Seen<Recovery>| recovery.waits && recovery.stands(user, moment.now);
         moment.now >= challenge.expires_at
             || challenge.attempts >= policy.code.attempts
             || !user.is_active()
@@ -158,6 +166,7 @@ impl Case {
             || challenge.identifier_id.is_some() && identifier.is_none()
             || identifier.as_ref().is_some_and(|identifier| identifier.user_id != user.id)
             || challenge.session_id.is_some() && !session.as_ref().is_some_and(stands)
+            || challenge.purpose == Purpose::Recover && !recovery.as_ref().is_some_and(waits)
     }
 
     /// The factor as it is after this guess, when the guess is right.
@@ -230,7 +239,7 @@ pub(super) fn answer(
         return wrong(case.challenge, tried, policy, moment);
     };
     let proved = proved.with(|factor| factor.succeeded(moment.now));
-    let Case { challenge, user, identifier, owner, session, identifiers, factors, .. } = case;
+    let Case { challenge, user, identifier, owner, session, recovery, identifiers, factors, .. } = case;
     let verified = match identifier.filter(|identifier| identifier.verified_at.is_none()) {
         None => None,
         Some(identifier) => match identifiers::verify(identifier, owner.as_ref(), moment.now) {
@@ -295,6 +304,11 @@ pub(super) fn answer(
             let event = note(What::SteppedUp).user(user.id).session(session.id);
             let event = event.detail(serde_json::json!({"operation": operation, "factor": kind}));
             answered(Outcome::SteppedUp { operation, factor: kind }).update(&session).note(moment, event)
+        }
+        Purpose::Recover => {
+            let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
+            let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
+            answered(Outcome::Verified(Box::default())).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
@@ -371,13 +385,7 @@ fn wrong(
 ) -> Decision<Outcome> {
     let user = challenge.user_id;
     let challenge = challenge.with(|challenge| challenge.attempts += 1);
-    let left = policy.code.attempts.saturating_sub(challenge.attempts);
-    let detail = match left {
-        0 => "That was the last try with this code. Start again.".to_owned(),
-        1 => "One try is left.".to_owned(),
-        left => format!("{left} tries are left."),
-    };
-    let refusal = refuse(Error::new(Problem::CodeWrong).detail(detail))
+    let refusal = refuse(wrong_code(&challenge, policy))
         .update(&challenge)
         .note(moment, note(What::CodeWrong).user(user));
     let mut locked = false;
@@ -418,6 +426,19 @@ pub(super) fn resend(
             challenge.sent_to = None;
         }));
     }
+    may_send(&challenge, policy, moment)?;
+    Ok(challenge.with(|challenge| {
+        challenge.factor_id = next.factor.id;
+        challenge.factor = next.kind;
+        challenge.identifier_id = next.target.as_ref().map(|target| target.id);
+        challenge.sent_to = next.target.as_ref().map(|target| target.value.clone());
+        challenge.sends += 1;
+        challenge.sent_at = moment.now;
+    }))
+}
+
+/// Whether a message may be sent now for `challenge`.
+pub(super) fn may_send(challenge: &Challenge, policy: &Policy, moment: &Moment) -> Result<(), Error> {
     if challenge.sends >= policy.code.sends {
         return Err(Error::new(Problem::LimitReached)
             .detail("This code was sent as often as it may be. Start again for a new one.")
@@ -429,14 +450,17 @@ pub(super) fn resend(
             .detail("The code was sent a moment ago.")
             .retry_after(again.since(moment.now)));
     }
-    Ok(challenge.with(|challenge| {
-        challenge.factor_id = next.factor.id;
-        challenge.factor = next.kind;
-        challenge.identifier_id = next.target.as_ref().map(|target| target.id);
-        challenge.sent_to = next.target.as_ref().map(|target| target.value.clone());
-        challenge.sends += 1;
-        challenge.sent_at = moment.now;
-    }))
+    Ok(())
+}
+
+/// The refusal of a wrong guess at `challenge`, in which it is counted already.
+pub(super) fn wrong_code(challenge: &Challenge, policy: &Policy) -> Error {
+    let detail = match policy.code.attempts.saturating_sub(challenge.attempts) {
+        0 => "That was the last try with this code. Start again.".to_owned(),
+        1 => "One try is left.".to_owned(),
+        left => format!("{left} tries are left."),
+    };
+    Error::new(Problem::CodeWrong).detail(detail)
 }
 
 /// What is asked for next.

@@ -28,6 +28,7 @@ use crate::words::Locale;
 /// `factor` counts the wrong guesses; the right one binds it.
 pub fn ask_to_verify(
     ctx: &Ctx,
+    user: &User,
     factor: &Factor,
     identifier: &Identifier,
     owner: Option<&Identifier>,
@@ -47,6 +48,7 @@ pub fn ask_to_verify(
         step_up: None,
         proofs: Proofs::default(),
         carry: Carry::Bearer,
+        locale: user.language(),
     };
     let (asked, message) = ask(ctx, request, Some(postage), moment);
     match owner.filter(|owner| is_anothers(identifier, owner)) {
@@ -104,7 +106,7 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
         }
         let begun = Factor { bound_at: None, ..Factor::reaching(&moment, &claim) };
         let factor = reaching.as_deref().unwrap_or(&begun);
-        let (asked, message) = ask_to_verify(ctx, factor, &claim, owner.as_deref(), postage, &moment);
+        let (asked, message) = ask_to_verify(ctx, &user, factor, &claim, owner.as_deref(), postage, &moment);
         let challenge = asked.challenge.clone();
         let view = challenge.view(&asked.token, &ctx.policy.code);
         let decision = answer((view, asked.token)).insert(&challenge).require(&user).require(&claim);
@@ -176,7 +178,7 @@ pub(super) fn told(
     let mut changes = Vec::new();
     if let Some(postage) = &notices.old {
         let (undo, token) = undo::offer(ctx, user, undo::What::Change { before: old.into() }, moment);
-        let path = undo::path(&token);
+        let path = undo.path(&token);
         let until = Some(undo.expires_at);
         let notify = messages::Notify { to: &old.value, link: Some(&path), until, ..notify };
         changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));

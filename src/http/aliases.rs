@@ -25,6 +25,7 @@ pub const ALIASES: &[Alias] = &[
     alias("PUT", "/users/update", ("PATCH", "/users/me")),
     alias("POST", "/login", ("POST", "/auth/login")),
     alias("POST", "/logout", ("POST", "/auth/logout")),
+    alias("PATCH", "/users/update-password", ("PUT", "/users/me/password")),
 ];
 
 /// The aliases of `route`.

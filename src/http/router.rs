@@ -9,7 +9,7 @@ use http::Method;
 use super::access::Access::{self, Admin, Public, Webhook};
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, patch, post};
+use super::route::{Route, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::config::Figures;
@@ -19,8 +19,8 @@ use crate::factors::FactorView;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, dev, devices, enrolment, messages, passwords, profile,
-    sessions, sign_in, sign_up, step_up, undo,
+    accounts, administration, calls, challenges, dev, devices, enrolment, messages, new_password, pages,
+    passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -75,6 +75,12 @@ pub fn routes() -> Vec<Route> {
         post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
             .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
             .counted(&[Limit::PasswordStrengthAddress]),
+        post("/auth/recover", recovery::api::recover).access(Public).about("Ask for a code to get back into an account")
+            .takes::<recovery::api::Recover>().answers::<recovery::api::RecoveryAsked>(202, "The same whether or not there is such an account")
+            .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::SendRecovery]),
+        post("/auth/recover/verify", recovery::api::verify).access(Public).about("Give back the code of a recovery")
+            .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
@@ -124,6 +130,9 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).may(&[Problem::NotFound]),
         delete("/factors/{id}", enrolment::api::remove).about("Take a factor away")
             .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
+        put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
+            .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
+            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
@@ -179,6 +188,18 @@ pub fn operations() -> Vec<Route> {
             .answers_in(200, "text/html", "A page"),
         get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
             .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
+        // pages: reading them changes nothing
+        get("/verify", pages::links::verify).access(Public).hidden(),
+        post("/verify", pages::links::do_verify).access(Public).hidden(),
+        get("/undo", pages::links::undo).access(Public).hidden(),
+        post("/undo", pages::links::do_undo).access(Public).hidden(),
+        get("/not-me", pages::links::not_me).access(Public).hidden(),
+        post("/not-me", pages::links::do_not_me).access(Public).hidden(),
+        get("/recover", pages::recovery::ask).access(Public).hidden(),
+        post("/recover", pages::recovery::sent).access(Public).hidden(),
+        post("/recover/verify", pages::recovery::proved).access(Public).hidden(),
+        post("/recover/second", pages::recovery::second).access(Public).hidden(),
+        post("/recover/password", pages::recovery::set).access(Public).hidden(),
         get("/docs", docs::page).access(Public).hidden(),
         get("/api-docs", docs::page).access(Public).hidden(),
         get("/docs/assets/{file}", docs::asset).access(Public).hidden(),

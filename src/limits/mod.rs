@@ -61,6 +61,8 @@ text_enum! {
         CallNumber = "call-number",
         /// Calls that one address asks for.
         CallAddress = "call-address",
+        /// Recovery codes to one number or address.
+        SendRecovery = "send-recovery",
     }
 }
 
@@ -90,6 +92,7 @@ impl Limit {
             Self::CallUser => limits.call_user,
             Self::CallNumber => limits.call_number,
             Self::CallAddress => limits.call_address,
+            Self::SendRecovery => limits.send_recovery,
         }
     }
 }
@@ -204,6 +207,9 @@ pub enum Sender {
     /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
     /// thing by causing others.
     Notice(&'static str),
+    /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
+    /// what the owner needs to sign in nor shows in what others may still send.
+    Recovery,
 }
 
 /// Postage for one message to `to`, a number (E.164) or an e-mail address.
@@ -219,6 +225,10 @@ pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
         return Ok(Postage(()));
     }
     take_by_address(ctx, Limit::SendAddress).await?;
+    if sender == Sender::Recovery {
+        take(ctx, Limit::SendRecovery, to).await?;
+        return Ok(Postage(()));
+    }
     if sender == Sender::Stranger {
         take(ctx, Limit::SendStrangerShort, to).await?;
         take(ctx, Limit::SendStrangerDay, to).await?;

@@ -16,13 +16,13 @@
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
 use crate::policy::{IdentifierKind, Notify};
 use crate::store::{Change, Seen};
-use crate::words::Locale;
+use crate::undo;
 
 pub use crate::messages::Notice;
 
@@ -33,6 +33,7 @@ pub struct About<'a> {
     told: Told<'a>,
     old: Option<&'a Identifier>,
     new: Option<&'a Identifier>,
+    undo: undo::What,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,18 +47,26 @@ enum Told<'a> {
 impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
-        Self { what, told: Told::Operation(operation), old: None, new: None }
+        let undo = undo::What::NotMe { operation: operation.to_owned() };
+        Self { what, told: Told::Operation(operation), old: None, new: None, undo }
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
-        Self { what, told: Told::When(told), old: None, new: None }
+        let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
+        Self { what, told: Told::When(told), old: None, new: None, undo }
     }
 
     /// An address or a number changes from `old` to `new`.
     #[must_use]
     pub fn change(self, old: Option<&'a Identifier>, new: Option<&'a Identifier>) -> Self {
         Self { old, new, ..self }
+    }
+
+    /// What the link in the notice takes back; without it, it says "that was not me".
+    #[must_use]
+    pub fn undo(self, undo: undo::What) -> Self {
+        Self { undo, ..self }
     }
 }
 
@@ -66,6 +75,7 @@ impl<'a> About<'a> {
 pub struct Notices {
     user: User,
     what: Notice,
+    undo: undo::What,
     addressed: Vec<(Addressee, Postage)>,
 }
 
@@ -81,7 +91,7 @@ struct Addressee {
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
 ///
 /// # Errors
-/// [`crate::error::Problem::LimitReached`]: so much of the same happened that no more of it can be told.
+/// [`Problem::LimitReached`]: so much of the same happened that no more of it can be told.
 pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let told = match about.told {
         Told::Operation(name) => {
@@ -100,7 +110,22 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         let postage = limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await?;
         addressed.push((addressee, postage));
     }
-    Ok(Notices { user: user.clone(), what: about.what, addressed })
+    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
+}
+
+/// The notice of a sign-in from a device that is not known, for the commit that opens the session; none
+/// when the policy wants none. A sign-in does not wait for its notice: one that cannot be counted any
+/// more is left out, since so many others were sent.
+///
+/// # Errors
+/// The store's.
+pub async fn new_device(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
+    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device);
+    match prepare(ctx, user, about).await {
+        Ok(notices) => Ok(Some(notices)),
+        Err(error) if error.problem == Problem::LimitReached => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is
@@ -136,20 +161,26 @@ fn addressees(
 }
 
 impl Notices {
-    /// The messages, for the commit that makes true what they tell.
+    /// The messages, and what their link takes back, for the commit that makes true what they tell.
     pub fn changes(&self, ctx: &Ctx, moment: &Moment) -> Vec<Change> {
-        let message = |(addressee, postage): &(Addressee, Postage)| {
+        let (undo, token) = undo::offer(ctx, &self.user, self.undo.clone(), moment);
+        let path = undo.path(&token);
+        let mut changes = Vec::new();
+        for (addressee, postage) in &self.addressed {
             let notify = messages::Notify {
                 what: self.what,
                 channel: addressee.channel,
                 to: &addressee.to,
                 user: self.user.id,
-                locale: Locale::choose(self.user.locale.as_deref(), None),
-                link: None,
-                until: None,
+                locale: self.user.language(),
+                link: addressee.may_object.then_some(path.as_str()),
+                until: addressee.may_object.then_some(undo.expires_at),
             };
-            Change::insert(&messages::notice(ctx, postage, notify, moment))
-        };
-        self.addressed.iter().map(message).collect()
+            changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));
+        }
+        if self.addressed.iter().any(|(addressee, _)| addressee.may_object) {
+            changes.push(Change::insert(&undo));
+        }
+        changes
     }
 }

@@ -283,6 +283,7 @@ impl Limits {
             ("call_user", self.call_user),
             ("call_number", self.call_number),
             ("call_address", self.call_address),
+            ("send_recovery", self.send_recovery),
         ] {
             layers.must(
                 budget.limit > 0,

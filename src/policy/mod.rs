@@ -250,6 +250,8 @@ pub struct Limits {
     pub call_number: Budget,
     /// Calls that one address asks for.
     pub call_address: Budget,
+    /// Recovery codes to one number or e-mail address.
+    pub send_recovery: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
     /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).

@@ -15,7 +15,6 @@ use crate::sessions::Caller;
 use crate::step_up::{Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
 use crate::undo;
-use crate::words::Locale;
 
 /// What a change came to: the account, and what is asked to verify what is new in it.
 pub struct Changed {
@@ -232,7 +231,8 @@ impl<'a> Changing<'a> {
         let Some(postage) = paid.and_then(|paid| paid.code.as_ref()) else { return (Vec::new(), None) };
         let begun = Factor { bound_at: None, ..Factor::reaching(moment, &claim) };
         let counting = factor.as_deref().unwrap_or(&begun);
-        let (asked, message) = verifying::ask_to_verify(ctx, counting, &claim, owner, postage, moment);
+        let (asked, message) =
+            verifying::ask_to_verify(ctx, &self.user, counting, &claim, owner, postage, moment);
         let mut decision = answer(()).insert(&asked.challenge);
         if is_new {
             decision = decision.insert(&claim);
@@ -278,8 +278,8 @@ fn tell(
         channel: if at.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms },
         to: &at.value,
         user: user.id,
-        locale: Locale::choose(user.locale.as_deref(), None),
-        link: Some(&undo::path(&token)),
+        locale: user.language(),
+        link: Some(&undo.path(&token)),
         until: Some(undo.expires_at),
     };
     vec![Change::insert(&messages::notice(ctx, postage, notify, moment)), Change::insert(&undo)]

@@ -143,6 +143,7 @@ pub async fn sign_in(
                     step_up: None,
                     proofs: proofs.clone(),
                     carry,
+                    locale: standing.user.language(),
                 };
                 let (mut asked, message) = chosen.ask(ctx, ask, &moment);
                 asked.challenge.device_id = device.map(|device| device.id);

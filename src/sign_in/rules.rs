@@ -116,10 +116,11 @@ pub(super) fn open(
 /// A second factor is asked for; a code that is sent is on the way in the same commit.
 pub(super) fn ask(
     standing: &Standing,
-    asked: Asked,
+    mut asked: Asked,
     message: Option<&Message>,
     moment: &Moment,
 ) -> Decision<Outcome> {
+    asked.challenge.created_at = asked.challenge.created_at.latest(standing.user.sessions_from);
     let challenge = asked.challenge.clone();
     let decision = standing.bind(answer(Outcome::Asked(Box::new(asked))).insert(&challenge));
     match message {

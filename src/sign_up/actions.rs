@@ -89,7 +89,8 @@ pub async fn sign_up(
             let (Some(claim), Some(factor)) = (claim, factor) else { continue };
             let owner = identifiers::actions::owner_of(ctx, claim).await?;
             let owner = owner.as_deref();
-            verifications.push(verifying::ask_to_verify(ctx, factor, claim, owner, postage, &moment));
+            verifications
+                .push(verifying::ask_to_verify(ctx, &made.user, factor, claim, owner, postage, &moment));
         }
         let decision = rules::sign_up(&made, phc.clone(), verifications, taken, &moment);
         let identifiers = made.identifiers.iter().map(Into::into).collect();

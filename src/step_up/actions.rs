@@ -203,6 +203,7 @@ async fn by_challenge(
             step_up: Some((session.id, permit.operation())),
             proofs: policy::Proofs::default(),
             carry: session.carry,
+            locale: user.language(),
         };
         let (asked, message) = chosen.ask(ctx, ask, &moment);
         let view = asked.challenge.view(&asked.token, &ctx.policy.code);

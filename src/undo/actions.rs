@@ -8,6 +8,7 @@ use crate::error::{Problem, Result};
 use crate::factors;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit};
+use crate::passwords::Password;
 use crate::secret::Token;
 use crate::store::{Query, Seen};
 
@@ -37,7 +38,8 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         }
         What::Deletion | What::NotMe { .. } => None,
     };
-    Ok(Case { undo, user, later, identifiers, factors, owner })
+    let password = store.get::<Password>(user.id).await?;
+    Ok(Case { undo, user, later, identifiers, factors, owner, password })
 }
 
 /// What else can be taken back and was done when `undo` was, or later.

@@ -31,8 +31,8 @@ pub enum What {
     },
     /// The account was deleted.
     Deletion,
-    /// Something else was done that the user may not have done. Nothing is put back, but whoever did
-    /// it is signed out.
+    /// Something else was done that the user has not done. Whoever did it is signed out, the password
+    /// counts no more until the account is recovered, and factors that were bound since are gone.
     NotMe {
         /// The operation that was done, such as `password.change`.
         operation: String,
@@ -105,7 +105,10 @@ pub fn offer(ctx: &Ctx, user: &User, what: What, moment: &Moment) -> (Undo, Toke
     (undo, token)
 }
 
-/// The path of the page on which `token` is used. Opening it changes nothing.
-pub fn path(token: &Token) -> String {
-    format!("/undo?token={}", token.reveal())
+impl Undo {
+    /// The path of the page on which its `token` is used. Opening it changes nothing.
+    pub fn path(&self, token: &Token) -> String {
+        let page = if matches!(self.what, What::NotMe { .. }) { "not-me" } else { "undo" };
+        format!("/{page}?token={}", token.reveal())
+    }
 }

@@ -9,6 +9,7 @@ use crate::audit::{self, Noting, note};
 use crate::error::Problem;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
+use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind};
 use crate::store::{Decision, Seen, answer, refuse};
 
@@ -24,11 +25,15 @@ pub(super) struct Case {
     pub factors: Vec<Seen<Factor>>,
     /// Who owns today what would be put back, when somebody does.
     pub owner: Option<Seen<Identifier>>,
+    /// The user's password.
+    pub password: Option<Seen<Password>>,
 }
+
+const NOT_ME: &str = "not_me";
 
 /// Takes back, once.
 pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
-    let Case { undo, user, later, identifiers, factors, owner } = case;
+    let Case { undo, user, later, identifiers, factors, owner, password } = case;
     let is_deleted = user.status == Status::Deleted;
     let stands = moment.now < undo.expires_at
         && match undo.what {
@@ -45,7 +50,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     let user_id = user.id;
     let user = user.with(|user| {
         // Past this very instant, so that what was opened in it ends as well.
-        user.sessions_from = user.sessions_from.latest(moment.now + Duration::from_millis(1));
+        user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
         user.updated_at = moment.now;
         if is_deleted {
             user.status = Status::Active;
@@ -53,11 +58,31 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
         }
     });
     let mut decision = answer(undo.what.clone()).update(&user).delete(&undo).note(moment, event);
-    for one in &later {
+    // Who says "that was not me" may still want to take back what was changed after it.
+    let with_it = |one: &&Seen<Undo>| undo.what.word() != NOT_ME || one.what.word() == NOT_ME;
+    for one in later.iter().filter(with_it) {
         decision = decision.delete(one);
     }
     match &undo.what {
-        What::Deletion | What::NotMe { .. } => decision,
+        What::Deletion => decision,
+        What::NotMe { .. } => {
+            // What the thief knows or has bound counts no more; the owner gets back in by recovery.
+            // An address that is only being changed to is nobody's.
+            let pending = |one: &&Seen<Identifier>| {
+                one.kind != IdentifierKind::Username
+                    && one.verified_at.is_none()
+                    && one.created_at >= undo.created_at
+            };
+            let pending: Vec<_> = identifiers.iter().filter(pending).collect();
+            let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
+                Some(reached) => pending.iter().any(|one| one.id == reached),
+                None => factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
+            };
+            decision = password.iter().fold(decision, |decision, password| decision.delete(password));
+            decision =
+                factors.iter().filter(bound).fold(decision, |decision, factor| decision.delete(factor));
+            pending.into_iter().fold(decision, |decision, one| decision.delete(one))
+        }
         What::Change { before } => {
             if owner.is_some_and(|owner| owner.user_id != user_id) {
                 return refuse(Problem::IdentifierTaken);
@@ -125,7 +150,7 @@ impl What {
         match self {
             Self::Change { .. } => "change",
             Self::Deletion => "deletion",
-            Self::NotMe { .. } => "not_me",
+            Self::NotMe { .. } => NOT_ME,
         }
     }
 }

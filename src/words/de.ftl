@@ -73,3 +73,27 @@ notice-refresh-reused = Eine Sitzung Ihres Kontos wurde an zwei Orten zugleich b
     .subject = Eine Sitzung wurde zu Ihrem Schutz beendet
 notice-acted-on-behalf = Jemand aus dem Team von { $host } hat in Ihrem Namen in Ihrem Konto gehandelt.
     .subject = Jemand hat in Ihrem Namen in Ihrem Konto gehandelt
+
+# Pages.
+page-verify = Bestätigen Sie, dass diese E-Mail-Adresse Ihnen gehört.
+    .title = E-Mail-Adresse bestätigen
+    .button = Meine E-Mail-Adresse bestätigen
+    .done = Ihre E-Mail-Adresse ist bestätigt. Sie können diese Seite schließen.
+page-recover = Geben Sie Ihren Benutzernamen, Ihre E-Mail-Adresse oder Ihre Telefonnummer an. Wenn es ein solches Konto gibt, geht ein Code an eine dafür bestätigte Adresse oder Nummer.
+    .title = Zurück in Ihr Konto
+    .identifier = Benutzername, E-Mail-Adresse oder Telefonnummer
+    .button = Code senden
+    .asked = Wenn es ein solches Konto gibt, ist ein Code unterwegs. Geben Sie ihn hier ein.
+    .second = Es fehlt noch ein Nachweis: Geben Sie den Code ein, den wir Ihnen geschickt haben, oder einen aus Ihrer App.
+    .code = Ihr Code
+    .password = Neues Passwort
+    .set = Neues Passwort setzen
+    .done = Ihr neues Passwort gilt, und alle Sitzungen wurden beendet. Sie können sich jetzt damit anmelden.
+page-undo = Die Änderung zurücknehmen? Alle, die in Ihrem Konto angemeldet sind, werden abgemeldet.
+    .title = Eine Änderung zurücknehmen
+    .button = Zurücknehmen
+    .done = Die Änderung wurde zurückgenommen, und alle wurden abgemeldet.
+page-not-me = Waren Sie das nicht? Dann werden alle aus Ihrem Konto abgemeldet, und das Passwort gilt nicht mehr, bis Sie ein neues setzen.
+    .title = Das war ich nicht
+    .button = Ich war es nicht
+    .done = Alle wurden abgemeldet, und das Passwort gilt nicht mehr. Setzen Sie ein neues, um wieder hineinzukommen.

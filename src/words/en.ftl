@@ -79,3 +79,27 @@ notice-refresh-reused = A session of your account was used in two places at once
     .subject = A session was ended for your safety
 notice-acted-on-behalf = Somebody from the team of { $host } acted in your account on your behalf.
     .subject = Somebody acted in your account on your behalf
+
+# Pages.
+page-verify = Confirm that this e-mail address is yours.
+    .title = Confirm your e-mail address
+    .button = Confirm my e-mail address
+    .done = Your e-mail address is confirmed. You can close this page.
+page-recover = Give your username, e-mail address or phone number. If there is such an account, a code goes to an address or number that was confirmed for it.
+    .title = Get back into your account
+    .identifier = Username, e-mail address or phone number
+    .button = Send me a code
+    .asked = If there is such an account, a code is on its way. Enter it here.
+    .second = One more proof is needed: enter the code that we sent you, or one from your app.
+    .code = Your code
+    .password = New password
+    .set = Set the new password
+    .done = Your new password is set, and every session has ended. You can sign in with it now.
+page-undo = Take back what was changed? Everybody who is signed in to your account will be signed out.
+    .title = Take back a change
+    .button = Take it back
+    .done = It was taken back, and everybody was signed out.
+page-not-me = Was that not you? Then everybody is signed out of your account, and its password stops working until you set a new one.
+    .title = That was not me
+    .button = It was not me
+    .done = Everybody was signed out, and the password no longer works. Set a new one to get back in.

@@ -73,3 +73,27 @@ notice-refresh-reused = Una sesión de tu cuenta se ha usado en dos sitios a la 
     .subject = Hemos cerrado una sesión por tu seguridad
 notice-acted-on-behalf = Alguien del equipo de { $host } ha actuado en tu cuenta en tu nombre.
     .subject = Alguien ha actuado en tu cuenta en tu nombre
+
+# Pages.
+page-verify = Confirma que esta dirección de correo es tuya.
+    .title = Confirma tu dirección de correo
+    .button = Confirmar mi dirección de correo
+    .done = Tu dirección de correo está confirmada. Puedes cerrar esta página.
+page-recover = Indica tu nombre de usuario, tu dirección de correo o tu número de teléfono. Si existe esa cuenta, enviaremos un código a una dirección o un número confirmado para ella.
+    .title = Volver a entrar en tu cuenta
+    .identifier = Nombre de usuario, dirección de correo o número de teléfono
+    .button = Enviarme un código
+    .asked = Si existe esa cuenta, el código está en camino. Escríbelo aquí.
+    .second = Hace falta una prueba más: escribe el código que te hemos enviado o uno de tu aplicación.
+    .code = Tu código
+    .password = Contraseña nueva
+    .set = Guardar la contraseña nueva
+    .done = Tu contraseña nueva está guardada y todas las sesiones se han cerrado. Ya puedes entrar con ella.
+page-undo = ¿Deshacer el cambio? Se cerrará la sesión de todos los que estén en tu cuenta.
+    .title = Deshacer un cambio
+    .button = Deshacer
+    .done = El cambio se ha deshecho y se han cerrado todas las sesiones.
+page-not-me = ¿No fuiste tú? Entonces se cerrarán todas las sesiones de tu cuenta y la contraseña dejará de servir hasta que pongas otra.
+    .title = Eso no lo hice yo
+    .button = No fui yo
+    .done = Se han cerrado todas las sesiones y la contraseña ya no sirve. Pon otra para volver a entrar.

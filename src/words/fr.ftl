@@ -73,3 +73,27 @@ notice-refresh-reused = Une session de votre compte a été utilisée à deux en
     .subject = Une session a été fermée pour votre sécurité
 notice-acted-on-behalf = Un membre de l'équipe de { $host } a agi en votre nom dans votre compte.
     .subject = Quelqu'un a agi en votre nom dans votre compte
+
+# Pages.
+page-verify = Confirmez que cette adresse e-mail est la vôtre.
+    .title = Confirmez votre adresse e-mail
+    .button = Confirmer mon adresse e-mail
+    .done = Votre adresse e-mail est confirmée. Vous pouvez fermer cette page.
+page-recover = Indiquez votre nom d'utilisateur, votre adresse e-mail ou votre numéro de téléphone. Si ce compte existe, un code est envoyé à une adresse ou un numéro confirmé.
+    .title = Retrouver l'accès à votre compte
+    .identifier = Nom d'utilisateur, adresse e-mail ou numéro de téléphone
+    .button = M'envoyer un code
+    .asked = Si ce compte existe, un code est en route. Saisissez-le ici.
+    .second = Il faut encore une preuve : saisissez le code que nous vous avons envoyé, ou un code de votre application.
+    .code = Votre code
+    .password = Nouveau mot de passe
+    .set = Enregistrer le nouveau mot de passe
+    .done = Votre nouveau mot de passe est enregistré et toutes les sessions sont fermées. Vous pouvez maintenant vous connecter.
+page-undo = Annuler la modification ? Toutes les sessions de votre compte seront fermées.
+    .title = Annuler une modification
+    .button = Annuler la modification
+    .done = La modification est annulée et toutes les sessions sont fermées.
+page-not-me = Ce n'était pas vous ? Alors toutes les sessions de votre compte seront fermées et le mot de passe ne servira plus tant que vous n'en aurez pas choisi un autre.
+    .title = Ce n'était pas moi
+    .button = Non, ce n'était pas moi
+    .done = Toutes les sessions sont fermées et le mot de passe ne sert plus. Choisissez-en un autre pour retrouver l'accès.

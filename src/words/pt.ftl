@@ -73,3 +73,27 @@ notice-refresh-reused = Uma sessão da sua conta foi usada em dois lugares ao me
     .subject = Uma sessão foi encerrada para a sua segurança
 notice-acted-on-behalf = Alguém da equipe de { $host } agiu na sua conta em seu nome.
     .subject = Alguém agiu na sua conta em seu nome
+
+# Pages.
+page-verify = Confirme que este endereço de e-mail é seu.
+    .title = Confirme o seu endereço de e-mail
+    .button = Confirmar o meu endereço de e-mail
+    .done = O seu endereço de e-mail está confirmado. Pode fechar esta página.
+page-recover = Indique o seu nome de usuário, endereço de e-mail ou número de telefone. Se essa conta existir, um código será enviado a um endereço ou número confirmado.
+    .title = Voltar a entrar na sua conta
+    .identifier = Nome de usuário, endereço de e-mail ou número de telefone
+    .button = Enviar um código
+    .asked = Se essa conta existir, um código está a caminho. Digite-o aqui.
+    .second = Falta mais uma prova: digite o código que lhe enviamos ou um do seu aplicativo.
+    .code = Seu código
+    .password = Nova senha
+    .set = Definir a nova senha
+    .done = A nova senha está definida e todas as sessões foram encerradas. Já pode entrar com ela.
+page-undo = Desfazer a alteração? Todas as sessões da sua conta serão encerradas.
+    .title = Desfazer uma alteração
+    .button = Desfazer
+    .done = A alteração foi desfeita e todas as sessões foram encerradas.
+page-not-me = Não foi você? Então todas as sessões da sua conta serão encerradas e a senha deixará de funcionar até que você defina outra.
+    .title = Isso não fui eu
+    .button = Não fui eu
+    .done = Todas as sessões foram encerradas e a senha já não funciona. Defina outra para voltar a entrar.

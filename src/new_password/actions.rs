@@ -1,0 +1,154 @@
+//! Changing and setting.
+
+use std::time::Duration;
+
+use crate::accounts::User;
+use crate::app::{Ctx, Moment};
+use crate::audit::{Noting, What, note};
+use crate::devices;
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::identifiers;
+use crate::limits::{self, Limit};
+use crate::notices::{self, About, Notice, Notices};
+use crate::passwords::{self, GivenPassword, Password, Verdict};
+use crate::policy::{FactorKind, operation};
+use crate::recovery::Recovery;
+use crate::secret::{Secret, Token};
+use crate::sessions::Caller;
+use crate::step_up;
+use crate::store::{Change, Decision, Seen, answer, refuse};
+
+/// Changes the password of a signed-in user; the session that asks goes on. The `current` one must be
+/// given where the policy asks for no other proof, or for a password, and be right wherever it is given.
+///
+/// # Errors
+/// As [`step_up::permit`]; [`Problem::CredentialsWrong`]; [`Problem::Invalid`]; [`Problem::LimitReached`].
+pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, new: &Secret) -> Result<()> {
+    let permit = &step_up::permit(ctx, caller, operation::PASSWORD_CHANGE).await?;
+    let user = &caller.user;
+    let stored = ctx.app.store.get::<Password>(user.id).await?;
+    match current {
+        Some(current) => {
+            limits::take(ctx, Limit::SignInIdentifier, &user.id.to_string()).await?;
+            // A session is at least as good as a known device.
+            let is_judged = |stored: &&Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
+            let judged = stored.as_ref().filter(is_judged);
+            if passwords::check(ctx, judged, &current).await? == Verdict::Wrong {
+                return wrong(ctx, caller, judged.is_some()).await;
+            }
+        }
+        None if stored.is_some() && needs_current(ctx) => {
+            let sentence = "The current password is needed as well.";
+            return Err(Error::invalid(vec![FieldError::new("current_password", "missing", sentence)]));
+        }
+        None => {}
+    }
+    let ready = &Ready::of(ctx, user, stored, new).await?;
+    ctx.decide(move |moment| async move {
+        let (session, user) = permit.standing(ctx).await?;
+        let session_id = session.id;
+        let device = devices::find(ctx, session.device_id, &user).await?;
+        let (decision, user) = ready.set(ctx, user, &moment);
+        let kept = device.map(|device| devices::keep(device, user.sessions_from));
+        let session = session.with(|session| session.counts_from = user.sessions_from);
+        let event = note(What::PasswordChanged).user(user.id).session(session_id);
+        let decision = decision.update(&user).update(&session).note(&moment, event);
+        Ok(decision.and(kept.as_ref().map(Change::update)))
+    })
+    .await
+}
+
+/// Whether the policy leaves it to the password itself to prove who asks.
+fn needs_current(ctx: &Ctx) -> bool {
+    let rule = ctx.policy.operation.get(operation::PASSWORD_CHANGE);
+    rule.is_none_or(|rule| !rule.proof.asks() || rule.proof.any.contains(&FactorKind::Password))
+}
+
+/// A wrong current password, counted like one at sign-in.
+async fn wrong(ctx: &Ctx, caller: &Caller, is_judged: bool) -> Result<()> {
+    let event = || note(What::PasswordWrong).user(caller.user.id).session(caller.session.id);
+    ctx.decide(move |moment| async move {
+        let stored = ctx.app.store.get::<Password>(caller.user.id).await?.filter(|_| is_judged);
+        let counted = stored.map(|seen| seen.with(Password::failed));
+        let refusal = refuse(Problem::CredentialsWrong).and(counted.as_ref().map(Change::update));
+        Ok(refusal.note(&moment, event()))
+    })
+    .await
+}
+
+/// Sets a new password by right of the recovery that `token` names, once. Signs nobody in.
+///
+/// # Errors
+/// [`Problem::CodeGone`] for a right that counts no longer or never did; [`Problem::StepUpRequired`] when
+/// a second factor is still to be shown; [`Problem::Invalid`]; [`Problem::LimitReached`].
+pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Result<()> {
+    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    let token = token.ok_or(Problem::CodeGone)?;
+    let (_, user) = recovery(ctx, token).await?;
+    let stored = ctx.app.store.get::<Password>(user.id).await?;
+    let ready = &Ready::of(ctx, &user, stored, new).await?;
+    ctx.decide(move |moment| async move {
+        let (recovery, user) = recovery(ctx, token).await?;
+        let event = note(What::Recovered).user(user.id);
+        let (decision, user) = ready.set(ctx, user, &moment);
+        Ok(decision.update(&user).delete(&recovery).note(&moment, event))
+    })
+    .await
+}
+
+/// The recovery that `token` names, when it counts, and whose it is.
+async fn recovery(ctx: &Ctx, token: &Token) -> Result<(Seen<Recovery>, Seen<User>)> {
+    let found = ctx.app.store.get::<Recovery>(token.id).await?;
+    let recovery = found.filter(|recovery| token.matches(&recovery.digest)).ok_or(Problem::CodeGone)?;
+    let user = ctx.app.store.get::<User>(recovery.user_id).await?.ok_or(Problem::CodeGone)?;
+    if !recovery.stands(&user, ctx.now) {
+        return Err(Problem::CodeGone.into());
+    }
+    if recovery.waits {
+        let sentence = "Answer the second factor's challenge first.";
+        return Err(Error::new(Problem::StepUpRequired).detail(sentence));
+    }
+    Ok((recovery, user))
+}
+
+/// A new password that is found good, hashed, and what goes with it.
+struct Ready {
+    stored: Option<Seen<Password>>,
+    phc: String,
+    notices: Notices,
+}
+
+impl Ready {
+    async fn of(ctx: &Ctx, user: &User, stored: Option<Seen<Password>>, new: &Secret) -> Result<Self> {
+        let own = identifiers::actions::of_user(ctx, user.id).await?;
+        let own: Vec<&str> = own.iter().map(|one| one.value.as_str()).collect();
+        let refuse = |error| Error::invalid(vec![error]);
+        let new = passwords::choose(ctx, "new_password", new, &own).map_err(refuse)?;
+        if stored.is_some()
+            && passwords::check(ctx, stored.as_ref(), &new.as_given()).await? != Verdict::Wrong
+        {
+            return Err(refuse(FieldError::new(
+                "new_password",
+                "same",
+                "This is the password that you have.",
+            )));
+        }
+        let phc = passwords::prepare(ctx, &new).await?;
+        let about = About::operation(operation::PASSWORD_CHANGE, Notice::PasswordChanged);
+        let notices = notices::prepare(ctx, user, about).await?;
+        Ok(Self { stored, phc, notices })
+    }
+
+    /// Sets it, and ends whatever was opened or begun before; the user is still to be written.
+    fn set(&self, ctx: &Ctx, user: Seen<User>, moment: &Moment) -> (Decision<()>, Seen<User>) {
+        let password = Password::chosen(user.id, self.phc.clone(), moment.now);
+        let user = user.with(|user| {
+            // Past this very instant, so that what was opened in it ends as well.
+            user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
+            user.updated_at = moment.now;
+        });
+        // What was checked must still stand: another change since would be overwritten.
+        let decision = answer(()).upsert(self.stored.clone(), password);
+        (decision.and(self.notices.changes(ctx, moment)), user)
+    }
+}

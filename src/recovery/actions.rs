@@ -1,0 +1,246 @@
+//! Asking to get back in, and giving the code back.
+
+use super::Recovery;
+use crate::accounts::{self, User};
+use crate::app::{Ctx, Moment};
+use crate::audit::{Noting, What, note};
+use crate::challenges::actions::{Chosen, choose};
+use crate::challenges::{self, Ask, ChallengeView, Purpose, blind};
+use crate::clock::Timestamp;
+use crate::error::{Error, Problem, Result};
+use crate::factors::Factor;
+use crate::identifiers::{self, Identifier};
+use crate::limits::{self, Limit, Postage, Sender};
+use crate::messages::Message;
+use crate::notices::{self, About, Notice};
+use crate::policy::{FactorKind, Gate, IdentifierKind, Proofs, after_first_factor};
+use crate::secret::Token;
+use crate::sessions::Carry;
+use crate::store::{Seen, answer, refuse};
+use crate::words::Locale;
+
+/// Asks for a code by which whoever is known by `identifier` gets back in. The answer and what it costs
+/// are the same when nobody is.
+///
+/// # Errors
+/// [`Problem::LimitReached`].
+pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
+    let key = identifiers::actions::key(identifier);
+    limits::take_by_address(ctx, Limit::RecoverAddress).await?;
+    limits::take(ctx, Limit::RecoverIdentifier, &key).await?;
+
+    let found = identifiers::actions::find(ctx, identifier, None).await?;
+    // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
+    let looked_up = found.as_ref().map(|found| found.user_id).unwrap_or_default();
+    let user = ctx.app.store.get::<User>(looked_up).await?.filter(|user| user.is_active());
+    let own = identifiers::actions::of_user(ctx, looked_up).await?;
+    let is_theirs = found.is_some_and(|found| is_own(&found));
+    let target = target(&ctx.policy.recovery.channels, &own).filter(|_| is_theirs);
+    let asked = user.as_deref().zip(target).map(|(user, (target, kind))| (user, target, kind));
+
+    let to = asked.map_or(key.as_str(), |(_, target, _)| &target.value);
+    let postage = match limits::postage(ctx, to, Sender::Recovery).await {
+        Ok(postage) => Some(postage),
+        // Only somebody's budget can be used up by other names: it is not told.
+        Err(error) if error.limit == Some(Limit::SendRecovery.as_str()) => None,
+        Err(error) => return Err(error),
+    };
+    let postage = postage.as_ref();
+    ctx.decide(move |moment| async move {
+        let (challenge, token, message) = blind::ask(ctx, asked, postage, &moment);
+        let event = note(What::RecoveryAsked);
+        let event = asked.into_iter().fold(event, |event, (user, ..)| event.user(user.id));
+        let view = blind::view(&challenge, &token, &ctx.policy);
+        let decision = answer(view).insert(&challenge).note(&moment, event);
+        Ok(message.iter().fold(decision, |decision, message| decision.insert(message)))
+    })
+    .await
+}
+
+/// Whether an identifier is more than a claim: what was only claimed may be another's.
+fn is_own(identifier: &Identifier) -> bool {
+    identifier.kind == IdentifierKind::Username || identifier.verified_at.is_some()
+}
+
+/// Where a code goes, and as which kind: the first of `channels` by which the user is known to be reached.
+fn target<'a>(channels: &[FactorKind], own: &'a [Seen<Identifier>]) -> Option<(&'a Identifier, FactorKind)> {
+    channels.iter().find_map(|kind| {
+        let reaches =
+            |one: &&Seen<Identifier>| one.verified_at.is_some() && blind::way(one.kind) == Some(*kind);
+        own.iter().find(reaches).map(|one| (&**one, *kind))
+    })
+}
+
+/// The right to set a new password.
+pub struct Proved {
+    /// What names it.
+    pub token: Token,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The second factor that must be shown first.
+    pub second_factor: Option<ChallengeView>,
+}
+
+/// Gives back the code of a recovery. The second factor, if the account has one besides the way by
+/// which the code came, is asked for at once.
+///
+/// # Errors
+/// [`Problem::CodeWrong`] and [`Problem::CodeGone`], the same where there is no account;
+/// [`Problem::FactorMissing`] and [`Problem::FactorLocked`] when the second factor cannot be shown;
+/// [`Problem::LimitReached`].
+pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Proved> {
+    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    let token = token.ok_or(Problem::CodeGone)?;
+    let given: String = given.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
+    let given = given.as_str();
+    let policy = &*ctx.policy;
+
+    // Judged before the decision, which counts: what comes after a right code takes postage.
+    let case = blind::case(ctx, token).await?;
+    let right = case.refusal::<()>(given, policy, &ctx.moment()).is_none();
+    let judged = case.judge(given).filter(|_| right);
+    let (others, kinds) = match judged {
+        Some((user, target)) => others(ctx, user, target).await?,
+        None => (Vec::new(), None),
+    };
+    let prepared = match judged {
+        None => None,
+        Some((user, target)) => {
+            let second = match kinds {
+                None => None,
+                Some(kinds) => Some(Second::choose(ctx, user, target, &others, kinds).await?),
+            };
+            let about = About::event(Notice::RecoveryStarted, policy.notices.recovery);
+            Some((second, notices::prepare(ctx, user, about).await?))
+        }
+    };
+    let prepared = prepared.as_ref();
+    ctx.decide(move |moment| async move {
+        let case = blind::case(ctx, token).await?;
+        if let Some(refusal) = case.refusal(given, policy, &moment) {
+            return Ok(refusal);
+        }
+        let (Some((user, _)), Some((second, notices))) = (case.judge(given), prepared) else {
+            return Ok(refuse(Problem::CodeGone));
+        };
+        let waits = second.is_some();
+        let (recovery, right) = Recovery::open(ctx, user, case.challenge.factor, waits, &moment);
+        let event = note(What::RecoveryBegun).user(user.id);
+        let mut decision = answer(()).delete(&case.challenge).require(user).insert(&recovery);
+        decision = decision.and(notices.changes(ctx, &moment)).note(&moment, event);
+        let mut second_factor = None;
+        if let Some(second) = second {
+            let (asked, message, made) = second.ask(ctx, &recovery, &moment);
+            second_factor = Some(asked.challenge.view(&asked.token, &policy.code));
+            decision = decision.insert(&asked.challenge);
+            if let Some(message) = &message {
+                decision = decision.insert(message).note(&moment, note(What::CodeSent).user(user.id));
+            }
+            if let Some(made) = made {
+                decision = decision.insert(made);
+            }
+        }
+        Ok(decision.map(|()| Proved { token: right, expires_at: recovery.expires_at, second_factor }))
+    })
+    .await
+}
+
+/// The factors that the code itself did not come by, and the kinds of second factor that would do; none
+/// when none is asked for.
+async fn others(
+    ctx: &Ctx,
+    user: &User,
+    target: &Identifier,
+) -> Result<(Vec<Seen<Factor>>, Option<Vec<FactorKind>>)> {
+    let (factors, held) = accounts::held(ctx, user).await?;
+    let kinds = match after_first_factor(&ctx.policy.sign_in, &held.holder()) {
+        Gate::Open => None,
+        // Whoever has none at all has nothing that a recovery could go past.
+        Gate::NoFactor if held.enrolled.iter().all(|kind| *kind == FactorKind::Password) => None,
+        Gate::NoFactor => return Err(Problem::FactorLocked.into()),
+        Gate::Ask(kinds) => Some(kinds),
+    };
+    let others = factors.into_iter().filter(|factor| factor.identifier_id != Some(target.id));
+    Ok((others.collect(), kinds))
+}
+
+/// The second factor of a recovery: any but the one that the code itself came by.
+struct Second<'a> {
+    by: By<'a>,
+    kinds: Vec<FactorKind>,
+    locale: Locale,
+}
+
+enum By<'a> {
+    /// One of the account's factors.
+    Held(Chosen<'a>),
+    /// A code to the e-mail address, where the number is all else that there is.
+    Email(Factor, Identifier, Postage),
+}
+
+impl<'a> Second<'a> {
+    async fn choose(
+        ctx: &Ctx,
+        user: &User,
+        target: &Identifier,
+        others: &'a [Seen<Factor>],
+        mut kinds: Vec<FactorKind>,
+    ) -> Result<Self> {
+        kinds.retain(|kind| {
+            others.iter().any(|factor| factor.bound_at.is_some() && factor.kinds().contains(kind))
+        });
+        let (sender, locale) = (Sender::User(user.id), user.language());
+        if !kinds.is_empty() {
+            let by = By::Held(choose(ctx, others, &kinds, None, sender).await?);
+            return Ok(Self { by, kinds, locale });
+        }
+        let own = identifiers::actions::of_user(ctx, user.id).await?;
+        let is_other = |one: &&Seen<Identifier>| {
+            one.kind == IdentifierKind::Email && one.verified_at.is_some() && one.id != target.id
+        };
+        let Some(email) = own.iter().find(is_other) else {
+            let sentence = "A code to one place is not enough for this account, and it has no other.";
+            return Err(Error::new(Problem::FactorMissing).detail(sentence));
+        };
+        let postage = limits::postage(ctx, &email.value, sender).await?;
+        let factor = Factor::reaching(&ctx.moment(), email);
+        Ok(Self { by: By::Email(factor, (**email).clone(), postage), kinds: vec![FactorKind::Email], locale })
+    }
+
+    /// Asks for it; also the factor that had to be made for that.
+    fn ask(
+        &self,
+        ctx: &Ctx,
+        recovery: &Recovery,
+        moment: &Moment,
+    ) -> (challenges::Asked, Option<Message>, Option<&Factor>) {
+        let (factor, kind, identifier) = match &self.by {
+            By::Held(chosen) => (&**chosen.factor, chosen.kind, chosen.target.as_deref()),
+            By::Email(factor, identifier, _) => (factor, FactorKind::Email, Some(identifier)),
+        };
+        let ask = Ask {
+            purpose: Purpose::Recover,
+            factor,
+            kind,
+            offered: &self.kinds,
+            identifier,
+            step_up: None,
+            proofs: Proofs::default(),
+            carry: Carry::Bearer,
+            locale: self.locale,
+        };
+        let (mut asked, message, made) = match &self.by {
+            By::Held(chosen) => {
+                let (asked, message) = chosen.ask(ctx, ask, moment);
+                (asked, message, None)
+            }
+            By::Email(factor, _, postage) => {
+                let (asked, message) = challenges::actions::ask(ctx, ask, Some(postage), moment);
+                (asked, message, Some(factor))
+            }
+        };
+        asked.challenge.recovery_id = Some(recovery.id);
+        asked.challenge.created_at = recovery.created_at;
+        (asked, message, made)
+    }
+}

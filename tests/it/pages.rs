@@ -1,0 +1,201 @@
+//! The pages that links in mails lead to: they ask, and only a form does something.
+
+use axum::http::{StatusCode, header};
+use serde_json::json;
+use vestibule::audit::Event;
+use vestibule::identifiers::Identifier;
+use vestibule::messages::Message;
+use vestibule::undo::Undo;
+
+use crate::recovery::{NEW, begins, linked, logs_in, mailed, owner, sets, steps_up, stored_password, world};
+use crate::world::{Answer, PASSWORD, Person, World};
+
+fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let part = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .collect()
+    };
+    let pairs: Vec<_> =
+        fields.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect();
+    pairs.join("&").into_bytes()
+}
+
+async fn submits(person: &Person<'_>, path: &str, fields: &[(&str, &str)]) -> Answer {
+    person.send("POST", path, Some(("application/x-www-form-urlencoded", encoded(fields)))).await
+}
+
+/// The value of the hidden field `name`.
+fn hidden(answer: &Answer, name: &str) -> String {
+    let html = text(answer);
+    let start = format!("name=\"{name}\" value=\"");
+    let (_, rest) = html.split_once(&start).unwrap_or_else(|| panic!("no {name}: {html}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.bytes.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn a_person_gets_back_in_page_by_page() {
+    let world = world().await;
+    let person = owner(&world).await;
+    let visitor = world.stranger();
+    let page = visitor.get("/recover").await.expect(StatusCode::OK);
+    assert!(text(&page).contains("action=\"/recover\""));
+    let page = submits(&visitor, "/recover", &[("identifier", &person.email())]).await.expect(StatusCode::OK);
+    let challenge = hidden(&page, "challenge");
+    let wrong = submits(&visitor, "/recover/verify", &[("challenge", &challenge), ("code", "1")]).await;
+    assert!(text(&wrong.expect(StatusCode::UNAUTHORIZED)).contains("role=\"alert\""));
+    let code = mailed(&person).await;
+    // By the link in the mail, as a page that asks once more.
+    let page =
+        visitor.get(&format!("/recover?challenge={challenge}&code={code}")).await.expect(StatusCode::OK);
+    assert_eq!(hidden(&page, "code"), code);
+    let page = submits(&visitor, "/recover/verify", &[("challenge", &challenge), ("code", &code)]).await;
+    let page = page.expect(StatusCode::OK);
+    let (token, second) = (hidden(&page, "token"), hidden(&page, "challenge"));
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let fields = [("token", token.as_str()), ("challenge", &second), ("code", &code)];
+    let page = submits(&visitor, "/recover/second", &fields).await.expect(StatusCode::OK);
+    let token = hidden(&page, "token");
+    let short = submits(&visitor, "/recover/password", &[("token", &token), ("new_password", "short")]).await;
+    let token = hidden(&short.expect(StatusCode::UNPROCESSABLE_ENTITY), "token");
+    let done = submits(&visitor, "/recover/password", &[("token", &token), ("new_password", NEW)]).await;
+    assert!(!done.expect(StatusCode::OK).headers.contains_key(header::SET_COOKIE));
+    logs_in(&person, NEW).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nobodys_pages_look_like_somebodys() {
+    let world = world().await;
+    let person = owner(&world).await;
+    let mut pages = Vec::new();
+    for known in [person.email(), world.stranger().email()] {
+        let page =
+            submits(&world.stranger(), "/recover", &[("identifier", &known)]).await.expect(StatusCode::OK);
+        let challenge = hidden(&page, "challenge");
+        let wrong =
+            submits(&world.stranger(), "/recover/verify", &[("challenge", &challenge), ("code", "1")]).await;
+        pages.push([&page, &wrong].map(|page| text(page).replace(&challenge, "CHALLENGE")));
+    }
+    assert_eq!(pages[0], pages[1]);
+}
+
+/// Programs that look into mails open every link, with every reading method.
+#[tokio::test]
+async fn reading_a_page_changes_nothing_and_the_form_does_it_once() {
+    let world = world().await;
+    let mut alice = owner(&world).await;
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let not_me = linked(&world, &alice.email(), "/not-me").await;
+    let challenge = begins(&world.stranger(), &alice.email()).await;
+    let code = mailed(&alice).await;
+    let rows = || async {
+        [
+            world.count::<Event>(Event::BY_TIME).await,
+            world.count::<Undo>(Undo::BY_USER).await,
+            world.count::<Message>(Message::BY_USER).await,
+            world.count::<Identifier>(Identifier::BY_USER).await,
+        ]
+    };
+    let before = (rows().await, stored_password(&alice).await);
+    let scanner = world.stranger();
+    for path in [
+        format!("/not-me?token={not_me}"),
+        format!("/undo?token={not_me}"),
+        format!("/recover?challenge={challenge}&code={code}"),
+        format!("/verify?challenge={challenge}&code={code}"),
+    ] {
+        for method in ["GET", "HEAD", "OPTIONS", "GET"] {
+            let answer = scanner.send(method, &path, None).await;
+            assert!(
+                answer.status == StatusCode::OK || method == "OPTIONS",
+                "{method} {path}: {}",
+                answer.status
+            );
+            assert!(
+                answer.headers[header::CONTENT_SECURITY_POLICY]
+                    .to_str()
+                    .unwrap()
+                    .contains("default-src 'none'")
+            );
+            assert_eq!(answer.headers[header::REFERRER_POLICY], "no-referrer");
+        }
+    }
+    assert_eq!((rows().await, stored_password(&alice).await), before);
+    assert!(alice.is_signed_in().await);
+    // Another site cannot send the form for somebody.
+    let mut lured = world.stranger();
+    lured.headers.insert("origin", "https://evil.example".parse().unwrap());
+    submits(&lured, "/not-me", &[("token", &not_me)]).await.expect(StatusCode::FORBIDDEN);
+    assert!(alice.is_signed_in().await);
+    // A page for one thing does not do another: a recovery is not verified, nor a sign-in finished.
+    submits(&scanner, "/verify", &[("challenge", &challenge), ("code", &code)])
+        .await
+        .expect(StatusCode::UNAUTHORIZED);
+    alice.token = None;
+    let pending = logs_in(&alice, NEW).await.expect(StatusCode::OK).body["challenge"]["id"].clone();
+    world.run_due().await;
+    let number = world.last_code(&alice.mobile).await;
+    for path in ["/verify", "/recover/second"] {
+        let fields = [("token", "vx_"), ("challenge", pending.as_str().unwrap()), ("code", &number)];
+        submits(&scanner, path, &fields).await.expect(StatusCode::UNAUTHORIZED);
+    }
+    let done = submits(&scanner, "/not-me", &[("token", &not_me)]).await.expect(StatusCode::OK);
+    assert!(text(&done).contains("href=\"/recover\""));
+    submits(&scanner, "/not-me", &[("token", &not_me)]).await.expect(StatusCode::UNAUTHORIZED);
+    assert_eq!(stored_password(&alice).await, None);
+    logs_in(&alice, PASSWORD).await.problem(401, "credentials-wrong");
+}
+
+#[tokio::test]
+async fn an_address_is_confirmed_by_pressing_the_button() {
+    let world = World::new().await;
+    let person = world.stranger();
+    let made = person.signs_up().await.expect(StatusCode::CREATED).body;
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let challenge = made["verification"]["id"].as_str().unwrap();
+    let page = person.get(&format!("/verify?challenge={challenge}&code={code}")).await.expect(StatusCode::OK);
+    let fields = [("challenge", hidden(&page, "challenge")), ("code", hidden(&page, "code"))];
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    submits(&person, "/verify", &fields).await.expect(StatusCode::OK);
+    submits(&person, "/verify", &fields).await.expect(StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn what_a_link_says_is_text_and_pages_speak_the_readers_language() {
+    let world = World::new().await;
+    let mut person = world.stranger();
+    let evil = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E";
+    for page in ["/undo?token=", "/not-me?token=", "/verify?code=", "/recover?challenge="] {
+        let answer = person.get(&format!("{page}{evil}")).await.expect(StatusCode::OK);
+        let html = text(&answer);
+        assert!(!html.contains("<script") && html.contains("&lt;script"), "{html}");
+    }
+    person.headers.insert("accept-language", "tlh, de-AT".parse().unwrap());
+    let html = text(&person.get("/recover").await);
+    assert!(html.contains("lang=\"de\"") && html.contains("Zur\u{fc}ck in Ihr Konto"), "{html}");
+    // What is no form of ours is refused, never served.
+    for (kind, body) in
+        [("application/json", "{}"), ("text/plain", "token=x"), ("application/x-www-form-urlencoded", "%ff")]
+    {
+        for path in [
+            "/recover",
+            "/recover/verify",
+            "/recover/second",
+            "/recover/password",
+            "/undo",
+            "/not-me",
+            "/verify",
+        ] {
+            let answer = person.send("POST", path, Some((kind, body.as_bytes().to_vec()))).await;
+            assert!(answer.status.is_client_error(), "{path} {kind}: {}", answer.status);
+        }
+    }
+}

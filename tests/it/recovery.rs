@@ -1,0 +1,768 @@
+//! `/auth/recover…` and `/users/me/password`: a new password, with and without the old one; what nobody
+//! may learn on the way, and what must not outlive it.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+use vestibule::accounts::{Status, User};
+use vestibule::challenges::Challenge;
+use vestibule::identifiers::Identifier;
+use vestibule::messages::Message;
+use vestibule::passwords::Password;
+use vestibule::policy::{Budget, FactorKind, Policy, When, operation};
+use vestibule::store::{Change, Query};
+
+use crate::world::{Answer, PASSWORD, Person, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+pub const NEW: &str = "eight quiet herons on the pier";
+const RECOVER: &str = "/api/v1/auth/recover";
+const VERIFY: &str = "/api/v1/auth/recover/verify";
+const SET: &str = "/api/v1/users/me/password";
+
+pub fn unlimited(policy: &mut Policy) {
+    let much = |budget: &mut Budget| budget.limit = 1_000_000;
+    let limits = &mut policy.limits;
+    for budget in [
+        &mut limits.sign_in_identifier,
+        &mut limits.sign_in_address,
+        &mut limits.sign_up_address,
+        &mut limits.code_try_address,
+        &mut limits.send_number_short,
+        &mut limits.send_number_day,
+        &mut limits.send_stranger_short,
+        &mut limits.send_stranger_day,
+        &mut limits.send_address,
+        &mut limits.send_notice,
+        &mut limits.recover_identifier,
+        &mut limits.recover_address,
+        &mut limits.send_recovery,
+    ] {
+        much(budget);
+    }
+}
+
+fn no_second(policy: &mut Policy) {
+    policy.sign_in.second.when = When::Never;
+}
+
+pub async fn world() -> World {
+    World::plan().policy(unlimited).build().await
+}
+
+/// Somebody signed in whose e-mail address is known to be theirs.
+pub async fn owner(world: &World) -> Person<'_> {
+    let person = world.alice().await;
+    shows_email(&person).await;
+    person
+}
+
+async fn identifiers(person: &Person<'_>) -> Vec<vestibule::store::Seen<Identifier>> {
+    let name = Query::along(Identifier::BY_CANONICAL).equal(format!("username:{}", person.username));
+    let own: vestibule::store::Seen<Identifier> = person.world.app.store.first(name).await.unwrap().unwrap();
+    let all = Query::along(Identifier::BY_USER).equal(own.user_id);
+    person.world.app.store.find(all).await.unwrap().items
+}
+
+async fn shows_email(person: &Person<'_>) {
+    let all = identifiers(person).await;
+    let email = all.into_iter().find(|one| one.value.contains('@')).unwrap();
+    let now = person.world.app.clock.now();
+    let email = email.with(|email| {
+        email.verified_at = Some(now);
+        email.owned = Some(email.canonical.clone());
+    });
+    person.world.app.store.commit(vec![Change::update(&email)]).await.unwrap();
+}
+
+pub async fn stored_password(person: &Person<'_>) -> Option<String> {
+    let user = identifiers(person).await[0].user_id;
+    let found = person.world.app.store.get::<Password>(user).await.unwrap();
+    found.map(|password| password.phc.clone())
+}
+
+pub async fn begins(person: &Person<'_>, identifier: &str) -> String {
+    let asked = person.post(RECOVER, json!({"identifier": identifier})).await.expect(StatusCode::ACCEPTED);
+    asked.body["challenge"]["id"].as_str().unwrap().to_owned()
+}
+
+pub async fn mailed(person: &Person<'_>) -> String {
+    person.world.run_due().await;
+    let all = person.world.messages(&person.email()).await;
+    let all = all["items"].as_array().unwrap().clone();
+    let code =
+        all.iter().find_map(|mail| mail["code"].as_str()).unwrap_or_else(|| panic!("no code: {all:?}"));
+    code.to_owned()
+}
+
+/// The recovery up to its token, which may still wait for a second factor.
+async fn proves(person: &Person<'_>) -> Json {
+    let challenge = begins(person, &person.email()).await;
+    let code = mailed(person).await;
+    person.post(VERIFY, json!({"challenge": challenge, "code": code})).await.expect(StatusCode::OK).body
+}
+
+/// The whole recovery: the right to set a new password, by e-mail and by SMS.
+async fn proves_both(person: &Person<'_>) -> String {
+    let proved = proves(person).await;
+    person.world.run_due().await;
+    let code = person.world.last_code(&person.mobile).await;
+    let body = json!({"challenge": proved["second_factor"]["id"], "code": code});
+    person.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK);
+    proved["recovery_token"].as_str().unwrap().to_owned()
+}
+
+pub async fn steps_up(person: &Person<'_>) {
+    let body = json!({"operation": operation::PASSWORD_CHANGE});
+    let asked = person.post("/api/v1/auth/step-up", body).await.expect(StatusCode::OK).body;
+    if asked["status"] == "verified" {
+        return;
+    }
+    person.world.run_due().await;
+    let code = person.world.last_code(&person.mobile).await;
+    let body = json!({"challenge": asked["id"], "code": code});
+    person.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK);
+}
+
+pub async fn sets(person: &Person<'_>, body: Json) -> Answer {
+    person.send("PUT", SET, Some(("application/json", body.to_string().into_bytes()))).await
+}
+
+pub async fn logs_in(person: &Person<'_>, password: &str) -> Answer {
+    person.post("/api/v1/auth/login", json!({"identifier": person.username, "password": password})).await
+}
+
+/// The token of the newest link to `page` that came to `address`.
+pub async fn linked(world: &World, address: &str, page: &str) -> String {
+    world.run_due().await;
+    let all = world.messages(address).await;
+    let start = format!("{}{page}?token=", world.app.origin.as_str());
+    let found = all["items"].as_array().unwrap().iter().find_map(|mail| {
+        let (_, rest) = mail["body"].as_str()?.split_once(&start)?;
+        Some(rest.split(|letter: char| letter.is_whitespace()).next()?.to_owned())
+    });
+    found.unwrap_or_else(|| panic!("no link to {page} at {address}: {all}"))
+}
+
+/// What somebody sees who compares answers: everything but what names this request or this person.
+fn seen(person: &Person<'_>, answer: &Answer) -> String {
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"))
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    headers.sort();
+    let mut body = String::from_utf8(answer.bytes.clone()).unwrap();
+    let ends = format!("{} ••• ••{}", &person.mobile[..2], &person.mobile[person.mobile.len() - 2..]);
+    for (known, name) in
+        [(&person.email(), "EMAIL"), (&person.username, "NAME"), (&person.mobile, "MOBILE"), (&ends, "ENDS")]
+    {
+        body = body.replace(known.as_str(), name);
+    }
+    // Ids and tokens, each by its shape.
+    let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let masked: String = body
+        .split_inclusive(|letter: char| !word(letter))
+        .map(|part| {
+            let (text, end) = part.split_at(part.trim_end_matches(|letter: char| !word(letter)).len());
+            let token = text.len() == 67 && text.starts_with('v') && text[2..].starts_with('_');
+            let id = text.len() == 36 && text.bytes().filter(|byte| *byte == b'-').count() == 4;
+            format!(
+                "{}{end}",
+                if token {
+                    "TOKEN"
+                } else if id {
+                    "ID"
+                } else {
+                    text
+                }
+            )
+        })
+        .collect();
+    format!("{}\n{}\n\n{masked}", answer.status, headers.join("\n"))
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_replaced_by_mail_and_second_factor() {
+    let world = world().await;
+    let person = owner(&world).await;
+    let mut visitor = world.stranger();
+    (visitor.username, visitor.mobile) = (person.username.clone(), person.mobile.clone());
+    let proved = proves(&visitor).await;
+    let token = proved["recovery_token"].as_str().unwrap();
+    assert!(token.starts_with("vx_"), "{proved}");
+    assert_eq!(proved["second_factor"]["factor"], "sms", "{proved}");
+    let body = json!({"recovery_token": token, "new_password": NEW});
+    sets(&visitor, body.clone()).await.problem(403, "step-up-required");
+    assert!(person.is_signed_in().await, "a recovery that was only begun ends nothing");
+    logs_in(&person, PASSWORD).await.expect(StatusCode::OK);
+
+    world.advance(MINUTE);
+    let resent =
+        visitor.post("/api/v1/auth/resend-code", json!({"challenge": proved["second_factor"]["id"]})).await;
+    resent.expect(StatusCode::OK);
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let answer = json!({"challenge": proved["second_factor"]["id"], "code": code});
+    let verified = visitor.post("/api/v1/auth/verify-code", answer).await.expect(StatusCode::OK);
+    assert_eq!(verified.body, json!({"status": "verified"}), "it signs nobody in");
+
+    let weak = json!({"recovery_token": token, "new_password": "password"});
+    assert_eq!(sets(&visitor, weak).await.problem(422, "invalid").body["errors"][0]["field"], "new_password");
+    let same = json!({"recovery_token": token, "new_password": PASSWORD});
+    assert_eq!(sets(&visitor, same).await.problem(422, "invalid").body["errors"][0]["code"], "same");
+    let done = sets(&visitor, body.clone()).await.expect(StatusCode::NO_CONTENT);
+    assert!(!done.headers.contains_key("set-cookie") && done.bytes.is_empty());
+    sets(&visitor, body).await.problem(401, "code-gone");
+    assert!(!person.is_signed_in().await, "every session has ended");
+    logs_in(&person, PASSWORD).await.problem(401, "credentials-wrong");
+    assert_eq!(logs_in(&person, NEW).await.expect(StatusCode::OK).body["status"], "second_factor_required");
+    world.run_due().await;
+    let mails = world.messages(&person.email()).await.to_string();
+    assert!(
+        mails.contains("Account recovery was requested") && mails.contains("Your password was changed"),
+        "{mails}"
+    );
+    assert!(!mails.contains(NEW) && !mails.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
+    let alone = World::plan().policy(unlimited).policy(no_second).build().await;
+    let person = alone.member().await;
+    shows_email(&person).await;
+    let proved = proves(&person).await;
+    assert!(proved.get("second_factor").is_none(), "{proved}");
+    let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
+    sets(&person, body).await.expect(StatusCode::NO_CONTENT);
+
+    // By SMS, the same number proves nothing more: the e-mail address must.
+    let by_sms = |policy: &mut Policy| policy.recovery.channels = vec![FactorKind::Sms];
+    let world = World::plan().policy(unlimited).policy(by_sms).build().await;
+    for has_email in [false, true] {
+        let person = world.alice().await;
+        if has_email {
+            shows_email(&person).await;
+        }
+        let challenge = begins(&person, &person.username).await;
+        world.run_due().await;
+        let code = world.last_code(&person.mobile).await;
+        let answer = person.post(VERIFY, json!({"challenge": challenge, "code": code})).await;
+        if !has_email {
+            answer.problem(403, "factor-missing");
+            continue;
+        }
+        let proved = answer.expect(StatusCode::OK).body;
+        assert_eq!(proved["second_factor"]["factor"], "email", "{proved}");
+        assert_eq!(proved["second_factor"]["alternatives"], json!([]));
+        let code = mailed(&person).await;
+        let body = json!({"challenge": proved["second_factor"]["id"], "code": code});
+        person.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK);
+        let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
+        sets(&person, body).await.expect(StatusCode::NO_CONTENT);
+    }
+}
+
+/// Every step of a recovery that does not succeed, as whoever tries it sees it.
+async fn transcript(person: &Person<'_>, identifier: &str) -> Vec<String> {
+    let world = person.world;
+    let mut steps = Vec::new();
+    let asked = person.post(RECOVER, json!({"identifier": identifier})).await.expect(StatusCode::ACCEPTED);
+    let id = asked.body["challenge"]["id"].clone();
+    steps.push(seen(person, &asked));
+    let guess = json!({"challenge": id, "code": "00000000"});
+    for (path, body) in [
+        (VERIFY, json!({"challenge": id, "code": ""})),
+        (VERIFY, json!({"challenge": id, "code": "x".repeat(1_000)})),
+        ("/api/v1/auth/verify-code", guess.clone()),
+        ("/api/v1/auth/resend-code", json!({"challenge": id})),
+        ("/api/v1/auth/resend-code", json!({"challenge": id, "factor": "totp"})),
+        ("/api/v1/auth/resend-code", json!({"challenge": id, "factor": "sms"})),
+    ] {
+        steps.push(seen(person, &person.post(path, body).await));
+    }
+    world.advance(Duration::from_secs(31));
+    for path in ["/api/v1/auth/resend-code", VERIFY, VERIFY, VERIFY, VERIFY, "/api/v1/auth/resend-code"] {
+        let body = if path == VERIFY { guess.clone() } else { json!({"challenge": id}) };
+        steps.push(seen(person, &person.post(path, body).await));
+    }
+    // Another one, until it expires.
+    let asked = person.post(RECOVER, json!({"identifier": identifier})).await.expect(StatusCode::ACCEPTED);
+    let guess = json!({"challenge": asked.body["challenge"]["id"], "code": "00000000"});
+    steps.push(seen(person, &person.post(VERIFY, guess.clone()).await));
+    world.advance(6 * MINUTE);
+    steps.push(seen(person, &person.post(VERIFY, guess).await));
+    // And often enough to be held up.
+    for _ in 0..5 {
+        steps.push(seen(person, &person.post(RECOVER, json!({"identifier": identifier})).await));
+    }
+    steps
+}
+
+/// T-24, T-23 and T-25 as far as bytes go: a recovery of nobody's account looks like anybody's.
+#[tokio::test]
+async fn t24_a_recovery_tells_nobody_who_is_known() {
+    let mut transcripts = Vec::new();
+    // A house of its own for each, so that the clock says the same.
+    for case in ["verified", "unverified", "suspended", "no password", "unknown", "not an identifier"] {
+        let world = World::new().await;
+        let person = match case {
+            "unknown" | "not an identifier" => world.stranger(),
+            _ => world.member().await,
+        };
+        if !matches!(case, "unknown" | "unverified" | "not an identifier") {
+            shows_email(&person).await;
+        }
+        if case == "suspended" {
+            let user = identifiers(&person).await[0].user_id;
+            let seen = world.app.store.get::<User>(user).await.unwrap().unwrap();
+            let seen = seen.with(|user| user.status = Status::Suspended);
+            world.app.store.commit(vec![Change::update(&seen)]).await.unwrap();
+        }
+        if case == "no password" {
+            let user = identifiers(&person).await[0].user_id;
+            let seen = world.app.store.get::<Password>(user).await.unwrap().unwrap();
+            world.app.store.commit(vec![Change::delete(&seen)]).await.unwrap();
+        }
+        let identifier =
+            if case == "not an identifier" { "not an @ identifier".to_owned() } else { person.email() };
+        transcripts.push((case, transcript(&person, &identifier).await));
+    }
+    let (_, expected) = transcripts[0].clone();
+    for (case, steps) in &transcripts {
+        for (at, (one, other)) in expected.iter().zip(steps).enumerate() {
+            assert_eq!(one, other, "step {at} of {case}");
+        }
+        assert_eq!(steps.len(), expected.len());
+    }
+    let all = expected.join("\n");
+    assert!(all.contains("429") && all.contains("code-wrong") && all.contains("code-gone"), "{all}");
+    assert!(all.contains("\"attempts_left\":5"), "{all}");
+}
+
+/// The rows that each step leaves are as many for nobody as for somebody, and no code goes out.
+#[tokio::test]
+async fn a_decoy_costs_the_same_rows_and_sends_nothing() {
+    let world = world().await;
+    let known = owner(&world).await;
+    let unknown = world.stranger();
+    let mut counts = Vec::new();
+    for person in [&known, &unknown] {
+        let rows = || async {
+            let challenges = world.count::<Challenge>(Challenge::BY_USER).await;
+            let messages = world.count::<Message>(Message::BY_CHALLENGE).await;
+            let events = world.count::<vestibule::audit::Event>(vestibule::audit::Event::BY_TIME).await;
+            [challenges, messages, events]
+        };
+        let mut rows_after = vec![rows().await];
+        let challenge = begins(person, &person.email()).await;
+        rows_after.push(rows().await);
+        person.post(VERIFY, json!({"challenge": challenge, "code": "1"})).await.problem(401, "code-wrong");
+        rows_after.push(rows().await);
+        world.advance(MINUTE);
+        person.post("/api/v1/auth/resend-code", json!({"challenge": challenge})).await.expect(StatusCode::OK);
+        rows_after.push(rows().await);
+        let steps: Vec<_> = rows_after
+            .windows(2)
+            .map(|two| [two[1][0] - two[0][0], two[1][1] - two[0][1], two[1][2] - two[0][2]])
+            .collect();
+        counts.push(steps);
+    }
+    assert_eq!(counts[0], counts[1]);
+    assert_eq!(counts[0], [[1, 1, 1], [0, 0, 1], [0, 1, 1]]);
+    world.run_due().await;
+    assert_eq!(world.messages(&unknown.email()).await["items"], json!([]));
+    assert_eq!(world.messages(&unknown.mobile).await["items"], json!([]));
+}
+
+/// T-23 and T-25, as far as bytes go: signing in and signing up.
+#[tokio::test]
+async fn t23_t25_signing_in_and_up_tell_nobody_who_is_known() {
+    let world = world().await;
+    let known = owner(&world).await;
+    let unknown = world.stranger();
+    let mut answers = Vec::new();
+    for person in [&known, &unknown] {
+        let mut visitor = world.stranger();
+        (visitor.username, visitor.mobile) = (person.username.clone(), person.mobile.clone());
+        for identifier in [person.username.clone(), person.email(), person.mobile.clone()] {
+            let body = json!({"identifier": identifier, "password": "a wrong one, certainly"});
+            let answer = visitor.post("/api/v1/auth/login", body).await.problem(401, "credentials-wrong");
+            answers.push(seen(&visitor, &answer));
+        }
+    }
+    let (first, second) = answers.split_at(3);
+    assert_eq!(first, second);
+    let mut made = Vec::new();
+    for taken in [&known, &unknown] {
+        let mut visitor = world.stranger();
+        let mut body = visitor.account();
+        body["email"] = json!(taken.email());
+        body["mobile"] = json!(taken.mobile);
+        let answer = visitor.post("/api/v1/users", body).await.expect(StatusCode::CREATED);
+        let own = visitor.username.clone();
+        visitor.mobile.clone_from(&taken.mobile);
+        visitor.username.clone_from(&taken.username);
+        made.push(seen(&visitor, &answer).replace(&own, "OWN"));
+    }
+    assert_eq!(made[0], made[1]);
+}
+
+/// T-27: links lead to the configured origin, whatever a request says of its host or its way.
+#[tokio::test]
+async fn t27_links_lead_to_the_configured_origin_only() {
+    let world = world().await;
+    let person = owner(&world).await;
+    for (name, value) in [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "gopher"),
+        ("x-forwarded-server", "evil.example"),
+        ("x-original-url", "https://evil.example/"),
+        ("forwarded", "for=1.2.3.4;host=evil.example;proto=http"),
+        ("x-host", "evil.example"),
+        ("referer", "https://evil.example/"),
+    ] {
+        let mut visitor = person.clone();
+        visitor.token = None;
+        visitor.headers.insert(name, value.parse().unwrap());
+        let proved = proves(&visitor).await;
+        assert!(proved["recovery_token"].is_string());
+    }
+    world.run_due().await;
+    let mails = world.messages(&person.email()).await;
+    let text = mails.to_string();
+    assert!(!text.contains("evil.example") && !text.contains("gopher"), "{text}");
+    for mail in mails["items"].as_array().unwrap() {
+        let body = mail["body"].as_str().unwrap();
+        for link in body.split_whitespace().filter(|word| word.contains("://")) {
+            assert!(link.starts_with(&format!("{}/", world.app.origin.as_str())), "{link}");
+        }
+    }
+}
+
+/// T-31: a token is for one person and one purpose.
+#[tokio::test]
+async fn t31_a_token_is_for_one_person_and_one_purpose() {
+    let world = world().await;
+    let (alice, mallory) = (owner(&world).await, owner(&world).await);
+    let hers = proves(&alice).await;
+    let his = proves_both(&mallory).await;
+    // His second factor is not hers.
+    let waiting = json!({"recovery_token": hers["recovery_token"], "new_password": NEW});
+    sets(&mallory, waiting.clone()).await.problem(403, "step-up-required");
+    // Signed in as somebody else, a recovery token still sets the password of its own account only.
+    let before = stored_password(&alice).await;
+    sets(&alice, json!({"recovery_token": his, "new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(stored_password(&alice).await, before);
+    assert!(alice.is_signed_in().await && !mallory.is_signed_in().await);
+    // Under another prefix, in another place.
+    let token = hers["recovery_token"].as_str().unwrap();
+    let challenge = hers["second_factor"]["id"].as_str().unwrap();
+    for pretended in
+        [challenge.to_owned(), challenge.replacen("vc_", "vx_", 1), token.replacen("vx_", "vu_", 1)]
+    {
+        sets(&alice, json!({"recovery_token": pretended, "new_password": NEW}))
+            .await
+            .problem(401, "code-gone");
+    }
+    for pretended in [token.to_owned(), token.replacen("vx_", "vc_", 1)] {
+        let body = json!({"challenge": pretended, "code": "000000"});
+        alice.post("/api/v1/auth/verify-code", body.clone()).await.problem(401, "code-gone");
+        alice.post(VERIFY, body).await.problem(401, "code-gone");
+    }
+    // The second factor's challenge is no recovery of its own.
+    alice.post(VERIFY, json!({"challenge": challenge, "code": "000000"})).await.problem(401, "code-gone");
+    let mut thief = world.stranger();
+    thief.token = Some(token.replacen("vx_", "vs_", 1));
+    assert!(!thief.is_signed_in().await);
+}
+
+/// T-32: what has expired is refused though nothing was swept.
+#[tokio::test]
+async fn t32_expiry_is_looked_at_when_it_counts() {
+    let world = World::plan().policy(unlimited).policy(no_second).build().await;
+    let person = world.member().await;
+    shows_email(&person).await;
+    let challenge = begins(&person, &person.email()).await;
+    let code = mailed(&person).await;
+    world.advance(5 * MINUTE);
+    person.post(VERIFY, json!({"challenge": challenge, "code": code})).await.problem(401, "code-gone");
+    let token = proves(&person).await["recovery_token"].clone();
+    world.advance(10 * MINUTE - Duration::from_millis(1));
+    let weak = json!({"recovery_token": token, "new_password": "short"});
+    sets(&person, weak).await.problem(422, "invalid");
+    world.advance(Duration::from_millis(1));
+    sets(&person, json!({"recovery_token": token, "new_password": NEW})).await.problem(401, "code-gone");
+    let token = proves(&person).await["recovery_token"].clone();
+    sets(&person, json!({"recovery_token": token, "new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let link = linked(&world, &person.email(), "/not-me").await;
+    world.advance(7 * 24 * 60 * MINUTE);
+    person.post("/api/v1/auth/undo", json!({"token": link})).await.problem(401, "code-gone");
+}
+
+/// T-33: nothing stands for a token but a token.
+#[tokio::test]
+async fn t33_what_is_no_token_matches_nothing() {
+    let world = world().await;
+    let person = owner(&world).await;
+    proves(&person).await;
+    let before = stored_password(&person).await;
+    let nothing = [
+        json!(""),
+        json!(null),
+        json!(0),
+        json!([]),
+        json!({}),
+        json!(false),
+        json!("vx_"),
+        json!("vc_"),
+        json!(" "),
+    ];
+    for junk in &nothing {
+        let mut stranger = world.stranger();
+        stranger.token = None;
+        for (method, path, body) in [
+            ("PUT", SET, json!({"recovery_token": junk, "new_password": NEW})),
+            ("PATCH", "/api/v1/users/update-password", json!({"recovery_token": junk, "new_password": NEW})),
+            ("POST", VERIFY, json!({"challenge": junk, "code": "12345678"})),
+            ("POST", VERIFY, json!({"challenge": "vc_x", "code": junk})),
+            ("POST", RECOVER, json!({"identifier": junk, "x": 1})),
+            ("POST", "/api/v1/auth/undo", json!({"token": junk})),
+        ] {
+            let sent = Some(("application/json", body.to_string().into_bytes()));
+            let answer = stranger.send(method, path, sent).await;
+            assert!(answer.status.is_client_error(), "{method} {path} {body}: {}", answer.status);
+        }
+    }
+    for (path, body) in
+        [(VERIFY, json!({"code": "1"})), (VERIFY, json!({})), (RECOVER, json!({})), (SET, json!({}))]
+    {
+        let method = if path == SET { "PUT" } else { "POST" };
+        let sent = Some(("application/json", body.to_string().into_bytes()));
+        assert!(world.stranger().send(method, path, sent).await.status.is_client_error(), "{path} {body}");
+    }
+    assert_eq!(stored_password(&person).await, before);
+}
+
+/// T-34: a code goes to the address that is stored, not to what somebody typed.
+#[tokio::test]
+async fn t34_a_code_goes_to_the_stored_address_only() {
+    let world = world().await;
+    let person = owner(&world).await;
+    let local = &person.username;
+    world.run_due().await;
+    let typed = [
+        format!("{}@EXAMPLE.COM", local.to_uppercase()),
+        format!(" {local}@example.com "),
+        // Cyrillic о, dotless ı, full width, a zero-width joiner, a combining dot, a long s.
+        format!("{}@example.com", local.replace('o', "\u{43e}")),
+        format!("{local}@\u{435}xample.com"),
+        format!("\u{ff50}{}@example.com", &local[1..]),
+        format!("{local}\u{200d}@example.com"),
+        format!("{}@example.com", local.replace('s', "\u{17f}")),
+        format!("{local}@example.com\r\nBcc: thief@evil.example"),
+        format!("{local}@example.com,thief@evil.example"),
+        format!("{local}@example.com@evil.example"),
+        format!("<thief@evil.example>{local}@example.com"),
+    ];
+    for typed in &typed {
+        person.post(RECOVER, json!({"identifier": typed})).await.expect(StatusCode::ACCEPTED);
+    }
+    world.run_due().await;
+    let sent: Vec<Message> = world
+        .app
+        .store
+        .find(Query::<Message>::along(Message::BY_CHALLENGE).limit(1_000))
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .map(vestibule::store::Seen::into_inner)
+        .filter(|message| {
+            message.kind == vestibule::messages::Kind::Email
+                && message.status != vestibule::messages::Status::Canceled
+        })
+        .collect();
+    assert!(!sent.is_empty());
+    for message in sent {
+        assert_eq!(message.to, person.email());
+    }
+}
+
+/// T-36: what a thief has prepared does not outlive a recovery, and an unverified claim is nobody's.
+#[tokio::test]
+async fn t36_nothing_that_was_prepared_outlives_a_recovery() {
+    let world = world().await;
+    let alice = owner(&world).await;
+    let mut thief = alice.clone();
+    thief.signs_in().await;
+    let pending = logs_in(&thief, PASSWORD).await.expect(StatusCode::OK).body["challenge"]["id"].clone();
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    let begun = begins(&thief, &alice.email()).await;
+    let begun_code = mailed(&alice).await;
+    let other = proves_both(&alice).await;
+    let token = proves_both(&alice).await;
+    sets(&alice, json!({"recovery_token": token, "new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!thief.is_signed_in().await && !alice.is_signed_in().await);
+    let answer = json!({"challenge": pending, "code": code});
+    thief.post("/api/v1/auth/verify-code", answer).await.problem(401, "code-gone");
+    let answer = thief.post(VERIFY, json!({"challenge": begun, "code": begun_code})).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{:?}", answer.body);
+    sets(&thief, json!({"recovery_token": other, "new_password": "nine grey gulls at noon"}))
+        .await
+        .problem(401, "code-gone");
+    // At the same instant, the new password opens a session that counts.
+    let mut alice = alice;
+    let asked = logs_in(&alice, NEW).await.expect(StatusCode::OK).body;
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    let body = json!({"challenge": asked["challenge"]["id"], "code": code});
+    let done = alice.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK).body;
+    alice.token = Some(done["token"].as_str().unwrap().to_owned());
+    assert!(alice.is_signed_in().await);
+
+    // Whoever only claims an address gets nothing by it, and is not joined to whoever owns it.
+    let mut squatter = world.stranger();
+    let mut body = squatter.account();
+    body["email"] = json!("victim@example.com");
+    squatter.post("/api/v1/users", body).await.expect(StatusCode::CREATED);
+    squatter.signs_in().await;
+    world.run_due().await;
+    let before = world.messages(&squatter.mobile).await["items"].as_array().unwrap().len();
+    let at_victims = async || world.messages("victim@example.com").await["items"].as_array().unwrap().len();
+    let mails = at_victims().await;
+    begins(&squatter, "victim@example.com").await;
+    world.run_due().await;
+    assert_eq!(at_victims().await, mails);
+    assert_eq!(world.messages(&squatter.mobile).await["items"].as_array().unwrap().len(), before);
+}
+
+/// T-37 and T-10: "that was not me" ends everything once, and then no password is right until the account
+/// is recovered.
+#[tokio::test]
+async fn t37_t10_not_me_leaves_an_account_that_no_password_opens() {
+    let world = world().await;
+    let alice = owner(&world).await;
+    let mut thief = alice.clone();
+    thief.signs_in().await;
+    steps_up(&thief).await;
+    sets(&thief, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!alice.is_signed_in().await && thief.is_signed_in().await);
+    let pending = logs_in(&thief, NEW).await.expect(StatusCode::OK).body["challenge"]["id"].clone();
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+
+    let link = linked(&world, &alice.email(), "/not-me").await;
+    let done =
+        world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.expect(StatusCode::OK);
+    assert_eq!(done.body["what"], "not_me");
+    world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.problem(401, "code-gone");
+    assert!(!thief.is_signed_in().await);
+    thief
+        .post("/api/v1/auth/verify-code", json!({"challenge": pending, "code": code}))
+        .await
+        .problem(401, "code-gone");
+    assert_eq!(stored_password(&alice).await, None);
+    for password in [NEW, PASSWORD, "", " ", "null", "\u{0}", "$argon2id$v=19$m=8,t=1,p=1$"] {
+        logs_in(&alice, password).await.problem(401, "credentials-wrong");
+    }
+    let token = proves_both(&alice).await;
+    let fresh = "nine grey gulls at noon";
+    sets(&alice, json!({"recovery_token": token, "new_password": fresh}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    logs_in(&alice, fresh).await.expect(StatusCode::OK);
+    logs_in(&alice, NEW).await.problem(401, "credentials-wrong");
+}
+
+#[tokio::test]
+async fn of_many_uses_at_once_of_a_code_and_of_a_token_one_counts() {
+    let world = World::plan().policy(unlimited).policy(no_second).build().await;
+    let person = world.member().await;
+    shows_email(&person).await;
+    let challenge = begins(&person, &person.email()).await;
+    let code = mailed(&person).await;
+    let body = json!({"challenge": challenge, "code": code});
+    let tries = (0..64).map(|_| person.post(VERIFY, body.clone()));
+    let answers = futures_util::future::join_all(tries).await;
+    let proved: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
+    assert_eq!(proved.len(), 1);
+    let rest = answers.iter().filter(|answer| answer.status != StatusCode::OK);
+    rest.for_each(|answer| assert_eq!(answer.body["type"], "/problems/code-gone", "{}", answer.body));
+    let token = proved[0].body["recovery_token"].clone();
+    let tries = (0..64)
+        .map(|at| sets(&person, json!({"recovery_token": token, "new_password": format!("{NEW} {at}")})));
+    let answers = futures_util::future::join_all(tries).await;
+    let set = answers.iter().filter(|answer| answer.status == StatusCode::NO_CONTENT).count();
+    assert_eq!(set, 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    let notices = Query::<Message>::along(Message::BY_USER).limit(1_000);
+    let all = world.app.store.find(notices).await.unwrap().items;
+    assert_eq!(all.iter().filter(|message| message.purpose == "password_changed").count(), 1);
+}
+
+#[tokio::test]
+async fn a_signed_in_user_changes_the_password_and_the_others_end() {
+    let world = world().await;
+    let alice = owner(&world).await;
+    let mut other = alice.clone();
+    other.signs_in().await;
+    // The sign-in's own code is too old to count.
+    world.advance(6 * MINUTE);
+    let pending = logs_in(&alice, PASSWORD).await.expect(StatusCode::OK).body["challenge"]["id"].clone();
+    let refused = sets(&alice, json!({"current_password": PASSWORD, "new_password": NEW})).await;
+    let refused = refused.problem(403, "step-up-required");
+    assert_eq!(refused.body["operation"], operation::PASSWORD_CHANGE);
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    world.advance(MINUTE);
+    steps_up(&alice).await;
+    sets(&alice, json!({"current_password": "a wrong one, certainly", "new_password": NEW}))
+        .await
+        .problem(401, "credentials-wrong");
+    let both = json!({"current_password": PASSWORD, "recovery_token": "vx_", "new_password": NEW});
+    sets(&alice, both).await.problem(422, "invalid");
+    let same = sets(&alice, json!({"current_password": PASSWORD, "new_password": PASSWORD}))
+        .await
+        .problem(422, "invalid");
+    assert_eq!(same.body["errors"][0]["code"], "same");
+    let own =
+        sets(&alice, json!({"new_password": format!("{} 1", alice.email())})).await.problem(422, "invalid");
+    assert_eq!(own.body["errors"][0]["field"], "new_password");
+    assert!(other.is_signed_in().await, "what was refused ended nothing");
+    let body = json!({"current_password": PASSWORD, "new_password": NEW}).to_string().into_bytes();
+    let done = alice.send("PATCH", "/api/v1/users/update-password", Some(("application/json", body))).await;
+    done.expect(StatusCode::NO_CONTENT);
+    assert!(alice.is_signed_in().await && !other.is_signed_in().await);
+    let answer = json!({"challenge": pending, "code": code});
+    alice.post("/api/v1/auth/verify-code", answer).await.problem(401, "code-gone");
+    logs_in(&alice, PASSWORD).await.problem(401, "credentials-wrong");
+    logs_in(&alice, NEW).await.expect(StatusCode::OK);
+    let nobody = world.stranger();
+    sets(&nobody, json!({"new_password": NEW})).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn where_nothing_else_is_asked_the_current_password_is_and_guesses_at_it_are_limited() {
+    let asks_nothing = |policy: &mut Policy| {
+        let mut rule = policy.operation.get(operation::PASSWORD_CHANGE).unwrap().clone();
+        (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
+        policy.operation.set(operation::PASSWORD_CHANGE, rule);
+    };
+    let world = World::plan().policy(asks_nothing).build().await;
+    let alice = world.alice().await;
+    let missing = sets(&alice, json!({"new_password": NEW})).await.problem(422, "invalid");
+    assert_eq!(missing.body["errors"][0]["field"], "current_password");
+    let guess = json!({"current_password": "a wrong one, certainly", "new_password": NEW});
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(sets(&alice, guess.clone()).await.status.as_u16());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(statuses[19], 429);
+    world.advance(11 * MINUTE);
+    let right = json!({"current_password": PASSWORD, "new_password": NEW});
+    sets(&alice, right).await.expect(StatusCode::NO_CONTENT);
+}
