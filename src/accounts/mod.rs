@@ -19,6 +19,7 @@ use crate::words::Locale;
 
 text_enum! {
     /// Where a user stands.
+    #[schemars(rename = "AccountStatus")]
     pub enum Status {
         /// May sign in.
         Active = "active",

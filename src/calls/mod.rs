@@ -42,6 +42,7 @@ text_enum! {
     /// How far a call has come. The declared order is the lattice: of two statuses the later one here
     /// is the truth, so that news may come in any order. What the provider says of the end outweighs
     /// that we gave up, and a call that was answered outweighs everything.
+    #[schemars(rename = "CallStatus")]
     pub enum Status {
         /// Waiting to be dialled.
         Queued = "queued",

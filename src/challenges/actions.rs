@@ -15,6 +15,7 @@ use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
+use crate::notices::Notices;
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
@@ -198,6 +199,7 @@ pub async fn answer_code(
     let judged = case(ctx, token).await?;
     let recovered = &recovered(ctx, &judged, given).await?;
     let notices = &verifying::notices(ctx, &judged, plain).await;
+    let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = case(ctx, token).await?;
@@ -212,7 +214,11 @@ pub async fn answer_code(
             let user = case.user.clone();
             let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
             let told = verifying::told(ctx, notices, &user, &decision, &moment);
-            Ok(decision.and(told))
+            let news = match (&decision.outcome, news) {
+                (Ok(Outcome::SignedIn { device: Some(_), .. }), Some(news)) => news.changes(ctx, &moment),
+                _ => Vec::new(),
+            };
+            Ok(decision.and(told).and(news))
         })
         .await?;
     Ok(match outcome {
@@ -226,6 +232,16 @@ pub async fn answer_code(
             Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
         }
     })
+}
+
+/// The notice that a finished sign-in leaves behind, should this be the right answer on a device that
+/// is not known.
+async fn news(ctx: &Ctx, case: &Case, recovered: bool, given: &str) -> Result<Option<Notices>> {
+    let finishes = case.challenge.purpose == Purpose::SignIn && case.challenge.device_id.is_none();
+    if finishes && (recovered || case.judge(given, &ctx.moment()).is_some()) {
+        return devices::news(ctx, &case.user).await;
+    }
+    Ok(None)
 }
 
 /// Counts a try by the known device on which the sign-in began, or by the asker's address.

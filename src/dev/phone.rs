@@ -152,13 +152,16 @@ impl Phone {
     }
 }
 
-/// The code that a text carries: what its last line says (`@host #code`), or else the first run of
-/// four to ten digits.
+/// The code that a text carries: what its last line says (`@host #code`), or else the first word of
+/// four to ten digits; the digits of an address are none.
 pub fn code_in(body: &str) -> Option<String> {
     let last = body.lines().last().filter(|line| line.starts_with('@'));
     let bound = last.and_then(|line| line.split(" #").nth(1)).and_then(|rest| rest.split(' ').next());
-    let is_code = |run: &&str| (4..=10).contains(&run.len());
-    bound.or_else(|| body.split(|c: char| !c.is_ascii_digit()).find(is_code)).map(str::to_owned)
+    let is_code = |word: &&str| (4..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+    let words = || body.split_whitespace().filter(|word| !word.contains('/'));
+    bound
+        .or_else(|| words().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).find(is_code))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
+use crate::notices::{self, Notices};
 use crate::secret::Token;
 use crate::sessions::Caller;
 use crate::store::{Cursor, Page, Query, Seen, answer};
@@ -30,6 +31,24 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
     let Some(id) = id else { return Ok(None) };
     let device = ctx.app.store.get::<Device>(id).await?;
     Ok(device.filter(|device| device.stands(user, ctx.now)))
+}
+
+/// The notice of a sign-in from here, for the commit that opens the session on a device that is not
+/// known: none at the first sign-in of all, and none where the same client has signed in from the same
+/// address before and merely did not keep its token.
+///
+/// # Errors
+/// The store's.
+pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
+    let query = Query::along(Device::BY_USER).equal(user.id).descending().limit(100);
+    let devices = ctx.app.store.find::<Device>(query).await?.items;
+    let address = ctx.client.as_ref().map(|client| client.address.to_string());
+    let agent = ctx.client.as_ref().and_then(|client| client.user_agent.clone());
+    let is_seen = devices.iter().any(|one| one.address == address && one.user_agent == agent);
+    if devices.is_empty() || is_seen {
+        return Ok(None);
+    }
+    notices::new_device(ctx, user).await
 }
 
 /// One's own devices, newest first.

@@ -80,7 +80,8 @@ pub fn routes() -> Vec<Route> {
             .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::SendRecovery]),
         post("/auth/recover/verify", recovery::api::verify).access(Public).about("Give back the code of a recovery")
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
-            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::LimitReached]),
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
+            .counted(&[Limit::CodeTryAddress]).counted(SEND),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
@@ -88,24 +89,25 @@ pub fn routes() -> Vec<Route> {
         post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
-            .counted(&[Limit::SignInIdentifier]).counted(SEND),
+            .counted(&[Limit::SignInDevice]).counted(SEND),
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
             .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is taken back, and every session has ended")
-            .may(&[Problem::CodeGone, Problem::IdentifierTaken, Problem::LimitReached]),
+            .may(&[Problem::CodeGone, Problem::IdentifierTaken]).counted(&[Limit::CodeTryAddress]),
         // one's own account
         get("/users/me", profile::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
         patch("/users/me", profile::api::change).about("Change one's account")
             .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
-            .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing, Problem::LimitReached]),
+            .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing])
+            .counted(STRANGERS_SEND).counted(&[Limit::SendNotice]),
         post("/users/me/verify", profile::api::verify).about("Send a code to one's own address or number that is not verified yet")
             .takes::<profile::api::Verify>().answers::<challenges::ChallengeView>(200, "What is asked")
-            .may(&[Problem::NotFound, Problem::FactorLocked, Problem::LimitReached]),
+            .may(&[Problem::NotFound, Problem::FactorLocked]).counted(STRANGERS_SEND),
         delete("/users/me", profile::api::delete).about("Delete one's account")
             .answers_nothing(204, "It is deleted, and every session has ended")
-            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
+            .may(&STEP_UP).counted(&[Limit::SendNotice]),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
@@ -121,10 +123,10 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP),
         post("/factors/totp/confirm", enrolment::api::confirm_totp).about("Bind an authenticator app by a code that it shows")
             .takes::<enrolment::api::ConfirmTotp>().answers::<FactorView>(200, "It is bound")
-            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound, Problem::LimitReached]),
+            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound]).counted(&[Limit::CodeTryAddress, Limit::SendNotice]),
         post("/factors/recovery-codes", enrolment::api::make_codes).about("Make ten recovery codes, which end those before")
             .answers::<enrolment::actions::Codes>(201, "The codes, shown once")
-            .may(&STEP_UP).may(&[Problem::FactorRequired, Problem::LimitReached]),
+            .may(&STEP_UP).may(&[Problem::FactorRequired]).counted(&[Limit::SignInDevice, Limit::SendNotice]),
         patch("/factors/{id}", enrolment::api::rename).about("Give a factor another name")
             .takes::<enrolment::api::Rename>().answers::<FactorView>(200, "The factor")
             .may(&STEP_UP).may(&[Problem::NotFound]),
@@ -132,7 +134,8 @@ pub fn routes() -> Vec<Route> {
             .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
         put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
-            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever, Problem::LimitReached]),
+            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
+            .counted(&[Limit::SignInDevice, Limit::CodeTryAddress, Limit::SendNotice]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
@@ -150,7 +153,8 @@ pub fn routes() -> Vec<Route> {
         // calls
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
-            .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused, Problem::LimitReached]),
+            .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused])
+            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]),
         get("/calls", calls::api::list).about("One's own calls, newest first")
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")

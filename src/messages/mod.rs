@@ -60,6 +60,7 @@ text_enum! {
     /// How far a message has come. The declared order is the lattice: of two statuses the later one
     /// here is the truth, so that news may come in any order. Delivered is the last, since one copy
     /// that arrived outweighs any that did not.
+    #[schemars(rename = "MessageStatus")]
     pub enum Status {
         /// Waiting for a worker.
         Queued = "queued",

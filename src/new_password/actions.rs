@@ -29,7 +29,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
     let stored = ctx.app.store.get::<Password>(user.id).await?;
     match current {
         Some(current) => {
-            limits::take(ctx, Limit::SignInIdentifier, &user.id.to_string()).await?;
+            limits::take(ctx, Limit::SignInDevice, &caller.session.id.to_string()).await?;
             // A session is at least as good as a known device.
             let is_judged = |stored: &&Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
             let judged = stored.as_ref().filter(is_judged);

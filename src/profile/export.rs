@@ -7,8 +7,10 @@ use uuid::Uuid;
 use crate::accounts::{self, Status, UserView};
 use crate::app::Ctx;
 use crate::audit::{Event, Noting, What, note};
+use crate::calls::{Call, CallView};
 use crate::challenges::{Challenge, Purpose};
 use crate::clock::Timestamp;
+use crate::devices::{Device, DeviceView};
 use crate::error::Result;
 use crate::factors::{self, FactorView};
 use crate::messages::{self, Message};
@@ -115,6 +117,10 @@ pub struct Export {
     pub factors: Vec<FactorView>,
     /// The sessions that are on record.
     pub sessions: Vec<SessionView>,
+    /// The devices that the user is known on.
+    pub devices: Vec<DeviceView>,
+    /// The calls that the user asked for, the newest first.
+    pub calls: Vec<CallView>,
     /// What happened, the newest first.
     pub activity: Vec<EventView>,
     /// What was sent, the newest first.
@@ -147,6 +153,11 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
         factors: factors::of_user(ctx, id).await?.iter().map(|factor| factor.view()).collect(),
         sessions: all(ctx, Session::BY_USER, id, |one: &Session| one.view(one.id == caller.session.id))
             .await?,
+        devices: all(ctx, Device::BY_USER, id, |one: &Device| {
+            one.view(Some(one.id) == caller.session.device_id, ctx.now)
+        })
+        .await?,
+        calls: all(ctx, Call::BY_USER, id, Call::view).await?,
         activity: all(ctx, Event::BY_USER, id, |one: &Event| one.into()).await?,
         messages: all(ctx, Message::BY_USER, id, |one: &Message| MessageView {
             kind: one.kind,

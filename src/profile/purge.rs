@@ -6,7 +6,9 @@ use uuid::Uuid;
 use crate::accounts::{Status, User};
 use crate::app::Ctx;
 use crate::audit::Event;
+use crate::calls::Call;
 use crate::challenges::Challenge;
+use crate::devices::Device;
 use crate::error::Result;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
@@ -44,6 +46,8 @@ async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     let done = remove::<Undo>(ctx, Undo::BY_USER, id).await?
         && remove::<Session>(ctx, Session::BY_USER, id).await?
         && remove::<Challenge>(ctx, Challenge::BY_USER, id).await?
+        && remove::<Device>(ctx, Device::BY_USER, id).await?
+        && remove::<Call>(ctx, Call::BY_USER, id).await?
         && remove::<Message>(ctx, Message::BY_USER, id).await?
         && remove::<Factor>(ctx, Factor::BY_USER, id).await?
         && remove::<Identifier>(ctx, Identifier::BY_USER, id).await?

@@ -104,6 +104,11 @@ pub async fn sign_in(
                 let (challenge, token) = verifying::verify(ctx, id, lacking.id).await?;
                 return Ok(SignedIn::Unverified(Box::new(challenge), token));
             }
+            let news = match device {
+                None => devices::news(ctx, user).await?,
+                Some(_) => None,
+            };
+            let news = &news;
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
                 // A factor that was bound meanwhile changed the user: what is seen here still stands
@@ -124,7 +129,8 @@ pub async fn sign_in(
                     Carry::Bearer => None,
                 };
                 let opening = Opening { proofs: proofs.clone(), carry, arrival, overwritten, relied_on };
-                Ok(rules::open(&standing, opening, policy, &moment))
+                let told = news.as_ref().map(|news| news.changes(ctx, &moment)).unwrap_or_default();
+                Ok(rules::open(&standing, opening, policy, &moment).and(told))
             })
             .await?
         }

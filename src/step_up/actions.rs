@@ -141,7 +141,7 @@ async fn by_password(
     if !need.factors.contains(&FactorKind::Password) {
         return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
     }
-    limits::take(ctx, Limit::SignInIdentifier, &caller.user.id.to_string()).await?;
+    limits::take(ctx, Limit::SignInDevice, &caller.session.id.to_string()).await?;
     let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
     // A session is at least as good as a known device.
     let is_judged = stored.as_ref().is_some_and(|stored| stored.takes_guesses(&ctx.policy.limits, true));

@@ -360,6 +360,33 @@ async fn devices_are_listed_forgotten_and_ended_with_everything_else() {
     assert!(owner.post(LOGIN, again).await.expect(StatusCode::OK).body["device"].is_string());
 }
 
+#[tokio::test]
+async fn a_sign_in_on_a_device_that_is_not_known_is_told_once_and_can_be_disowned() {
+    let world = World::new().await;
+    let mut owner = world.alice().await;
+    let told = async |person: &Person<'_>| {
+        world.run_due().await;
+        let all = world.messages(&person.mobile).await["items"].as_array().unwrap().clone();
+        all.iter().filter(|one| one["code"].is_null()).count()
+    };
+    assert_eq!(told(&owner).await, 0, "nobody is told of the first device");
+    world.advance(HOUR);
+    owner.signs_in().await;
+    assert_eq!(told(&owner).await, 0, "the same client, which kept no token");
+    world.advance(HOUR);
+    let mut elsewhere = world.stranger();
+    (elsewhere.username, elsewhere.mobile) = (owner.username.clone(), owner.mobile.clone());
+    elsewhere.signs_in().await;
+    assert_eq!(told(&owner).await, 1);
+    let text = world.messages(&owner.mobile).await["items"][0]["body"].as_str().unwrap().to_owned();
+    let (_, token) = text.split_once("token=").unwrap();
+    let token: String =
+        token.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect();
+    world.stranger().post("/api/v1/auth/undo", json!({"token": token})).await.expect(StatusCode::OK);
+    assert!(!elsewhere.is_signed_in().await && !owner.is_signed_in().await);
+    owner.gives_password().await.problem(401, "credentials-wrong");
+}
+
 /// Signs in with a code and asks that the device be trusted.
 async fn trusts(person: &Person<'_>, shown: Option<&Json>) -> Json {
     person.world.advance(MINUTE);
