@@ -2,7 +2,7 @@
 //!
 //! Always holds: reading a page changes nothing, whoever reads it – programs that look into mails open
 //! every link; what changes something is a form that a person sends from one of these pages. A block
-//! holds plain text, and only [`Page::html`] makes HTML of it, escaping all of it.
+//! holds plain text, and only `Page::html` makes HTML of it, escaping all of it.
 
 pub mod links;
 pub mod recovery;

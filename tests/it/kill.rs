@@ -19,6 +19,7 @@ mod load;
 #[expect(dead_code, reason = "shared with the benches, which also measure the process")]
 mod server;
 
+use crate::scripted::{Reply, Scripted};
 use load::{Connection, request};
 use server::{PASSWORD, Process, Res, Scratch, Second, path, sign_in_body};
 
@@ -244,4 +245,82 @@ fn percentiles_are_never_too_short_and_hardly_too_long() {
     histogram.add(Duration::MAX);
     assert!(histogram.percentile(1.0) > Duration::from_secs(600));
     assert_eq!(load::Histogram::default().percentile(0.5), Duration::ZERO);
+}
+
+/// A number of its own for each user, none of which is anybody's.
+fn number(n: u64) -> String {
+    format!("+1202555{n:04}")
+}
+
+/// Signs up until the server is gone; returns the numbers to which a message was promised.
+async fn ask_for_codes(server: SocketAddr, from: u64) -> Vec<String> {
+    let (mut promised, mut connection) = (Vec::new(), Connection::new(server));
+    for n in from..from + 10 {
+        let body = json!({"username": format!("m{n}"), "mobile": number(n), "password": PASSWORD});
+        let ask = request("POST", path::SIGN_UP, None, Some(&body));
+        let Ok(answer) = connection.send(&ask).await else { break };
+        answer.must_be(201).unwrap();
+        promised.push(number(n));
+    }
+    promised
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_promised_is_sent_although_the_worker_is_killed() {
+    const KILLS: u64 = 100;
+    /// Messages that a worker has in hand at once.
+    const IN_HAND: usize = 16;
+    let seed = seed();
+    println!("{SEED}={seed}");
+    let random = Random::seeded(seed);
+    let sent = r#"{"sid":"SM00000000000000000000000000000001","status":"queued"}"#;
+    let provider = Scripted::new([Reply::Answer(201, sent.to_owned())]).await;
+    let base = format!("http://{}", provider.address);
+    let settings = [
+        CHEAP[0],
+        CHEAP[1],
+        ("VESTIBULE_TWILIO_BASE_URL", base.as_str()),
+        ("VESTIBULE_TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+        ("VESTIBULE_TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("VESTIBULE_TWILIO_FROM", "+12025550199"),
+        ("VESTIBULE_SERVER_OUTBOUND_ALLOW", &base["http://".len()..]),
+    ];
+    let home = Scratch::new().unwrap();
+    let mut promised = Vec::new();
+    for round in 0..KILLS {
+        let mut process = Process::vestibule(home.path(), Second::Always, &settings).await.unwrap();
+        let asking = [0, 1, 2]
+            .map(|writer| tokio::spawn(ask_for_codes(process.address, 100 + round * 30 + writer * 10)));
+        tokio::time::sleep(between(&random, [Duration::from_millis(2), Duration::from_millis(120)])).await;
+        process.kill().unwrap();
+        for asking in asking {
+            promised.extend(asking.await.unwrap());
+        }
+    }
+    // What a killed worker had in hand is taken up again once its lease has run out.
+    let process = Process::vestibule(home.path(), Second::Always, &settings).await.unwrap();
+    let later = json!({"advance": "90s"});
+    process.ask("POST", "/dev/clock", None, Some(&later)).await.unwrap().must_be(200).unwrap();
+    let arrived = || {
+        let mut times = std::collections::HashMap::<String, usize>::new();
+        for request in provider.requests() {
+            let to = request.body.split('&').find_map(|pair| pair.strip_prefix("To=%2B")).unwrap();
+            *times.entry(format!("+{to}")).or_default() += 1;
+        }
+        times
+    };
+    let start = Instant::now();
+    let lacks = |times: &std::collections::HashMap<String, usize>| {
+        promised.iter().filter(|to| !times.contains_key(*to)).count()
+    };
+    while lacks(&arrived()) > 0 && start.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let times = arrived();
+    let twice: usize = times.values().map(|times| times - 1).sum();
+    println!("{KILLS} kills: {} promised, {} arrived, {twice} once more", promised.len(), times.len());
+    assert_eq!(lacks(&times), 0, "{SEED}={seed}: promised and never sent");
+    assert!(promised.len() > 100, "the load was too light to say anything: {}", promised.len());
+    assert!(times.values().all(|times| *times <= 2), "{SEED}={seed}: one doubt, one copy");
+    assert!(twice <= IN_HAND * usize::try_from(KILLS).unwrap(), "{SEED}={seed}");
 }
