@@ -12,6 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::error::{Error, Problem, Result};
 use crate::hashing::{Hashing, Keys};
+use crate::jwt;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Patience};
@@ -51,6 +52,8 @@ pub struct App {
     pub mailer: Option<Mailer>,
     /// The breakers of providers.
     pub circuits: Circuits,
+    /// The keys that sign access tokens, as they were last read.
+    pub signing: jwt::Held,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -94,6 +97,7 @@ impl App {
             shared: Shared::memory(),
             clock,
             random,
+            signing: jwt::Held::default(),
             metrics: Metrics::default(),
             bell: watch::Sender::new(0),
             config,

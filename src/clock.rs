@@ -57,6 +57,13 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Whole seconds since 1970, as tokens count (RFC 7519 §2).
+    pub fn as_seconds(self) -> i64 {
+        self.as_millis().div_euclid(1_000)
+    }
+}
+
 impl Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {

@@ -38,6 +38,8 @@ catalogue! {
     Unauthenticated = "unauthenticated" 401 "This needs a sign-in.", "Sign in and send the credential as `Authorization: Bearer …` or as the cookie.";
     CodeWrong = "code-wrong" 401 "The code is wrong.", "Check the newest message and type the code again.";
     CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";
+    RefreshRefused = "refresh-refused" 401 "This refresh token no longer counts.", "Sign in again. A refresh token is good for one use.";
+    ClientUnknown = "client-unknown" 401 "This needs a registered client.", "Send the client's id and secret by HTTP Basic; `vestibule clients add` registers one.";
     SignatureWrong = "signature-wrong" 403 "The signature does not belong to this request.", "Callbacks must be signed with the provider's token for the configured origin.";
     CrossSite = "cross-site" 403 "The request came from another site.", "Send it from the configured origin, or allow the other origin in the configuration.";
     StepUpRequired = "step-up-required" 403 "This needs a fresh proof.", "`need` names the factors that would do and how fresh; begin at `start`, then send the request again.";

@@ -22,6 +22,11 @@ pub enum Random {
     Seeded(Arc<Mutex<(u64, u64)>>),
 }
 
+/// The operating system's generator, for a signature that wants to be handed one.
+pub fn system() -> SystemRandom {
+    SystemRandom::default()
+}
+
 impl Random {
     /// The sequence that belongs to `seed`.
     pub fn seeded(seed: u64) -> Self {
@@ -36,12 +41,8 @@ impl Random {
         let mut out = [0; N];
         match self {
             Self::System => {
-                #[expect(
-                    clippy::expect_used,
-                    clippy::disallowed_methods,
-                    reason = "without randomness every secret would be guessable"
-                )]
-                SystemRandom::new().fill(&mut out).expect("the operating system gives random bytes");
+                #[expect(clippy::expect_used, reason = "without randomness every secret would be guessable")]
+                system().fill(&mut out).expect("the operating system gives random bytes");
             }
             Self::Seeded(state) => {
                 let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

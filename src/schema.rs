@@ -2,8 +2,8 @@
 
 use crate::store::{Entity, Table};
 use crate::{
-    accounts, audit, calls, challenges, devices, factors, idempotency, identifiers, messages, passwords,
-    recovery, sessions, undo,
+    accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
+    passwords, recovery, sessions, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -11,6 +11,8 @@ pub fn tables() -> Vec<&'static Table> {
     vec![
         audit::Event::table(),
         idempotency::Replay::table(),
+        clients::RegisteredClient::table(),
+        keys::SigningKey::table(),
         identifiers::Identifier::table(),
         passwords::Password::table(),
         messages::Message::table(),

@@ -75,6 +75,10 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
 pub enum TokenKind {
     /// The credential of a session.
     Session,
+    /// What a session carried as JWT is renewed with.
+    Refresh,
+    /// The secret of a registered client.
+    Client,
     /// Names a challenge.
     Challenge,
     /// A device that a user has signed in on.
@@ -91,6 +95,8 @@ impl TokenKind {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "vs_",
+            Self::Refresh => "vr_",
+            Self::Client => "vx_",
             Self::Challenge => "vc_",
             Self::Device => "vd_",
             Self::Callback => "vm_",
@@ -125,6 +131,16 @@ impl Token {
     pub fn new(kind: TokenKind, id: Uuid, seed: &Seed) -> Self {
         let secret = seed.bytes(&format!("token:{}{id}", kind.prefix()));
         Self { kind, id, secret: Zeroizing::new(secret) }
+    }
+
+    /// A token whose secret part is made elsewhere.
+    pub fn of(kind: TokenKind, id: Uuid, secret: [u8; SECRET]) -> Self {
+        Self { kind, id, secret: Zeroizing::new(secret) }
+    }
+
+    /// Its secret part, for whoever made it by [`Token::of`].
+    pub(crate) fn secret(&self) -> &[u8; SECRET] {
+        &self.secret
     }
 
     /// Reads a token of this kind. Anything else – another prefix, length or alphabet, space around
@@ -259,19 +275,23 @@ impl Keyring {
     /// Made with the *last*, that is the oldest key, so that a new key in front changes no name;
     /// dropping the oldest key renames everything, which only empties counters.
     pub fn tag(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
-        let mut tag = [0; 32];
-        if let Some(key) = self.0.last() {
-            let derived = Salt::new(HKDF_SHA256, b"vestibule.tag").extract(key.bytes.as_slice());
-            let info = [purpose.as_bytes()];
-            if let Ok(okm) = derived.expand(&info, hmac::HMAC_SHA256) {
-                let signed = hmac::sign(&hmac::Key::from(okm), bytes);
-                for (to, from) in tag.iter_mut().zip(signed.as_ref()) {
-                    *to = *from;
-                }
-            }
-        }
-        tag
+        self.0.last().map_or([0; 32], |key| tagged(key, purpose, bytes))
     }
+
+    /// A keyed hash by each key, the first one's first: for what is handed out under the first key and
+    /// recognised, without being stored, under all of them.
+    pub fn tags<'a>(&'a self, purpose: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = [u8; 32]> + 'a {
+        self.0.iter().map(move |key| tagged(key, purpose, bytes))
+    }
+}
+
+fn tagged(key: &SealingKey, purpose: &str, bytes: &[u8]) -> [u8; 32] {
+    let mut tag = [0; 32];
+    let derived = Salt::new(HKDF_SHA256, b"vestibule.tag").extract(key.bytes.as_slice());
+    if let Ok(okm) = derived.expand(&[purpose.as_bytes()], hmac::HMAC_SHA256) {
+        tag.copy_from_slice(hmac::sign(&hmac::Key::from(okm), bytes).as_ref());
+    }
+    tag
 }
 
 impl fmt::Debug for Keyring {

@@ -7,7 +7,7 @@ use crate::audit::Event;
 use crate::error::Result;
 use crate::store::Entity;
 use crate::worker::Task;
-use crate::{calls, messages, profile, schema};
+use crate::{calls, keys, messages, profile, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -31,6 +31,11 @@ pub fn all() -> Vec<Task> {
             name: "calls",
             every: Duration::from_secs(1),
             run: |ctx| Box::pin(async move { calls::actions::run_due(&ctx).await }),
+        },
+        Task {
+            name: "keys",
+            every: Duration::from_secs(60),
+            run: |ctx| Box::pin(async move { keys::actions::tend(&ctx).await }),
         },
         Task {
             name: "sweep",

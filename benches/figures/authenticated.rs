@@ -16,7 +16,7 @@ use crate::{Extent, TURNS};
 const CONNECTIONS: usize = 32;
 
 /// Answers a second, and the server's processor time for each.
-async fn stretch(server: &Process, ask: &Bytes, duration: Duration) -> Res<(f64, f64)> {
+pub(crate) async fn stretch(server: &Process, ask: &Bytes, duration: Duration) -> Res<(f64, f64)> {
     let (before, ask) = (server.cpu()?, ask.clone());
     let tally = closed(server.address, CONNECTIONS, duration, move |_| ask.clone()).await;
     if tally.with_status(200) != tally.asked() {

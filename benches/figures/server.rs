@@ -24,6 +24,7 @@ pub mod path {
     pub const SIGN_UP: &str = "/api/v1/users";
     pub const SIGN_IN: &str = "/api/v1/auth/login";
     pub const VERIFY: &str = "/api/v1/auth/verify-code";
+    pub const REFRESH: &str = "/api/v1/auth/refresh";
     pub const AUTHENTICATED: &str = "/api/v1/auth/authenticated";
     pub const MESSAGES: &str = "/dev/messages";
 }
@@ -241,6 +242,12 @@ pub async fn sign_up_many(server: &Process, count: usize) -> Res<Vec<String>> {
 
 /// A user with a telephone signs up, signs in, reads the code on the phone page and types it: a token.
 pub async fn token_by_code(server: &Process, username: &str, mobile: &str) -> Res<String> {
+    let signed_in = signed_in_by_code(server, username, mobile, "bearer").await?;
+    signed_in.text("/token").ok_or_else(|| format!("no token: {}", signed_in.json()).into())
+}
+
+/// The answer to the sign-in of a new user, whose session is carried as `carry`.
+pub async fn signed_in_by_code(server: &Process, username: &str, mobile: &str, carry: &str) -> Res<Answer> {
     let body = json!({"username": username, "mobile": mobile, "password": PASSWORD});
     let signed_up = server.ask("POST", path::SIGN_UP, None, Some(&body)).await?.must_be(201)?;
     let inbox = format!("{}?to={}&wait=10", path::MESSAGES, mobile.replace('+', "%2B"));
@@ -250,14 +257,14 @@ pub async fn token_by_code(server: &Process, username: &str, mobile: &str) -> Re
         let messages = server.ask("GET", &inbox, None, None).await?;
         after = messages.text("/items/0/id").map_or(String::new(), |id| format!("&after={id}"));
     }
-    let asked = server.ask("POST", path::SIGN_IN, None, Some(&sign_in_body(username))).await?.must_be(200)?;
+    let wanted = json!({"username": username, "password": PASSWORD, "session": carry});
+    let asked = server.ask("POST", path::SIGN_IN, None, Some(&wanted)).await?.must_be(200)?;
     let messages = server.ask("GET", &format!("{inbox}{after}"), None, None).await?.must_be(200)?;
     let code = messages
         .text("/items/0/code")
         .ok_or_else(|| format!("no code on the phone page: {}", messages.json()))?;
     let body = json!({"challenge": asked.text("/challenge/id"), "code": code});
-    let signed_in = server.ask("POST", path::VERIFY, None, Some(&body)).await?.must_be(200)?;
-    signed_in.text("/token").ok_or_else(|| format!("no token: {}", signed_in.json()).into())
+    server.ask("POST", path::VERIFY, None, Some(&body)).await?.must_be(200)
 }
 
 /// Allows as many open files as the system lets us have: a load has many connections. Children inherit it.

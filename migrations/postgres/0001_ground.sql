@@ -23,6 +23,30 @@ CREATE TABLE "replays" (
 );
 CREATE INDEX replays_by_expires_at ON "replays" ("expires_at");
 
+CREATE TABLE "clients" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "name" text COLLATE "C" NOT NULL,
+    "digest" bytea NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX clients_by_created_at ON "clients" ("created_at");
+
+CREATE TABLE "signing_keys" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "algorithm" text COLLATE "C" NOT NULL,
+    "number" bigint NOT NULL,
+    "private" bytea NOT NULL,
+    "public" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "active_from" timestamptz NOT NULL,
+    "retired_at" timestamptz,
+    "expires_at" timestamptz,
+    revision bigint NOT NULL
+);
+CREATE UNIQUE INDEX signing_keys_by_algorithm_number ON "signing_keys" ("algorithm", "number");
+CREATE INDEX signing_keys_by_expires_at ON "signing_keys" ("expires_at");
+
 CREATE TABLE "identifiers" (
     "id" uuid NOT NULL PRIMARY KEY,
     "user_id" uuid NOT NULL,
@@ -130,6 +154,8 @@ CREATE TABLE "sessions" (
     "counts_from" timestamptz NOT NULL,
     "seen_at" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
+    "generation" bigint NOT NULL,
+    "rotated_at" timestamptz NOT NULL,
     revision bigint NOT NULL
 );
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");

@@ -23,6 +23,30 @@ CREATE TABLE "replays" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replays_by_expires_at ON "replays" ("expires_at");
 
+CREATE TABLE "clients" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "name" TEXT NOT NULL,
+    "digest" BLOB NOT NULL,
+    "created_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clients_by_created_at ON "clients" ("created_at");
+
+CREATE TABLE "signing_keys" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "algorithm" TEXT NOT NULL,
+    "number" INTEGER NOT NULL,
+    "private" BLOB NOT NULL,
+    "public" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "active_from" TEXT NOT NULL,
+    "retired_at" TEXT,
+    "expires_at" TEXT,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX signing_keys_by_algorithm_number ON "signing_keys" ("algorithm", "number");
+CREATE INDEX signing_keys_by_expires_at ON "signing_keys" ("expires_at");
+
 CREATE TABLE "identifiers" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "user_id" TEXT NOT NULL,
@@ -130,6 +154,8 @@ CREATE TABLE "sessions" (
     "counts_from" TEXT NOT NULL,
     "seen_at" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
+    "generation" INTEGER NOT NULL,
+    "rotated_at" TEXT NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");

@@ -39,6 +39,9 @@ text_enum! {
         SignedIn = "signed_in",
         /// A session was shown what an operation asks for.
         SteppedUp = "stepped_up",
+        /// A refresh token was shown after its successor had been used: somebody has a copy. The session
+        /// was ended.
+        RefreshReused = "refresh_reused",
         /// A session was ended by its owner.
         SignedOut = "signed_out",
         /// A device was forgotten by its owner.
@@ -76,6 +79,9 @@ impl What {
             Self::IdentifierVerified => "An address or a number was shown to be yours.",
             Self::SignedIn => "You signed in.",
             Self::SteppedUp => "You showed once more that it is you.",
+            Self::RefreshReused => {
+                "A session was ended, because a refresh token of it was used twice: somebody may have a copy."
+            }
             Self::SignedOut => "A session was ended.",
             Self::FactorAdded => "A factor was added.",
             Self::FactorRemoved => "A factor was removed.",

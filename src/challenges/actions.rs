@@ -265,7 +265,7 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
     }
     let overwritten = match challenge.carry {
         Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
-        Carry::Bearer => None,
+        Carry::Bearer | Carry::Jwt => None,
     };
     let trust = match brought.trust && ctx.policy.devices.trust {
         true => Some(accounts::held(ctx, &case.user).await?.0),

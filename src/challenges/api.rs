@@ -98,7 +98,7 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
             Ok(verification_required(&ctx, challenge, &token, carry))
         }
         Answered::SignedIn { user, session, token, device } => {
-            Ok(signed_in(&ctx, *user, &session, &token, device.as_ref()))
+            signed_in(&ctx, *user, &session, &token, device.as_ref()).await
         }
     }
 }

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use super::Outcome;
 use super::reload;
 use super::settings::{Given, Settings};
-use crate::app::App;
+use crate::app::{App, Ctx};
 use crate::clock::Clock;
 use crate::config::{Config, Figures};
+use crate::error::Error;
 use crate::random::Random;
 use crate::store::{Engine, migrations};
 use crate::{http, tasks, worker};
@@ -64,6 +65,25 @@ fn refused(address: SocketAddr, kind: ErrorKind, reason: &str) -> String {
 /// Builds the house over a database in shape.
 pub fn build(settings: Settings, engine: Engine, clock: Clock) -> Result<Arc<App>, String> {
     App::build(settings.config, settings.policy, engine, clock, Random::System)
+}
+
+/// The house as a command enters it that works on the records beside a server.
+pub fn enter(settings: &super::Settings) -> Result<Ctx, String> {
+    let mut loaded = settings.given().load().map_err(|faults| faults.to_string())?;
+    // Nothing is sent and nobody is linked to from here.
+    if loaded.config.server.origin.is_empty() {
+        loaded.config.server.origin = "http://localhost".to_owned();
+    }
+    let engine = open(&loaded.config)?;
+    Ok(Ctx::new(build(loaded, engine, Clock::System)?, None))
+}
+
+/// A failure of the house, for the operator.
+pub fn sentence(error: Error) -> String {
+    match &error.cause {
+        Some(cause) => format!("{error} {cause}."),
+        None => error.to_string(),
+    }
 }
 
 /// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.

@@ -1,11 +1,12 @@
-//! `vestibule keys`: the keys that seal secrets in the database.
+//! `vestibule keys`: the keys that seal secrets in the database, and the key that signs access tokens.
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Outcome, Settings, say};
+use super::{Outcome, Settings, house, say};
 use crate::clock::Clock;
+use crate::keys::actions::{Turn, turn as turn_keys};
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 
@@ -26,10 +27,22 @@ enum What {
     },
     /// List the configured keys by name.
     List(Settings),
+    /// Put a new key for signing access tokens in the place of the present one.
+    ///
+    /// It is published at once and signs after `tokens.publish_ahead`; the old one stays published until
+    /// the last token that it signed has expired.
+    Rotate {
+        /// The new key signs at once, and what the old ones have signed no longer counts: for a key that
+        /// somebody else may know. Servers that run hear of it within 30 seconds.
+        #[arg(long)]
+        revoke: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
 }
 
 /// Makes a key or lists those that are configured; never shows one that is.
-pub fn run(options: &Options) -> Outcome {
+pub async fn run(options: &Options) -> Outcome {
     match &options.what {
         What::Generate { id } => {
             let today = Clock::System.now().to_string();
@@ -53,6 +66,13 @@ pub fn run(options: &Options) -> Outcome {
                 say(&format!("{}  {}", id_of(key), if at == 0 { "seals and opens" } else { "opens" }))?;
             }
             Ok(())
+        }
+        What::Rotate { revoke, settings } => {
+            let ctx = house::enter(settings)?;
+            let turn = if *revoke { Turn::Revoking } else { Turn::Asked };
+            let made = turn_keys(&ctx, turn).await.map_err(house::sentence)?;
+            let made = made.ok_or("No key was made: another one was, at the same moment.")?;
+            say(&format!("{}  {}  signs from {}", made.id, made.algorithm, made.active_from))
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. What goes wrong is told in
 //! sentences, without a backtrace. Exit codes: 0 done, 1 it failed, 2 it was called wrongly.
 
+mod clients;
 mod develop;
 mod doctor;
 mod house;
@@ -45,8 +46,10 @@ enum Command {
     Openapi,
     /// Check, explain and try out the policy.
     Policy(policy::Options),
-    /// Make and list the keys that seal secrets in the database.
+    /// Make and list the keys that seal secrets in the database; change the key that signs access tokens.
     Keys(keys::Options),
+    /// Services that may ask what a token stands for.
+    Clients(clients::Options),
     /// Make a filter of passwords that were stolen elsewhere.
     Passwords(passwords::Options),
 }
@@ -104,7 +107,8 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Doctor(options)) => doctor::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Policy(options)) => policy::run(&options),
-        Some(Command::Keys(options)) => keys::run(&options),
+        Some(Command::Keys(options)) => keys::run(&options).await,
+        Some(Command::Clients(options)) => clients::run(&options).await,
         Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
@@ -148,6 +152,10 @@ mod tests {
             "vestibule keys generate --id next",
             "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",
+            "vestibule keys rotate --revoke --config x.toml",
+            "vestibule clients add orders --config x.toml",
+            "vestibule clients list --config x.toml",
+            "vestibule clients remove 0194 --config x.toml",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -22,6 +22,7 @@ mod server;
 mod shared;
 mod smtp;
 mod store;
+mod tokens;
 mod twilio;
 mod webhook;
 
@@ -42,6 +43,7 @@ pub use server::{Figures, Server};
 pub use shared::{SharedSettings, SharedUrl};
 pub use smtp::{Smtp, SmtpTls};
 pub use store::StoreSettings;
+pub use tokens::Tokens;
 pub use twilio::Twilio;
 pub use webhook::Webhook;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub password: PasswordSettings,
     /// `[hashing]`
     pub hashing: HashingSettings,
+    /// `[tokens]`
+    pub tokens: Tokens,
     /// `[twilio]`
     pub twilio: Twilio,
     /// `[smtp]`
@@ -112,6 +116,7 @@ impl Config {
         config.store.check(layers);
         config.secrets.check(layers);
         config.hashing.check(layers);
+        config.tokens.check(layers);
         config.twilio.check(layers);
         config.smtp.check(layers);
         config.webhook.check(layers);
@@ -258,6 +263,11 @@ mod tests {
             ("webhook.url = \"sms.example\"", "webhook.url must be"),
             ("webhook.url = \"https://sms.example\"", "webhook.secret must have"),
             ("delivery.routes = [\"sms\"]", "`sms` is not a route"),
+            ("tokens.algorithm = \"HS256\"", "tokens.algorithm: unknown variant `HS256`"),
+            ("tokens.algorithm = \"none\"", "tokens.algorithm: unknown variant `none`"),
+            ("tokens.audience = \"a b\"", "tokens.audience must be"),
+            ("tokens.publish_ahead = \"5m\"", "tokens.publish_ahead must be"),
+            ("tokens.rotate = \"90m\"", "tokens.rotate must be 0s or at least twice"),
             ("log.format = \"xml\"", "log.format: unknown variant `xml`"),
             ("log.level = \"inof\"", "log.level must be"),
             ("log.level = \"vestibule=loud\"", "log.level must be"),

@@ -9,6 +9,8 @@ pub enum Access {
     Admin,
     /// Anybody.
     Public,
+    /// A registered client, by HTTP Basic. No browser sends it.
+    Client,
     /// A provider that signs what it sends: the handler checks the signature. No browser sends it,
     /// so the guard against other sites stands aside.
     Webhook,

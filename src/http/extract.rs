@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request};
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::app::{App, Ctx};
+use crate::clients::RegisteredClient;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::sessions::Caller;
 
@@ -22,6 +23,10 @@ const NAME_LIMIT: usize = 64;
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
+
+/// A form. Fields that are not known are left alone; one that is given twice is refused.
+#[derive(Debug)]
+pub struct Form<T>(pub T);
 
 /// What stands for the `{…}` of the path. What cannot be read does not exist: 404.
 #[derive(Debug)]
@@ -56,6 +61,34 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
             return Err(Problem::UnsupportedMediaType.into());
         }
         read_json(&bytes(request, app).await?).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for RegisteredClient {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::ClientUnknown.into())
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
+    type Rejection = Error;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        match axum::Form::from_request(request, app).await {
+            Ok(axum::Form(form)) => Ok(Self(form)),
+            Err(FormRejection::InvalidFormContentType(_)) => {
+                let told = "Send Content-Type: application/x-www-form-urlencoded.";
+                Err(Error::new(Problem::UnsupportedMediaType).detail(told))
+            }
+            Err(FormRejection::FailedToDeserializeFormBody(error)) => {
+                let text = error.body_text();
+                let text = text.rsplit_once("form body: ").map_or(text.as_str(), |(_, text)| text);
+                let (path, text) =
+                    text.split_once(": ").filter(|(path, _)| is_name(path)).unwrap_or(("", text));
+                Err(Error::invalid(vec![explain(path, text)]))
+            }
+            Err(_) => Err(Problem::MalformedBody.into()),
+        }
     }
 }
 

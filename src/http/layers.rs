@@ -28,7 +28,7 @@ use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
 use crate::log::ACCESS;
-use crate::sessions;
+use crate::{clients, sessions};
 
 /// The most headers a request may have. Browsers send about twenty, proxies add about ten.
 const HEADER_COUNT: usize = 64;
@@ -228,15 +228,19 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
-    if access != Access::Webhook {
+    if !matches!(access, Access::Webhook | Access::Client) {
         door.origins.guard(request.method(), request.headers())?;
     }
+    let entered = |request: &Request| {
+        let ctx = request.extensions().get::<Ctx>().cloned();
+        ctx.ok_or_else(|| Error::internal("the request did not come through the layers"))
+    };
+    if access == Access::Client {
+        let client = clients::authenticate(&entered(&request)?, request.headers()).await?;
+        request.extensions_mut().insert(client);
+    }
     if access.needs_session() {
-        let ctx = request
-            .extensions()
-            .get::<Ctx>()
-            .cloned()
-            .ok_or_else(|| Error::internal("the request did not come through the layers"))?;
+        let ctx = entered(&request)?;
         let caller =
             sessions::authenticate(&ctx, request.headers()).await?.ok_or(Problem::Unauthenticated)?;
         if access == Access::Admin && !caller.user.roles.has(ADMIN) {
@@ -250,7 +254,7 @@ pub async fn admit(
 /// Whether [`admit`] would let every such request through unlooked at.
 pub fn is_open(access: Access, method: &Method) -> bool {
     match access {
-        Access::Session | Access::Admin => false,
+        Access::Session | Access::Admin | Access::Client => false,
         Access::Public => method.is_safe(),
         Access::Webhook => true,
     }

@@ -62,11 +62,20 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
                 "content": {problem::MEDIA_TYPE: {"schema": problem}},
             }},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "A session's token."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A session's token, opaque or signed."},
+                "client": {"type": "http", "scheme": "basic", "description": "Id and secret of a registered client."},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-vestibule", "description": "A session's cookie; `vestibule` on a server without TLS."},
             },
         },
     })
+}
+
+fn security(access: Access) -> Value {
+    match access {
+        Access::Session | Access::Admin => json!([{"bearer": []}, {"cookie": []}]),
+        Access::Client => json!([{"client": []}]),
+        Access::Public | Access::Webhook => json!([]),
+    }
 }
 
 fn tag(mount: &str, route: &Route) -> String {
@@ -128,7 +137,7 @@ impl Printer {
             "summary": route.doc.about,
             "tags": [tag(mount, route)],
             "responses": self.responses(route),
-            "security": if route.access.needs_session() { json!([{"bearer": []}, {"cookie": []}]) } else { json!([]) },
+            "security": security(route.access),
         });
         let parameters = self.parameters(route);
         let also: Vec<String> = aliases::of(route)
@@ -146,7 +155,9 @@ impl Printer {
                 object.insert("x-limits".to_owned(), limits(&route.doc.limits));
             }
             if let Some((body, required)) = route.doc.body {
-                let content = json!({"application/json": {"schema": body(&mut self.asks)}});
+                let form = "application/x-www-form-urlencoded";
+                let media_type = if route.doc.form { form } else { "application/json" };
+                let content = json!({media_type: {"schema": body(&mut self.asks)}});
                 object.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
             }
         }
@@ -221,7 +232,10 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
     if route.access.needs_session() {
         all.push(Problem::Unauthenticated);
     }
-    if route.access != Access::Webhook && route.method != Method::GET {
+    if route.access == Access::Client {
+        all.push(Problem::ClientUnknown);
+    }
+    if !matches!(route.access, Access::Webhook | Access::Client) && route.method != Method::GET {
         all.push(Problem::CrossSite);
     }
     all.extend([Problem::Internal, Problem::Unavailable]);

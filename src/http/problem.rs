@@ -81,6 +81,15 @@ impl IntoResponse for Problem {
     }
 }
 
+/// How whoever was refused could show who they are (RFC 9110 §11.6.1).
+fn scheme(problem: Problem) -> HeaderValue {
+    HeaderValue::from_static(if problem == Problem::ClientUnknown {
+        "Basic realm=\"clients\""
+    } else {
+        "Bearer"
+    })
+}
+
 fn status(problem: Problem) -> StatusCode {
     StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -101,7 +110,7 @@ pub fn settle(response: Response, request_id: &str) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if parts.status == StatusCode::UNAUTHORIZED {
-        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        parts.headers.insert(header::WWW_AUTHENTICATE, scheme(error.problem));
     }
     if let Some(seconds) = error.retry_after {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

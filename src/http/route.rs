@@ -42,6 +42,8 @@ pub struct Doc {
     pub about: &'static str,
     /// The body that it takes, and whether it must be there.
     pub body: Option<(Print, bool)>,
+    /// Whether the body is a form.
+    pub form: bool,
     /// The query that it takes.
     pub search: Option<Print>,
     /// How it answers when all is well.
@@ -111,6 +113,13 @@ impl Route {
     pub fn may_take<T: JsonSchema>(mut self) -> Self {
         self.doc.body = Some((|generator| generator.subschema_for::<T>(), false));
         self
+    }
+
+    /// Takes a form: `Form<T>`.
+    #[must_use]
+    pub fn takes_form<T: JsonSchema>(mut self) -> Self {
+        self.doc.form = true;
+        self.takes::<T>()
     }
 
     /// Takes a query.

@@ -19,8 +19,8 @@ use crate::factors::FactorView;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, dev, devices, enrolment, messages, new_password, pages,
-    passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
+    accounts, administration, calls, challenges, clients, dev, devices, enrolment, keys, messages,
+    new_password, pages, passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -86,6 +86,9 @@ pub fn routes() -> Vec<Route> {
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
             .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
+        post("/auth/refresh", sessions::api::refresh).access(Public).about("Renew an access token")
+            .takes::<sessions::api::Refresh>().answers::<sessions::Tokens>(200, "A new access token and the next refresh token")
+            .may(&[Problem::RefreshRefused]).counted(&[Limit::RefreshAddress]),
         post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
@@ -186,6 +189,14 @@ pub fn operations() -> Vec<Route> {
             .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
         get(METRICS, health::metrics).access(Public).about("The figures, for Prometheus")
             .answers_in(200, health::OPEN_METRICS, "The figures"),
+        get("/.well-known/jwks.json", keys::api::jwks).access(Public).about("The public keys of access tokens")
+            .answers_in(200, "application/json", "A JWK set (RFC 7517)"),
+        post("/oauth2/introspect", clients::api::introspect).access(Access::Client).about("What a token stands for (RFC 7662)")
+            .takes_form::<clients::api::Ask>().answers::<clients::api::IntrospectionView>(200, "What it stands for, or that it does not count")
+            .counted(&[Limit::ClientFailuresAddress]),
+        post("/oauth2/revoke", clients::api::revoke).access(Access::Client).about("End the session of a token (RFC 7009)")
+            .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
+            .counted(&[Limit::ClientFailuresAddress]),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
             .answers_in(200, "application/json", "OpenAPI 3.1"),
         get("/problems", docs::problems).access(Public).about("Every failure by name")

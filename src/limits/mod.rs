@@ -43,6 +43,10 @@ text_enum! {
         RecoverIdentifier = "recover-identifier",
         /// Recoveries begun from one address.
         RecoverAddress = "recover-address",
+        /// Refresh tokens shown from one address.
+        RefreshAddress = "refresh-address",
+        /// Wrong client secrets from one address.
+        ClientFailuresAddress = "client-failures-address",
         /// Messages to one number in a short time.
         SendNumberShort = "send-number-short",
         /// Messages to one number in a day.
@@ -83,6 +87,8 @@ impl Limit {
             Self::CodeTryDevice => limits.code_try_device,
             Self::RecoverIdentifier => limits.recover_identifier,
             Self::RecoverAddress => limits.recover_address,
+            Self::RefreshAddress => limits.refresh_address,
+            Self::ClientFailuresAddress => limits.client_failures_address,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,
             Self::SendStrangerShort => limits.send_stranger_short,

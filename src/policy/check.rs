@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{FactorKind, IdentifierKind, Limits, Password, Policy, When, Wider, operation};
+use super::{FactorKind, IdentifierKind, LONGEST_ACCESS, Limits, Password, Policy, When, Wider, operation};
 use crate::config::{Layers, Period};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -237,6 +237,20 @@ impl Policy {
                 session.idle
             ),
         );
+        layers.must(
+            *session.access >= Duration::from_secs(10) && *session.access <= LONGEST_ACCESS,
+            "session.access",
+            "must be between 10s and 1h: elsewhere, a token counts until it expires",
+        );
+        layers.must_with(
+            session.access < session.idle,
+            "session.access",
+            "session.idle",
+            format_args!(
+                "must be shorter than session.idle, which is {}, or a session would end between two refreshes",
+                session.idle
+            ),
+        );
         let two_factors = self.sign_in.second.when == When::Always;
         let longest = if two_factors { DAY } else { DAY * 30 };
         if *session.lifetime > longest {
@@ -274,6 +288,8 @@ impl Limits {
             ("code_try_device", self.code_try_device),
             ("recover_identifier", self.recover_identifier),
             ("recover_address", self.recover_address),
+            ("refresh_address", self.refresh_address),
+            ("client_failures_address", self.client_failures_address),
             ("send_number_short", self.send_number_short),
             ("send_number_day", self.send_number_day),
             ("send_stranger_short", self.send_stranger_short),

@@ -17,6 +17,8 @@ pub use operation::{Notify, Operation, Operations, ProofRule};
 pub use presets::{PRESETS, preset};
 pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::config::{Faults, Layers, Needs, Period};
@@ -154,7 +156,12 @@ pub struct Session {
     pub idle: Period,
     /// Least time between two writes of when it was last used.
     pub seen_every: Period,
+    /// How long an access token lasts, where the session is carried as JWT.
+    pub access: Period,
 }
+
+/// The longest that an access token may last.
+pub const LONGEST_ACCESS: Duration = Duration::from_secs(60 * 60);
 
 /// `[recovery]`: how somebody who has forgotten the password gets back in.
 #[derive(Clone, Debug, Deserialize)]
@@ -232,6 +239,10 @@ pub struct Limits {
     pub recover_identifier: Budget,
     /// Recoveries begun from one address.
     pub recover_address: Budget,
+    /// Refresh tokens shown from one address.
+    pub refresh_address: Budget,
+    /// Wrong client secrets from one address.
+    pub client_failures_address: Budget,
     /// Messages to one number in a short time.
     pub send_number_short: Budget,
     /// Messages to one number in a day.
@@ -419,6 +430,9 @@ mod tests {
                 "session.seen_every = \"1h\"",
                 "session.seen_every must be shorter than session.idle, which is 1h",
             ),
+            ("session.access = \"5s\"", "session.access must be between 10s and 1h"),
+            ("session.access = \"61m\"", "session.access must be between 10s and 1h"),
+            ("session.access = \"1h\"", "session.access must be shorter than session.idle, which is 1h"),
             ("limits.send_address.limit = 0", "limits.send_address.limit must be above 0"),
             ("limits.send_address.window = \"0s\"", "limits.send_address.window must be"),
             ("limits.factor_failures = 101", "limits.factor_failures must be between 1 and 100"),

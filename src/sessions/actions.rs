@@ -7,14 +7,17 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::carry::{Carrier, Shown, shown};
-use super::{Caller, Session};
+use super::refresh::Turn;
+use super::{Caller, Claims, Session, Tokens, access, hand_out, refresh};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
 use crate::identifiers::Identifier;
-use crate::secret::Token;
-use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer};
+use crate::limits::{self, Limit};
+use crate::notices::{self, About, Notice, Notices};
+use crate::secret::{Token, TokenKind};
+use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer, refuse};
 
 /// Who is asking: the one place where a credential becomes a user. `None`: nobody shows anything
 /// that counts.
@@ -41,29 +44,92 @@ pub(super) struct Known {
 
 /// The session that the request's credential names, when it stands.
 pub(super) async fn recognise(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<(Arc<Known>, Carrier)>> {
-    let Shown::Token(token, carrier) = shown(headers, &ctx.app.origin) else {
-        return Ok(None);
-    };
-    let Some(mut known) = judge(ctx, &token, carrier).await? else { return Ok(None) };
-    if known.session.is_stale(&ctx.policy.session, ctx.now) {
-        touch(ctx, &known.session).await?;
-        // Anew, with its new revision. Gone in between: it has just been ended.
-        match judge(ctx, &token, carrier).await? {
-            Some(fresh) => known = fresh,
+    let (known, carrier) = match shown(headers, &ctx.app.origin) {
+        Shown::Token(token, carrier) => (by_token(ctx, &token, carrier).await?, carrier),
+        Shown::Jwt(text) => match access::read(ctx, &text).await? {
+            Some(claims) => (by_claims(ctx, &claims).await?, Carrier::Jwt),
             None => return Ok(None),
-        }
-    }
-    Ok(Some((known, carrier)))
+        },
+        Shown::Nothing | Shown::Rubbish => return Ok(None),
+    };
+    Ok(known.map(|known| (known, carrier)))
 }
 
-/// What `token` names, when it is the right token and all that makes a session count holds now.
-async fn judge(ctx: &Ctx, token: &Token, carrier: Carrier) -> Result<Option<Arc<Known>>> {
-    let Some(known) = known(ctx, token.id).await? else { return Ok(None) };
-    let session = &known.session;
-    let right = token.matches(&session.digest)
-        && session.carry.travels_by(carrier)
-        && session.stands(&known.user, &ctx.policy.session, ctx.now);
-    Ok(right.then_some(known))
+/// The session that an opaque token names.
+pub(super) async fn by_token(ctx: &Ctx, token: &Token, carrier: Carrier) -> Result<Option<Arc<Known>>> {
+    standing(ctx, token.id, carrier, |session| token.matches(&session.digest)).await
+}
+
+/// The session that an access token names. Its signature says who was let in; whether they still are is
+/// asked of the session.
+pub(super) async fn by_claims(ctx: &Ctx, claims: &Claims) -> Result<Option<Arc<Known>>> {
+    standing(ctx, claims.sid, Carrier::Jwt, |session| session.user_id == claims.sub).await
+}
+
+/// The session with this id, when `right` says that it is meant and it stands; its use is remembered.
+async fn standing(
+    ctx: &Ctx,
+    id: Uuid,
+    carrier: Carrier,
+    right: impl Fn(&Session) -> bool,
+) -> Result<Option<Arc<Known>>> {
+    let judge = |known: Option<Arc<Known>>| {
+        known.filter(|known: &Arc<Known>| {
+            let session = &known.session;
+            right(session)
+                && session.carry.travels_by(carrier)
+                && session.stands(&known.user, &ctx.policy.session, ctx.now)
+        })
+    };
+    let Some(found) = judge(known(ctx, id).await?) else { return Ok(None) };
+    if !found.session.is_stale(&ctx.policy.session, ctx.now) {
+        return Ok(Some(found));
+    }
+    touch(ctx, &found.session).await?;
+    // Anew, with its new revision. Gone in between: it has just been ended.
+    Ok(judge(known(ctx, id).await?))
+}
+
+/// The session with this id and its user, as they are in the store.
+pub(super) async fn current(ctx: &Ctx, id: Uuid) -> Result<Option<(Seen<Session>, Seen<User>)>> {
+    let store = &ctx.app.store;
+    let Some(session) = store.get::<Session>(id).await? else { return Ok(None) };
+    let user = store.get::<User>(session.user_id).await?;
+    Ok(user.map(|user| (session, user)))
+}
+
+/// Tells the user that somebody has a copy of a refresh token. The session ends all the same when so
+/// many notices have gone out that this one cannot be counted.
+async fn reused(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
+    match notices::prepare(ctx, user, About::event(Notice::RefreshReused, true)).await {
+        Ok(notices) => Ok(Some(notices)),
+        Err(error) if error.problem == Problem::LimitReached => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Renews what a session carried as JWT is shown with.
+///
+/// # Errors
+/// [`Problem::RefreshRefused`] for whatever does not count, without a word why; the store's.
+pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
+    limits::take_by_address(ctx, Limit::RefreshAddress).await?;
+    let token = &Token::parse(TokenKind::Refresh, text).ok_or(Problem::RefreshRefused)?;
+    let session = ctx
+        .decide(move |moment| async move {
+            let Some((session, user)) = current(ctx, token.id).await? else {
+                return Ok(refuse(Problem::RefreshRefused));
+            };
+            let Some(shown) = refresh::generation(&ctx.app.keyring, &session, token) else {
+                return Ok(refuse(Problem::RefreshRefused));
+            };
+            let turn = refresh::turn(&session, &user, shown, &ctx.policy.session, moment.now);
+            let told = if turn == Turn::Reused { reused(ctx, &user).await? } else { None };
+            let told = told.map(|told| told.changes(ctx, &moment)).unwrap_or_default();
+            Ok(refresh::refresh(turn, session, &user, &moment).and(told))
+        })
+        .await?;
+    hand_out::tokens(ctx, &session).await
 }
 
 /// The records, from memory while they are unchanged.

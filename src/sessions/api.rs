@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::actions::{self, Scope};
-use super::{Caller, SessionView, authenticate, clear_cookie};
+use super::{Caller, SessionView, Tokens, authenticate, clear_cookie, inspect};
 use crate::accounts::{self, UserView};
 use crate::app::Ctx;
 use crate::error::{Error, Result};
 use crate::http::extract::{Body, Params, Search};
 use crate::http::listing::{List, Listing};
+use crate::secret::Secret;
 
 /// The answer of `GET /auth/authenticated`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -60,12 +61,18 @@ pub struct Logout {
     /// Which sessions to end; `this` when left out.
     #[serde(default)]
     pub scope: Scope,
+    /// For a session carried as JWT: ends it also when its access token has expired.
+    pub refresh_token: Option<Secret>,
 }
 
 /// `POST /auth/logout`: 204 also when there is nothing left to end.
 pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> Result<Response> {
     let ask = ask.map(|Body(ask)| ask).unwrap_or_default();
-    if let Some(caller) = authenticate(&ctx, &headers).await? {
+    let caller = match (authenticate(&ctx, &headers).await?, &ask.refresh_token) {
+        (None, Some(token)) => inspect::by_refresh(&ctx, token.expose()).await?,
+        (caller, _) => caller,
+    };
+    if let Some(caller) = caller {
         actions::end_scope(&ctx, &caller, ask.scope).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -75,6 +82,19 @@ pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> 
         }
     }
     Ok(response)
+}
+
+/// The body of `POST /auth/refresh`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// The refresh token. It is good for one use.
+    pub refresh_token: Secret,
+}
+
+/// `POST /auth/refresh`
+pub async fn refresh(ctx: Ctx, Body(ask): Body<Refresh>) -> Result<Json<Tokens>> {
+    actions::refresh(&ctx, ask.refresh_token.expose()).await.map(Json)
 }
 
 /// `GET /sessions`

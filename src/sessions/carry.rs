@@ -12,6 +12,8 @@ use crate::secret::{Token, TokenKind};
 pub enum Carrier {
     /// `Authorization: Bearer`.
     Bearer,
+    /// `Authorization: Bearer`, signed.
+    Jwt,
     /// A cookie, which a browser also sends when another site makes it.
     Cookie,
 }
@@ -24,6 +26,8 @@ pub(super) enum Shown {
     Rubbish,
     /// A token.
     Token(Token, Carrier),
+    /// What looks like an access token.
+    Jwt(String),
 }
 
 /// `__Host-` ties the cookie to this very host and to TLS (RFC 6265bis §4.1.3); plain http on
@@ -31,6 +35,9 @@ pub(super) enum Shown {
 fn name(origin: &Origin, plain: &str) -> String {
     if origin.is_secure() { format!("__Host-{plain}") } else { plain.to_owned() }
 }
+
+/// How every token begins whose header is a JSON object that begins with `{"`.
+const JWT: &str = "eyJ";
 
 const SESSION: &str = "vestibule";
 const PENDING: &str = "vestibule-pending";
@@ -54,14 +61,17 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = given.next() {
-        let token = value
+        let text = value
             .to_str()
             .ok()
             .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .and_then(|(_, token)| Token::parse(TokenKind::Session, token));
-        return match (token, given.next()) {
-            (Some(token), None) => Shown::Token(token, Carrier::Bearer),
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        return match (text, given.next()) {
+            (Some((_, text)), None) => match Token::parse(TokenKind::Session, text) {
+                Some(token) => Shown::Token(token, Carrier::Bearer),
+                None if text.starts_with(JWT) => Shown::Jwt(text.to_owned()),
+                None => Shown::Rubbish,
+            },
             _ => Shown::Rubbish,
         };
     }
@@ -118,6 +128,9 @@ pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 2] {
 impl Carry {
     /// The carry that a carrier belongs to.
     pub fn travels_by(self, carrier: Carrier) -> bool {
-        matches!((self, carrier), (Self::Cookie, Carrier::Cookie) | (Self::Bearer, Carrier::Bearer))
+        matches!(
+            (self, carrier),
+            (Self::Cookie, Carrier::Cookie) | (Self::Bearer, Carrier::Bearer) | (Self::Jwt, Carrier::Jwt)
+        )
     }
 }

@@ -1,19 +1,26 @@
-//! Sessions: open, recognise, list, end. One session, carried as a cookie or as an opaque token.
+//! Sessions: open, recognise, list, end. One session, carried as a cookie, as an opaque token, or as a
+//! short access token (JWT) and a refresh token.
 //!
 //! Always holds: a session is opened only with the proofs that were shown; its token is stored only
 //! as a hash; a session counts for as long as its record stands, its user is active, and neither
 //! its lifetime nor its idle time has run out – each looked at on every request, never by a
 //! clean-up job. Ending a session is deleting its record.
 
+mod access;
 pub mod actions;
 pub mod api;
 mod carry;
+mod hand_out;
+pub mod inspect;
+mod refresh;
 mod rules;
 
+pub use access::{Claims, FIRST_PARTY};
 pub use actions::{authenticate, named};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
 };
+pub use hand_out::{Credential, Tokens, hand_out};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,6 +38,8 @@ text_enum! {
         Cookie = "cookie",
         /// As an opaque token in `Authorization: Bearer`.
         Bearer = "bearer",
+        /// As a short access token (RFC 9068) in `Authorization: Bearer`, renewed with a refresh token.
+        Jwt = "jwt",
     }
 }
 
@@ -62,6 +71,10 @@ entity! {
         seen_at: Timestamp,
         /// When it ends whatever happens.
         expires_at: Timestamp,
+        /// How often its refresh token has been renewed.
+        generation: u32,
+        /// When that was last, or when it was opened.
+        rotated_at: Timestamp,
     }
     index BY_USER (user_id, created_at);
     expires expires_at;

@@ -10,7 +10,9 @@ use crate::policy::{self, Proofs};
 use crate::secret::{Token, TokenKind};
 
 impl Session {
-    /// Opens a session for what was proved. The token is shown once and kept only as a hash.
+    /// Opens a session for what was proved. The token is shown once and kept only as a hash; where the
+    /// session is carried as JWT it is never shown, and its hash is the session's part of what its
+    /// refresh tokens are made with. [`super::hand_out()`] knows which.
     pub fn open(
         user: &User,
         proofs: Proofs,
@@ -35,6 +37,8 @@ impl Session {
             counts_from: moment.now.latest(user.sessions_from),
             seen_at: moment.now,
             expires_at: moment.now + *policy.lifetime,
+            generation: 0,
+            rotated_at: moment.now,
         };
         (session, token)
     }
@@ -47,6 +51,11 @@ impl Session {
             && now < self.expires_at
             && now < self.created_at + *policy.lifetime
             && now.since(self.seen_at) < *policy.idle
+    }
+
+    /// When its user last showed a factor to sign in.
+    pub fn proved_at(&self) -> Timestamp {
+        self.proofs.of_sign_in().map(|proof| proof.at).max().unwrap_or(self.created_at)
     }
 
     /// Whether its last use is old enough to be worth a write.
@@ -87,6 +96,7 @@ mod tests {
             lifetime: Period(day),
             idle: Period(hour),
             seen_every: Period(Duration::from_secs(60)),
+            access: Period(Duration::from_secs(300)),
         };
         let moment = Moment { now, seed: Random::seeded(1).seed(), client: None };
         let owner = user(now);

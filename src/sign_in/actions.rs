@@ -126,7 +126,7 @@ pub async fn sign_in(
                 let arrival = devices::arrive(device, &standing.user, None, &policy.devices, &moment);
                 let overwritten = match carry {
                     Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
-                    Carry::Bearer => None,
+                    Carry::Bearer | Carry::Jwt => None,
                 };
                 let opening = Opening { proofs: proofs.clone(), carry, arrival, overwritten, relied_on };
                 let told = news.as_ref().map(|news| news.changes(ctx, &moment)).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::policy::{FactorKind, IdentifierKind};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, Carry, Session, SessionView, pending_cookie, session_cookie};
+use crate::sessions::{self, Carry, Session, SessionView, hand_out, pending_cookie};
 
 /// The body of `POST /auth/login`: one of `identifier`, `username`, `email`, `mobile`, and the password.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,17 +51,23 @@ pub enum SignIn {
         user: Box<UserView>,
         /// The session that was opened.
         session: Box<SessionView>,
-        /// The credential, where it does not travel as a cookie. Shown once.
+        /// The credential, where it travels as an opaque token. Shown once.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<String>,
         /// Names this device, where it was not known before: to be sent as `device` with the next
         /// sign-in, which is then counted apart from those of strangers. It opens nothing by itself.
         #[serde(skip_serializing_if = "Option::is_none")]
         device: Option<String>,
+        /// The credential, where it travels as JWT.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        access_token: Option<String>,
+        /// What the access token is renewed with, once. Shown once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refresh_token: Option<String>,
         /// How to send it.
         #[serde(skip_serializing_if = "Option::is_none")]
         token_type: Option<&'static str>,
-        /// Seconds until the session ends whatever happens.
+        /// Seconds until the access token expires; without one, until the session ends whatever happens.
         expires_in: u64,
     },
     /// A second factor is asked for; nothing is open yet.
@@ -116,7 +122,7 @@ pub async fn login(ctx: Ctx, headers: HeaderMap, Body(ask): Body<Login>) -> Resu
     let done = actions::sign_in(&ctx, identifier, hint, password, ask.factor, carry, &brought).await?;
     Ok(match done {
         SignedIn::Now { user, session, token, device } => {
-            signed_in(&ctx, *user, &session, &token, device.as_ref())
+            signed_in(&ctx, *user, &session, &token, device.as_ref()).await?
         }
         SignedIn::Asked(challenge, token) => {
             let until = challenge.expires_at;
@@ -148,33 +154,35 @@ pub fn verification_required(
 }
 
 /// The answer that hands out a session's credential.
-pub fn signed_in(
+///
+/// # Errors
+/// Those of handing it out.
+pub async fn signed_in(
     ctx: &Ctx,
     user: UserView,
     session: &Session,
     token: &Token,
     device: Option<&Token>,
-) -> Response {
+) -> Result<Response> {
+    let credential = hand_out(ctx, session, token).await?;
     ctx.app.metrics.sign_in("signed_in");
-    let bearer = session.carry == Carry::Bearer;
+    let by_cookie = session.carry == Carry::Cookie;
+    let (access_token, refresh_token) = credential.pair.unzip();
     let mut response = Json(SignIn::SignedIn {
         user: Box::new(user),
         session: Box::new(session.view(true)),
-        token: bearer.then(|| token.reveal()),
-        device: device.filter(|_| bearer).map(Token::reveal),
-        token_type: bearer.then_some("bearer"),
-        expires_in: session.expires_at.since(ctx.now).as_secs(),
+        token: credential.token,
+        access_token,
+        refresh_token,
+        device: device.filter(|_| !by_cookie).map(Token::reveal),
+        token_type: (!by_cookie).then_some("bearer"),
+        expires_in: credential.expires_in,
     })
     .into_response();
-    if session.carry == Carry::Cookie {
-        let cookie = session_cookie(&ctx.app.origin, token, ctx.now, session.expires_at);
-        let done = pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now);
+    let known = device.filter(|_| by_cookie).map(|device| sessions::device_cookie(&ctx.app.origin, device));
+    let cookies = credential.cookies.into_iter().chain(known);
+    cookies.for_each(|cookie| {
         response.headers_mut().append(header::SET_COOKIE, cookie);
-        response.headers_mut().append(header::SET_COOKIE, done);
-        if let Some(device) = device {
-            let known = sessions::device_cookie(&ctx.app.origin, device);
-            response.headers_mut().append(header::SET_COOKIE, known);
-        }
-    }
-    response
+    });
+    Ok(response)
 }

@@ -27,6 +27,7 @@ mod sessions;
 mod spoken;
 mod step_up;
 mod store;
+mod tokens;
 mod twilio_library;
 mod users;
 mod webhooks;

@@ -43,6 +43,14 @@ async fn no_log_line_no_row_and_no_figure_holds_a_secret() {
         alice.post("/api/v1/auth/password-strength", json!({"password": PASSWORD, "name": PASSWORD})).await;
         alice.post("/api/v1/auth/password-strength", json!({"password": [PASSWORD]})).await;
         let token = alice.token.clone().unwrap();
+        world.advance(std::time::Duration::from_secs(3_000));
+        let refresh = crate::tokens::carries_jwt(&mut alice).await;
+        let access = alice.token.clone().unwrap();
+        let (client, secret) = vestibule::clients::add(&world.ctx(), "orders").await.unwrap();
+        let secret = secret.reveal();
+        crate::tokens::asks(&world, &format!("Basic {}:{secret}", client.id), "/oauth2/introspect", &refresh)
+            .await;
+        alice.post("/api/v1/auth/refresh", json!({"refresh_token": refresh})).await.expect(StatusCode::OK);
         alice.token = Some(token[..40].to_owned());
         alice.get("/api/v1/users/me").await.expect(StatusCode::UNAUTHORIZED);
         alice.token = None;
@@ -50,6 +58,7 @@ async fn no_log_line_no_row_and_no_figure_holds_a_secret() {
         let rows = dump(&world).await;
         let secrets =
             vec![PASSWORD.to_owned(), token[3..].to_owned(), challenge[3..].to_owned(), format!("#{code}")];
+        let secrets = [secrets, vec![refresh[3..].to_owned(), secret[3..].to_owned(), access]].concat();
         (secrets, metrics, rows)
     }
     .with_subscriber(subscriber)

@@ -31,7 +31,7 @@ pub struct World {
     pub address: SocketAddr,
     people: AtomicU32,
     serving: tokio::task::JoinHandle<()>,
-    _place: super::place::Place,
+    pub place: super::place::Place,
 }
 
 type Change<T> = Box<dyn FnOnce(&mut T)>;
@@ -90,7 +90,7 @@ impl Plan {
                 vestibule::http::server::serve(app, listener, router, never).await.unwrap();
             }
         });
-        World { app, router, address, people: AtomicU32::new(0), serving, _place: place }
+        World { app, router, address, people: AtomicU32::new(0), serving, place }
     }
 }
 
