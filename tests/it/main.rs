@@ -13,6 +13,7 @@ mod kept;
 mod kill;
 mod lockout;
 mod mails;
+mod matrix;
 mod model;
 mod pages;
 mod passwords;
