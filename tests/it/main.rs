@@ -9,6 +9,7 @@ mod calls;
 mod dev;
 mod factors;
 mod guards;
+mod incidents;
 mod kept;
 mod kill;
 mod lockout;

@@ -20,7 +20,7 @@ use Who::{Admin, Anybody, Signed, User as Own};
 
 /// Whom a route is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Who {
+pub enum Who {
     Anybody,
     /// Whoever is signed in, about what is their own.
     User,
@@ -31,7 +31,7 @@ enum Who {
 
 /// What `{id}` names, in the path or in the body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Thing {
+pub enum Thing {
     Session,
     Device,
     Factor,
@@ -42,7 +42,7 @@ enum Thing {
 
 /// The names that a route may be given, and where.
 #[derive(Clone, Copy, Debug)]
-enum Takes {
+pub enum Takes {
     Nothing,
     /// Fields of a JSON body.
     Sent(&'static [&'static str]),
@@ -53,12 +53,12 @@ enum Takes {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    method: &'static str,
-    path: &'static str,
+pub struct Row {
+    pub method: &'static str,
+    pub path: &'static str,
     who: Who,
     of: Option<Thing>,
-    takes: Takes,
+    pub takes: Takes,
     /// A body that means something.
     good: &'static str,
 }
@@ -153,6 +153,11 @@ const TABLE: &[Row] = &[
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
 ];
 
+/// Every row.
+pub fn table() -> &'static [Row] {
+    TABLE
+}
+
 /// Where the API answers.
 const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
 /// The key of nothing.
@@ -167,7 +172,7 @@ impl Row {
     }
 
     /// Its addresses, with `id` in the place of every `{…}`.
-    fn paths(&self, id: &str) -> Vec<String> {
+    pub fn paths(&self, id: &str) -> Vec<String> {
         let path = self
             .path
             .replace("{id}", id)
@@ -178,7 +183,7 @@ impl Row {
         if self.is_operation() { vec![path] } else { MOUNTS.map(|mount| format!("{mount}{path}")).to_vec() }
     }
 
-    fn needs_session(&self) -> bool {
+    pub fn needs_session(&self) -> bool {
         matches!(self.who, Own | Admin)
     }
 
@@ -199,19 +204,19 @@ impl Row {
             .into_bytes()
     }
 
-    async fn asked_by(&self, person: &Person<'_>, path: &str, thing: &Made) -> Answer {
+    pub async fn asked_by(&self, person: &Person<'_>, path: &str, thing: &Made) -> Answer {
         person.send(self.method, path, Some((self.kind(), self.body(person, thing)))).await
     }
 }
 
 /// Something that `{id}` names.
 #[derive(Clone, Debug)]
-struct Made {
+pub struct Made {
     id: String,
     code: String,
 }
 
-fn made(id: &str) -> Made {
+pub fn made(id: &str) -> Made {
     Made { id: id.to_owned(), code: "000000".to_owned() }
 }
 
@@ -237,6 +242,11 @@ async fn make(person: &Person<'_>, thing: Thing) -> Made {
             made(call["id"].as_str().unwrap())
         }
     }
+}
+
+/// Asks for a call.
+pub async fn make_call(person: &Person<'_>) {
+    make(person, Call).await;
 }
 
 fn slug(answer: &Answer) -> &str {
@@ -268,7 +278,7 @@ fn told(answer: &Answer) -> String {
 }
 
 /// A house that counts nothing: here it is asked too often.
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     World::plan().policy(crate::recovery::unlimited).policy(|policy| {
         let much = 1_000_000;
         let limits = &mut policy.limits;
@@ -295,7 +305,7 @@ async fn somebody<'w>(world: &'w World, roles: &[&str]) -> Person<'w> {
 }
 
 /// The same person's browser, which is signed in by cookie.
-async fn browser<'w>(person: &Person<'w>) -> Person<'w> {
+pub async fn browser<'w>(person: &Person<'w>) -> Person<'w> {
     let world = person.world;
     let mut browser = person.clone();
     browser.token = None;
@@ -312,7 +322,7 @@ async fn browser<'w>(person: &Person<'w>) -> Person<'w> {
 }
 
 /// Changes the record of `person` behind everybody's back, as another server would.
-async fn rewrite(person: &Person<'_>, change: impl Fn(&mut User)) {
+pub async fn rewrite(person: &Person<'_>, change: impl Fn(&mut User)) {
     let store = &person.world.app.store;
     let me = person.get("/api/v1/users/me").await.expect(StatusCode::OK).body;
     let id: uuid::Uuid = serde_json::from_value(me["id"].clone()).unwrap();
