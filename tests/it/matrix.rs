@@ -831,7 +831,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/authorize", "proofs"),
     // Of a failure.
     ("POST", "/auth/password-strength", "code"), ("POST", "/calls", "code"), ("GET", "/calls", "code"),
-    ("GET", "/calls/{id}", "code"), ("POST", "/calls/{id}/cancel", "code"),
+    ("GET", "/calls/{id}", "code"), ("GET", "/users/me/export", "code"), ("POST", "/calls/{id}/cancel", "code"),
 ];
 
 /// The names of all fields that may be in what `schema` describes.
