@@ -124,7 +124,7 @@ fn t13_nothing_compares_secrets_but_the_one_comparison() {
         for line in blank(text).lines() {
             let compares = [" == ", " != ", ".eq(", ".ne("].iter().any(|sign| line.contains(sign));
             let named = ["constant_time", "verify_slices", "ct_eq"].iter().any(|name| line.contains(name));
-            if !named && !(compares && words.iter().any(|word| line.contains(word))) {
+            if !(named || compares && words.iter().any(|word| line.contains(word))) {
                 continue;
             }
             match STORED.iter().find(|(file, part)| path == *file && line.contains(part)) {
@@ -580,8 +580,9 @@ async fn t59_a_password_that_is_too_long_is_not_hashed() {
         .build()
         .await;
     let alice = world.stranger();
-    let begun = Instant::now();
     alice.signs_up().await.expect(StatusCode::CREATED);
+    let begun = Instant::now();
+    alice.gives_password().await.expect(StatusCode::OK);
     let hash = begun.elapsed();
     for length in [1_025, 8_192, 30_000, 1_000_000, 10_000_000] {
         let long = "p".repeat(length);
