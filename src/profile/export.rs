@@ -13,13 +13,14 @@ use crate::clock::Timestamp;
 use crate::devices::{Device, DeviceView};
 use crate::error::Result;
 use crate::factors::{self, FactorView};
+use crate::identifiers::IdentifierView;
 use crate::messages::{self, Message};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, operation};
 use crate::sessions::{Caller, Session, SessionView};
 use crate::step_up::permit;
 use crate::store::{Cursor, Entity, Index, Page, Query, Seen, answer};
-use crate::undo::Undo;
+use crate::undo::{self, Undo};
 
 /// Something that happened, as the user sees it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -94,8 +95,12 @@ pub struct AskedView {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Undoable")]
 pub struct UndoView {
-    /// What would be taken back.
-    pub what: serde_json::Value,
+    /// What would be taken back: `change`, `deletion` or `not_me`.
+    pub what: &'static str,
+    /// Of a change: the identifier that would be put back.
+    pub before: Option<IdentifierView>,
+    /// Of what one may not have done oneself: the operation.
+    pub operation: Option<String>,
     /// When it was done.
     pub created_at: Timestamp,
     /// Until when it can be taken back.
@@ -176,7 +181,19 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
         })
         .await?,
         undos: all(ctx, Undo::BY_USER, id, |one: &Undo| UndoView {
-            what: serde_json::to_value(&one.what).unwrap_or_default(),
+            what: one.what.word(),
+            before: match &one.what {
+                undo::What::Change { before } => Some(IdentifierView {
+                    kind: before.kind,
+                    value: before.value.clone(),
+                    verified: before.verified_at.is_some(),
+                }),
+                undo::What::Deletion | undo::What::NotMe { .. } => None,
+            },
+            operation: match &one.what {
+                undo::What::NotMe { operation } => Some(operation.clone()),
+                undo::What::Change { .. } | undo::What::Deletion => None,
+            },
             created_at: one.created_at,
             expires_at: one.expires_at,
         })

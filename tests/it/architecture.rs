@@ -407,7 +407,7 @@ fn tokens(text: &str) -> Vec<&str> {
 }
 
 /// The text without its comments and without what stands in quotes.
-fn blank(text: &str) -> String {
+pub fn blank(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut before = ' ';
@@ -490,12 +490,12 @@ fn from(text: &str, start: usize) -> &str {
     text.split_at(start).1
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Rust file below `folder`: its path from the root, and its content.
-fn rust_files(folder: &str) -> Vec<(String, String)> {
+pub fn rust_files(folder: &str) -> Vec<(String, String)> {
     let mut waiting: Vec<PathBuf> = vec![root().join(folder)];
     let mut files = Vec::new();
     while let Some(path) = waiting.pop() {

@@ -1,0 +1,1036 @@
+//! Who may do what: role × state of the account × route × owner × field, from one table.
+//!
+//! The table says it independently of the router. A route without a row fails, as does a row without
+//! a route, so nothing is opened, and no field is taken, that nobody has written down here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use serde_json::{Value as Json, json};
+use vestibule::accounts::{Status, User};
+use vestibule::store::{Change, Kind};
+
+use crate::factors::shows;
+use crate::step_up::promote;
+use crate::world::{Answer, PASSWORD, Person, Plan, World};
+use Takes::{Form, Nothing, Query, Sent};
+use Thing::{Call, Device, Factor, Pending, Session};
+use Who::{Admin, Anybody, Signed, User as Own};
+
+/// Whom a route is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    Anybody,
+    /// Whoever is signed in, about what is their own.
+    User,
+    Admin,
+    /// A provider that signs, or a registered client with its own credential: nobody here.
+    Signed,
+}
+
+/// What `{id}` names, in the path or in the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Thing {
+    Session,
+    Device,
+    Factor,
+    /// An authenticator app that is being bound.
+    Pending,
+    Call,
+}
+
+/// The names that a route may be given, and where.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes {
+    Nothing,
+    /// Fields of a JSON body.
+    Sent(&'static [&'static str]),
+    /// Fields of a form.
+    Form(&'static [&'static str]),
+    /// Parameters of the address.
+    Query(&'static [&'static str]),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub method: &'static str,
+    pub path: &'static str,
+    who: Who,
+    of: Option<Thing>,
+    pub takes: Takes,
+    /// A body that means something.
+    good: &'static str,
+}
+
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    who: Who,
+    of: Option<Thing>,
+    takes: Takes,
+    good: &'static str,
+) -> Row {
+    Row { method, path, who, of, takes, good }
+}
+
+const CHANGE: Takes = Sent(&["username", "email", "mobile", "name", "locale", "metadata"]);
+const NEW_USER: Takes =
+    Sent(&["username", "email", "mobile", "name", "password", "locale", "is_2fa_enabled"]);
+const LOGIN: Takes =
+    Sent(&["identifier", "username", "email", "mobile", "password", "session", "factor", "device"]);
+const NEW_PASSWORD: Takes = Sent(&["current_password", "recovery_token", "new_password"]);
+const SETS: &str = r#"{"current_password": "{password}", "new_password": "eight quiet herons on the pier"}"#;
+const PAGE: Takes = Query(&["limit", "after"]);
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    row("POST", "/users", Anybody, None, NEW_USER, "{}"),
+    row("POST", "/users/register", Anybody, None, NEW_USER, "{}"),
+    row("POST", "/auth/login", Anybody, None, LOGIN, "{}"),
+    row("POST", "/login", Anybody, None, LOGIN, "{}"),
+    row("POST", "/auth/verify-code", Anybody, None, Sent(&["challenge", "code", "trust_device"]), r#"{"challenge": "vc_", "code": "000000"}"#),
+    row("POST", "/auth/resend-code", Anybody, None, Sent(&["challenge", "factor"]), r#"{"challenge": "vc_"}"#),
+    row("POST", "/auth/password-strength", Anybody, None, Sent(&["password", "username", "email", "mobile", "name"]), r#"{"password": "x"}"#),
+    row("POST", "/auth/recover", Anybody, None, Sent(&["identifier"]), r#"{"identifier": "nobody@example.com"}"#),
+    row("POST", "/auth/recover/verify", Anybody, None, Sent(&["challenge", "code"]), r#"{"challenge": "vc_", "code": "1"}"#),
+    row("POST", "/auth/logout", Anybody, None, Sent(&["scope", "refresh_token"]), r#"{"scope": "others"}"#),
+    row("POST", "/logout", Anybody, None, Sent(&["scope", "refresh_token"]), r#"{"scope": "others"}"#),
+    row("GET", "/auth/authenticated", Anybody, None, Nothing, ""),
+    row("POST", "/auth/refresh", Anybody, None, Sent(&["refresh_token"]), r#"{"refresh_token": "vr_"}"#),
+    row("POST", "/auth/undo", Anybody, None, Sent(&["token"]), r#"{"token": "vu_"}"#),
+    row("POST", "/auth/step-up", Own, None, Sent(&["operation", "factor", "password"]), r#"{"operation": "user.delete"}"#),
+    row("POST", "/auth/authorize", Own, None, Sent(&["operation"]), r#"{"operation": "user.delete"}"#),
+    row("GET", "/users/me", Own, None, Nothing, ""),
+    row("PATCH", "/users/me", Own, None, CHANGE, r#"{"name": "Ada"}"#),
+    row("PUT", "/users/me", Own, None, CHANGE, r#"{"name": "Ada"}"#),
+    row("PUT", "/users/update", Own, None, CHANGE, r#"{"name": "Ada"}"#),
+    row("POST", "/users/me/verify", Own, None, Sent(&["kind"]), r#"{"kind": "email"}"#),
+    row("DELETE", "/users/me", Own, None, Nothing, ""),
+    row("GET", "/users/me/export", Own, None, Nothing, ""),
+    row("GET", "/activity", Own, None, PAGE, ""),
+    row("GET", "/factors", Own, None, Nothing, ""),
+    row("POST", "/factors", Own, None, Sent(&["kind"]), r#"{"kind": "sms"}"#),
+    row("POST", "/factors/totp", Own, None, Sent(&["name"]), "{}"),
+    row("POST", "/factors/totp/confirm", Own, Some(Pending), Sent(&["id", "code"]), r#"{"id": "{id}", "code": "{code}"}"#),
+    row("POST", "/factors/recovery-codes", Own, None, Nothing, ""),
+    row("PATCH", "/factors/{id}", Own, Some(Factor), Sent(&["name"]), r#"{"name": "Phone"}"#),
+    row("DELETE", "/factors/{id}", Own, Some(Factor), Nothing, ""),
+    row("PUT", "/users/me/password", Own, None, NEW_PASSWORD, SETS),
+    row("PATCH", "/users/update-password", Own, None, NEW_PASSWORD, SETS),
+    row("GET", "/sessions", Own, None, PAGE, ""),
+    row("DELETE", "/sessions/{id}", Own, Some(Session), Nothing, ""),
+    row("GET", "/devices", Own, None, PAGE, ""),
+    row("DELETE", "/devices/{id}", Own, Some(Device), Nothing, ""),
+    row("GET", "/admin/policy", Admin, None, Nothing, ""),
+    row("POST", "/admin/policy/simulate", Admin, None, Sent(&["operation", "user", "has", "locked", "roles", "shown"]), r#"{"operation": "user.delete"}"#),
+    row("POST", "/calls", Own, None, Sent(&["to", "say", "twiml_url", "from"]), r#"{"to": "{mobile}", "say": "Hello"}"#),
+    row("GET", "/calls", Own, None, Query(&["limit", "after", "status"]), ""),
+    row("GET", "/calls/{id}", Own, Some(Call), Nothing, ""),
+    row("POST", "/calls/{id}/cancel", Own, Some(Call), Nothing, ""),
+    row("POST", "/webhooks/twilio/calls/{token}", Signed, None, Nothing, ""),
+    row("POST", "/webhooks/twilio/voice/{sealed}", Signed, None, Nothing, ""),
+    row("POST", "/webhooks/twilio/messages/{token}", Signed, None, Nothing, ""),
+    row("POST", "/oauth2/introspect", Signed, None, Form(&["token", "token_type_hint"]), "token=vs_"),
+    row("POST", "/oauth2/revoke", Signed, None, Form(&["token", "token_type_hint"]), "token=vs_"),
+    row("GET", "/.well-known/jwks.json", Anybody, None, Nothing, ""),
+    row("GET", "/health", Anybody, None, Nothing, ""),
+    row("GET", "/health/live", Anybody, None, Nothing, ""),
+    row("GET", "/health/ready", Anybody, None, Nothing, ""),
+    row("GET", "/metrics", Anybody, None, Nothing, ""),
+    row("GET", "/openapi.json", Anybody, None, Nothing, ""),
+    row("GET", "/problems", Anybody, None, Nothing, ""),
+    row("GET", "/problems/{slug}", Anybody, None, Nothing, ""),
+    row("GET", "/verify", Anybody, None, Nothing, ""),
+    row("POST", "/verify", Anybody, None, Form(&["challenge", "code"]), "challenge=vc_&code=0"),
+    row("GET", "/undo", Anybody, None, Nothing, ""),
+    row("POST", "/undo", Anybody, None, Form(&["token"]), "token=vu_"),
+    row("GET", "/not-me", Anybody, None, Nothing, ""),
+    row("POST", "/not-me", Anybody, None, Form(&["token"]), "token=vu_"),
+    row("GET", "/recover", Anybody, None, Nothing, ""),
+    row("POST", "/recover", Anybody, None, Form(&["identifier"]), "identifier=nobody%40example.com"),
+    row("POST", "/recover/verify", Anybody, None, Form(&["challenge", "code"]), "challenge=vc_&code=0"),
+    row("POST", "/recover/second", Anybody, None, Form(&["token", "challenge", "code"]), "token=vx_&challenge=vc_&code=0"),
+    row("POST", "/recover/password", Anybody, None, Form(&["token", "new_password"]), "token=vx_&new_password=x"),
+    row("GET", "/docs", Anybody, None, Nothing, ""),
+    row("GET", "/api-docs", Anybody, None, Nothing, ""),
+    row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
+];
+
+/// Every row.
+pub fn table() -> &'static [Row] {
+    TABLE
+}
+
+/// Where the API answers.
+const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
+/// The key of nothing.
+const NOT_THERE: &str = "01234567-89ab-7cde-8f01-23456789abcd";
+
+impl Row {
+    fn is_operation(&self) -> bool {
+        ["/health", "/metrics", "/openapi", "/problems", "/verify", "/undo", "/not-me", "/recover", "/docs"]
+            .iter()
+            .chain(&["/api-docs", "/.well-known", "/oauth2"])
+            .any(|start| self.path.starts_with(start))
+    }
+
+    /// Its addresses, with `id` in the place of every `{…}`.
+    pub fn paths(&self, id: &str) -> Vec<String> {
+        let path = self
+            .path
+            .replace("{id}", id)
+            .replace("{slug}", "code-wrong")
+            .replace("{file}", "page.css")
+            .replace("{token}", "vm_x")
+            .replace("{sealed}", "x");
+        if self.is_operation() { vec![path] } else { MOUNTS.map(|mount| format!("{mount}{path}")).to_vec() }
+    }
+
+    pub fn needs_session(&self) -> bool {
+        matches!(self.who, Own | Admin)
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.takes {
+            Form(_) => "application/x-www-form-urlencoded",
+            _ if self.good.is_empty() => "",
+            _ => "application/json",
+        }
+    }
+
+    fn body(&self, person: &Person<'_>, thing: &Made) -> Vec<u8> {
+        self.good
+            .replace("{id}", &thing.id)
+            .replace("{code}", &thing.code)
+            .replace("{mobile}", &person.mobile)
+            .replace("{password}", PASSWORD)
+            .into_bytes()
+    }
+
+    pub async fn asked_by(&self, person: &Person<'_>, path: &str, thing: &Made) -> Answer {
+        person.send(self.method, path, Some((self.kind(), self.body(person, thing)))).await
+    }
+}
+
+/// Something that `{id}` names.
+#[derive(Clone, Debug)]
+pub struct Made {
+    id: String,
+    code: String,
+}
+
+pub fn made(id: &str) -> Made {
+    Made { id: id.to_owned(), code: "000000".to_owned() }
+}
+
+/// Makes one for `person`.
+async fn make(person: &Person<'_>, thing: Thing) -> Made {
+    let first = async |path: &str| {
+        let list = person.get(path).await.expect(StatusCode::OK).body;
+        made(list["items"][0]["id"].as_str().unwrap_or_else(|| panic!("{path}: {list}")))
+    };
+    match thing {
+        Session => first("/api/v1/sessions").await,
+        Device => first("/api/v1/devices").await,
+        Factor => first("/api/v1/factors").await,
+        Pending => {
+            let begun = person.post("/api/v1/factors/totp", json!({})).await.expect(StatusCode::CREATED).body;
+            let step = person.world.app.clock.now().as_millis() / 30_000;
+            let text = |name: &str| begun[name].as_str().unwrap().to_owned();
+            Made { id: text("id"), code: shows(&text("secret"), step) }
+        }
+        Call => {
+            let body = json!({"to": person.mobile, "say": "Hello"});
+            let call = person.post("/api/v1/calls", body).await.expect(StatusCode::ACCEPTED).body;
+            made(call["id"].as_str().unwrap())
+        }
+    }
+}
+
+/// Asks for a call.
+pub async fn make_call(person: &Person<'_>) {
+    make(person, Call).await;
+}
+
+fn slug(answer: &Answer) -> &str {
+    answer.body["type"].as_str().and_then(|name| name.strip_prefix("/problems/")).unwrap_or_default()
+}
+
+/// Whether nothing was done for want of a right to it: a proof that is asked for first is another thing.
+fn denied(answer: &Answer) -> bool {
+    let steps = ["step-up-required", "factor-missing", "operation-never"];
+    match answer.status.as_u16() {
+        401 => ["unauthenticated", "client-unknown"].contains(&slug(answer)),
+        403 => !steps.contains(&slug(answer)),
+        404 => true,
+        _ => false,
+    }
+}
+
+/// Whether it was done, or might have been but for what was sent with it.
+fn granted(answer: &Answer) -> bool {
+    let excused = ["step-up-required", "factor-required"];
+    answer.status.is_success() || excused.contains(&slug(answer))
+}
+
+/// What somebody can tell from an answer, without the name of the request.
+fn told(answer: &Answer) -> String {
+    let mut body = answer.body.clone();
+    body["instance"] = Json::Null;
+    format!("{} {body}", answer.status)
+}
+
+/// A house that counts nothing: here it is asked too often.
+pub fn plan() -> Plan {
+    World::plan().policy(crate::recovery::unlimited).policy(|policy| {
+        let much = 1_000_000;
+        let limits = &mut policy.limits;
+        for budget in [
+            &mut limits.call_user,
+            &mut limits.call_number,
+            &mut limits.call_address,
+            &mut limits.password_strength_address,
+        ] {
+            budget.limit = much;
+        }
+    })
+}
+
+const ROLES: [&[&str]; 3] = [&[], &["support"], &["admin"]];
+
+/// Somebody with `roles` who is signed in by bearer token.
+async fn somebody<'w>(world: &'w World, roles: &[&str]) -> Person<'w> {
+    let person = world.alice().await;
+    if !roles.is_empty() {
+        promote(world, &person, roles).await;
+    }
+    person
+}
+
+/// The same person's browser, which is signed in by cookie.
+pub async fn browser<'w>(person: &Person<'w>) -> Person<'w> {
+    let world = person.world;
+    let mut browser = person.clone();
+    browser.token = None;
+    browser.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+    let body = json!({"identifier": person.username, "password": PASSWORD, "session": "cookie"});
+    let asked = browser.post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
+    browser.keeps_cookies(&asked);
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let done = browser.post("/api/v1/auth/verify-code", json!({"code": code})).await.expect(StatusCode::OK);
+    browser.keeps_cookies(&done);
+    assert!(browser.is_signed_in().await);
+    browser
+}
+
+/// Changes the record of `person` behind everybody's back, as another server would.
+pub async fn rewrite(person: &Person<'_>, change: impl Fn(&mut User)) {
+    let store = &person.world.app.store;
+    let me = person.get("/api/v1/users/me").await.expect(StatusCode::OK).body;
+    let id: uuid::Uuid = serde_json::from_value(me["id"].clone()).unwrap();
+    let user = store.get::<User>(id).await.unwrap().unwrap().with(change);
+    store.commit(vec![Change::update(&user)]).await.unwrap();
+}
+
+#[test]
+fn t52_every_route_has_a_row_and_every_row_a_route() {
+    let routes: BTreeMap<_, _> = vestibule::http::router::all()
+        .into_iter()
+        .map(|route| {
+            let path = route.path.strip_prefix(MOUNTS[0]).unwrap_or(&route.path).to_owned();
+            ((route.method.to_string(), path), route.access)
+        })
+        .collect();
+    let rows: BTreeSet<_> = TABLE.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
+    assert_eq!(rows.len(), TABLE.len(), "one row a route");
+    let routed: BTreeSet<_> = routes.keys().cloned().collect();
+    let missing: Vec<_> = routed.difference(&rows).collect();
+    assert!(missing.is_empty(), "routes that nobody has thought about here: {missing:?}");
+    let stale: Vec<_> = rows.difference(&routed).collect();
+    assert!(stale.is_empty(), "rows without a route: {stale:?}");
+}
+
+/// Nobody, and whoever is half way: no credential but a session opens what needs one.
+#[tokio::test]
+async fn t01_t52_whoever_is_not_signed_in_is_refused_what_needs_it_and_nothing_else() {
+    let world = plan().build().await;
+    let alice = world.alice().await;
+    let half = alice.gives_password().await.expect(StatusCode::OK).body;
+    let stepping = json!({"operation": "user.delete", "factor": "sms"});
+    world.advance(Duration::from_secs(600));
+    let stepping = alice.post("/api/v1/auth/step-up", stepping).await.expect(StatusCode::OK).body;
+    let recovering = alice.post("/api/v1/auth/recover", json!({"identifier": alice.mobile})).await;
+    let recovering = recovering.expect(StatusCode::ACCEPTED).body;
+    let mut tokens = vec![String::new()];
+    for token in [&half["challenge"]["id"], &stepping["id"], &recovering["challenge"]["id"]] {
+        let token = token.as_str().unwrap_or_else(|| panic!("{half} {stepping} {recovering}"));
+        tokens.extend([token.to_owned(), token.replacen("vc_", "vs_", 1)]);
+    }
+    tokens.push(world.app.clock.now().to_string());
+    let origin: axum::http::HeaderValue = world.app.origin.as_str().parse().unwrap();
+    let mut nobodies = vec![world.stranger()];
+    for token in tokens {
+        let mut bearer = world.stranger();
+        bearer.token = Some(token.clone());
+        nobodies.push(bearer);
+        for name in ["vestibule", "vestibule-pending", "vestibule-device", "__Host-vestibule"] {
+            let mut browser = world.stranger();
+            browser.headers.insert(header::ORIGIN, origin.clone());
+            browser.cookies.push((name.to_owned(), token.clone()));
+            nobodies.push(browser);
+        }
+    }
+    // What sets a browser's session does not do as a bearer's, nor the other way round.
+    let cookie = browser(&world.alice().await)
+        .await
+        .cookies
+        .into_iter()
+        .find(|(name, _)| name == "vestibule")
+        .unwrap()
+        .1;
+    let mut swapped = world.stranger();
+    swapped.token = Some(cookie);
+    nobodies.push(swapped);
+    let mut swapped = world.stranger();
+    swapped.headers.insert(header::ORIGIN, origin);
+    swapped.cookies.push(("vestibule".to_owned(), alice.token.clone().unwrap()));
+    nobodies.push(swapped);
+
+    let mut cells = 0;
+    for row in TABLE {
+        for path in row.paths(NOT_THERE) {
+            for nobody in &nobodies {
+                let answer = row.asked_by(nobody, &path, &made(NOT_THERE)).await;
+                let shown = format!("{} {path} {:?} {:?}", row.method, nobody.token, nobody.cookies);
+                match row.who {
+                    Own | Admin => assert_eq!(slug(&answer), "unauthenticated", "{shown}: {}", told(&answer)),
+                    Anybody => assert!(!denied(&answer), "{shown}: {}", told(&answer)),
+                    Signed => assert!(denied(&answer), "{shown}: {}", told(&answer)),
+                }
+                if row.path == "/auth/authenticated" {
+                    assert_eq!(answer.body["authenticated"], false, "{shown}");
+                }
+                assert!(!answer.status.is_server_error(), "{shown}");
+                cells += 1;
+            }
+            if row.method == "GET" && row.needs_session() {
+                let answer = world.stranger().send("HEAD", &path, None).await;
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "HEAD {path}");
+            }
+        }
+    }
+    assert!(cells > 3_000, "{cells}");
+    assert!(alice.is_signed_in().await, "nobody ended anything");
+}
+
+/// What may become of an account or a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Suspended,
+    Deleted,
+    MarkedDeleted,
+    SignedOut,
+    SignedOutElsewhere,
+    Before,
+    Idle,
+    Expired,
+}
+
+async fn comes_to(person: &Person<'_>, state: State) {
+    let world = person.world;
+    match state {
+        State::Suspended => rewrite(person, |user| user.status = Status::Suspended).await,
+        State::MarkedDeleted => rewrite(person, |user| user.status = Status::Deleted).await,
+        State::Before => {
+            let now = world.app.clock.now() + Duration::from_millis(1);
+            rewrite(person, |user| user.sessions_from = now).await;
+        }
+        State::Deleted => drop(person.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT)),
+        State::SignedOut => {
+            person.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+        }
+        State::SignedOutElsewhere => {
+            let mut other = person.clone();
+            other.cookies.clear();
+            other.headers.clear();
+            other.signs_in().await;
+            other
+                .post("/api/v1/auth/logout", json!({"scope": "others"}))
+                .await
+                .expect(StatusCode::NO_CONTENT);
+        }
+        // Of everybody at once: see below.
+        State::Idle | State::Expired => {}
+    }
+}
+
+/// T-57, T-20: the role alone is not enough. Each person has just been let in, so that whatever is
+/// remembered of them is remembered as good.
+#[tokio::test]
+async fn t57_no_role_helps_an_account_or_a_session_that_does_not_stand() {
+    for state in [
+        State::Suspended,
+        State::Deleted,
+        State::MarkedDeleted,
+        State::SignedOut,
+        State::SignedOutElsewhere,
+        State::Before,
+        State::Idle,
+        State::Expired,
+    ] {
+        let week = Duration::from_secs(7 * 24 * 3600);
+        let plan = plan().policy(move |policy| {
+            if state == State::Expired {
+                policy.session.idle = vestibule::config::Period(week);
+            }
+        });
+        let world = plan.build().await;
+        let mut people = Vec::new();
+        for roles in ROLES {
+            let bearer = somebody(&world, roles).await;
+            let browser = browser(&bearer).await;
+            let factor = make(&bearer, Factor).await;
+            people.extend([(roles, bearer, factor.clone()), (roles, browser, factor)]);
+        }
+        for (_, person, _) in &people {
+            assert!(person.is_signed_in().await);
+        }
+        let policy = world.app.policy();
+        let (idle, lifetime) = (*policy.session.idle, *policy.session.lifetime);
+        if matches!(state, State::Idle | State::Expired) {
+            let wait = if state == State::Idle { idle } else { lifetime };
+            world.advance(wait - Duration::from_millis(1));
+            if state == State::Expired {
+                for (_, person, _) in &people {
+                    assert!(person.is_signed_in().await, "not before its time");
+                }
+            }
+            world.advance(Duration::from_millis(1));
+        }
+        for pair in people.chunks(2) {
+            // What becomes of an account is done by one of the two, and counts for both.
+            comes_to(&pair[0].1, state).await;
+            if state == State::SignedOutElsewhere {
+                assert!(!pair[1].1.is_signed_in().await);
+            }
+        }
+        for (roles, person, factor) in &people {
+            for row in TABLE {
+                for path in row.paths(&factor.id) {
+                    let answer = row.asked_by(person, &path, factor).await;
+                    let shown = format!("{state:?} {roles:?} {} {path}: {}", row.method, told(&answer));
+                    match row.who {
+                        Own | Admin => assert_eq!(slug(&answer), "unauthenticated", "{shown}"),
+                        Anybody => assert!(!denied(&answer), "{shown}"),
+                        Signed => assert!(denied(&answer), "{shown}"),
+                    }
+                    if row.path == "/auth/authenticated" {
+                        assert_eq!(answer.body["authenticated"], false, "{shown}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Everybody who is signed in does what is theirs, and nobody but an administrator what is not.
+#[tokio::test]
+async fn t52_whoever_is_signed_in_does_what_is_theirs_and_no_more() {
+    let world = plan().build().await;
+    let missing = world.stranger().get("/api/v1/admin/nothing-here").await.problem(404, "not-found");
+    for roles in ROLES {
+        let reader = somebody(&world, roles).await;
+        for row in TABLE {
+            // One who changes things does each for the first time.
+            let person = if row.method == "GET" { reader.clone() } else { somebody(&world, roles).await };
+            let thing = match row.of {
+                Some(thing) => make(&person, thing).await,
+                None => made(NOT_THERE),
+            };
+            let path = row.paths(&thing.id).remove(0);
+            let answer = row.asked_by(&person, &path, &thing).await;
+            let shown = format!("{roles:?} {} {path}: {}", row.method, told(&answer));
+            match row.who {
+                Own => assert!(granted(&answer), "{shown}"),
+                Admin if roles.contains(&"admin") => assert!(granted(&answer), "{shown}"),
+                Admin => assert_eq!(told(&answer), told(&missing), "{shown}"),
+                Anybody => assert!(!denied(&answer), "{shown}"),
+                Signed => assert!(denied(&answer), "{shown}"),
+            }
+        }
+    }
+    // A role that is taken away is gone with the next request.
+    let admin = somebody(&world, &["admin"]).await;
+    admin.get("/api/v1/admin/policy").await.expect(StatusCode::OK);
+    for roles in [&["Admin"][..], &["admin "], &["administrator"], &[]] {
+        promote(&world, &admin, roles).await;
+        assert_eq!(told(&admin.get("/api/v1/admin/policy").await), told(&missing), "{roles:?}");
+    }
+}
+
+/// T-53: what belongs to another is not there, for any role; and it stays as it was.
+#[tokio::test]
+async fn t53_what_is_anothers_looks_like_what_is_not_there() {
+    let world = plan().build().await;
+    let owner = world.alice().await;
+    let mut things = BTreeMap::new();
+    for thing in [Session, Device, Factor, Pending, Call] {
+        things.insert(format!("{thing:?}"), make(&owner, thing).await);
+    }
+    let all = async || {
+        let mut all = Vec::new();
+        for path in ["/users/me", "/sessions", "/devices", "/factors", "/calls"] {
+            let mut body = owner.get(&format!("/api/v1{path}")).await.expect(StatusCode::OK).body;
+            // They are listed by themselves; when each was used changes.
+            body.as_object_mut().unwrap().remove("factors");
+            all.push(body);
+        }
+        all
+    };
+    let before = all().await;
+    let mut cells = 0;
+    for roles in ROLES {
+        let other = somebody(&world, roles).await;
+        for row in TABLE.iter().filter(|row| row.of.is_some()) {
+            let mut theirs = things[&format!("{:?}", row.of.unwrap())].clone();
+            theirs.code = "000000".to_owned();
+            let kinds = things.values().map(|made| made.id.clone());
+            for id in kinds.chain([theirs.id.clone(), theirs.id.to_uppercase()]) {
+                let (theirs, nothing) = (made(&id), made(NOT_THERE));
+                for (path, absent) in row.paths(&id).iter().zip(row.paths(NOT_THERE)) {
+                    let answer = row.asked_by(&other, path, &theirs).await;
+                    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{roles:?} {} {path}", row.method);
+                    let absent = row.asked_by(&other, &absent, &nothing).await;
+                    assert_eq!(told(&answer), told(&absent), "{roles:?} {} {path}", row.method);
+                    cells += 1;
+                }
+            }
+            if row.path.contains("{id}") {
+                for id in
+                    ["x", "0", "me", "%00", "..%2f", "00000000-0000-0000-0000-000000000000", "%27%20or%201=1"]
+                {
+                    for path in row.paths(id) {
+                        let answer = row.asked_by(&other, &path, &made(id)).await;
+                        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{} {path}", row.method);
+                    }
+                }
+            }
+        }
+        // Nor do the operations of one session take the challenges of another.
+        world.advance(Duration::from_secs(600));
+        let owner = {
+            let mut owner = owner.clone();
+            owner.signs_in().await;
+            owner
+        };
+        world.advance(Duration::from_secs(600));
+        let asked = owner.post("/api/v1/auth/step-up", json!({"operation": "user.delete"})).await;
+        let asked = asked.expect(StatusCode::OK).body;
+        world.run_due().await;
+        let body = json!({"challenge": asked["id"], "code": world.last_code(&owner.mobile).await});
+        for thief in [&other, &world.stranger()] {
+            thief.post("/api/v1/auth/verify-code", body.clone()).await.problem(401, "code-gone");
+        }
+        owner.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK);
+    }
+    assert!(cells > 100, "{cells}");
+    let mut after = all().await;
+    // The owner has signed in since, and was seen; what was there is there.
+    for (before, after) in before.iter().zip(&mut after) {
+        if before["items"].is_null() {
+            assert_eq!(before, after);
+        }
+        for item in before["items"].as_array().into_iter().flatten() {
+            let kept = after["items"].as_array().unwrap().iter().any(|one| one["id"] == item["id"]);
+            assert!(kept, "{item} in {after}");
+        }
+    }
+}
+
+/// Every name that a record or the API knows, and some that people try.
+fn names(document: &Json) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = vestibule::schema::tables()
+        .into_iter()
+        .flat_map(|table| table.columns.iter().map(|column| column.name.to_owned()))
+        .collect();
+    fn properties(json: &Json, names: &mut BTreeSet<String>) {
+        match json {
+            Json::Object(fields) => {
+                for (name, value) in fields {
+                    if name == "properties" {
+                        names.extend(value.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+                    }
+                    properties(value, names);
+                }
+            }
+            Json::Array(items) => items.iter().for_each(|item| properties(item, names)),
+            _ => {}
+        }
+    }
+    properties(document, &mut names);
+    let tried = [
+        "revision",
+        "role",
+        "is_admin",
+        "isAdmin",
+        "admin",
+        "superuser",
+        "permissions",
+        "groups",
+        "userId",
+        "owner",
+        "owner_id",
+        "account_id",
+        "tenant_id",
+        "email_verified",
+        "emailVerified",
+        "mobile_verified",
+        "phone_verified",
+        "is_verified",
+        "is_active",
+        "active",
+        "deleted_at",
+        "password_hash",
+        "__proto__",
+        "constructor",
+        "ID",
+        "Id",
+        "Roles",
+        "Password",
+        "aal",
+        "amr",
+        "on_behalf_of",
+        "actor",
+    ];
+    names.extend(tried.map(str::to_owned));
+    names
+}
+
+/// Whether two pages are the same but for the challenge that each carries on.
+fn shows_same(one: &Answer, other: &Answer) -> bool {
+    let bare = |answer: &Answer| {
+        let text = String::from_utf8(answer.bytes.clone()).unwrap();
+        let tail = text.split_once("value=\"vc_").and_then(|(_, rest)| rest.split_once('"'));
+        (
+            answer.status,
+            text.split("value=\"vc_").next().unwrap().to_owned(),
+            tail.map(|(_, rest)| rest.to_owned()),
+        )
+    };
+    bare(one) == bare(other)
+}
+
+/// T-30, T-52, T-54: a field that a row does not name is refused by that name, and one that it names is known.
+#[tokio::test]
+async fn t30_t54_no_route_takes_a_field_that_its_row_does_not_name() {
+    let world = plan().build().await;
+    let admin = somebody(&world, &["admin"]).await;
+    let document = world.stranger().get("/openapi.json").await.expect(StatusCode::OK).body;
+    let names = names(&document);
+    assert!(names.len() > 120, "{}", names.len());
+    for kind in [Kind::Text, Kind::Bool] {
+        assert!(
+            vestibule::schema::tables().iter().any(|table| table.columns.iter().any(|one| one.kind == kind))
+        );
+    }
+    let mut cells = 0;
+    for row in TABLE {
+        let path = row.paths(NOT_THERE).remove(0);
+        let known: BTreeSet<_> = match row.takes {
+            Sent(known) | Form(known) | Query(known) => known.iter().map(|name| (*name).to_owned()).collect(),
+            Nothing => continue,
+        };
+        for name in &names {
+            let knows = known.contains(name);
+            // In front of what is right and behind it; and with nothing in it, which is not an absent field.
+            let bodies: Vec<String> = match row.takes {
+                Sent(_) if knows => vec![json!({ name: [[]] }).to_string()],
+                Sent(_) => {
+                    let good = String::from_utf8(row.body(&admin, &made(NOT_THERE))).unwrap();
+                    let rest = good.trim_start_matches('{').trim_end_matches('}');
+                    let comma = if rest.is_empty() { "" } else { ", " };
+                    vec![
+                        format!(r#"{{"{name}": null{comma}{rest}}}"#),
+                        format!(r#"{{{rest}{comma}"{name}": true}}"#),
+                        json!({ name: NOT_THERE }).to_string(),
+                    ]
+                }
+                Query(_) => vec![String::new()],
+                Form(_) => vec![format!("{}&{name}=admin", row.good)],
+                Nothing => Vec::new(),
+            };
+            for body in bodies {
+                let path = match row.takes {
+                    Query(_) => format!("{path}?{}=1", name.replace('$', "%24")),
+                    _ => path.clone(),
+                };
+                let answer =
+                    admin.send(row.method, &path, Some((row.kind(), body.clone().into_bytes()))).await;
+                let shown =
+                    format!("{} {path} {body}: {}", row.method, String::from_utf8_lossy(&answer.bytes));
+                cells += 1;
+                if let Form(_) = row.takes {
+                    // Forms are read by name and by nothing else: what else is in them is as if it were not.
+                    if !knows {
+                        let without = row.asked_by(&admin, &path, &made(NOT_THERE)).await;
+                        let same = if answer.body.is_null() {
+                            shows_same(&answer, &without)
+                        } else {
+                            told(&answer) == told(&without)
+                        };
+                        assert!(same, "{shown}");
+                    }
+                    continue;
+                }
+                let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
+                let unknown =
+                    errors.iter().any(|one| one["field"] == json!(name) && one["code"] == "unknown");
+                assert_eq!(unknown, !knows, "{shown}");
+                assert!(knows || (answer.status == 422 && errors.len() == 1), "{shown}");
+            }
+        }
+    }
+    assert!(cells > 5_000, "{cells}");
+    assert!(admin.is_signed_in().await);
+}
+
+/// Names under which something secret is kept, here or elsewhere.
+const SECRET: &[&str] = &[
+    "digest",
+    "phc",
+    "secret",
+    "code",
+    "codes",
+    "body",
+    "say",
+    "callback",
+    "callback_sealed",
+    "last_step",
+    "canonical",
+    "owned",
+    "password",
+    "password_hash",
+    "hash",
+    "salt",
+    "token",
+    "recovery_token",
+    "refresh_token",
+    "access_token",
+    "key",
+    "uri",
+    "device",
+    "failures",
+    "trusted_under",
+    "request",
+    "answer",
+    "proofs",
+];
+
+/// Where an answer has such a name all the same: what is shown once, to whom it is for; or nothing secret.
+#[rustfmt::skip]
+const SHOWN: &[(&str, &str, &str)] = &[
+    // A session that has just been opened, and the device that it was opened on.
+    ("POST", "/auth/login", "token"), ("POST", "/auth/login", "device"),
+    ("POST", "/auth/verify-code", "token"), ("POST", "/auth/verify-code", "device"),
+    ("POST", "/auth/login", "access_token"), ("POST", "/auth/login", "refresh_token"),
+    ("POST", "/auth/verify-code", "access_token"), ("POST", "/auth/verify-code", "refresh_token"),
+    ("POST", "/auth/refresh", "access_token"), ("POST", "/auth/refresh", "refresh_token"),
+    // Shown once, when they are made.
+    ("POST", "/auth/recover/verify", "recovery_token"),
+    ("POST", "/factors/recovery-codes", "codes"),
+    ("POST", "/factors/totp", "secret"), ("POST", "/factors/totp", "uri"),
+    // Which kinds of factor were shown, and when.
+    ("POST", "/auth/authorize", "proofs"),
+    // Of a failure.
+    ("POST", "/auth/password-strength", "code"), ("POST", "/calls", "code"), ("GET", "/calls", "code"),
+    ("GET", "/calls/{id}", "code"), ("GET", "/users/me/export", "code"), ("POST", "/calls/{id}/cancel", "code"),
+];
+
+/// The names of all fields that may be in what `schema` describes.
+fn described(document: &Json, schema: &Json, seen: &mut BTreeSet<String>, names: &mut BTreeSet<String>) {
+    match schema {
+        Json::Object(fields) => {
+            if let Some(target) = fields.get("$ref").and_then(Json::as_str)
+                && seen.insert(target.to_owned())
+            {
+                let target = document.pointer(target.trim_start_matches('#')).unwrap();
+                described(document, target, seen, names);
+            }
+            for (name, inner) in fields {
+                if let ("properties", Some(properties)) = (name.as_str(), inner.as_object()) {
+                    names.extend(properties.keys().cloned());
+                    properties.values().for_each(|one| described(document, one, seen, names));
+                } else if !matches!(name.as_str(), "examples" | "example" | "enum" | "required") {
+                    described(document, inner, seen, names);
+                }
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| described(document, item, seen, names)),
+        _ => {}
+    }
+}
+
+/// The names of all fields that are in `json`; what the application keeps is its own.
+fn held(json: &Json, names: &mut BTreeSet<String>) {
+    match json {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                names.insert(name.clone());
+                if !matches!(name.as_str(), "metadata" | "detail" | "checks") {
+                    held(value, names);
+                }
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| held(item, names)),
+        _ => {}
+    }
+}
+
+/// What the answers of `row` may hold, by the document; nothing when it is not in there.
+fn documented(document: &Json, row: &Row, status: u16) -> Option<BTreeSet<String>> {
+    let path = if row.is_operation() { row.path.to_owned() } else { format!("{}{}", MOUNTS[0], row.path) };
+    let route = document["paths"].get(path)?.get(row.method.to_lowercase())?;
+    let answer = route["responses"].get(status.to_string())?;
+    let mut names = BTreeSet::new();
+    described(document, answer, &mut BTreeSet::new(), &mut names);
+    Some(names)
+}
+
+/// T-54: no answer is described as holding a secret, but those that show one once.
+#[tokio::test]
+async fn t54_no_answer_has_a_field_for_a_secret_but_by_name() {
+    let world = World::new().await;
+    let document = world.stranger().get("/openapi.json").await.expect(StatusCode::OK).body;
+    let mut found = BTreeSet::new();
+    for row in TABLE {
+        for status in [200, 201, 202] {
+            for name in documented(&document, row, status).unwrap_or_default() {
+                if SECRET.contains(&name.as_str()) {
+                    found.insert((row.method, row.path, name));
+                }
+            }
+        }
+    }
+    let shown: BTreeSet<_> =
+        SHOWN.iter().map(|(method, path, name)| (*method, *path, (*name).to_owned())).collect();
+    assert_eq!(found, shown);
+}
+
+/// Everything secret that the store holds, in every writing that an answer could have it in.
+async fn stored(world: &World) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use vestibule::store::{Entity, Query, Value};
+    let mut secrets = Vec::new();
+    let mut keep = |value: &Value| {
+        if let Value::Bytes(bytes) = value
+            && bytes.len() >= 8
+        {
+            let list = serde_json::to_string(bytes).unwrap();
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            secrets.extend([list.trim_matches(['[', ']']).to_owned(), hex.to_uppercase(), hex]);
+            secrets.extend([
+                STANDARD.encode(bytes),
+                STANDARD_NO_PAD.encode(bytes),
+                URL_SAFE_NO_PAD.encode(bytes),
+            ]);
+        }
+    };
+    macro_rules! rows {
+        ($($entity:ty, $index:expr);*) => {$(
+            let rows = world.app.store.find(Query::<$entity>::along($index).limit(10_000)).await.unwrap().items;
+            assert!(!rows.is_empty(), stringify!($entity));
+            rows.iter().flat_map(|row| Entity::to_values(&**row)).for_each(|value| keep(&value));
+        )*};
+    }
+    use vestibule::{
+        calls::Call, challenges::Challenge, devices::Device, factors::Factor, messages::Message,
+        sessions::Session, undo::Undo,
+    };
+    rows! {
+        Challenge, Challenge::BY_USER; Factor, Factor::BY_USER; Message, Message::BY_USER;
+        Session, Session::BY_USER; Device, Device::BY_USER; Call, Call::BY_USER; Undo, Undo::BY_USER
+    }
+    let factors = world.app.store.find(Query::<Factor>::along(Factor::BY_USER).limit(10_000)).await.unwrap();
+    let codes: Vec<_> =
+        factors.items.iter().flat_map(|factor| factor.codes.0.iter().flatten().cloned()).collect();
+    assert_eq!(codes.len(), 10);
+    secrets.extend(codes);
+    let users = world.app.store.find(Query::<User>::along(User::BY_CREATED).limit(10_000)).await.unwrap();
+    for user in users.items {
+        let password = world.app.store.get::<vestibule::passwords::Password>(user.id).await.unwrap().unwrap();
+        secrets.extend(password.phc.rsplit('$').take(2).map(str::to_owned));
+        secrets.push(password.phc.clone());
+    }
+    secrets
+}
+
+/// T-54, T-66: whatever is asked, by whomever: no answer holds anything secret of what is stored, nor what was
+/// shown or sent before, nor a field that the document does not list.
+#[tokio::test]
+async fn t54_t66_no_answer_of_any_route_holds_a_secret_or_a_field_that_is_not_documented() {
+    let world = plan().build().await;
+    let document = world.stranger().get("/openapi.json").await.expect(StatusCode::OK).body;
+    let alice = crate::recovery::owner(&world).await;
+    let admin = somebody(&world, &["admin"]).await;
+    let app = alice.post("/api/v1/factors/totp", json!({})).await.expect(StatusCode::CREATED).body;
+    let code = shows(app["secret"].as_str().unwrap(), world.app.clock.now().as_millis() / 30_000);
+    let body = json!({"id": app["id"], "code": code});
+    alice.post("/api/v1/factors/totp/confirm", body).await.expect(StatusCode::OK);
+    let codes =
+        alice.post("/api/v1/factors/recovery-codes", json!({})).await.expect(StatusCode::CREATED).body;
+    make(&alice, Call).await;
+    let change = json!({"email": "new@example.org"}).to_string().into_bytes();
+    let change = alice.send("PATCH", "/api/v1/users/me", Some(("application/json", change))).await;
+    let change = change.expect(StatusCode::OK).body;
+    alice
+        .post("/api/v1/auth/recover", json!({"identifier": alice.mobile}))
+        .await
+        .expect(StatusCode::ACCEPTED);
+    let pending = alice.gives_password().await.expect(StatusCode::OK).body;
+    let mut secrets = stored(&world).await;
+    world.run_due().await;
+    secrets.push(PASSWORD.to_owned());
+    let plain = [
+        &app["secret"],
+        &change["verification"]["id"],
+        &pending["challenge"]["id"],
+        &json!(alice.token),
+        &json!(admin.token),
+    ];
+    secrets.extend(plain.map(|secret| secret.as_str().unwrap().to_owned()));
+    secrets.extend(codes["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()));
+    secrets.push(format!("\"{}\"", world.last_code("new@example.org").await));
+    let mut looked = 0;
+    for person in [&alice, &admin, &world.stranger()] {
+        // What ends the session or the account comes last.
+        let ends = |row: &&Row| row.method == "DELETE" || row.path.contains("password");
+        for row in TABLE.iter().filter(|row| !ends(row)).chain(TABLE.iter().filter(ends)) {
+            let thing = match row.of.filter(|_| person.token.is_some()) {
+                Some(thing) if person.is_signed_in().await => make(person, thing).await,
+                _ => made(NOT_THERE),
+            };
+            let path = row.paths(&thing.id).remove(0);
+            let answer = row.asked_by(person, &path, &thing).await;
+            let text = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.bytes));
+            let shown = format!("{} {path}", row.method);
+            for secret in &secrets {
+                assert!(!text.contains(secret), "{shown} shows {secret}: {text}");
+            }
+            looked += 1;
+            let mut names = BTreeSet::new();
+            held(&answer.body, &mut names);
+            if row.path == "/openapi.json" {
+                continue;
+            }
+            let known = documented(&document, row, answer.status.as_u16());
+            if let Some(known) = known.filter(|known| !known.is_empty()) {
+                let strange: Vec<_> = names.difference(&known).collect();
+                assert!(strange.is_empty(), "{shown}: {strange:?} is not in the document: {}", answer.body);
+            }
+        }
+    }
+    assert!(looked > 150, "{looked}");
+}
