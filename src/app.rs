@@ -15,6 +15,7 @@ use crate::hashing::{Hashing, Keys};
 use crate::jwt;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
+use crate::money::{Purse, Rates};
 use crate::outbound::{Outbound, Patience};
 use crate::policy::Policy;
 use crate::random::{Random, Seed};
@@ -50,6 +51,10 @@ pub struct App {
     pub outbound: Outbound,
     /// The one SMTP client, when a server is configured.
     pub mailer: Option<Mailer>,
+    /// What messages and calls cost.
+    pub rates: Rates,
+    /// What was drawn from the day's money and is not spent yet.
+    pub purse: tokio::sync::Mutex<Purse>,
     /// The breakers of providers.
     pub circuits: Circuits,
     /// The keys that sign access tokens, as they were last read.
@@ -84,10 +89,13 @@ impl App {
         let hashing = Hashing::start(hashing.cost(), permits, *hashing.patience, hashing.portable, keys)?;
         let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        let rates = Rates::configured(&config.spending.rates)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
         Ok(Arc::new(Self {
             origin,
             mailer,
+            rates,
+            purse: tokio::sync::Mutex::default(),
             circuits: Circuits::default(),
             keyring,
             hashing,

@@ -62,6 +62,10 @@ text_enum! {
         RecoveryBegun = "recovery_begun",
         /// A new password was set by right of a recovery.
         Recovered = "recovered",
+        /// Most of the day's money for messages is spent.
+        SpendingWarned = "spending_warned",
+        /// Something was not sent since the day's money for it is spent; the first time on that day.
+        SpendingStopped = "spending_stopped",
     }
 }
 
@@ -94,6 +98,8 @@ impl What {
             Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
             Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
             Self::Recovered => "A new password was set by a recovery.",
+            Self::SpendingWarned => "Most of the day's money for messages is spent.",
+            Self::SpendingStopped => "The day's money for messages is spent.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }

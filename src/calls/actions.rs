@@ -13,7 +13,7 @@ use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Mobile};
-use crate::limits::{self, Limit};
+use crate::limits;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::Caller;
@@ -52,20 +52,11 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
     Ok(())
 }
 
-/// Counts one call against the budgets of its caller, its number and the asker's address.
-async fn count(ctx: &Ctx, user: Uuid, to: &str) -> Result<()> {
-    if ctx.app.config.development.code_of(to).is_some() {
-        return Ok(());
-    }
-    limits::take_by_address(ctx, Limit::CallAddress).await?;
-    limits::take(ctx, Limit::CallUser, &user.to_string()).await?;
-    limits::take(ctx, Limit::CallNumber, to).await
-}
-
 /// Records a call, once however often the same named request asks for it.
 ///
 /// # Errors
-/// [`Problem::LimitReached`], [`Problem::Busy`], [`Problem::IdempotencyKeyReused`].
+/// [`Problem::LimitReached`], [`Problem::NumberNotServed`], [`Problem::MessagesPaused`], [`Problem::Busy`],
+/// [`Problem::IdempotencyKeyReused`].
 pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<CallView> {
     let app = &ctx.app;
     if let Some(once) = once
@@ -73,7 +64,7 @@ pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<C
     {
         return Ok(given);
     }
-    count(ctx, wanted.user, &wanted.to).await?;
+    let postage = &limits::postage_for_call(ctx, wanted.user, &wanted.to).await?;
     ctx.decide(move |moment| async move {
         let stale = match once {
             None => None,
@@ -82,7 +73,7 @@ pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<C
                 Before::Nothing(stale) => stale,
             },
         };
-        let call = Call::new(&moment, &app.keyring, &app.random, wanted);
+        let call = Call::new(&moment, postage, &app.keyring, &app.random, wanted);
         let view = call.view();
         let noted = note(What::CallAsked).user(wanted.user).detail(serde_json::json!({"call": call.id}));
         let decision = answer(view.clone()).insert(&call).note(&moment, noted);

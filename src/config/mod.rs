@@ -21,6 +21,7 @@ mod secrets;
 mod server;
 mod shared;
 mod smtp;
+mod spending;
 mod store;
 mod tokens;
 mod twilio;
@@ -42,6 +43,7 @@ pub use secrets::Secrets;
 pub use server::{Figures, Server};
 pub use shared::{SharedSettings, SharedUrl};
 pub use smtp::{Smtp, SmtpTls};
+pub use spending::Spending;
 pub use store::StoreSettings;
 pub use tokens::Tokens;
 pub use twilio::Twilio;
@@ -79,6 +81,8 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[spending]`
+    pub spending: Spending,
     /// `[calls]`
     pub calls: CallSettings,
     /// `[development]`
@@ -121,6 +125,7 @@ impl Config {
         config.smtp.check(layers);
         config.webhook.check(layers);
         config.delivery.check(layers);
+        config.spending.check(layers);
         config.calls.check(layers);
         config.development.check(layers);
         config.log.check(layers);
@@ -268,6 +273,9 @@ mod tests {
             ("tokens.audience = \"a b\"", "tokens.audience must be"),
             ("tokens.publish_ahead = \"5m\"", "tokens.publish_ahead must be"),
             ("tokens.rotate = \"90m\"", "tokens.rotate must be 0s or at least twice"),
+            ("spending.home = \"USA\"", "spending.home must be"),
+            ("spending.countries = [\"de\"]", "spending.countries must hold"),
+            ("spending.warn = 101", "spending.warn must be"),
             ("log.format = \"xml\"", "log.format: unknown variant `xml`"),
             ("log.level = \"inof\"", "log.level must be"),
             ("log.level = \"vestibule=loud\"", "log.level must be"),

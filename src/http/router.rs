@@ -35,7 +35,13 @@ const STRANGERS_SEND: &[Limit] = &[
     Limit::SendNumberShort,
     Limit::SendNumberDay,
     Limit::SendAddress,
+    Limit::SendBlock,
+    Limit::SendCountry,
+    Limit::UnprovenBlock,
+    Limit::UnprovenCountry,
 ];
+/// How what costs money may be refused.
+const UNPAID: [Problem; 2] = [Problem::MessagesPaused, Problem::NumberNotServed];
 /// What a password is counted by.
 const SIGN_IN: &[Limit] = &[
     Limit::SignInIdentifier,
@@ -59,11 +65,11 @@ pub fn routes() -> Vec<Route> {
         post("/users", sign_up::api::create).access(Public).about("Sign up")
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND),
+            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
-            .counted(SIGN_IN).counted(SEND),
+            .counted(SIGN_IN).counted(SEND).may(&UNPAID),
         post("/auth/verify-code", challenges::api::verify_code).access(Public).about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
@@ -71,7 +77,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
-            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND),
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
             .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
             .counted(&[Limit::PasswordStrengthAddress]),
@@ -92,7 +98,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice]).counted(SEND),
+            .counted(&[Limit::SignInDevice]).counted(SEND).may(&UNPAID),
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
@@ -157,7 +163,7 @@ pub fn routes() -> Vec<Route> {
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
             .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]),
+            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]).may(&UNPAID),
         get("/calls", calls::api::list).about("One's own calls, newest first")
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")

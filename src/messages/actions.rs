@@ -12,6 +12,7 @@ use crate::app::{Ctx, Moment};
 use crate::error::{Error, Problem, Result};
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender};
+use crate::money;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::store::{Change, Decision, Query, Seen, answer};
@@ -167,9 +168,10 @@ async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
         };
         let Some(to) = to else { continue };
         // It counts like any other message: who cannot be sent one is not.
-        match limits::postage(ctx, &to, Sender::User(user)).await {
+        let way = if channel == Kind::Call { money::Way::Call } else { money::Way::Text };
+        match limits::postage_by(ctx, &to, way, Sender::User(user)).await {
             Ok(postage) => return Ok(Some(Way { channel, to, letter, postage })),
-            Err(error) if error.problem == Problem::LimitReached => {}
+            Err(error) if error.problem.is_no_postage() => {}
             Err(error) => return Err(error),
         }
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics",
+        "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics", "money",
         "outbound", "random", "secret", "shared", "store", "words",
     ],
     &["policy"],
@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["twilio"],
     // Rooms: each knows only those before it.
     &["audit"],
+    &["spending"],
     &["limits"],
     &["idempotency"],
     &["clients"],

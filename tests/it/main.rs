@@ -24,6 +24,7 @@ mod schema;
 mod scripted;
 mod secrets;
 mod sessions;
+mod spending;
 mod spoken;
 mod step_up;
 mod store;

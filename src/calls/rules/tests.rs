@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 use super::super::{Content, Wanted};
 use super::*;
+use crate::limits::Postage;
 use crate::app::Moment;
 use crate::policy::Policy;
 use crate::random::Random;
@@ -25,7 +26,7 @@ fn call() -> Call {
         content: Content::Say("Hello".into()),
         language: "en-US",
     };
-    Call::new(&moment, &keyring, &random, &wanted)
+    Call::new(&moment, &Postage::of_a_test(), &keyring, &random, &wanted)
 }
 
 fn news(word: &str) -> News {
