@@ -213,6 +213,8 @@ pub struct Moment {
     pub seed: Seed,
     /// The asker's end of the line.
     pub client: Option<Arc<Client>>,
+    /// Whether events are told to the application.
+    pub publishes: bool,
 }
 
 impl Moment {
@@ -235,7 +237,8 @@ impl Ctx {
 
     /// A fresh moment: the same instant, new chance.
     pub fn moment(&self) -> Moment {
-        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone() }
+        let publishes = self.app.config.events.is_configured();
+        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone(), publishes }
     }
 
     /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what

@@ -36,6 +36,7 @@ pub mod challenges;
 pub mod clients;
 pub mod devices;
 pub mod enrolment;
+pub mod events;
 pub mod factors;
 pub mod idempotency;
 pub mod identifiers;

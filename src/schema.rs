@@ -10,6 +10,7 @@ use crate::{
 pub fn tables() -> Vec<&'static Table> {
     vec![
         audit::Event::table(),
+        audit::Outgoing::table(),
         spending::Day::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),

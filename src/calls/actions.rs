@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::rules::{self, Taken};
 use super::{Call, CallView, Content, Status, Wanted};
-use crate::app::Ctx;
+use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
@@ -122,7 +122,7 @@ pub async fn cancel(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<CallView> {
         .decide(async |moment| {
             let seen = get(ctx, caller, id).await?;
             let view = seen.view();
-            Ok(change(seen, |call| call.cancel(moment.now)).map(|news: Option<Turn>| {
+            Ok(change(seen, &moment, |call| call.cancel(moment.now)).map(|news: Option<Turn>| {
                 let view = news.as_ref().map_or(view, |news| news.call.view());
                 (view, news)
             }))
@@ -180,11 +180,11 @@ async fn lease(ctx: &Ctx, limit: usize) -> (Vec<(Call, Taken)>, Option<Error>) {
     let mut leased = Vec::with_capacity(due.items.len());
     for found in due.items {
         let taken = ctx
-            .decide(async |_| {
+            .decide(async |moment| {
                 let seen = ctx.app.store.get::<Call>(found.id).await?;
                 let Some(seen) = seen else { return Ok(answer((Taken::Nothing, None))) };
                 let mut what = Taken::Nothing;
-                let decision = change(seen, |call| {
+                let decision = change(seen, &moment, |call| {
                     what = call.take(ctx.now);
                     what != Taken::Nothing
                 });
@@ -257,7 +257,7 @@ async fn place(ctx: &Ctx, call: &Call) -> Result<()> {
         .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Call>(call.id).await? else { return Ok(answer(None)) };
             let [chance] = moment.seed.bytes("pause");
-            Ok(change(seen, |now| now.placed(call.attempts, &came_to, moment.now, chance)))
+            Ok(change(seen, &moment, |now| now.placed(call.attempts, &came_to, moment.now, chance)))
         })
         .await?;
     tell(&ctx, news);
@@ -284,7 +284,7 @@ async fn hear(ctx: &Ctx, id: Uuid, told: Option<News>) -> Result<()> {
     let news = ctx
         .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Call>(id).await? else { return Ok(answer(None)) };
-            Ok(change(seen, |call| call.fold(&told, moment.now)))
+            Ok(change(seen, &moment, |call| call.fold(&told, moment.now)))
         })
         .await?;
     tell(&ctx, news);
@@ -305,7 +305,7 @@ pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Re
                 return Err(Problem::NotFound.into());
             }
             let Some(told) = &told else { return Ok(answer(None)) };
-            Ok(change(seen, |call| call.fold(told, moment.now)))
+            Ok(change(seen, &moment, |call| call.fold(told, moment.now)))
         })
         .await?;
     match &told {
@@ -320,15 +320,19 @@ pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Re
 }
 
 /// Writes what a rule made of a call, when it made something of it.
-fn change(seen: Seen<Call>, rule: impl FnOnce(&mut Call) -> bool) -> Decision<Option<Turn>> {
+fn change(seen: Seen<Call>, moment: &Moment, rule: impl FnOnce(&mut Call) -> bool) -> Decision<Option<Turn>> {
     let before = seen.status;
     let mut changed = false;
     let seen = seen.with(|call| changed = rule(call));
-    if changed {
-        answer(Some(Turn { before, call: seen.clone().into_inner() })).update(&seen)
-    } else {
-        answer(None)
+    if !changed {
+        return answer(None);
     }
+    let decision = answer(Some(Turn { before, call: seen.clone().into_inner() })).update(&seen);
+    if before.is_final() || !seen.status.is_final() {
+        return decision;
+    }
+    let detail = serde_json::json!({"call": seen.id, "status": seen.status, "code": seen.error_code});
+    decision.note(moment, note(What::CallEnded).user(seen.user_id).detail(detail))
 }
 
 /// A call that changed, and what it was before.

@@ -68,7 +68,9 @@ pub async fn choose<'a>(
             match paid {
                 Ok(postage) => return Ok(Chosen { factor, kind: *kind, target, postage }),
                 // Another factor may do without what this one costs.
-                Err(error) if error.problem.is_no_postage() && error.limit.is_none() => held_back = Some(error),
+                Err(error) if error.problem.is_no_postage() && error.limit.is_none() => {
+                    held_back = Some(error)
+                }
                 Err(error) => return Err(error),
             }
         }

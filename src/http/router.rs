@@ -19,7 +19,7 @@ use crate::factors::FactorView;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, clients, dev, devices, enrolment, keys, messages,
+    accounts, administration, calls, challenges, clients, dev, devices, enrolment, events, keys, messages,
     new_password, pages, passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
 };
 
@@ -159,6 +159,13 @@ pub fn routes() -> Vec<Route> {
         post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
             .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
             .may(&[Problem::NotFound]),
+        // events
+        get("/events", events::api::feed).access(Admin).about("What happened, oldest first")
+            .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound]),
+        get("/admin/events/dead", events::api::dead).access(Admin).about("Events of which the application could not be told")
+            .searches::<crate::http::listing::Listing>().answers::<List<events::api::DeadView>>(200, "A page of them"),
+        post("/admin/events/{id}/resend", events::api::resend).access(Admin).about("Tell the application of an event again")
+            .answers_nothing(202, "It is told soon").may(&[Problem::NotFound]),
         // calls
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")

@@ -57,8 +57,11 @@ impl Rates {
             if country == "country" {
                 continue;
             }
-            let named = country == "*" || country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
-            let (Some(text), Some(call), true) = (price(text), price(call), named) else { return Err(wrong()) };
+            let named =
+                country == "*" || country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+            let (Some(text), Some(call), true) = (price(text), price(call), named) else {
+                return Err(wrong());
+            };
             if countries.insert(country.to_owned(), (text, call)).is_some() {
                 return Err(format!("line {}: {country} has a line already", at + 1));
             }

@@ -119,7 +119,11 @@ mod tests {
     fn who_is_elsewhere_or_unknown_leaves_what_is_kept_for_others() {
         let mut day = begun();
         assert_eq!(drain(&mut day, Payer::AbroadStranger), 350);
-        assert_eq!(drain(&mut day, Payer::AbroadKnown), 150, "what is kept for the known, of what is for elsewhere");
+        assert_eq!(
+            drain(&mut day, Payer::AbroadKnown),
+            150,
+            "what is kept for the known, of what is for elsewhere"
+        );
         assert_eq!(drain(&mut day, Payer::HomeStranger), 350);
         assert_eq!(drain(&mut day, Payer::HomeKnown), 150);
         assert_eq!(day.total(), 1_000);

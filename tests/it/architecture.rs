@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["twilio"],
     // Rooms: each knows only those before it.
     &["audit"],
+    &["events"],
     &["spending"],
     &["limits"],
     &["idempotency"],

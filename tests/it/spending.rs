@@ -46,7 +46,9 @@ fn numbers(each: u32) -> BTreeMap<String, Vec<String>> {
     let util = &*PHONE_NUMBER_UTIL;
     let mut found = BTreeMap::new();
     for region in util.get_supported_regions() {
-        let Ok(example) = util.get_example_number_for_type_and_region(region, PhoneNumberType::Mobile) else { continue };
+        let Ok(example) = util.get_example_number_for_type_and_region(region, PhoneNumberType::Mobile) else {
+            continue;
+        };
         let example = util.format(&example, PhoneNumberFormat::E164).into_owned();
         let Some(stem) = example.len().checked_sub(4).and_then(|at| example.get(..at)) else { continue };
         let all: Vec<String> = (0..each).map(|n| format!("{stem}{:04}", (n * 19) % 10_000)).collect();

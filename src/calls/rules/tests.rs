@@ -3,8 +3,8 @@ use uuid::Uuid;
 
 use super::super::{Content, Wanted};
 use super::*;
-use crate::limits::Postage;
 use crate::app::Moment;
+use crate::limits::Postage;
 use crate::policy::Policy;
 use crate::random::Random;
 use crate::secret::Keyring;
@@ -18,7 +18,7 @@ fn later(seconds: u64) -> Timestamp {
 fn call() -> Call {
     let random = Random::seeded(7);
     let keyring = Keyring::parse(&[Keyring::generate("test", &random)]).unwrap();
-    let moment = Moment { now: START, seed: random.seed(), client: None };
+    let moment = Moment { now: START, seed: random.seed(), client: None, publishes: false };
     let wanted = Wanted {
         user: Uuid::from_u128(1),
         to: "+12025550143".into(),
