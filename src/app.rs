@@ -15,6 +15,7 @@ use crate::hashing::{Hashing, Keys};
 use crate::jwt;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
+use crate::money::{Purse, Rates};
 use crate::outbound::{Outbound, Patience};
 use crate::policy::Policy;
 use crate::random::{Random, Seed};
@@ -50,6 +51,10 @@ pub struct App {
     pub outbound: Outbound,
     /// The one SMTP client, when a server is configured.
     pub mailer: Option<Mailer>,
+    /// What messages and calls cost.
+    pub rates: Rates,
+    /// What was drawn from the day's money and is not spent yet.
+    pub purse: tokio::sync::Mutex<Purse>,
     /// The breakers of providers.
     pub circuits: Circuits,
     /// The keys that sign access tokens, as they were last read.
@@ -84,10 +89,13 @@ impl App {
         let hashing = Hashing::start(hashing.cost(), permits, *hashing.patience, hashing.portable, keys)?;
         let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        let rates = Rates::configured(&config.spending.rates)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
         Ok(Arc::new(Self {
             origin,
             mailer,
+            rates,
+            purse: tokio::sync::Mutex::default(),
             circuits: Circuits::default(),
             keyring,
             hashing,
@@ -205,6 +213,8 @@ pub struct Moment {
     pub seed: Seed,
     /// The asker's end of the line.
     pub client: Option<Arc<Client>>,
+    /// Whether events are told to the application.
+    pub publishes: bool,
 }
 
 impl Moment {
@@ -227,7 +237,8 @@ impl Ctx {
 
     /// A fresh moment: the same instant, new chance.
     pub fn moment(&self) -> Moment {
-        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone() }
+        let publishes = self.app.config.events.is_configured();
+        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone(), publishes }
     }
 
     /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what

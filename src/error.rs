@@ -60,9 +60,18 @@ catalogue! {
     IdempotencyKeyReused = "idempotency-key-reused" 422 "This idempotency key belongs to another request.", "Use a fresh key for a different request.";
     LimitReached = "limit-reached" 429 "Too many tries.", "Wait as long as `Retry-After` says.";
     HeadersTooLarge = "headers-too-large" 431 "The headers are too large.", "Send fewer or shorter headers.";
+    MessagesPaused = "messages-paused" 503 "No text messages or calls go there at the moment.", "What they may cost today is spent. Use another factor, such as an authenticator app or e-mail, or try again after the time in `Retry-After`.";
+    NumberNotServed = "number-not-served" 422 "Nothing is sent to this number from here.", "Use a mobile number of a country that this server serves.";
     Internal = "internal" 500 "Something went wrong here.", "It has been logged under the request id. Trying again later may help.";
     Busy = "busy" 503 "The server is busy.", "Try again after the time in `Retry-After`.";
     Unavailable = "unavailable" 503 "Something that this needs is not available.", "Try again after the time in `Retry-After`.";
+}
+
+impl Problem {
+    /// Whether it stands between a message and its number, whoever asks for it.
+    pub fn is_no_postage(self) -> bool {
+        matches!(self, Self::LimitReached | Self::MessagesPaused | Self::NumberNotServed)
+    }
 }
 
 /// What is wrong with one field.

@@ -35,6 +35,7 @@ pub struct Metrics {
     circuits: Family<Labels, Gauge>,
     limits: Family<Labels, Counter>,
     tasks_failed: Family<Labels, Counter>,
+    spending: Family<Labels, Gauge>,
     /// The figures of each route by method and status, once found: looking by labels costs a microsecond.
     found: RwLock<HashMap<String, Vec<Answered>>>,
 }
@@ -65,6 +66,7 @@ impl Default for Metrics {
             circuits: Family::default(),
             limits: Family::default(),
             tasks_failed: Family::default(),
+            spending: Family::default(),
             found: RwLock::default(),
         };
         let registry = &mut this.registry;
@@ -98,6 +100,11 @@ impl Default for Metrics {
             this.circuits.clone(),
         );
         registry.register("limits_reached", "Requests refused by a limit", this.limits.clone());
+        registry.register(
+            "spending",
+            "The day's money for messages and calls in millionths, what is drawn and all",
+            this.spending.clone(),
+        );
         registry.register("tasks_failed", "Runs of background tasks that failed", this.tasks_failed.clone());
         this
     }
@@ -155,6 +162,13 @@ impl Metrics {
     /// A limit refused a request.
     pub fn limit_reached(&self, limit: &str) {
         self.limits.get_or_create(&vec![("limit", limit.to_owned())]).inc();
+    }
+
+    /// So much of the day's money is drawn, in millionths.
+    pub fn spent(&self, drawn: i64, all: i64) {
+        for (what, amount) in [("drawn", drawn), ("all", all)] {
+            self.spending.get_or_create(&vec![("what", what.to_owned())]).set(amount);
+        }
     }
 
     /// A background task failed.

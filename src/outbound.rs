@@ -4,6 +4,10 @@
 //! looked at when the name has been resolved, and it is that address which is connected to. What an
 //! answer says of its length is not believed.
 
+mod signature;
+
+pub use signature::{SIGNATURE, sign};
+
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

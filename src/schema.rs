@@ -3,13 +3,15 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
-    passwords, recovery, sessions, undo,
+    passwords, recovery, sessions, spending, undo,
 };
 
 /// Every table, in the order of the floors.
 pub fn tables() -> Vec<&'static Table> {
     vec![
         audit::Event::table(),
+        audit::Outgoing::table(),
+        spending::Day::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),
         keys::SigningKey::table(),

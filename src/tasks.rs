@@ -7,7 +7,7 @@ use crate::audit::Event;
 use crate::error::Result;
 use crate::store::Entity;
 use crate::worker::Task;
-use crate::{calls, keys, messages, profile, schema};
+use crate::{calls, events, keys, messages, profile, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -36,6 +36,11 @@ pub fn all() -> Vec<Task> {
             name: "keys",
             every: Duration::from_secs(60),
             run: |ctx| Box::pin(async move { keys::actions::tend(&ctx).await }),
+        },
+        Task {
+            name: "events",
+            every: Duration::from_secs(1),
+            run: |ctx| Box::pin(async move { events::run_due(&ctx).await }),
         },
         Task {
             name: "sweep",

@@ -43,6 +43,8 @@ send_number_short = { limit = 1000000, window = "1m" }
 send_number_day = { limit = 1000000, window = "1m" }
 send_stranger_short = { limit = 1000000, window = "1m" }
 send_stranger_day = { limit = 1000000, window = "1m" }
+send_block = { limit = 1000000, window = "1m" }
+unproven_block = { limit = 1000000, window = "1m" }
 send_address = { limit = 1000000, window = "1m" }
 recover_identifier = { limit = 1000000, window = "1m" }
 recover_address = { limit = 1000000, window = "1m" }

@@ -13,6 +13,33 @@ CREATE TABLE "events" (
 CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
 CREATE INDEX events_by_at ON "events" ("at");
 
+CREATE TABLE "outgoing" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "state" text COLLATE "C" NOT NULL,
+    "attempts" bigint NOT NULL,
+    "trouble" text COLLATE "C",
+    "at" timestamptz NOT NULL,
+    "due_at" timestamptz,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX outgoing_by_state_at ON "outgoing" ("state", "at");
+CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at");
+CREATE INDEX outgoing_by_expires_at ON "outgoing" ("expires_at");
+
+CREATE TABLE "spending" (
+    "day" text COLLATE "C" NOT NULL PRIMARY KEY,
+    "home_known" bigint NOT NULL,
+    "home_strangers" bigint NOT NULL,
+    "abroad_known" bigint NOT NULL,
+    "abroad_strangers" bigint NOT NULL,
+    "warned_at" timestamptz,
+    "stopped_at" timestamptz,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX spending_by_expires_at ON "spending" ("expires_at");
+
 CREATE TABLE "replays" (
     "id" bytea NOT NULL PRIMARY KEY,
     "request" bytea NOT NULL,

@@ -13,6 +13,33 @@ CREATE TABLE "events" (
 CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
 CREATE INDEX events_by_at ON "events" ("at");
 
+CREATE TABLE "outgoing" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "state" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "trouble" TEXT,
+    "at" TEXT NOT NULL,
+    "due_at" TEXT,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outgoing_by_state_at ON "outgoing" ("state", "at");
+CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at");
+CREATE INDEX outgoing_by_expires_at ON "outgoing" ("expires_at");
+
+CREATE TABLE "spending" (
+    "day" TEXT NOT NULL PRIMARY KEY,
+    "home_known" INTEGER NOT NULL,
+    "home_strangers" INTEGER NOT NULL,
+    "abroad_known" INTEGER NOT NULL,
+    "abroad_strangers" INTEGER NOT NULL,
+    "warned_at" TEXT,
+    "stopped_at" TEXT,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spending_by_expires_at ON "spending" ("expires_at");
+
 CREATE TABLE "replays" (
     "id" BLOB NOT NULL PRIMARY KEY,
     "request" BLOB NOT NULL,

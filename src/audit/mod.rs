@@ -3,6 +3,10 @@
 //! Always holds: an event is in the same commit as what it tells of. Never: a password, a code, a
 //! token, or what an unknown person typed (people type passwords into the wrong field).
 
+mod outgoing;
+
+pub use outgoing::{Outgoing, State};
+
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -62,6 +66,14 @@ text_enum! {
         RecoveryBegun = "recovery_begun",
         /// A new password was set by right of a recovery.
         Recovered = "recovered",
+        /// A message could not be delivered, for all that is known.
+        MessageFailed = "message_failed",
+        /// A call has come to its end.
+        CallEnded = "call_ended",
+        /// Most of the day's money for messages is spent.
+        SpendingWarned = "spending_warned",
+        /// Something was not sent since the day's money for it is spent; the first time on that day.
+        SpendingStopped = "spending_stopped",
     }
 }
 
@@ -94,6 +106,10 @@ impl What {
             Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
             Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
             Self::Recovered => "A new password was set by a recovery.",
+            Self::SpendingWarned => "Most of the day's money for messages is spent.",
+            Self::SpendingStopped => "The day's money for messages is spent.",
+            Self::MessageFailed => "A message to you could not be delivered.",
+            Self::CallEnded => "A call of yours has ended.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }
@@ -189,6 +205,8 @@ pub trait Noting {
 
 impl<T> Noting for Decision<T> {
     fn note(self, moment: &Moment, note: Note) -> Self {
-        self.insert(&note.at(moment))
+        let event = note.at(moment);
+        let decision = self.insert(&event);
+        if moment.publishes { decision.insert(&Outgoing::of(&event)) } else { decision }
     }
 }

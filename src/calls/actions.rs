@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::rules::{self, Taken};
 use super::{Call, CallView, Content, Status, Wanted};
-use crate::app::Ctx;
+use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Mobile};
-use crate::limits::{self, Limit};
+use crate::limits;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::Caller;
@@ -52,20 +52,11 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
     Ok(())
 }
 
-/// Counts one call against the budgets of its caller, its number and the asker's address.
-async fn count(ctx: &Ctx, user: Uuid, to: &str) -> Result<()> {
-    if ctx.app.config.development.code_of(to).is_some() {
-        return Ok(());
-    }
-    limits::take_by_address(ctx, Limit::CallAddress).await?;
-    limits::take(ctx, Limit::CallUser, &user.to_string()).await?;
-    limits::take(ctx, Limit::CallNumber, to).await
-}
-
 /// Records a call, once however often the same named request asks for it.
 ///
 /// # Errors
-/// [`Problem::LimitReached`], [`Problem::Busy`], [`Problem::IdempotencyKeyReused`].
+/// [`Problem::LimitReached`], [`Problem::NumberNotServed`], [`Problem::MessagesPaused`], [`Problem::Busy`],
+/// [`Problem::IdempotencyKeyReused`].
 pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<CallView> {
     let app = &ctx.app;
     if let Some(once) = once
@@ -73,7 +64,7 @@ pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<C
     {
         return Ok(given);
     }
-    count(ctx, wanted.user, &wanted.to).await?;
+    let postage = &limits::postage_for_call(ctx, wanted.user, &wanted.to).await?;
     ctx.decide(move |moment| async move {
         let stale = match once {
             None => None,
@@ -82,7 +73,7 @@ pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<C
                 Before::Nothing(stale) => stale,
             },
         };
-        let call = Call::new(&moment, &app.keyring, &app.random, wanted);
+        let call = Call::new(&moment, postage, &app.keyring, &app.random, wanted);
         let view = call.view();
         let noted = note(What::CallAsked).user(wanted.user).detail(serde_json::json!({"call": call.id}));
         let decision = answer(view.clone()).insert(&call).note(&moment, noted);
@@ -131,7 +122,7 @@ pub async fn cancel(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<CallView> {
         .decide(async |moment| {
             let seen = get(ctx, caller, id).await?;
             let view = seen.view();
-            Ok(change(seen, |call| call.cancel(moment.now)).map(|news: Option<Turn>| {
+            Ok(change(seen, &moment, |call| call.cancel(moment.now)).map(|news: Option<Turn>| {
                 let view = news.as_ref().map_or(view, |news| news.call.view());
                 (view, news)
             }))
@@ -189,11 +180,11 @@ async fn lease(ctx: &Ctx, limit: usize) -> (Vec<(Call, Taken)>, Option<Error>) {
     let mut leased = Vec::with_capacity(due.items.len());
     for found in due.items {
         let taken = ctx
-            .decide(async |_| {
+            .decide(async |moment| {
                 let seen = ctx.app.store.get::<Call>(found.id).await?;
                 let Some(seen) = seen else { return Ok(answer((Taken::Nothing, None))) };
                 let mut what = Taken::Nothing;
-                let decision = change(seen, |call| {
+                let decision = change(seen, &moment, |call| {
                     what = call.take(ctx.now);
                     what != Taken::Nothing
                 });
@@ -266,7 +257,7 @@ async fn place(ctx: &Ctx, call: &Call) -> Result<()> {
         .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Call>(call.id).await? else { return Ok(answer(None)) };
             let [chance] = moment.seed.bytes("pause");
-            Ok(change(seen, |now| now.placed(call.attempts, &came_to, moment.now, chance)))
+            Ok(change(seen, &moment, |now| now.placed(call.attempts, &came_to, moment.now, chance)))
         })
         .await?;
     tell(&ctx, news);
@@ -293,7 +284,7 @@ async fn hear(ctx: &Ctx, id: Uuid, told: Option<News>) -> Result<()> {
     let news = ctx
         .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Call>(id).await? else { return Ok(answer(None)) };
-            Ok(change(seen, |call| call.fold(&told, moment.now)))
+            Ok(change(seen, &moment, |call| call.fold(&told, moment.now)))
         })
         .await?;
     tell(&ctx, news);
@@ -314,7 +305,7 @@ pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Re
                 return Err(Problem::NotFound.into());
             }
             let Some(told) = &told else { return Ok(answer(None)) };
-            Ok(change(seen, |call| call.fold(told, moment.now)))
+            Ok(change(seen, &moment, |call| call.fold(told, moment.now)))
         })
         .await?;
     match &told {
@@ -329,15 +320,19 @@ pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Re
 }
 
 /// Writes what a rule made of a call, when it made something of it.
-fn change(seen: Seen<Call>, rule: impl FnOnce(&mut Call) -> bool) -> Decision<Option<Turn>> {
+fn change(seen: Seen<Call>, moment: &Moment, rule: impl FnOnce(&mut Call) -> bool) -> Decision<Option<Turn>> {
     let before = seen.status;
     let mut changed = false;
     let seen = seen.with(|call| changed = rule(call));
-    if changed {
-        answer(Some(Turn { before, call: seen.clone().into_inner() })).update(&seen)
-    } else {
-        answer(None)
+    if !changed {
+        return answer(None);
     }
+    let decision = answer(Some(Turn { before, call: seen.clone().into_inner() })).update(&seen);
+    if before.is_final() || !seen.status.is_final() {
+        return decision;
+    }
+    let detail = serde_json::json!({"call": seen.id, "status": seen.status, "code": seen.error_code});
+    decision.note(moment, note(What::CallEnded).user(seen.user_id).detail(detail))
 }
 
 /// A call that changed, and what it was before.

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::app::Moment;
 use crate::clock::Timestamp;
+use crate::limits::Postage;
 use crate::messages::{History, Step};
 use crate::random::Random;
 use crate::secret::{Keyring, Sealed, Token, TokenKind};
@@ -177,8 +178,9 @@ pub enum Content {
 }
 
 impl Call {
-    /// A call that is due at once.
-    pub fn new(moment: &Moment, keyring: &Keyring, random: &Random, wanted: &Wanted) -> Self {
+    /// A call that is due at once. The postage is borrowed, since a decision may be taken anew; it pays
+    /// for one call.
+    pub fn new(moment: &Moment, _: &Postage, keyring: &Keyring, random: &Random, wanted: &Wanted) -> Self {
         let now = moment.now;
         let id = moment.uuid("call");
         let token = Token::new(TokenKind::Callback, id, &moment.seed);

@@ -15,6 +15,7 @@ use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
+use crate::money::Way;
 use crate::notices::Notices;
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
@@ -40,7 +41,8 @@ pub struct Chosen<'a> {
 ///
 /// # Errors
 /// [`Problem::FactorMissing`] for a kind that would not do; [`Problem::FactorLocked`] when none takes
-/// guesses; [`Problem::LimitReached`].
+/// guesses; [`Problem::LimitReached`]; [`Problem::MessagesPaused`] and [`Problem::NumberNotServed`] when no
+/// other factor would do.
 pub async fn choose<'a>(
     ctx: &Ctx,
     factors: &'a [Seen<Factor>],
@@ -52,20 +54,34 @@ pub async fn choose<'a>(
         return Err(Problem::FactorMissing.into());
     }
     let tried = kinds.iter().filter(|kind| wanted.is_none_or(|wanted| wanted == **kind));
+    let mut held_back = None;
     for kind in tried {
         for factor in factors.iter().filter(|factor| factor.is_able() && factor.kinds().contains(kind)) {
             let target = target(ctx, factor, *kind).await?;
             if kind.is_sent() && target.is_none() {
                 continue;
             }
-            let postage = match &target {
-                Some(target) => Some(limits::postage(ctx, &target.value, sender).await?),
-                None => None,
+            let paid = match &target {
+                Some(target) => pay(ctx, target, *kind, sender).await.map(Some),
+                None => Ok(None),
             };
-            return Ok(Chosen { factor, kind: *kind, target, postage });
+            match paid {
+                Ok(postage) => return Ok(Chosen { factor, kind: *kind, target, postage }),
+                // Another factor may do without what this one costs.
+                Err(error) if error.problem.is_no_postage() && error.limit.is_none() => {
+                    held_back = Some(error)
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    Err(Problem::FactorLocked.into())
+    Err(held_back.unwrap_or_else(|| Problem::FactorLocked.into()))
+}
+
+/// Postage for a code to `target`.
+async fn pay(ctx: &Ctx, target: &Identifier, kind: FactorKind, sender: Sender) -> Result<Postage> {
+    let way = if kind == FactorKind::Call { Way::Call } else { Way::Text };
+    limits::postage_by(ctx, &target.value, way, sender.to(target.verified_at.is_some())).await
 }
 
 /// Where the code of `factor` goes, when it is shown as `kind`.
@@ -221,6 +237,10 @@ pub async fn answer_code(
             Ok(decision.and(told).and(news))
         })
         .await?;
+    let is_first = judged.identifier.as_ref().is_some_and(|one| one.verified_at.is_none());
+    if let Some(to) = judged.challenge.sent_to.as_deref().filter(|_| is_first) {
+        limits::came_back(ctx, to).await;
+    }
     Ok(match outcome {
         Outcome::Verified(_) => Answered::Verified,
         Outcome::Unverified { user, identifier, carry } => {
@@ -398,7 +418,7 @@ pub async fn resend(
         Purpose::Verify => Sender::Stranger,
     };
     let postage = match &next.target {
-        Some(target) => Some(limits::postage(ctx, &target.value, sender).await?),
+        Some(target) => Some(pay(ctx, target, next.kind, sender).await?),
         None => None,
     };
     let postage = postage.as_ref();

@@ -190,7 +190,7 @@ pub(super) async fn resend(ctx: &Ctx, token: &Token, wanted: Option<FactorKind>)
     let to = judged.challenge.sent_to.clone().unwrap_or_else(|| judged.challenge.id.to_string());
     let postage = &limits::postage(ctx, &to, Sender::Recovery).await;
     if let Err(error) = postage
-        && error.problem != Problem::LimitReached
+        && !error.problem.is_no_postage()
     {
         return Err(Error::new(error.problem));
     }

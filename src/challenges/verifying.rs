@@ -37,7 +37,11 @@ pub fn ask_to_verify(
 ) -> (Asked, Option<Message>) {
     let (kind, offered): (_, &[FactorKind]) = match identifier.kind {
         IdentifierKind::Email => (FactorKind::Email, &[FactorKind::Email]),
-        _ => (FactorKind::Sms, &[FactorKind::Sms, FactorKind::Call]),
+        // A call costs more than a message: only where the policy wants calls at all.
+        _ if ctx.policy.sign_in.second.factors.contains(&FactorKind::Call) => {
+            (FactorKind::Sms, &[FactorKind::Sms, FactorKind::Call])
+        }
+        _ => (FactorKind::Sms, &[FactorKind::Sms]),
     };
     let request = Ask {
         purpose: Purpose::Verify,

@@ -13,6 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unsafe_settings};
 use crate::hashing::{Hashing, Keys};
 use crate::mailer::Mailer;
+use crate::money::Rates;
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::store::{Engine, Store, migrations, schema};
@@ -59,6 +60,7 @@ pub async fn run(options: &Settings) -> Outcome {
             found.extend(settings(&loaded));
             found.extend(keys(&loaded.config));
             found.extend(hashing(&loaded.config).await);
+            found.extend(spending(&loaded.config));
             found.extend(breached(&loaded.config));
             found.extend(files(file, &loaded.config));
             found.extend(store(&loaded.config).await);
@@ -134,6 +136,13 @@ async fn hashing(config: &Config) -> Vec<Finding> {
         }
         Err(error) => Finding::bad("hashing", format!("A password cannot be hashed: {error}")),
     }]
+}
+
+fn spending(config: &Config) -> Option<Finding> {
+    let rates = Rates::configured(&config.spending.rates).err();
+    rates
+        .map(|fault| Finding::bad("spending", format!("{fault}.")))
+        .or_else(|| config.spending.warning().map(|sentence| Finding::warn("spending", sentence)))
 }
 
 fn breached(config: &Config) -> Option<Finding> {

@@ -33,6 +33,9 @@ pub async fn run(options: &Options) -> Outcome {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    if let Some(warning) = settings.config.spending.warning() {
+        tracing::warn!("{warning}");
+    }
     let listener = house::listen(settings.config.server.listen).await?;
     let engine = house::open(&settings.config)?;
     for name in house::migrate(&engine).await? {

@@ -10,6 +10,7 @@ mod calls;
 mod delivery;
 mod development;
 mod dotenv;
+mod events;
 mod hashing;
 mod layers;
 mod log;
@@ -21,6 +22,7 @@ mod secrets;
 mod server;
 mod shared;
 mod smtp;
+mod spending;
 mod store;
 mod tokens;
 mod twilio;
@@ -31,6 +33,7 @@ pub use calls::CallSettings;
 pub use delivery::{Carrier, Channel, Delivery, Route};
 pub use development::Development;
 pub use dotenv::parse as parse_dotenv;
+pub use events::Events;
 pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
 pub use log::{Log, LogFormat};
@@ -42,6 +45,7 @@ pub use secrets::Secrets;
 pub use server::{Figures, Server};
 pub use shared::{SharedSettings, SharedUrl};
 pub use smtp::{Smtp, SmtpTls};
+pub use spending::Spending;
 pub use store::StoreSettings;
 pub use tokens::Tokens;
 pub use twilio::Twilio;
@@ -79,6 +83,10 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[events]`
+    pub events: Events,
+    /// `[spending]`
+    pub spending: Spending,
     /// `[calls]`
     pub calls: CallSettings,
     /// `[development]`
@@ -121,6 +129,8 @@ impl Config {
         config.smtp.check(layers);
         config.webhook.check(layers);
         config.delivery.check(layers);
+        config.events.check(layers);
+        config.spending.check(layers);
         config.calls.check(layers);
         config.development.check(layers);
         config.log.check(layers);
@@ -268,6 +278,11 @@ mod tests {
             ("tokens.audience = \"a b\"", "tokens.audience must be"),
             ("tokens.publish_ahead = \"5m\"", "tokens.publish_ahead must be"),
             ("tokens.rotate = \"90m\"", "tokens.rotate must be 0s or at least twice"),
+            ("events.url = \"app.example\"", "events.url must be"),
+            ("events.url = \"https://app.example\"", "events.secret must have"),
+            ("spending.home = \"USA\"", "spending.home must be"),
+            ("spending.countries = [\"de\"]", "spending.countries must hold"),
+            ("spending.warn = 101", "spending.warn must be"),
             ("log.format = \"xml\"", "log.format: unknown variant `xml`"),
             ("log.level = \"inof\"", "log.level must be"),
             ("log.level = \"vestibule=loud\"", "log.level must be"),

@@ -110,18 +110,20 @@ fn providers(config: &Config, needs: Needs, found: &mut Vec<String>) {
 }
 
 fn webhook(config: &Config, found: &mut Vec<String>) {
-    let Ok(url) = Url::parse(&config.webhook.url) else { return };
-    if is_private(&url) && !is_named(config, &url) {
-        found.push(format!(
-            "webhook.url is {}, a private address that outgoing requests never reach: name its host:port in \
-             server.outbound_allow when it is meant.",
-            config.webhook.url
-        ));
-    } else if url.scheme() != "https" && !is_loopback(&url) {
-        found.push(format!(
-            "webhook.url is {}, so codes would cross the network in the clear: use https://.",
-            config.webhook.url
-        ));
+    for (name, text, what) in
+        [("webhook.url", &config.webhook.url, "codes"), ("events.url", &config.events.url, "what people do")]
+    {
+        let Ok(url) = Url::parse(text) else { continue };
+        if is_private(&url) && !is_named(config, &url) {
+            found.push(format!(
+                "{name} is {text}, a private address that outgoing requests never reach: name its host:port in \
+                 server.outbound_allow when it is meant."
+            ));
+        } else if url.scheme() != "https" && !is_loopback(&url) {
+            found.push(format!(
+                "{name} is {text}, so {what} would cross the network in the clear: use https://."
+            ));
+        }
     }
 }
 
@@ -191,7 +193,8 @@ mod tests {
     #[test]
     fn each_danger_is_told() {
         type Spoil = fn(&mut Config);
-        let dangers: [(&str, Spoil); 14] = [
+        let dangers: [(&str, Spoil); 15] = [
+            ("events.url", |config| config.events.url = "http://app.example.com".into()),
             ("twilio.account_sid", |config| config.delivery.routes.clear()),
             ("delivery.fallback", |config| config.delivery.fallback = vec![Channel::Email]),
             ("webhook.url", |config| config.webhook.url = "http://sms.example.com".into()),

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn the_last_allowed_failure_locks_and_success_forgives_the_ones_before() {
         let at = Timestamp::from_millis(1_000);
-        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None };
+        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false };
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Sms);
         for _ in 0..2 {
             factor.failed(3, at);

@@ -90,7 +90,12 @@ mod tests {
 
     #[test]
     fn a_code_is_read_however_it_is_typed() {
-        let moment = Moment { now: Timestamp::from_millis(0), seed: Random::seeded(1).seed(), client: None };
+        let moment = Moment {
+            now: Timestamp::from_millis(0),
+            seed: Random::seeded(1).seed(),
+            client: None,
+            publishes: false,
+        };
         let codes = make(&moment);
         assert_eq!(codes.len(), COUNT);
         for (at, code) in codes.iter().enumerate() {

@@ -19,7 +19,7 @@ use crate::factors::FactorView;
 use crate::limits::Limit;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, clients, dev, devices, enrolment, keys, messages,
+    accounts, administration, calls, challenges, clients, dev, devices, enrolment, events, keys, messages,
     new_password, pages, passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
 };
 
@@ -35,7 +35,13 @@ const STRANGERS_SEND: &[Limit] = &[
     Limit::SendNumberShort,
     Limit::SendNumberDay,
     Limit::SendAddress,
+    Limit::SendBlock,
+    Limit::SendCountry,
+    Limit::UnprovenBlock,
+    Limit::UnprovenCountry,
 ];
+/// How what costs money may be refused.
+const UNPAID: [Problem; 2] = [Problem::MessagesPaused, Problem::NumberNotServed];
 /// What a password is counted by.
 const SIGN_IN: &[Limit] = &[
     Limit::SignInIdentifier,
@@ -59,11 +65,11 @@ pub fn routes() -> Vec<Route> {
         post("/users", sign_up::api::create).access(Public).about("Sign up")
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND),
+            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
-            .counted(SIGN_IN).counted(SEND),
+            .counted(SIGN_IN).counted(SEND).may(&UNPAID),
         post("/auth/verify-code", challenges::api::verify_code).access(Public).about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
@@ -71,7 +77,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
-            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND),
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
             .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
             .counted(&[Limit::PasswordStrengthAddress]),
@@ -92,7 +98,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/step-up", step_up::api::step_up).about("Begin to show what an operation asks for")
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice]).counted(SEND),
+            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay]).counted(SEND).may(&UNPAID),
         post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
@@ -129,7 +135,7 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound]).counted(&[Limit::CodeTryAddress, Limit::SendNotice]),
         post("/factors/recovery-codes", enrolment::api::make_codes).about("Make ten recovery codes, which end those before")
             .answers::<enrolment::actions::Codes>(201, "The codes, shown once")
-            .may(&STEP_UP).may(&[Problem::FactorRequired]).counted(&[Limit::SignInDevice, Limit::SendNotice]),
+            .may(&STEP_UP).may(&[Problem::FactorRequired]).counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::SendNotice]),
         patch("/factors/{id}", enrolment::api::rename).about("Give a factor another name")
             .takes::<enrolment::api::Rename>().answers::<FactorView>(200, "The factor")
             .may(&STEP_UP).may(&[Problem::NotFound]),
@@ -138,7 +144,7 @@ pub fn routes() -> Vec<Route> {
         put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice, Limit::CodeTryAddress, Limit::SendNotice]),
+            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::SendNotice]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
@@ -153,11 +159,18 @@ pub fn routes() -> Vec<Route> {
         post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
             .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
             .may(&[Problem::NotFound]),
+        // events
+        get("/events", events::api::feed).access(Admin).about("What happened, oldest first")
+            .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound]),
+        get("/admin/events/dead", events::api::dead).access(Admin).about("Events of which the application could not be told")
+            .searches::<crate::http::listing::Listing>().answers::<List<events::api::DeadView>>(200, "A page of them"),
+        post("/admin/events/{id}/resend", events::api::resend).access(Admin).about("Tell the application of an event again")
+            .answers_nothing(202, "It is told soon").may(&[Problem::NotFound]),
         // calls
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
             .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]),
+            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]).may(&UNPAID),
         get("/calls", calls::api::list).about("One's own calls, newest first")
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")

@@ -1,8 +1,8 @@
 //! How often: every limit by name, with its number from the policy's one table.
 //!
 //! Always holds: what is counted is stored under a keyed hash, never as typed; what cannot be
-//! counted is refused, never let through. A message cannot be made without [`Postage`], and
-//! postage is only had by counting it against the budgets of its number and of its asker.
+//! counted is refused, never let through. A message or a call cannot be made without [`Postage`], and
+//! postage is only had by counting it against the budgets of its number and of its asker, and by paying.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
+use crate::money::Way;
 use crate::policy::{Budget, Limits, Wider};
+use crate::spending::{self, Destination};
 use crate::store::text_enum;
 
 text_enum! {
@@ -67,6 +69,14 @@ text_enum! {
         CallAddress = "call-address",
         /// Recovery codes to one number or address.
         SendRecovery = "send-recovery",
+        /// Messages to one block of a thousand numbers that strangers ask for.
+        SendBlock = "send-block",
+        /// Messages to one country abroad that strangers ask for.
+        SendCountry = "send-country",
+        /// Codes that strangers had sent to one block of numbers and that nobody gave back.
+        UnprovenBlock = "unproven-block",
+        /// The same for one country abroad.
+        UnprovenCountry = "unproven-country",
     }
 }
 
@@ -99,6 +109,10 @@ impl Limit {
             Self::CallNumber => limits.call_number,
             Self::CallAddress => limits.call_address,
             Self::SendRecovery => limits.send_recovery,
+            Self::SendBlock => limits.send_block,
+            Self::SendCountry => limits.send_country,
+            Self::UnprovenBlock => limits.unproven_block,
+            Self::UnprovenCountry => limits.unproven_country,
         }
     }
 }
@@ -137,6 +151,28 @@ pub async fn clear(ctx: &Ctx, limit: Limit, of: &str) {
 fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
     let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
     tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What guesses at the password of `user` from unknown devices are counted as.
+pub fn account(user: Uuid) -> String {
+    format!("account:{user}")
+}
+
+/// Takes one guess at the password of whoever is signed in by `session`: a lane of its own, like that of a
+/// known device, which nobody outside can use up.
+///
+/// # Errors
+/// [`Problem::LimitReached`].
+pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
+    take(ctx, Limit::SignInDevice, &session.to_string()).await?;
+    take(ctx, Limit::SignInDeviceDay, &session.to_string()).await
+}
+
+/// Makes whole what wrong guesses at the password of `user` have used up: it is another password now.
+pub async fn forgive(ctx: &Ctx, user: Uuid) {
+    for limit in [Limit::SignInIdentifier, Limit::SignInIdentifierDay, Limit::SignInIdentifierMonth] {
+        clear(ctx, limit, &account(user)).await;
+    }
 }
 
 /// Takes one from the budget that `limit` keeps for the asker's address, and from those of the networks
@@ -197,7 +233,8 @@ pub fn table(limits: &Limits) -> String {
     text
 }
 
-/// Proof that a message was counted against the budgets of its number and of its asker.
+/// Proof that a message or a call was counted against the budgets of its number and of its asker, and
+/// paid for from the day's money.
 #[derive(Debug)]
 pub struct Postage(());
 
@@ -206,6 +243,9 @@ pub struct Postage(());
 pub enum Sender {
     /// Somebody who has shown this user's password.
     User(Uuid),
+    /// The same, where nobody has shown the number to be theirs: anybody can make an account with a
+    /// password and whatever number. Spends a stranger's money.
+    Newcomer,
     /// Anybody: they share a part of the number's budget, so that nobody who only knows a number can
     /// use up what its owner needs to sign in.
     Stranger,
@@ -218,29 +258,100 @@ pub enum Sender {
     Recovery,
 }
 
-/// Postage for one message to `to`, a number (E.164) or an e-mail address.
+impl Sender {
+    /// The same, to somewhere that was `verified` to be the user's own or not.
+    pub fn to(self, verified: bool) -> Self {
+        match self {
+            Self::User(_) if !verified => Self::Newcomer,
+            other => other,
+        }
+    }
+}
+
+/// Postage for one text message or mail to `to`, a number (E.164) or an e-mail address.
 ///
 /// # Errors
-/// [`Problem::LimitReached`]. A notice without postage is left out; what it tells of goes on.
+/// [`Problem::LimitReached`]; [`Problem::NumberNotServed`], [`Problem::MessagesPaused`]. A notice
+/// without postage is left out; what it tells of goes on.
 pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
-    if let Sender::Notice(what) = sender {
-        take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await?;
-        return Ok(Postage(()));
-    }
+    postage_by(ctx, to, Way::Text, sender).await
+}
+
+/// Postage for what goes to a number by this way.
+///
+/// # Errors
+/// As [`postage`].
+pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result<Postage> {
     if ctx.app.config.development.code_of(to).is_some() {
         return Ok(Postage(()));
     }
+    let destination = Destination::of(ctx, to, way)?;
+    count(ctx, to, sender).await?;
+    let Some(destination) = destination else { return Ok(Postage(())) };
+    if matches!(sender, Sender::Stranger | Sender::Newcomer) {
+        count_strangers(ctx, &destination).await?;
+    }
+    // Last: what is refused by anything else must not cost.
+    let known = matches!(sender, Sender::User(_) | Sender::Notice(_));
+    spending::pay(ctx, &destination, known).await?;
+    Ok(Postage(()))
+}
+
+async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
+    if let Sender::Notice(what) = sender {
+        return take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await;
+    }
     take_by_address(ctx, Limit::SendAddress).await?;
     if sender == Sender::Recovery {
-        take(ctx, Limit::SendRecovery, to).await?;
-        return Ok(Postage(()));
+        return take(ctx, Limit::SendRecovery, to).await;
     }
     if sender == Sender::Stranger {
         take(ctx, Limit::SendStrangerShort, to).await?;
         take(ctx, Limit::SendStrangerDay, to).await?;
     }
     take(ctx, Limit::SendNumberShort, to).await?;
-    take(ctx, Limit::SendNumberDay, to).await?;
+    take(ctx, Limit::SendNumberDay, to).await
+}
+
+async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
+    take(ctx, Limit::SendBlock, &to.block).await?;
+    take(ctx, Limit::UnprovenBlock, &to.block).await?;
+    if to.abroad {
+        take(ctx, Limit::SendCountry, &to.country).await?;
+        take(ctx, Limit::UnprovenCountry, &to.country).await?;
+    }
+    Ok(())
+}
+
+/// How many codes that did not come back are forgiven for one that did.
+const FORGIVEN: u32 = 5;
+
+/// Notes that a code which a stranger had sent to `to` came back right: people live there.
+pub async fn came_back(ctx: &Ctx, to: &str) {
+    let Ok(Some(to)) = Destination::of(ctx, to, Way::Text) else { return };
+    for _ in 0..FORGIVEN {
+        put_back(ctx, Limit::UnprovenBlock, &to.block).await;
+        if to.abroad {
+            put_back(ctx, Limit::UnprovenCountry, &to.country).await;
+        }
+    }
+}
+
+/// Postage for one call that a `user` who is signed in asks for.
+///
+/// # Errors
+/// As [`postage`].
+pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str) -> Result<Postage> {
+    if ctx.app.config.development.code_of(to).is_some() {
+        return Ok(Postage(()));
+    }
+    let destination = Destination::of(ctx, to, Way::Call)?;
+    take_by_address(ctx, Limit::CallAddress).await?;
+    take(ctx, Limit::CallUser, &user.to_string()).await?;
+    take(ctx, Limit::CallNumber, to).await?;
+    if let Some(destination) = destination {
+        spending::pay(ctx, &destination, true).await?;
+    }
     Ok(Postage(()))
 }
 
@@ -248,6 +359,13 @@ pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
 mod tests {
     use super::*;
     use crate::policy::Policy;
+
+    impl Postage {
+        /// For tests of what is made with it.
+        pub fn of_a_test() -> Self {
+            Self(())
+        }
+    }
 
     fn counted(address: &str) -> Vec<String> {
         let wider = Policy::from_toml("").unwrap().limits.wider;

@@ -9,9 +9,11 @@ use super::providers::{self, Parcel, twilio};
 use super::rules::{Lease, Look, Sent};
 use super::{Kind, Letter, Message, Status};
 use crate::app::{Ctx, Moment};
+use crate::audit::{Note, Noting, What, note};
 use crate::error::{Error, Problem, Result};
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender};
+use crate::money;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::store::{Change, Decision, Query, Seen, answer};
@@ -136,7 +138,11 @@ async fn settle(ctx: &Ctx, id: Uuid, rule: impl Fn(&mut Message, &Moment) -> boo
             let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
             let decision = change(seen, |message| rule(message, &moment));
             let Ok(Some(news)) = &decision.outcome else { return Ok(decision) };
-            let is_over = !news.before.is_final() && news.message.wants_another_way(moment.now);
+            let failure = news.failed();
+            let (before_it, is_wanted) = (news.before, news.message.wants_another_way(moment.now));
+            let decision =
+                failure.into_iter().fold(decision, |decision, event| decision.note(&moment, event));
+            let is_over = !before_it.is_final() && is_wanted;
             let Some(way) = way.filter(|_| is_over) else { return Ok(decision) };
             let next = before.follow(ctx, &way.postage, way.channel, &way.to, &way.letter, &moment);
             Ok(decision.insert(&next))
@@ -167,9 +173,10 @@ async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
         };
         let Some(to) = to else { continue };
         // It counts like any other message: who cannot be sent one is not.
-        match limits::postage(ctx, &to, Sender::User(user)).await {
+        let way = if channel == Kind::Call { money::Way::Call } else { money::Way::Text };
+        match limits::postage_by(ctx, &to, way, Sender::User(user)).await {
             Ok(postage) => return Ok(Some(Way { channel, to, letter, postage })),
-            Err(error) if error.problem == Problem::LimitReached => {}
+            Err(error) if error.problem.is_no_postage() => {}
             Err(error) => return Err(error),
         }
     }
@@ -281,6 +288,21 @@ fn change(seen: Seen<Message>, rule: impl FnOnce(&mut Message) -> bool) -> Decis
 struct News {
     before: Status,
     message: Message,
+}
+
+impl News {
+    /// The event of its failure, when it has just failed.
+    fn failed(&self) -> Option<Note> {
+        let has = |status| matches!(status, Status::Failed | Status::Undelivered);
+        let message = &self.message;
+        let detail = serde_json::json!({
+            "message": message.id, "kind": message.kind, "purpose": message.purpose,
+            "status": message.status, "code": message.error_code,
+        });
+        let event = note(What::MessageFailed).detail(detail);
+        let event = message.user.into_iter().fold(event, Note::user);
+        (has(message.status) && !has(self.before)).then_some(event)
+    }
 }
 
 /// Logs and counts a new status. Never the number, never the text.

@@ -247,7 +247,10 @@ pub fn mail(letter: &Letter, origin: &Origin) -> Page {
             let key = what.key();
             let mut facts = vec![(tell("notice-when"), when(*at))];
             facts.extend(address.clone().map(|address| (tell("notice-address"), address)));
-            facts.extend(user_agent.clone().map(|device| (tell("notice-device"), device)));
+            // What somebody calls themselves who has proved nothing has no place in a mail of ours.
+            let by_a_stranger = matches!(what, Notice::SignUpAttempt | Notice::RecoveryStarted);
+            let device = user_agent.clone().filter(|_| !by_a_stranger);
+            facts.extend(device.map(|device| (tell("notice-device"), device)));
             facts.extend(until.map(|until| (tell("notice-until"), when(until))));
             let mut blocks =
                 vec![Block::Text(tell("notice-intro")), Block::Text(tell(key)), Block::Facts(facts)];

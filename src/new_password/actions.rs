@@ -29,7 +29,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
     let stored = ctx.app.store.get::<Password>(user.id).await?;
     match current {
         Some(current) => {
-            limits::take(ctx, Limit::SignInDevice, &caller.session.id.to_string()).await?;
+            limits::take_by_session(ctx, caller.session.id).await?;
             // A session is at least as good as a known device.
             let is_judged = |stored: &&Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
             let judged = stored.as_ref().filter(is_judged);
@@ -93,7 +93,9 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
         let (decision, user) = ready.set(ctx, user, &moment);
         Ok(decision.update(&user).delete(&recovery).note(&moment, event))
     })
-    .await
+    .await?;
+    limits::forgive(ctx, user.id).await;
+    Ok(())
 }
 
 /// The recovery that `token` names, when it counts, and whose it is.

@@ -16,7 +16,7 @@
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
@@ -91,7 +91,7 @@ struct Addressee {
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
 ///
 /// # Errors
-/// [`Problem::LimitReached`]: so much of the same happened that no more of it can be told.
+/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it can be told.
 pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let told = match about.told {
         Told::Operation(name) => {
@@ -123,7 +123,7 @@ pub async fn new_device(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
     let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device);
     match prepare(ctx, user, about).await {
         Ok(notices) => Ok(Some(notices)),
-        Err(error) if error.problem == Problem::LimitReached => Ok(None),
+        Err(error) if error.problem.is_no_postage() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -300,6 +300,10 @@ impl Limits {
             ("call_number", self.call_number),
             ("call_address", self.call_address),
             ("send_recovery", self.send_recovery),
+            ("send_block", self.send_block),
+            ("send_country", self.send_country),
+            ("unproven_block", self.unproven_block),
+            ("unproven_country", self.unproven_country),
         ] {
             layers.must(
                 budget.limit > 0,

@@ -263,6 +263,14 @@ pub struct Limits {
     pub call_address: Budget,
     /// Recovery codes to one number or e-mail address.
     pub send_recovery: Budget,
+    /// Messages to one block of a thousand numbers that strangers ask for.
+    pub send_block: Budget,
+    /// Messages to one country abroad that strangers ask for.
+    pub send_country: Budget,
+    /// Codes that strangers had sent to one block of numbers and that nobody gave back.
+    pub unproven_block: Budget,
+    /// The same for one country abroad.
+    pub unproven_country: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
     /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).

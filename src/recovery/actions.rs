@@ -43,6 +43,8 @@ pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
         Ok(postage) => Some(postage),
         // Only somebody's budget can be used up by other names: it is not told.
         Err(error) if error.limit == Some(Limit::SendRecovery.as_str()) => None,
+        // Only somebody has a number that costs: it is not told either.
+        Err(error) if error.limit.is_none() && error.problem.is_no_postage() => None,
         Err(error) => return Err(error),
     };
     let postage = postage.as_ref();

@@ -102,6 +102,7 @@ pub async fn sign_in(
             let known = identifiers::actions::of_user(ctx, id).await?;
             if let Some(lacking) = identifiers::lacking(&known, &policy.sign_up.verified) {
                 let (challenge, token) = verifying::verify(ctx, id, lacking.id).await?;
+                lane.clear(ctx).await;
                 return Ok(SignedIn::Unverified(Box::new(challenge), token));
             }
             let news = match device {

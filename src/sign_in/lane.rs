@@ -23,16 +23,26 @@ pub(super) enum Lane {
     /// By that of a device on which the user is known, and no other.
     Device(Box<Seen<Device>>),
     /// By that of the name and of what it names.
-    Stranger { name: String, account: String },
+    Stranger { name: String, account: Option<String> },
 }
 
 /// Counts a stranger's try by the address and by the name.
 pub(super) async fn admit(ctx: &Ctx, name: &str) -> Result<()> {
     limits::take_by_address(ctx, Limit::SignInAddress).await?;
     for limit in STRANGER {
-        limits::take(ctx, limit, name).await?;
+        limits::take(ctx, limit, &counted_as(ctx, limit, name)).await?;
     }
     Ok(())
+}
+
+/// What a name is counted as. Over a short time by itself; over a long one together with those that fall
+/// into the same of 65,536 cells, so that a flood of invented names cannot fill the table of counters.
+fn counted_as(ctx: &Ctx, limit: Limit, name: &str) -> String {
+    if limit == Limit::SignInIdentifier {
+        return name.to_owned();
+    }
+    let [one, two, ..] = ctx.app.keyring.tag("sign-in cell", name.as_bytes());
+    format!("cell:{one:02x}{two:02x}")
 }
 
 impl Lane {
@@ -40,10 +50,7 @@ impl Lane {
     pub(super) fn of(name: String, user: Option<Uuid>, device: Option<Seen<Device>>) -> Self {
         match device {
             Some(device) => Self::Device(Box::new(device)),
-            None => {
-                let account = user.map_or_else(|| format!("account:{name}"), |id| format!("account:{id}"));
-                Self::Stranger { name, account }
-            }
+            None => Self::Stranger { name, account: user.map(limits::account) },
         }
     }
 
@@ -58,7 +65,9 @@ impl Lane {
                     limits::take(ctx, limit, &device.id.to_string()).await?;
                 }
             }
-            Self::Stranger { account, .. } => {
+            // Nobody has no password that could be guessed.
+            Self::Stranger { account: None, .. } => {}
+            Self::Stranger { account: Some(account), .. } => {
                 for limit in STRANGER {
                     match limits::take(ctx, limit, account).await {
                         Err(error) if error.problem == Problem::LimitReached => return Ok(false),
@@ -81,8 +90,10 @@ impl Lane {
             }
             Self::Stranger { name, account } => {
                 for limit in STRANGER {
-                    limits::put_back(ctx, limit, name).await;
-                    limits::clear(ctx, limit, account).await;
+                    limits::put_back(ctx, limit, &counted_as(ctx, limit, name)).await;
+                    if let Some(account) = account {
+                        limits::clear(ctx, limit, account).await;
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::audit::{Noting, What, note};
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
 use crate::error::{Error, FieldError, Needed, Problem, Result};
 use crate::factors::Factor;
-use crate::limits::{self, Limit, Sender};
+use crate::limits::{self, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
 use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
 use crate::sessions::{Caller, Session};
@@ -141,7 +141,7 @@ async fn by_password(
     if !need.factors.contains(&FactorKind::Password) {
         return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
     }
-    limits::take(ctx, Limit::SignInDevice, &caller.session.id.to_string()).await?;
+    limits::take_by_session(ctx, caller.session.id).await?;
     let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
     // A session is at least as good as a known device.
     let is_judged = stored.as_ref().is_some_and(|stored| stored.takes_guesses(&ctx.policy.limits, true));

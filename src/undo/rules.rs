@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
 use crate::passwords::Password;
-use crate::policy::{FactorKind, IdentifierKind};
+use crate::policy::{self, FactorKind, IdentifierKind};
 use crate::store::{Decision, Seen, answer, refuse};
 
 /// Everything that taking back looks at.
@@ -65,7 +65,10 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     }
     match &undo.what {
         What::Deletion => decision,
-        What::NotMe { .. } => {
+        What::NotMe { operation } => {
+            // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the
+            // mails could otherwise undo a second factor with an old one.
+            let is_operation = policy::operation::OWN.contains(&operation.as_str());
             // What the thief knows or has bound counts no more; the owner gets back in by recovery.
             // An address that is only being changed to is nobody's.
             let pending = |one: &&Seen<Identifier>| {
@@ -76,7 +79,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
             let pending: Vec<_> = identifiers.iter().filter(pending).collect();
             let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
                 Some(reached) => pending.iter().any(|one| one.id == reached),
-                None => factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
+                None => is_operation && factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
             };
             decision = password.iter().fold(decision, |decision, password| decision.delete(password));
             decision =

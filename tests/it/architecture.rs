@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics",
-        "outbound", "random", "secret", "shared", "store", "words",
+        "money", "outbound", "random", "secret", "shared", "store", "words",
     ],
     &["policy"],
     &["app"],
@@ -23,6 +23,8 @@ const FLOORS: &[&[&str]] = &[
     &["twilio"],
     // Rooms: each knows only those before it.
     &["audit"],
+    &["events"],
+    &["spending"],
     &["limits"],
     &["idempotency"],
     &["clients"],

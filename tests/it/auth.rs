@@ -320,7 +320,7 @@ async fn a_hundred_parallel_sign_ins_share_one_factors_guesses() {
     }
     let factors =
         world.app.store.find(vestibule::store::Query::<Factor>::along(Factor::BY_USER)).await.unwrap();
-    assert_eq!(factors.items[0].failures, 20);
+    assert_eq!(factors.items.iter().map(|factor| factor.failures).max(), Some(20));
     let code = world.last_code(&person.mobile).await;
     let body = json!({"challenge": challenges[99], "code": code});
     person.post("/api/v1/auth/verify-code", body).await.problem(403, "factor-locked");

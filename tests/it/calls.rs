@@ -189,7 +189,8 @@ async fn a_provider_that_hangs_up_is_doubted_and_given_up_and_never_asked_twice(
         content: vestibule::calls::Content::Say("Hello".into()),
         language: "en-US",
     };
-    let call = Call::new(&world.ctx().moment(), keyring, &world.app.random, &wanted);
+    let postage = vestibule::limits::postage_for_call(&world.ctx(), wanted.user, &wanted.to).await.unwrap();
+    let call = Call::new(&world.ctx().moment(), &postage, keyring, &world.app.random, &wanted);
     world.app.store.commit(vec![vestibule::store::Change::insert(&call)]).await.unwrap();
     for _ in 0..8 {
         world.run_due().await;

@@ -442,7 +442,8 @@ async fn a_trusted_device_does_without_the_second_factor_and_proves_nothing() {
     let device = trusts(&owner, None).await["device"].clone();
     assert_eq!(status(&owner, &device).await["status"], "signed_in");
     let factors = world.app.store.find(Query::<Factor>::along(Factor::BY_USER)).await.unwrap().items;
-    let new = Factor { id: Uuid::from_u128(9), ..factors[0].clone().into_inner() };
+    let bound = factors.iter().find(|factor| factor.kind == vestibule::policy::FactorKind::Sms).unwrap();
+    let new = Factor { id: Uuid::from_u128(9), ..bound.clone().into_inner() };
     world.app.store.commit(vec![Change::insert(&new)]).await.unwrap();
     assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
     world

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use super::super::{Content, Wanted};
 use super::*;
 use crate::app::Moment;
+use crate::limits::Postage;
 use crate::policy::Policy;
 use crate::random::Random;
 use crate::secret::Keyring;
@@ -17,7 +18,7 @@ fn later(seconds: u64) -> Timestamp {
 fn call() -> Call {
     let random = Random::seeded(7);
     let keyring = Keyring::parse(&[Keyring::generate("test", &random)]).unwrap();
-    let moment = Moment { now: START, seed: random.seed(), client: None };
+    let moment = Moment { now: START, seed: random.seed(), client: None, publishes: false };
     let wanted = Wanted {
         user: Uuid::from_u128(1),
         to: "+12025550143".into(),
@@ -25,7 +26,7 @@ fn call() -> Call {
         content: Content::Say("Hello".into()),
         language: "en-US",
     };
-    Call::new(&moment, &keyring, &random, &wanted)
+    Call::new(&moment, &Postage::of_a_test(), &keyring, &random, &wanted)
 }
 
 fn news(word: &str) -> News {

@@ -1,18 +1,12 @@
 //! A provider of one's own: one signed POST a message. `docs/providers.md` is its contract.
 
-use aws_lc_rs::hmac;
 use serde_json::{Value as Json, json};
 
 use super::super::rules::{Heard, Sent};
 use super::super::{Kind, Status, letters, trouble};
 use super::Parcel;
 use crate::app::App;
-use crate::clock::Timestamp;
-use crate::outbound::Outcome;
-use crate::secret::Secret;
-
-/// The header of the signature.
-const SIGNATURE: &str = "vestibule-signature";
+use crate::outbound::{Outcome, SIGNATURE, sign};
 
 /// Posts it.
 pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
@@ -57,18 +51,6 @@ fn body(app: &App, parcel: Parcel<'_>) -> Json {
     body
 }
 
-/// `t=<seconds since 1970>,v1=<hex of HMAC-SHA256 over "t.body">`: with the time in it, a copy of a
-/// request can be told from a fresh one.
-pub fn sign(secret: &Secret, now: Timestamp, body: &[u8]) -> String {
-    let seconds = now.as_millis() / 1_000;
-    let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()));
-    signing.update(format!("{seconds}.").as_bytes());
-    signing.update(body);
-    let tag = signing.sign();
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={seconds},v1={hex}")
-}
-
 /// What an answer means: 2xx took it, 429 and 503 did nothing with it, any other 4xx refuses it for
 /// the reason in `error`; the rest leaves open what was done.
 fn read(outcome: &Outcome) -> Sent {
@@ -106,16 +88,6 @@ fn read(outcome: &Outcome) -> Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_signature_is_the_one_in_the_documents() {
-        let now = Timestamp::from_millis(1_893_456_000_999);
-        let secret = Secret::new("0123456789abcdef0123456789abcdef");
-        // printf '1893456000.{"id":"1"}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
-        let known = "t=1893456000,v1=4ac4745e2f17897e0e93d42e374cf334b5929b26a4505beb6c49f26ed6899252";
-        assert_eq!(sign(&secret, now, br#"{"id":"1"}"#), known);
-        assert_ne!(sign(&secret, now, br#"{"id":"2"}"#), known);
-    }
 
     #[test]
     fn only_what_was_surely_not_processed_may_go_elsewhere() {

@@ -1,0 +1,68 @@
+//! The JSON door of events.
+
+use axum::Json;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::EventView;
+use crate::app::Ctx;
+use crate::audit::Outgoing;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::http::extract::{Params, Search};
+use crate::http::listing::{List, Listing};
+
+/// The query of `GET /events`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// The id of the last event that was read; from the oldest one when left out.
+    pub after: Option<Uuid>,
+    /// How many, 1 to 200; 50 when left out.
+    pub limit: Option<usize>,
+}
+
+/// Events, the oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Events {
+    /// The events; none when there is nothing new. The last one's id is the next `after`.
+    pub items: Vec<EventView>,
+}
+
+/// `GET /events`
+pub async fn feed(ctx: Ctx, Search(ask): Search<Feed>) -> Result<Json<Events>> {
+    let limit = Listing { limit: ask.limit, after: None }.limit()?;
+    Ok(Json(Events { items: super::feed(&ctx, ask.after, limit).await? }))
+}
+
+/// An event of which the application could not be told.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeadView {
+    /// The event's id.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What came of the last try.
+    pub trouble: Option<String>,
+}
+
+/// `GET /admin/events/dead`
+pub async fn dead(ctx: Ctx, Search(place): Search<Listing>) -> Result<Json<List<DeadView>>> {
+    let page = super::dead(&ctx, place.cursor(&ctx)?, place.limit()?).await?;
+    Ok(Json(List::of(&ctx, page, |row: crate::store::Seen<Outgoing>| DeadView {
+        id: row.id,
+        at: row.at,
+        attempts: row.attempts,
+        trouble: row.trouble.clone(),
+    })))
+}
+
+/// `POST /admin/events/{id}/resend`
+pub async fn resend(ctx: Ctx, Params(id): Params<Uuid>) -> Result<StatusCode> {
+    super::resend(&ctx, id).await?;
+    Ok(StatusCode::ACCEPTED)
+}

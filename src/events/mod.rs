@@ -1,0 +1,202 @@
+//! Events out: the application is told of what happens, and can read it again.
+//!
+//! Always holds: what an event tells of, the event, and the row that has it told are one commit; the row
+//! goes only when the application has answered 2xx. So every event is told at least once, and, since a
+//! process can end between the answer and the commit, perhaps twice: the id says so. Events are told in
+//! the order in which they happened, one at a time; one that was not taken is overtaken.
+
+pub mod api;
+mod rules;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::app::Ctx;
+use crate::audit::{Event, Outgoing, State, What};
+use crate::clock::Timestamp;
+use crate::error::{Problem, Result};
+use crate::outbound::{Outcome, SIGNATURE, sign};
+use crate::store::{Cursor, Page, Query, Seen, answer};
+
+/// An event as the application is told of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EventView {
+    /// Its id, the same each time it is told. Ids sort by time.
+    pub id: Uuid,
+    /// What happened.
+    pub r#type: What,
+    /// When.
+    pub at: Timestamp,
+    /// To whom.
+    pub user: Option<Uuid>,
+    /// In or about which session.
+    pub session: Option<Uuid>,
+    /// During which request.
+    pub request: Option<Uuid>,
+    /// From which address.
+    pub address: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// More, by the kind of event.
+    pub detail: Json,
+}
+
+impl From<&Event> for EventView {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: event.id,
+            r#type: event.what,
+            at: event.at,
+            user: event.user_id,
+            session: event.session_id,
+            request: event.request_id,
+            address: event.address.clone(),
+            user_agent: event.user_agent.clone(),
+            detail: event.detail.clone(),
+        }
+    }
+}
+
+/// How many events one run tells.
+const AT_ONCE: usize = 100;
+
+/// Tells the application of what is due; returns how much it took. The first that is not taken ends the
+/// run: whoever does not answer is not asked a hundred times in a row.
+///
+/// # Errors
+/// The store's.
+pub async fn run_due(ctx: &Ctx) -> Result<usize> {
+    if !ctx.app.config.events.is_configured() {
+        return Ok(0);
+    }
+    let due = Query::<Outgoing>::along(Outgoing::BY_DUE).until(ctx.now).limit(AT_ONCE);
+    let mut told = 0;
+    for found in ctx.app.store.find(due).await?.items {
+        match tell(ctx, found.id).await? {
+            Told::Taken => told += 1,
+            Told::NotTaken => return Ok(0),
+            Told::Nothing => {}
+        }
+    }
+    Ok(told)
+}
+
+enum Told {
+    Taken,
+    NotTaken,
+    Nothing,
+}
+
+async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
+    let store = &ctx.app.store;
+    let now = ctx.app.clock.now();
+    let leased = ctx
+        .decide(move |_| async move {
+            let Some(seen) = store.get::<Outgoing>(id).await? else { return Ok(answer(None)) };
+            if !seen.is_due(now) {
+                return Ok(answer(None));
+            }
+            let seen = seen.with(|row| row.lease(now));
+            Ok(answer(Some(seen.attempts)).update(&seen))
+        })
+        .await?;
+    let Some(attempt) = leased else { return Ok(Told::Nothing) };
+    let trouble = match store.get::<Event>(id).await? {
+        Some(event) => post(ctx, &event, attempt).await.err(),
+        // Older than events are kept: there is nothing left to tell.
+        None => None,
+    };
+    let (now, trouble) = (ctx.app.clock.now(), trouble.as_deref());
+    ctx.decide(move |moment| async move {
+        let seen = store.get::<Outgoing>(id).await?;
+        // Another worker has it, whose lease is newer.
+        let Some(seen) = seen.filter(|seen| seen.attempts == attempt) else { return Ok(answer(())) };
+        let Some(trouble) = trouble else { return Ok(answer(()).delete(&seen)) };
+        let [chance] = moment.seed.bytes("pause");
+        Ok(answer(()).update(&seen.with(|row| row.not_taken(trouble, now, chance))))
+    })
+    .await?;
+    Ok(if trouble.is_none() { Told::Taken } else { Told::NotTaken })
+}
+
+async fn post(ctx: &Ctx, event: &Event, attempt: u32) -> Result<(), String> {
+    let settings = &ctx.app.config.events;
+    let body = serde_json::to_string(&EventView::from(event)).map_err(|error| error.to_string())?;
+    let signature = sign(&settings.secret, ctx.app.clock.now(), body.as_bytes());
+    let (id, attempt) = (event.id.to_string(), attempt.to_string());
+    let headers = [
+        (SIGNATURE, signature.as_str()),
+        ("idempotency-key", id.as_str()),
+        ("vestibule-attempt", attempt.as_str()),
+    ];
+    let trouble = match ctx.app.outbound.post_json(&settings.url, body, &headers).await {
+        Outcome::Answered { status: 200..=299, .. } => return Ok(()),
+        Outcome::Answered { status, .. } => format!("it answered {status}"),
+        Outcome::NotSent(why) | Outcome::Unknown(why) => why.chars().take(200).collect(),
+    };
+    tracing::warn!(event = id, attempt, trouble, "the application did not take an event");
+    Err(trouble)
+}
+
+/// What was tried too often, the newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn dead(ctx: &Ctx, after: Option<Cursor>, limit: usize) -> Result<Page<Seen<Outgoing>>> {
+    let query = Query::along(Outgoing::BY_STATE).equal(State::Dead).descending();
+    Ok(ctx.app.store.find(query.after(after).limit(limit)).await?)
+}
+
+/// Has an event told again from the beginning: a dead one, one that waits, or one that was taken long ago.
+///
+/// # Errors
+/// [`Problem::NotFound`] when there is no such event any more, or events are told to nobody.
+pub async fn resend(ctx: &Ctx, id: Uuid) -> Result<()> {
+    if !ctx.app.config.events.is_configured() {
+        return Err(Problem::NotFound.into());
+    }
+    ctx.decide(move |moment| async move {
+        let event = ctx.app.store.get::<Event>(id).await?.ok_or(Problem::NotFound)?;
+        let seen = ctx.app.store.get::<Outgoing>(id).await?;
+        Ok(answer(()).upsert(seen, Outgoing::again(&event, moment.now)))
+    })
+    .await
+}
+
+/// How old an event is before the feed shows it: longer than a commit can take, so that none appears
+/// before one that was read already.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The events after the one named, the oldest first, at most `limit`.
+///
+/// # Errors
+/// [`Problem::NotFound`] for an event that is not kept any more.
+pub async fn feed(ctx: &Ctx, after: Option<Uuid>, limit: usize) -> Result<Vec<EventView>> {
+    let store = &ctx.app.store;
+    let last = match after {
+        Some(id) => Some(store.get::<Event>(id).await?.ok_or(Problem::NotFound)?),
+        None => None,
+    };
+    let mut events = Vec::new();
+    let mut place = None;
+    loop {
+        let query = Query::<Event>::along(Event::BY_TIME).until(ctx.now - SETTLED).after(place).limit(limit);
+        let query = match &last {
+            Some(last) => query.from(last.at),
+            None => query,
+        };
+        let page = store.find(query).await?;
+        let is_new =
+            |event: &&Seen<Event>| last.as_ref().is_none_or(|last| (event.at, event.id) > (last.at, last.id));
+        events.extend(page.items.iter().filter(is_new).map(|event| EventView::from(&**event)));
+        place = page.next;
+        if events.len() >= limit || place.is_none() {
+            events.truncate(limit);
+            return Ok(events);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! When to tell again, and when to give up: pure.
+
+use std::time::Duration;
+
+use crate::audit::{Event, Outgoing, State};
+use crate::clock::Timestamp;
+
+/// How long a worker has an event for itself: four times what a request may take.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often an event is tried: with the pauses below, for about twelve hours.
+const MOST: u32 = 22;
+
+/// The longest pause between two tries; the first is a second, and each doubles.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+impl Outgoing {
+    /// Whether it is to be told now.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.state == State::Waiting && self.due_at.is_some_and(|due| due <= now)
+    }
+
+    /// A worker takes it.
+    pub(super) fn lease(&mut self, now: Timestamp) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.due_at = Some(now + LEASE);
+    }
+
+    /// It was not taken, for this reason.
+    pub(super) fn not_taken(&mut self, trouble: &str, now: Timestamp, chance: u8) {
+        self.trouble = Some(trouble.to_owned());
+        if self.attempts >= MOST {
+            (self.state, self.due_at) = (State::Dead, None);
+        } else {
+            let doubled = 1_u32.checked_shl(self.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+            let whole = Duration::from_secs(1).saturating_mul(doubled).min(LONGEST);
+            // Half of it by chance: what failed together does not come back together.
+            self.due_at = Some(now + whole / 2 + whole / 2 * u32::from(chance) / 255);
+        }
+    }
+
+    /// From the beginning, at once.
+    pub(super) fn again(event: &Event, now: Timestamp) -> Self {
+        Self {
+            due_at: Some(now),
+            expires_at: now + Duration::from_secs(30 * 24 * 60 * 60),
+            ..Self::of(event)
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The application is told of what happens: at least once, in order, signed – and can read it again.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+use vestibule::app::Ctx;
+use vestibule::audit::{Event, Outgoing};
+use vestibule::secret::Secret;
+use vestibule::store::Query;
+
+use crate::scripted::{Reply, Request, Scripted, answer};
+use crate::world::{Person, World};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+async fn house(receiver: &Scripted) -> World {
+    let (url, address) = (receiver.url(), receiver.address.to_string());
+    let plan = World::plan().config(move |config| {
+        config.events.url = url;
+        config.events.secret = Secret::new(SECRET);
+        config.server.outbound_allow.push(address);
+    });
+    plan.build().await
+}
+
+fn ok() -> Reply {
+    answer(204, "")
+}
+
+async fn run(world: &World) -> usize {
+    vestibule::events::run_due(&world.ctx()).await.unwrap()
+}
+
+async fn drain(world: &World) {
+    for _ in 0..200 {
+        while run(world).await > 0 {}
+        if waiting(world).await.is_empty() {
+            return;
+        }
+        world.advance(Duration::from_secs(60));
+    }
+    panic!("something is never told");
+}
+
+async fn waiting(world: &World) -> Vec<Outgoing> {
+    let query = Query::<Outgoing>::along(Outgoing::BY_DUE).limit(1_000);
+    let items = world.app.store.find(query).await.unwrap().items;
+    items.into_iter().map(|seen| seen.into_inner()).filter(|row| row.due_at.is_some()).collect()
+}
+
+async fn events(world: &World) -> Vec<Event> {
+    let query = Query::<Event>::along(Event::BY_TIME).limit(1_000);
+    world.app.store.find(query).await.unwrap().items.into_iter().map(|seen| seen.into_inner()).collect()
+}
+
+fn told(requests: &[Request]) -> Vec<Json> {
+    requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect()
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> &'a str {
+    let line = request.head.lines().find(|line| line.to_lowercase().starts_with(&format!("{name}:")));
+    line.unwrap_or_else(|| panic!("no {name}: {}", request.head)).split_once(':').unwrap().1.trim()
+}
+
+/// Somebody with the role of an administrator, signed in.
+async fn admin(world: &World) -> Person<'_> {
+    let user = world.alice().await;
+    super::step_up::promote(world, &user, &["admin"]).await;
+    user
+}
+
+#[tokio::test]
+async fn every_event_is_told_once_in_order_and_signed_while_all_is_well() {
+    let receiver = Scripted::new([ok()]).await;
+    let world = house(&receiver).await;
+    let mut user = world.member().await;
+    world.advance(Duration::from_secs(1));
+    user.signs_in().await;
+    world.advance(Duration::from_secs(1));
+    user.post("/api/v1/auth/logout", json!({})).await;
+    drain(&world).await;
+    let requests = receiver.requests();
+    let ids: Vec<_> = told(&requests).iter().map(|event| event["id"].to_string()).collect();
+    let happened: Vec<_> = events(&world).await.iter().map(|event| json!(event.id).to_string()).collect();
+    assert_eq!(ids, happened);
+    let types: Vec<_> = told(&requests).iter().map(|event| event["type"].to_string()).collect();
+    assert_eq!(types.first().unwrap(), "\"signed_up\"");
+    assert!(types.contains(&"\"signed_in\"".to_owned()), "{types:?}");
+    for request in &requests {
+        assert_eq!(header(request, "idempotency-key"), told(std::slice::from_ref(request))[0]["id"]);
+        assert_eq!(header(request, "vestibule-attempt"), "1");
+        for secret in ["code\":", "correct horse", "password\":"] {
+            assert!(!request.body.contains(secret), "{}", request.body);
+        }
+    }
+    // Nothing is left, and nothing is told again.
+    assert_eq!(run(&world).await, 0);
+    assert_eq!(receiver.requests().len(), requests.len());
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_hangs_up_or_is_slow_is_told_until_it_takes_it() {
+    let script = [answer(500, ""), Reply::Silence, answer(302, ""), answer(429, ""), answer(404, ""), ok()];
+    let receiver = Scripted::new(script).await;
+    let world = house(&receiver).await;
+    world.member().await;
+    // The first that is not taken ends the run: nobody is asked again and again.
+    assert_eq!((run(&world).await, receiver.requests().len()), (0, 1));
+    drain(&world).await;
+    let mut ids: Vec<_> = told(&receiver.requests()).iter().map(|event| event["id"].to_string()).collect();
+    assert!(ids.len() >= 6);
+    ids.sort();
+    ids.dedup();
+    let mut happened: Vec<_> = events(&world).await.iter().map(|event| json!(event.id).to_string()).collect();
+    happened.sort();
+    assert_eq!(ids, happened);
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_in_the_middle_leaves_its_event_to_the_next() {
+    let receiver = Scripted::new([ok()]).await;
+    let world = house(&receiver).await;
+    world.member().await;
+    let before = waiting(&world).await;
+    // It ends after the request was sent, before the answer is recorded; and two run at once.
+    let ctx = Ctx::new(world.app.clone(), None);
+    let run_and_die = tokio::spawn(async move { vestibule::events::run_due(&ctx).await });
+    while receiver.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    run_and_die.abort();
+    let _ = run_and_die.await;
+    let (one, other) = (world.ctx(), world.ctx());
+    let both = tokio::join!(vestibule::events::run_due(&one), vestibule::events::run_due(&other));
+    assert!(both.0.is_ok() && both.1.is_ok());
+    drain(&world).await;
+    let ids: std::collections::BTreeSet<_> =
+        told(&receiver.requests()).iter().map(|event| event["id"].to_string()).collect();
+    assert!(before.iter().all(|row| ids.contains(&json!(row.id).to_string())), "at least once");
+    assert!(receiver.requests().len() <= before.len() + 1, "the one in the middle, and no other, twice");
+}
+
+#[tokio::test]
+async fn what_is_never_taken_is_dead_and_can_be_told_again() {
+    let receiver = Scripted::new([answer(500, "")]).await;
+    let world = house(&receiver).await;
+    let admin = admin(&world).await;
+    let count = waiting(&world).await.len();
+    let mut hours = 0;
+    while !waiting(&world).await.is_empty() {
+        run(&world).await;
+        world.advance(Duration::from_secs(600));
+        hours += 1;
+        assert!(hours < 10_000);
+    }
+    let mut admin = admin.clone();
+    admin.signs_in().await;
+    let dead = admin.get("/api/v1/admin/events/dead?limit=200").await.expect(StatusCode::OK).body;
+    let items = dead["items"].as_array().unwrap();
+    assert_eq!(items.len(), count, "{dead}");
+    assert_eq!((&items[0]["attempts"], &items[0]["trouble"]), (&json!(22), &json!("it answered 500")));
+    receiver.now_does(ok());
+    drain(&world).await;
+    let (id, before) = (items[0]["id"].as_str().unwrap(), receiver.requests().len());
+    let path = format!("/api/v1/admin/events/{id}/resend");
+    admin.post(&path, json!({})).await.expect(StatusCode::ACCEPTED);
+    drain(&world).await;
+    assert_eq!(told(&receiver.requests()[before..])[0]["id"], id);
+    // Also what was taken.
+    admin.post(&path, json!({})).await.expect(StatusCode::ACCEPTED);
+    drain(&world).await;
+    assert_eq!(receiver.requests().len(), before + 2);
+    let nobody = "/api/v1/admin/events/00000000-0000-0000-0000-000000000000/resend";
+    admin.post(nobody, json!({})).await.problem(404, "not-found");
+    let stranger = world.stranger();
+    for path in ["/api/v1/admin/events/dead", "/api/v1/events"] {
+        stranger.get(path).await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn the_feed_has_every_event_once_and_goes_on_after_any() {
+    let world = World::new().await;
+    let admin = admin(&world).await;
+    world.member().await;
+    assert!(waiting(&world).await.is_empty(), "nobody is to be told");
+    world.advance(Duration::from_secs(11));
+    let mut read: Vec<String> = Vec::new();
+    loop {
+        let after = read.last().map(|id| format!("&after={id}")).unwrap_or_default();
+        let page = admin.get(&format!("/api/v1/events?limit=2{after}")).await.expect(StatusCode::OK).body;
+        let items = page["items"].as_array().unwrap();
+        if items.is_empty() {
+            break;
+        }
+        read.extend(items.iter().map(|event| event["id"].as_str().unwrap().to_owned()));
+    }
+    let happened: Vec<_> = events(&world).await.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(read, happened);
+    let unknown = "/api/v1/events?after=00000000-0000-0000-0000-000000000000";
+    admin.get(unknown).await.problem(404, "not-found");
+    admin.get("/api/v1/events?limit=0").await.problem(400, "malformed-request");
+}
+
+/// The signature, by another implementation: the one that the document shows, run by Python.
+#[tokio::test]
+async fn the_verifier_of_the_document_takes_what_was_sent_and_nothing_forged_or_old() {
+    let document = include_str!("../../docs/events.md");
+    let verifier = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(verifier.lines().count() <= 20, "{verifier}");
+    let receiver = Scripted::new([ok()]).await;
+    let world = house(&receiver).await;
+    world.member().await;
+    drain(&world).await;
+    let request = receiver.requests().remove(0);
+    let signature = header(&request, "vestibule-signature");
+    let now = signature.split(['=', ',']).nth(1).unwrap().parse::<i64>().unwrap();
+    let forged_body = request.body.replacen("signed_up", "signed_in", 1);
+    assert_ne!(forged_body, request.body);
+    let forged = signature.replace("v1=", "v1=0");
+    for (body, signature, now, secret, good) in [
+        (&request.body, signature, now, SECRET, true),
+        (&request.body, signature, now + 299, SECRET, true),
+        (&request.body, signature, now + 301, SECRET, false),
+        (&request.body, signature, now - 301, SECRET, false),
+        (&forged_body, signature, now, SECRET, false),
+        (&request.body, forged.as_str(), now, SECRET, false),
+        (&request.body, "", now, SECRET, false),
+        (&request.body, "t=x,v1=", now, SECRET, false),
+        (&request.body, signature, now, "another secret of thirty-two letters", false),
+    ] {
+        let program = format!(
+            "{verifier}\nimport sys\nsys.exit(0 if verified({secret:?}.encode(), {signature:?}, \
+             sys.stdin.buffer.read(), now={now}) else 3)"
+        );
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", &program])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), body.as_bytes()).unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(if good { 0 } else { 3 }), "{signature} at {now}");
+    }
+}

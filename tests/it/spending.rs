@@ -1,0 +1,321 @@
+//! What messages may cost: an attacker with many numbers, the day's money over restarts and nodes, who
+//! is still served, and what takes the place of a message that cannot be paid for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
+use serde_json::json;
+use uuid::Uuid;
+use vestibule::app::{App, Client, Ctx};
+use vestibule::audit::{Event, What};
+use vestibule::clock::{Clock, Timestamp};
+use vestibule::error::Problem;
+use vestibule::limits::{self, Sender};
+use vestibule::money::{UNIT, Way};
+use vestibule::policy::Policy;
+use vestibule::random::Random;
+use vestibule::spending::{Day, Destination};
+use vestibule::store::{Engine, Query};
+
+use super::world::{PASSWORD, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// With the limits that everybody has.
+fn built_in(policy: &mut Policy) {
+    policy.limits = Policy::from_toml("").unwrap().limits;
+}
+
+fn from(world: &World, ip: impl Into<IpAddr>) -> Ctx {
+    let client = Client { address: ip.into(), user_agent: None, request_id: Uuid::nil() };
+    Ctx::new(world.app.clone(), Some(client))
+}
+
+async fn day(world: &World, day: &str) -> Day {
+    Day::clone(&world.app.store.get::<Day>(day.to_owned()).await.unwrap().expect("a row for the day"))
+}
+
+/// Valid mobile numbers of each country, as an attacker finds them: the example of the numbering plan
+/// with other last digits.
+fn numbers(each: u32) -> BTreeMap<String, Vec<String>> {
+    let util = &*PHONE_NUMBER_UTIL;
+    let mut found = BTreeMap::new();
+    for region in util.get_supported_regions() {
+        let Ok(example) = util.get_example_number_for_type_and_region(region, PhoneNumberType::Mobile) else {
+            continue;
+        };
+        let example = util.format(&example, PhoneNumberFormat::E164).into_owned();
+        let Some(stem) = example.len().checked_sub(4).and_then(|at| example.get(..at)) else { continue };
+        let all: Vec<String> = (0..each).map(|n| format!("{stem}{:04}", (n * 19) % 10_000)).collect();
+        found.insert(region.to_string(), all);
+    }
+    found
+}
+
+/// 100,000 numbers in 200 countries and as many addresses for a whole day; meanwhile people at home sign
+/// up and in.
+#[tokio::test]
+async fn an_attacker_with_100_000_numbers_costs_no_more_than_the_day_and_stops_nobody_at_home() {
+    attack(100).await;
+}
+
+/// The same when money is no object: what the other limits leave.
+#[tokio::test]
+async fn what_an_attacker_with_100_000_numbers_may_send_is_bounded_by_number_block_and_country() {
+    attack(1_000_000).await;
+}
+
+async fn attack(money: u32) {
+    let plan = World::plan().config(move |config| {
+        config.spending.home = "US".to_owned();
+        config.spending.day = money;
+    });
+    let world = plan.policy(built_in).build().await;
+    let numbers: Vec<(String, Vec<String>)> =
+        numbers(500).into_iter().filter(|(country, _)| country != "US").take(200).collect();
+    assert_eq!(numbers.len(), 200);
+    let budget = i64::from(world.app.config.spending.day) * UNIT;
+
+    let mut sent: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+    let mut cost = BTreeMap::<bool, i64>::new();
+    let mut by_country = BTreeMap::<String, u32>::new();
+    let (mut tries, mut users, mut newcomers) = (0_u32, 0_u32, 0_u32);
+    // 500 rounds in a day; in each a number of every country. The first of each country is tried in every round.
+    for round in 0..500_u32 {
+        for (at, (_, list)) in numbers.iter().enumerate() {
+            let ip = Ipv4Addr::from(0x0b00_0000 + round * 65_521 + u32::try_from(at).unwrap() * 257);
+            let ctx = from(&world, ip);
+            let favourite = at % 10 == 0;
+            for number in [Some(&list[round as usize]), favourite.then_some(&list[0])].into_iter().flatten() {
+                tries += 1;
+                if limits::postage(&ctx, number, Sender::Stranger).await.is_ok() {
+                    sent.entry(number.clone()).or_default().push(ctx.now);
+                    // Some countries share a plan: the number says which it is.
+                    let place = Destination::of(&ctx, number, Way::Text).unwrap().unwrap();
+                    assert!(place.abroad, "{number}");
+                    *by_country.entry(place.country.clone()).or_default() += 1;
+                    *cost.entry(false).or_default() += world.app.rates.of(&place.country, Way::Text);
+                }
+            }
+        }
+        if round % 5 == 0 {
+            // A user whose number is known signs in; and somebody new signs up and gives the code back.
+            let home = from(&world, [198, 51, 100, 7]);
+            let known = format!("+1303555{:04}", round);
+            limits::postage(&home, &known, Sender::User(Uuid::nil())).await.unwrap();
+            users += 1;
+            let new = format!("+1404{:03}{:04}", 200 + round % 90, round * 7);
+            limits::postage(&home, &new, Sender::Stranger).await.unwrap();
+            limits::came_back(&home, &new).await;
+            newcomers += 1;
+            *cost.entry(true).or_default() += 2 * world.app.rates.of("US", Way::Text);
+        }
+        world.advance(DAY / 500);
+    }
+
+    let (spent, at_home) = (cost[&false], cost[&true]);
+    let messages: usize = sent.values().map(Vec::len).sum();
+    println!(
+        "{tries} tries at {} numbers in {} countries: {messages} messages to {} numbers for {}.{:02}; at home \
+         {users} users and {newcomers} newcomers were all served for {}.{:02}; the day's money is {}",
+        numbers.iter().map(|(_, list)| list.len()).sum::<usize>(),
+        numbers.len(),
+        sent.len(),
+        spent / UNIT,
+        spent % UNIT / 10_000,
+        at_home / UNIT,
+        at_home % UNIT / 10_000,
+        budget / UNIT,
+    );
+    assert!(tries >= 100_000 && messages > 0);
+    assert!(spent + at_home <= budget, "{spent} + {at_home}");
+    // Strangers elsewhere: what is neither kept for home nor for the known.
+    assert!(spent <= budget * 35 / 100, "{spent}");
+    for (number, times) in &sent {
+        assert!(times.len() <= 10, "{number}: {} in a day", times.len());
+        for (at, start) in times.iter().enumerate() {
+            let within = times[at..].iter().filter(|then| then.since(*start) < MINUTE * 10).count();
+            assert!(within <= 5, "{number}: {within} in ten minutes");
+        }
+    }
+    let row = day(&world, "2030-01-01").await;
+    assert!(row.total() <= budget && row.total() >= spent + at_home, "{row:?}");
+    assert_eq!(row.stopped_at.is_some(), money == 100);
+    let unproven = world.app.policy().limits.unproven_country.limit;
+    assert!(by_country.values().all(|sent| *sent <= 2 * unproven), "{by_country:?}");
+}
+
+#[tokio::test]
+async fn whoever_has_a_block_of_numbers_is_stopped_there_until_codes_come_back() {
+    let world = World::plan().policy(built_in).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 257));
+    let number = |n: u32| format!("+1303555{:04}", 1_000 + n);
+    let try_at = async |n: u32| limits::postage(&ctx(n), &number(n), Sender::Stranger).await;
+    let limit = world.app.policy().limits.unproven_block.limit;
+    let mut n = 0;
+    let mut opened = 0;
+    // Slowly enough for the block's own rate.
+    while try_at(n).await.is_ok() {
+        n += 1;
+        world.advance(MINUTE * 2);
+        assert!(n < 1_000, "never closed");
+    }
+    assert!((limit..=limit * 3).contains(&n), "{n}");
+    let refused = try_at(n).await.unwrap_err();
+    assert_eq!((refused.problem, refused.limit), (Problem::LimitReached, Some("unproven-block")));
+    assert!(refused.retry_after.is_some());
+    // Known users there go on; whoever has only made an account does not; the next block is open.
+    limits::postage(&ctx(1), &number(n), Sender::User(Uuid::nil())).await.unwrap();
+    limits::postage(&ctx(2), &number(n), Sender::User(Uuid::nil()).to(false)).await.unwrap_err();
+    limits::postage(&ctx(3), "+13035552000", Sender::Stranger).await.unwrap();
+    // One right code opens it for some more.
+    limits::came_back(&ctx(4), &number(0)).await;
+    while try_at(n + opened).await.is_ok() {
+        opened += 1;
+        assert!(opened < 10);
+    }
+    assert_eq!(opened, 5);
+}
+
+#[tokio::test]
+async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused() {
+    let plan = World::plan().config(|config| {
+        config.spending.home = "US".to_owned();
+        config.spending.countries = vec!["DE".to_owned()];
+    });
+    let world = plan.build().await;
+    let ctx = from(&world, [198, 51, 100, 7]);
+    for number in ["+12025550123", "+4915123456789"] {
+        limits::postage(&ctx, number, Sender::Stranger).await.unwrap();
+    }
+    for number in ["+447400123456", "+18765550123", "+881612345678", "+19002345678", "+4990091234567"] {
+        for sender in [Sender::Stranger, Sender::User(Uuid::nil()), Sender::Recovery, Sender::Notice("x")] {
+            let refused = limits::postage(&ctx, number, sender).await.unwrap_err();
+            assert_eq!(refused.problem, Problem::NumberNotServed, "{number} {sender:?}");
+        }
+        let refused = limits::postage_for_call(&ctx, Uuid::nil(), number).await.unwrap_err();
+        assert_eq!(refused.problem, Problem::NumberNotServed, "{number}");
+    }
+    limits::postage(&ctx, "nobody@example.com", Sender::Stranger).await.unwrap();
+    let mut stranger = world.stranger();
+    stranger.mobile = "+447400123456".to_owned();
+    stranger.signs_up().await.problem(422, "number-not-served");
+}
+
+/// Two nodes, and one that is started again: one day's money.
+#[tokio::test]
+async fn the_day_s_money_is_one_for_all_nodes_and_restarts() {
+    let place = super::place::Place::new().await;
+    let start: Timestamp = "2030-01-01T08:00:00Z".parse().unwrap();
+    let node = async |seed: u64| -> Arc<App> {
+        let mut config = vestibule::config::Config::from_toml("").unwrap();
+        config.develop_at("127.0.0.1:4000".parse().unwrap(), &Random::seeded(2));
+        config.hashing.memory_kib = 64;
+        config.hashing.passes = 1;
+        config.hashing.permits = 1;
+        config.spending.day = 1;
+        config.spending.known_reserve = 0;
+        config.secrets.keys = vec![vestibule::secret::Keyring::generate("test", &Random::seeded(1))];
+        let engine = Engine::open(&place.url, 2).unwrap();
+        vestibule::store::migrations::apply(&engine).await.unwrap();
+        let policy = Policy::from_toml("").unwrap();
+        App::build(config, policy, engine, Clock::manual(start), Random::seeded(seed)).unwrap()
+    };
+    let mut nodes = [node(1).await, node(2).await];
+    let mut sent = 0;
+    for n in 0..200_u32 {
+        if n % 20 == 0 {
+            nodes[0] = node(100 + u64::from(n)).await;
+        }
+        let ctx = Ctx::new(nodes[(n % 2) as usize].clone(), None);
+        let number = format!("+1303555{n:04}");
+        match limits::postage(&ctx, &number, Sender::User(Uuid::nil())).await {
+            Ok(_) => sent += 1,
+            Err(error) => assert_eq!(error.problem, Problem::MessagesPaused),
+        }
+    }
+    // 1.00 at 0.02 each; a restart may lose what was drawn and not spent.
+    assert!((40..=50).contains(&sent), "{sent}");
+    // At once, from both: no more than there is.
+    for node in &nodes {
+        node.clock.advance(DAY);
+    }
+    let tasks: Vec<_> = (0..100_u32)
+        .map(|n| {
+            let ctx = Ctx::new(nodes[(n % 2) as usize].clone(), None);
+            tokio::spawn(async move {
+                limits::postage(&ctx, &format!("+1404555{n:04}"), Sender::User(Uuid::nil())).await.is_ok()
+            })
+        })
+        .collect();
+    let mut sent = 0;
+    for task in tasks {
+        sent += usize::from(task.await.unwrap());
+    }
+    assert!((45..=50).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn the_operator_is_warned_once_and_told_when_it_is_spent() {
+    let world = World::plan().config(|config| config.spending.day = 1).build().await;
+    let send = async |n: u32| {
+        let ctx = world.ctx();
+        limits::postage(&ctx, &format!("+1303555{n:04}"), Sender::User(Uuid::nil())).await
+    };
+    let events = async || {
+        let page = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(100)).await.unwrap();
+        let money = |what: &What| matches!(what, What::SpendingWarned | What::SpendingStopped);
+        page.items.iter().map(|event| event.what).filter(money).collect::<Vec<_>>()
+    };
+    for n in 0..39 {
+        send(n).await.unwrap();
+    }
+    assert_eq!(events().await, []);
+    send(39).await.unwrap();
+    assert_eq!(events().await, [What::SpendingWarned]);
+    for n in 40..60 {
+        assert_eq!(send(n).await.is_ok(), n < 50, "{n}");
+    }
+    let told = events().await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    let refused = send(70).await.unwrap_err();
+    assert_eq!(refused.problem, Problem::MessagesPaused);
+    assert_eq!(refused.retry_after, Some(24 * 60 * 60), "until the next day");
+    let figures = world.app.metrics.render();
+    assert!(figures.contains(r#"vestibule_spending{what="drawn"} 1000000"#), "{figures}");
+    world.advance(DAY);
+    send(70).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_another_factor_signs_in_with_it_when_the_money_is_spent() {
+    let plan = World::plan().policy(|policy| {
+        let text = "[sign_in.second]\nfactors = [\"sms\", \"email\", \"totp\"]";
+        policy.sign_in = Policy::from_toml(text).unwrap().sign_in;
+    });
+    let world = plan.config(|config| config.spending.day = 1).build().await;
+    let user = world.alice().await;
+    let asked = user.gives_password().await.expect(StatusCode::OK).body;
+    assert_eq!(asked["challenge"]["factor"], "sms", "{asked}");
+    for n in 0..60 {
+        let _ = limits::postage(&world.ctx(), &format!("+1303555{n:04}"), Sender::User(Uuid::nil())).await;
+    }
+    let asked = user.gives_password().await.expect(StatusCode::OK).body;
+    assert_eq!(asked["challenge"]["factor"], "email", "{asked}");
+    // Where there is no other, it is said, and until when.
+    let body = json!({"identifier": user.username, "password": PASSWORD, "factor": "sms"});
+    let refused = user.post("/api/v1/auth/login", body).await.problem(503, "messages-paused");
+    assert!(refused.headers.contains_key("retry-after"));
+    world.stranger().signs_up().await.problem(503, "messages-paused");
+    // Nobody learns from a recovery that there is such a number.
+    let known = user.post("/api/v1/auth/recover", json!({"identifier": user.mobile})).await;
+    let unknown = user.post("/api/v1/auth/recover", json!({"identifier": "+12025559999"})).await;
+    assert_eq!(known.status, unknown.status, "{known:?}");
+    let kinds: BTreeSet<_> = [known, unknown].iter().map(|one| one.body["factor"].to_string()).collect();
+    assert_eq!(kinds.len(), 1);
+}
