@@ -29,6 +29,8 @@ text_enum! {
         CodeWrong = "code_wrong",
         /// A factor was guessed at too often and takes no more codes.
         FactorLocked = "factor_locked",
+        /// An operator let locked factors take guesses again.
+        FactorUnlocked = "factor_unlocked",
         /// A factor was bound.
         FactorAdded = "factor_added",
         /// A factor was taken away.
@@ -88,6 +90,7 @@ impl What {
             Self::CallAsked => "You asked for a call.",
             Self::CodeWrong => "A wrong code was given.",
             Self::FactorLocked => "A factor was locked after too many wrong codes.",
+            Self::FactorUnlocked => "An operator let your locked factors take codes again.",
             Self::IdentifierVerified => "An address or a number was shown to be yours.",
             Self::SignedIn => "You signed in.",
             Self::SteppedUp => "You showed once more that it is you.",

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. What goes wrong is told in
 //! sentences, without a backtrace. Exit codes: 0 done, 1 it failed, 2 it was called wrongly.
 
+mod admin;
 mod clients;
 mod develop;
 mod doctor;
@@ -44,6 +45,8 @@ enum Command {
     Doctor(Settings),
     /// Print the OpenAPI document.
     Openapi,
+    /// Help a user who is locked out.
+    Admin(admin::Options),
     /// Check, explain and try out the policy.
     Policy(policy::Options),
     /// Make and list the keys that seal secrets in the database; change the key that signs access tokens.
@@ -106,6 +109,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
+        Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
@@ -149,6 +153,7 @@ mod tests {
             "vestibule policy explain user.email.change --config x.toml",
             "vestibule policy simulate password.change --has password,sms --locked totp --shown password@5m --role admin",
             "vestibule policy table",
+            "vestibule admin unlock ada --config x.toml",
             "vestibule keys generate --id next",
             "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",

@@ -431,6 +431,24 @@ async fn a_code_proves_the_way_that_it_came_by_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_operator_unlocks_what_was_guessed_at_too_often() {
+    let plan = World::plan().policy(crate::recovery::unlimited);
+    let world = plan.policy(|policy| policy.limits.factor_failures = 3).build().await;
+    let mut alice = world.alice().await;
+    let asked = alice.gives_password().await.expect(StatusCode::OK).body;
+    for _ in 0..3 {
+        let wrong = json!({"challenge": asked["challenge"]["id"], "code": "nonsense"});
+        alice.post("/api/v1/auth/verify-code", wrong).await.problem(401, "code-wrong");
+    }
+    alice.gives_password().await.problem(403, "factor-locked");
+    let unlock = vestibule::administration::actions::unlock;
+    assert!(unlock(&world.ctx(), "nobody-here").await.is_err());
+    assert_eq!(unlock(&world.ctx(), &alice.username).await.unwrap(), 1);
+    assert_eq!(unlock(&world.ctx(), &alice.username).await.unwrap(), 0);
+    alice.signs_in().await;
+}
+
+#[tokio::test]
 async fn whoever_has_two_apps_may_show_either() {
     let world = plan(When::Always).build().await;
     let alice = world.alice().await;
