@@ -1,9 +1,8 @@
 //! `[events]`: where the application is told of what happens; see `docs/events.md`.
 
-use reqwest::Url;
 use serde::Deserialize;
 
-use super::Layers;
+use super::{Layers, endpoint};
 use crate::secret::Secret;
 
 /// `[events]`
@@ -23,22 +22,8 @@ impl Events {
     }
 
     pub(super) fn check(&self, layers: &mut Layers) {
-        if !self.is_configured() {
-            return;
+        if self.is_configured() {
+            endpoint::check(layers, "events", &self.url, &self.secret, "https://app.example.com/events");
         }
-        let url = Url::parse(&self.url).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.fragment().is_none()
-        });
-        layers.must(url, "events.url", "must be a URL such as https://app.example.com/events");
-        layers.must_with(
-            self.secret.expose().len() >= 32,
-            "events.secret",
-            "events.url",
-            "must have at least 32 characters, since events.url is set",
-        );
     }
 }

@@ -10,6 +10,7 @@ mod calls;
 mod delivery;
 mod development;
 mod dotenv;
+mod endpoint;
 mod events;
 mod hashing;
 mod layers;
