@@ -324,6 +324,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_for_an_answer_does_not_dawdle() {
+        let running = start(app()).await;
+        // It takes longer than a head may.
+        let answer =
+            running.send(b"GET /api/v1/stuck HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
+
+    #[test]
+    fn time_runs_from_the_last_of_an_answer_and_never_during_one() {
+        let pace = Pace::default();
+        pace.answering();
+        pace.goes_on();
+        assert!(pace.since().is_none());
+        pace.answered();
+        let then = *pace.since();
+        assert!(then.is_some());
+        pace.goes_on();
+        assert!(*pace.since() >= then);
+    }
+
+    #[tokio::test]
     async fn who_dawdles_with_the_body_hears_408() {
         let running = start(app()).await;
         let head = b"POST /api/v1/things HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{";
