@@ -109,10 +109,10 @@ fn listen(told: ChildStdout, answers: &Answers, listeners: &Listeners) {
                 None => Ok(message["result"].clone()),
             };
             let _ = waiting.send(answer);
-        } else if let Some(session) = message["sessionId"].as_str() {
-            if let Some(listener) = listeners.lock().unwrap().get(session) {
-                let _ = listener.send(message);
-            }
+        } else if let Some(session) = message["sessionId"].as_str()
+            && let Some(listener) = listeners.lock().unwrap().get(session)
+        {
+            let _ = listener.send(message);
         }
     }
     // Nobody shall wait for a browser that has ended.
