@@ -53,7 +53,10 @@ impl Pipe {
         let (answers, listeners) = (Arc::<Answers>::default(), Arc::<Listeners>::default());
         std::thread::spawn({
             let (answers, listeners) = (answers.clone(), listeners.clone());
-            move || listen(told, &answers, &listeners)
+            move || {
+                listen(told, &answers, &listeners);
+                let _ = child.wait();
+            }
         });
         Self { commands: Mutex::new(commands), next: AtomicU64::new(1), answers, listeners }
     }
