@@ -124,8 +124,6 @@ pub struct Error {
     pub need: Option<Box<Needed>>,
     /// What that limit holds, and the whole seconds over which it fills up.
     pub quota: Option<Box<(u32, u64)>>,
-    /// What an OAuth 2.0 client is told besides (RFC 6749 section 5.2).
-    pub oauth: Option<&'static str>,
     /// What lies behind it: logged, never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -144,7 +142,6 @@ impl Error {
             limit: None,
             need: None,
             quota: None,
-            oauth: None,
             cause: None,
         }
     }

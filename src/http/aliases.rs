@@ -9,10 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::extract::{Body, Form};
+use super::problem::OauthName;
 use super::route::Route;
 use crate::app::Ctx;
-use crate::challenges::actions::{Answered, answer_code};
 use crate::challenges::ChallengeView;
+use crate::challenges::actions::{Answered, answer_code};
 use crate::devices::Brought;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::policy::FactorKind;
@@ -68,6 +69,9 @@ pub async fn register(ctx: Ctx, headers: HeaderMap, ask: Body<sign_up::api::NewU
     let (_, Json(_)) = sign_up::api::create(ctx, headers, ask).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// The field that says what kind of form it is.
+const GRANT_TYPE: &str = "grant_type";
 
 /// The form of `POST /login` (RFC 6749 section 4.3.2). Fields that are not known are left alone.
 #[derive(Deserialize, JsonSchema)]
@@ -144,8 +148,7 @@ pub async fn login(ctx: Ctx, headers: HeaderMap, form: Result<Form<PasswordForm>
 async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: Result<Form<PasswordForm>>) -> Result<FormSignIn> {
     let Form(form) = form?;
     if form.grant_type.is_some_and(|grant| grant != "password") {
-        let told = FieldError::new("grant_type", "wrong-value", "Expected `password`.");
-        return Err(Error { oauth: Some("unsupported_grant_type"), ..Error::invalid(vec![told]) });
+        return Err(Error::invalid(vec![FieldError::new(GRANT_TYPE, "wrong-value", "Expected `password`.")]));
     }
     let name = form.username.clone();
     let carry = match ctx.policy.session.carry {
@@ -202,22 +205,29 @@ async fn token_of(ctx: &Ctx, session: &Session, token: &Token) -> Result<FormSig
         (None, Some((access, refresh))) => (access, Some(refresh)),
         (None, None) => return Err(Error::internal("a form gets no cookie")),
     };
-    Ok(FormSignIn::Token { access_token, token_type: BEARER, expires_in: credential.expires_in, refresh_token })
+    Ok(FormSignIn::Token {
+        access_token,
+        token_type: BEARER,
+        expires_in: credential.expires_in,
+        refresh_token,
+    })
 }
 
 /// An answer, or a failure that OAuth 2.0 clients know by its name.
 fn in_oauth(done: Result<FormSignIn>) -> Response {
-    match done {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => {
-            let name = match error.problem.status() {
-                401 | 403 => "invalid_grant",
-                500.. => "temporarily_unavailable",
-                _ => "invalid_request",
-            };
-            Error { oauth: error.oauth.or(Some(name)), ..error }.into_response()
-        }
-    }
+    let error = match done {
+        Ok(answer) => return Json(answer).into_response(),
+        Err(error) => error,
+    };
+    let name = match error.problem.status() {
+        401 | 403 => "invalid_grant",
+        500.. => "temporarily_unavailable",
+        _ if error.fields.iter().any(|one| one.field == GRANT_TYPE) => "unsupported_grant_type",
+        _ => "invalid_request",
+    };
+    let mut response = error.into_response();
+    response.extensions_mut().insert(OauthName(name));
+    response
 }
 
 #[cfg(test)]

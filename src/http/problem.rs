@@ -70,6 +70,10 @@ struct NeedReport<'a> {
 #[derive(Clone)]
 struct Fault(Arc<Error>);
 
+/// What OAuth 2.0 calls a failure (RFC 6749 section 5.2), on its way beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct OauthName(pub &'static str);
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = status(self.problem).into_response();
@@ -138,7 +142,7 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         instance: request_id,
         errors: &error.fields,
         retry_after: error.retry_after,
-        error: error.oauth,
+        error: parts.extensions.remove::<OauthName>().map(|name| name.0),
         limit: error.limit,
         operation: error.need.as_ref().map(|need| need.operation.as_str()),
         need: error.need.as_ref().map(|need| NeedReport { factors: &need.factors, max_age: need.max_age }),

@@ -359,9 +359,7 @@ pub async fn rewrite(person: &Person<'_>, change: impl Fn(&mut User)) {
 fn t52_every_route_has_a_row_and_every_row_a_route() {
     let routes: BTreeMap<_, _> = vestibule::http::router::all()
         .into_iter()
-        .map(|route| {
-            ((route.method.to_string(), called(&route.path)), route.access)
-        })
+        .map(|route| ((route.method.to_string(), called(&route.path)), route.access))
         .collect();
     let rows: BTreeSet<_> = TABLE.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
     assert_eq!(rows.len(), TABLE.len(), "one row a route");
