@@ -19,3 +19,11 @@ figures:
 # the same with a million steps of the model test
 nightly:
     ./scripts/test --nightly
+
+# development mode that starts anew when the sources change
+dev *ARGS:
+    ./scripts/dev {{ARGS}}
+
+# form and lints before each commit
+hooks:
+    git config core.hooksPath .githooks

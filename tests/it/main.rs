@@ -7,6 +7,7 @@ mod architecture;
 mod auth;
 mod calls;
 mod dev;
+mod developing;
 mod events;
 mod factors;
 mod guards;
