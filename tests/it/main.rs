@@ -5,8 +5,11 @@
 
 mod architecture;
 mod auth;
+mod browser;
+mod browser_harness;
 mod calls;
 mod dev;
+mod developing;
 mod events;
 mod factors;
 mod guards;
@@ -23,6 +26,7 @@ mod place;
 mod profile;
 mod providers;
 mod recovery;
+mod replaces;
 mod schema;
 mod scripted;
 mod secrets;
