@@ -30,7 +30,7 @@ use crate::error::Result;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// For so long after a failure nobody asks again.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Before each key's name.
 const PREFIX: &str = "vestibule:limit:";
