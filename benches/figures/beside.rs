@@ -175,7 +175,8 @@ impl Postgres {
         let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await?;
         let mut driving = tokio::task::JoinSet::new();
         driving.spawn(connection);
-        let listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%vestibule_beat_%' AND pid <> $1::int";
+        let listening =
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%vestibule_beat_%' AND pid <> $1::int";
         let own: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
         let rows = client.query(listening, &[&own]).await?;
         Ok(rows.iter().filter_map(|row| Pid::from_raw(row.try_get(0).ok()?)).collect())

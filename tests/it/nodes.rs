@@ -127,7 +127,8 @@ async fn what_ends_on_one_node_ends_on_all_and_what_is_used_once_is_used_once() 
 async fn asked_for_a_code(cluster: &Cluster, provider: &Scripted, carry: &str, before: usize) -> Json {
     let codes = || -> Vec<String> {
         let bodies = provider.requests().into_iter().map(|request| request.body);
-        let text = |body: String| body.split('&').find_map(|pair| Some(pair.strip_prefix("Body=")?.to_owned()));
+        let text =
+            |body: String| body.split('&').find_map(|pair| Some(pair.strip_prefix("Body=")?.to_owned()));
         let code = |text: String| {
             text.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 6).map(str::to_owned)
         };
@@ -370,4 +371,58 @@ async fn ten_that_start_together_migrate_once() {
     }
     println!("ten migrated together in {:.1?}", start.elapsed());
     assert_eq!(did, 1, "one did it, nine waited");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_works_beside_the_next_release_and_not_on_what_it_does_not_understand() {
+    let place = crate::place::Place::new().await;
+    let home = Scratch::new().unwrap();
+    let key = vestibule::secret::Keyring::generate("test", &vestibule::random::Random::System);
+    let settings = [
+        ("VESTIBULE_ORIGIN", "http://127.0.0.1:1"),
+        ("VESTIBULE_STORE", place.url.as_str()),
+        ("VESTIBULE_SECRETS_KEYS", key.expose()),
+    ];
+    let policy = policy(r#""username""#, "never", "");
+    let mut node = server::Process::node(home.path(), &policy, &settings).await.unwrap();
+    let ada = json!({"username": "ada", "password": PASSWORD});
+    node.ask("POST", path::SIGN_UP, None, Some(&ada)).await.unwrap().must_be(201).unwrap();
+
+    // What the next release adds while this one serves, and what this one finds when it starts again.
+    let add = "ALTER TABLE users ADD COLUMN shoes bigint; CREATE TABLE hats (id text); \
+        INSERT INTO schema_migrations (version, name, checksum, needs, applied_at) \
+        VALUES (2, '0002_hats', 'abc', 1, '2030-01-01T00:00:00Z')";
+    // SQLite's schema has no type of that name in a strict table.
+    place
+        .by_hand(&if place.url.starts_with("sqlite:") {
+            add.replace("bigint", "INTEGER")
+        } else {
+            add.into()
+        })
+        .await;
+    let works = async |node: &server::Process, name: &str| {
+        let signed_in = node.ask("POST", path::SIGN_IN, None, Some(&sign_in_body("ada"))).await.unwrap();
+        let token = signed_in.must_be(200).unwrap().text("/token").unwrap();
+        let body = json!({"name": "Ada"});
+        node.ask("PATCH", "/api/v1/users/me", Some(&token), Some(&body)).await.unwrap().must_be(200).unwrap();
+        let body = json!({"username": name, "password": PASSWORD});
+        node.ask("POST", path::SIGN_UP, None, Some(&body)).await.unwrap().must_be(201).unwrap();
+    };
+    works(&node, "bob").await;
+    node.kill().unwrap();
+    node.node_again(home.path(), &settings).await.unwrap();
+    works(&node, "carol").await;
+    let mut doctor = bare_vestibule(home.path());
+    doctor.arg("doctor").envs(settings).env("VESTIBULE_POLICY", home.path().join("policy.toml"));
+    let told = tokio::process::Command::from(doctor).output().await.unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("has the shape that this program expects"), "{told}");
+
+    // What the release after that takes away.
+    node.kill().unwrap();
+    place.by_hand("UPDATE schema_migrations SET needs = 2 WHERE version = 2").await;
+    let refused = node.node_again(home.path(), &settings).await.unwrap_err().to_string();
+    let sentence = "The database was not migrated: the database has migration 0002_hats, after which programs must \
+        know migration 2, and this one knows 1 at most";
+    assert!(refused.contains(sentence), "{refused}");
 }
