@@ -235,14 +235,23 @@ pub struct Valkey {
 }
 
 impl Valkey {
-    /// Whether there is a program to start.
+    /// Whether there is a program to start, and somebody has named it.
     pub fn program() -> Option<PathBuf> {
         std::env::var_os(VALKEY).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
+    /// The same, or one that lies where programs do.
+    fn found() -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let names = ["valkey-server", "redis-server", "redis-check-rdb"];
+        let find =
+            |name| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.exists());
+        Self::program().or_else(|| names.into_iter().find_map(find))
+    }
+
     /// Starts it.
     pub async fn start() -> Res<Self> {
-        let program = Self::program().ok_or_else(|| format!("{VALKEY} names no Valkey or Redis server"))?;
+        let program = Self::found().ok_or_else(|| format!("{VALKEY} names no Valkey or Redis server"))?;
         let home = Home::new(None)?;
         let address = free_address()?;
         let child = Self::run(&program, &home, address)?;

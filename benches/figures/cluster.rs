@@ -95,7 +95,7 @@ impl Cluster {
 
     /// The records, as a process sees them that is no node.
     pub fn store(&self) -> Res<Store> {
-        Ok(Store::new(Engine::open(&self.postgres.url(), 4)?, self.random.clone()))
+        Ok(Store::new(Engine::open(&self.postgres.url(), 32)?, self.random.clone()))
     }
 
     /// Tokens of `count` new sessions of a user, without the way in.
