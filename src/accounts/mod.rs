@@ -77,6 +77,7 @@ entity! {
     }
     index BY_CREATED (created_at);
     index BY_PURGE (purge_at);
+    kept id;
 }
 
 impl User {

@@ -80,6 +80,8 @@ pub struct Table {
     pub expires: Option<&'static str>,
     /// The column that says when a worker should look at the record (Null: nothing to do).
     pub due: Option<&'static str>,
+    /// The column by whose value records are kept in memory, and other nodes told that they changed.
+    pub kept: Option<&'static str>,
 }
 
 impl Table {
@@ -275,6 +277,7 @@ impl fmt::Display for Kind {
 ///     index BY_AGE (age);
 ///     expires expires_at;
 ///     due due_at;
+///     kept id;
 /// }
 /// ```
 #[doc(hidden)]
@@ -290,6 +293,7 @@ macro_rules! entity {
         $(index $index:ident ($($index_column:ident),+);)*
         $(expires $expires:ident;)?
         $(due $due:ident;)?
+        $(kept $kept:ident;)?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
@@ -335,6 +339,7 @@ macro_rules! entity {
                     indexes: &[$($name::$unique,)* $($name::$index,)*],
                     expires: $crate::store::Table::only(&[$(stringify!($expires))?]),
                     due: $crate::store::Table::only(&[$(stringify!($due))?]),
+                    kept: $crate::store::Table::only(&[$(stringify!($kept))?]),
                 };
                 TABLE
             }

@@ -217,10 +217,8 @@ async fn an_end_whose_asker_has_gone_is_an_end() {
 #[tokio::test]
 async fn what_another_process_ends_is_over_within_a_second() {
     let world = World::new().await;
-    let Engine::Sqlite(file) = world.app.store.engine() else { return };
-    // Another writer of the same file: to this one no different from another process.
-    let url = format!("sqlite:{}", file.path().display());
-    let other = Store::new(Engine::open(&url, 1).unwrap(), Random::seeded(9));
+    // Another writer of the same records: to this one no different from another process.
+    let other = Store::new(Engine::open(&world.place.url, 1).unwrap(), Random::seeded(9));
     let user = somebody(&world).await;
     let mut waited = Vec::new();
     for _ in 0..5 {

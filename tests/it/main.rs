@@ -20,6 +20,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod nodes;
 mod pages;
 mod passwords;
 mod place;
