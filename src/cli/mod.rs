@@ -15,6 +15,7 @@ mod passwords;
 mod policy;
 mod reload;
 mod serve;
+mod service_accounts;
 mod settings;
 
 use std::io::{ErrorKind, Write};
@@ -53,6 +54,8 @@ enum Command {
     Keys(keys::Options),
     /// Services that may ask what a token stands for.
     Clients(clients::Options),
+    /// Programs that ask this server something by themselves, and their API keys.
+    ServiceAccounts(service_accounts::Options),
     /// Make a filter of passwords that were stolen elsewhere.
     Passwords(passwords::Options),
 }
@@ -113,6 +116,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
+        Some(Command::ServiceAccounts(options)) => service_accounts::run(&options).await,
         Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
@@ -161,6 +165,11 @@ mod tests {
             "vestibule clients add orders --config x.toml",
             "vestibule clients list --config x.toml",
             "vestibule clients remove 0194 --config x.toml",
+            "vestibule service-accounts add orders --config x.toml",
+            "vestibule service-accounts list --config x.toml",
+            "vestibule service-accounts key 0194 first --scopes revocations.read,introspect --days 30",
+            "vestibule service-accounts revoke 0194",
+            "vestibule service-accounts remove 0194",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

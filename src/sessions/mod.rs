@@ -78,6 +78,7 @@ entity! {
     }
     index BY_USER (user_id, created_at);
     expires expires_at;
+    follows rules::told;
 }
 
 /// Who is asking: a session that stands, and its user.
