@@ -5,6 +5,8 @@
 
 mod architecture;
 mod auth;
+mod browser;
+mod browser_harness;
 mod calls;
 mod dev;
 mod events;
@@ -23,6 +25,7 @@ mod place;
 mod profile;
 mod providers;
 mod recovery;
+mod replaces;
 mod revocations;
 mod schema;
 mod scripted;

@@ -340,10 +340,10 @@ async fn a_session_that_is_refreshed_is_used_and_ends_with_its_lifetime_all_the_
 }
 
 /// Another process over the same records.
-async fn again(world: &World) -> Arc<App> {
+pub async fn again(world: &World) -> Arc<App> {
     let engine = Engine::open(&world.place.url, 4).unwrap();
     let clock = world.app.clock.clone();
-    let policy = Policy::from_toml("").unwrap();
+    let policy = (*world.app.policy()).clone();
     App::build(world.app.config.clone(), policy, engine, clock, Random::seeded(77)).unwrap()
 }
 
@@ -507,7 +507,20 @@ async fn every_claim_counts_and_none_may_be_missing() {
     let said = claims(&real);
     let sign = |said: &Json| key.sign(said.to_string().as_bytes()).unwrap();
     assert!(counts(&world.app, &sign(&said)).await, "what is altered below is otherwise sound");
-    let all = ["iss", "sub", "aud", "client_id", "sid", "session_from", "jti", "iat", "exp", "auth_time", "aal", "amr"];
+    let all = [
+        "iss",
+        "sub",
+        "aud",
+        "client_id",
+        "sid",
+        "session_from",
+        "jti",
+        "iat",
+        "exp",
+        "auth_time",
+        "aal",
+        "amr",
+    ];
     assert_eq!(said.as_object().unwrap().len(), all.len());
     let now = said["iat"].as_i64().unwrap();
     for name in all {
