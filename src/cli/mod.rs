@@ -7,6 +7,7 @@ mod admin;
 mod clients;
 mod develop;
 mod doctor;
+mod health;
 mod house;
 mod keys;
 mod migrate;
@@ -44,6 +45,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Look for what is wrong with settings, database, keys, clock and files.
     Doctor(Settings),
+    /// Say whether the server on this machine can serve, and fail when it cannot: for probes.
+    Health(health::Options),
     /// Print the OpenAPI document.
     Openapi,
     /// Help a user who is locked out.
@@ -111,6 +114,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Serve(options)) => serve::run(&options).await,
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
+        Some(Command::Health(options)) => health::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
@@ -152,6 +156,7 @@ mod tests {
             "vestibule migrate plan --config x.toml",
             "vestibule doctor --config x.toml",
             "vestibule openapi",
+            "vestibule health --listen 127.0.0.1:8080",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",

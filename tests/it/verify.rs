@@ -186,7 +186,7 @@ pub async fn vectors(world: &World, alice: &Person<'_>) -> Vec<(String, String)>
         bad.push((name.to_owned(), format!("{}.{}.{}", BASE64.encode(header), parts[1], parts[2])));
     };
     with_header("none", r#"{"alg":"none","typ":"at+jwt"}"#.to_owned());
-    with_header("other algorithm", header.replace("ES256", "HS256"));
+    with_header("other algorithm", header.replacen(r#""alg":""#, r#""alg":"H"#, 1));
     with_header("other type", header.replace("at+jwt", "jwt"));
     with_header("unknown key", header.replace(r#""kid":"0"#, r#""kid":"1"#));
     with_header("a member more", header.replace(r#"{"alg"#, r#"{"crit":["b64"],"b64":false,"alg"#));
@@ -224,4 +224,123 @@ pub async fn vectors(world: &World, alice: &Person<'_>) -> Vec<(String, String)>
         bad.push((format!("altered at {at}"), String::from_utf8(altered).unwrap()));
     }
     bad
+}
+
+/// The verifier in TypeScript, compiled by `scripts/test`, in a Node of its own.
+struct Node<'w> {
+    world: &'w World,
+    process: tokio::process::Child,
+    lines: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+}
+
+impl<'w> Node<'w> {
+    /// None where it was not compiled.
+    async fn start(world: &'w World, key: &str, server: SocketAddr, when_stale: &str) -> Option<Self> {
+        use tokio::io::AsyncBufReadExt;
+        let Ok(module) = std::env::var("VESTIBULE_TEST_TYPESCRIPT") else {
+            println!(
+                "LEFT OUT: VESTIBULE_TEST_TYPESCRIPT names no compiled verifier; `scripts/test` makes one"
+            );
+            return None;
+        };
+        let mut process = tokio::process::Command::new("node")
+            .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript/drive.mjs"), module.as_str()])
+            .env("NODE_NO_WARNINGS", "1")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = tokio::io::BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut node = Self { world, process, lines };
+        node.writes(json!({
+            "issuer": world.app.origin.as_str(), "server": format!("http://{server}/"), "key": key,
+            "whenStale": when_stale, "now": world.ctx().now.as_millis(),
+        }))
+        .await;
+        Some(node)
+    }
+
+    async fn writes(&mut self, line: serde_json::Value) {
+        use tokio::io::AsyncWriteExt;
+        let line = format!("{line}\n");
+        self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// The user, or why not.
+    async fn says(&mut self, token: &str) -> String {
+        self.writes(json!({"token": token, "now": self.world.ctx().now.as_millis()})).await;
+        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
+        let line = line.expect("an answer").unwrap().expect("it runs");
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let word = said.get("refused").or(said.get("sub")).unwrap();
+        word.as_str().unwrap().to_owned()
+    }
+
+    async fn comes(&mut self, token: &str, wanted: &str) {
+        let waits = async {
+            while self.says(token).await != wanted {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waits).await.unwrap_or_else(|_| panic!("{wanted}"));
+    }
+}
+
+fn user_of(token: &str) -> String {
+    claims(token)["sub"].as_str().unwrap().to_owned()
+}
+
+/// The same as above, by the verifier in TypeScript.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_typescript_a_service_hears_of_the_end_of_a_session() {
+    let world = World::new().await;
+    let (_, key) = key(&world, &[Scope::RevocationsRead]).await;
+    let server = Server::start(&world.app, None).await;
+    let Some(mut refuses) = Node::start(&world, &key, server.address, "refuse").await else { return };
+    let mut accepts = Node::start(&world, &key, server.address, "accept").await.unwrap();
+    let (mut alice, mut bob) = (world.member().await, world.member().await);
+    carries_jwt(&mut alice).await;
+    carries_jwt(&mut bob).await;
+    let (hers, his) = (alice.token.clone().unwrap(), bob.token.clone().unwrap());
+    assert_eq!(accepts.says(&hers).await, user_of(&hers));
+    refuses.comes(&hers, &user_of(&hers)).await;
+    alice.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    refuses.comes(&hers, "ended").await;
+    accepts.comes(&hers, "ended").await;
+    assert_eq!(refuses.says(&his).await, user_of(&his));
+
+    let at = server.stop().await;
+    world.advance(Duration::from_secs(16));
+    assert_eq!(refuses.says(&his).await, "stale");
+    assert_eq!(accepts.says(&his).await, user_of(&his));
+    bob.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    let server = Server::start(&world.app, Some(at)).await;
+    refuses.comes(&his, "ended").await;
+    accepts.comes(&his, "ended").await;
+    assert_eq!(refuses.says(&hers).await, "ended", "what was known is still known");
+    server.stop().await;
+}
+
+/// The same vectors, for each algorithm.
+#[tokio::test]
+async fn in_typescript_what_is_no_access_token_for_here_and_now_is_refused() {
+    for algorithm in vestibule::jwt::Algorithm::ALL {
+        let world = World::plan().config(|config| config.tokens.algorithm = *algorithm).build().await;
+        let server = Server::start(&world.app, None).await;
+        let Some(mut node) = Node::start(&world, "vk_x", server.address, "accept").await else { return };
+        let [_, verifier] = verifiers(&world, "vk_x", server.address);
+        let mut alice = world.member().await;
+        carries_jwt(&mut alice).await;
+        let good = alice.token.clone().unwrap();
+        assert_eq!(node.says(&good).await, user_of(&good), "{algorithm}");
+        assert!(verifier.check(&good).await.is_ok(), "{algorithm}");
+        for (name, token) in vectors(&world, &alice).await {
+            assert_eq!(node.says(&token).await, "invalid", "{algorithm} {name}");
+            assert_eq!(verifier.check(&token).await.err(), Some(Refused::Invalid), "{algorithm} {name}");
+        }
+        world.advance(Duration::from_secs(300));
+        assert_eq!(node.says(&good).await, "invalid", "{algorithm}: expired");
+        server.stop().await;
+    }
 }
