@@ -65,11 +65,9 @@ mod tests {
 
     #[test]
     fn a_server_that_listens_everywhere_is_reached_here() {
-        for (listen, at) in [
-            ("0.0.0.0:80", "127.0.0.1:80"),
-            ("[::]:81", "[::1]:81"),
-            ("10.0.0.7:82", "10.0.0.7:82"),
-        ] {
+        for (listen, at) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:81", "[::1]:81"), ("10.0.0.7:82", "10.0.0.7:82")]
+        {
             assert_eq!(reached(listen.parse().unwrap()), at.parse().unwrap());
         }
     }
