@@ -80,6 +80,8 @@ pub enum TokenKind {
     Refresh,
     /// The secret of a registered client.
     Client,
+    /// An API key of a service account.
+    Key,
     /// Names a challenge.
     Challenge,
     /// A device that a user has signed in on.
@@ -98,6 +100,7 @@ impl TokenKind {
             Self::Session => "vs_",
             Self::Refresh => "vr_",
             Self::Client => "vx_",
+            Self::Key => "vk_",
             Self::Challenge => "vc_",
             Self::Device => "vd_",
             Self::Callback => "vm_",

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::client;
+use super::extract::Asker;
 use super::origins::Origins;
 use super::problem;
 use crate::accounts::ADMIN;
@@ -30,6 +31,7 @@ use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
 use crate::log::{self, ACCESS};
+use crate::service_accounts::{self, Scope};
 use crate::{clients, sessions};
 
 /// The most headers a request may have. Browsers send about twenty, proxies add about ten.
@@ -230,7 +232,7 @@ impl Door {
 
 /// What a route's line adds: nobody from another site, nobody without a session unless the line says so.
 pub async fn admit(
-    State((door, access)): State<(Arc<Door>, Access)>,
+    State((door, access, scope)): State<(Arc<Door>, Access, Option<Scope>)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
@@ -241,8 +243,16 @@ pub async fn admit(
         let ctx = request.extensions().get::<Ctx>().cloned();
         ctx.ok_or_else(|| Error::internal("the request did not come through the layers"))
     };
+    if let Some(scope) = scope
+        && let Some(shown) = service_accounts::shown(request.headers())
+    {
+        let key = service_accounts::authenticate(&entered(&request)?, shown, scope).await?;
+        request.extensions_mut().insert(Asker::Key(key));
+        return Ok(next.run(request).await);
+    }
     if access == Access::Client {
         let client = clients::authenticate(&entered(&request)?, request.headers()).await?;
+        request.extensions_mut().insert(Asker::Client(client.id));
         request.extensions_mut().insert(client);
     }
     if access.needs_session() {

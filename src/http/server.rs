@@ -93,6 +93,8 @@ pub async fn serve(
         });
     }
     drop(listener);
+    // Feeds have no end of their own.
+    app.followers.stopping.send_replace(true);
     if timeout(*settings.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were cut: they did not finish in time");
     }

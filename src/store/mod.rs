@@ -23,7 +23,7 @@ mod sqlite;
 
 pub use change::{Change, Decision, Seen, answer, refuse};
 pub use channel::ChannelState;
-pub use entity::{Column, Corrupt, Entity, Field, Index, Kind, Row, Table, Value};
+pub use entity::{Column, Corrupt, Entity, Field, Follows, Index, Kind, Row, Table, Value};
 pub(crate) use entity::{entity, json_field, text_enum};
 pub use kept::{Marks, Place, Tracked};
 pub use memory::{Faults, Memory};
@@ -194,8 +194,11 @@ impl Store {
         Ok(self.find(query.limit(1)).await?.items.into_iter().next())
     }
 
-    /// Writes all of `changes`, or none and says [`StoreError::Conflict`]. Durable when it returns.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Writes all of `changes` and what follows from them, or none and says [`StoreError::Conflict`]. Durable
+    /// when it returns.
+    pub async fn commit(&self, mut changes: Vec<Change>) -> Result<(), StoreError> {
+        let following: Vec<_> = changes.iter().filter_map(Change::follows).collect();
+        changes.extend(following);
         let changes = change::in_order(changes)?;
         if changes.is_empty() {
             return Ok(());
