@@ -76,6 +76,8 @@ text_enum! {
         SpendingWarned = "spending_warned",
         /// Something was not sent since the day's money for it is spent; the first time on that day.
         SpendingStopped = "spending_stopped",
+        /// Users of another system were taken in; how many is in the detail.
+        UsersImported = "users_imported",
     }
 }
 
@@ -113,6 +115,7 @@ impl What {
             Self::SpendingStopped => "The day's money for messages is spent.",
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
+            Self::UsersImported => "Users of another system were taken in.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }

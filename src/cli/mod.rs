@@ -7,13 +7,16 @@ mod admin;
 mod clients;
 mod develop;
 mod doctor;
+mod export;
 mod house;
+mod import;
 mod keys;
 mod migrate;
 mod openapi;
 mod passwords;
 mod policy;
 mod reload;
+mod seed;
 mod serve;
 mod settings;
 
@@ -44,7 +47,13 @@ enum Command {
     /// Look for what is wrong with settings, database, keys, clock and files.
     Doctor(Settings),
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi(openapi::Options),
+    /// Take in the users of another system, with their password hashes.
+    Import(import::Options),
+    /// Hand out everything that is stored, one JSON object on each line.
+    Export(export::Options),
+    /// Fill a database for development with people who never were.
+    Seed(seed::Options),
     /// Help a user who is locked out.
     Admin(admin::Options),
     /// Check, explain and try out the policy.
@@ -108,7 +117,10 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Serve(options)) => serve::run(&options).await,
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
-        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Openapi(options)) => openapi::run(&options),
+        Some(Command::Import(options)) => import::run(&options).await,
+        Some(Command::Export(options)) => export::run(&options).await,
+        Some(Command::Seed(options)) => seed::run(&options).await,
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
@@ -148,6 +160,12 @@ mod tests {
             "vestibule migrate plan --config x.toml",
             "vestibule doctor --config x.toml",
             "vestibule openapi",
+            "vestibule openapi --postman",
+            "vestibule import --csv users.csv --map email=mail --set email_verified=true --dry-run",
+            "vestibule import --json - --source old --config x.toml",
+            "vestibule import --from-postgres @url --query @users.sql --with-roles",
+            "vestibule export --out all.jsonl --open-with key --config x.toml",
+            "vestibule seed --users 100 --seed 7 --data x",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",
@@ -164,7 +182,15 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["vestibule server", "vestibule --port 1", "vestibule --data x serve", "vestibule keys"] {
+        for line in [
+            "vestibule import",
+            "vestibule import --csv a --json b",
+            "vestibule import --from-postgres postgres://x",
+            "vestibule server",
+            "vestibule --port 1",
+            "vestibule --data x serve",
+            "vestibule keys",
+        ] {
             assert!(
                 Cli::try_parse_from(line.split(' ')).is_err_and(|error| error.exit_code() == 2),
                 "{line}"
