@@ -5,6 +5,8 @@
 
 mod architecture;
 mod auth;
+mod browser;
+mod browser_harness;
 mod calls;
 mod dev;
 mod events;
