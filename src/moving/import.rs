@@ -189,7 +189,7 @@ impl Tried {
 /// What only one user can have, in 64 bits.
 fn short(claim: &Identifier) -> u64 {
     let key = claim.owned.as_ref().unwrap_or(&claim.canonical);
-    super::rules::id(&[key]).as_u64_pair().0
+    super::rules::id(None, &[key]).as_u64_pair().0
 }
 
 /// What will keep a newcomer from signing in by themselves under the policy in force: to be told, and no

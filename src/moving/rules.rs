@@ -47,18 +47,31 @@ pub struct Newcomer {
 }
 
 /// An id that is always the same for the same `parts`: a UUID of version 8 (RFC 9562 §5.8). Each part
-/// is preceded by its length, so that no two lists of parts look the same.
-pub fn id(parts: &[&str]) -> Uuid {
+/// is preceded by its length, so that no two lists of parts look the same. What has the same `place`
+/// lies side by side in the store, so that a commit touches few pages.
+pub fn id(place: Option<[u8; 6]>, parts: &[&str]) -> Uuid {
     let text: String = parts.iter().map(|part| format!("{}:{part};", part.len())).collect();
     let hash = digest(&SHA256, text.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    if let Some(place) = place {
+        bytes.iter_mut().zip(place).for_each(|(to, from)| *to = from);
+    }
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// The id of the user whom `source` knows as `old`.
+/// The id of the user whom `source` knows as `old`. Ids that count up, and UUIDs, keep their order.
 pub fn user_id(source: &str, old: &str) -> Uuid {
-    id(&["vestibule import", source, "id", old])
+    let place = match old.parse::<u64>() {
+        Ok(number) => number.to_be_bytes().last_chunk().copied(),
+        Err(_) => Uuid::parse_str(old).ok().and_then(|old| old.as_bytes().first_chunk().copied()),
+    };
+    id(place, &["vestibule import", source, "id", old])
+}
+
+/// The id of a record of `user` that is the only one with this `label`.
+fn record_id(user: Uuid, label: &str) -> Uuid {
+    id(user.as_bytes().first_chunk().copied(), &["vestibule import", "of user", &user.to_string(), label])
 }
 
 /// Reads one row.
@@ -210,7 +223,9 @@ impl Reader<'_> {
                 id
             }
             Some(old) => Some(user_id(&reading.source, old)),
-            None => Some(id(&["vestibule import", &reading.source, "name", &names.first()?.canonical()])),
+            None => {
+                Some(id(None, &["vestibule import", &reading.source, "name", &names.first()?.canonical()]))
+            }
         }
     }
 
@@ -263,7 +278,7 @@ impl Reader<'_> {
             updated_at: self.instant("updated_at").unwrap_or(created),
             purge_at: None,
         };
-        let made = |label: &str| id(&["vestibule import", "of user", &user.id.to_string(), label]);
+        let made = |label: &str| record_id(user.id, label);
         let verified = |kind| match kind {
             IdentifierKind::Username => None,
             IdentifierKind::Email => email_verified,
@@ -398,7 +413,9 @@ mod tests {
         assert_ne!(ids(&reading()), ids(&Reading { source: "other".into(), ..reading() }));
         let nameless = |email: &str| row(json!({"email": email}), &reading()).unwrap().user.id;
         assert_eq!(nameless("A@example.com"), nameless("a@example.com"));
-        assert_ne!(id(&["ab", "c"]), id(&["a", "bc"]));
+        assert_ne!(id(None, &["ab", "c"]), id(None, &["a", "bc"]));
+        // In their old order, so that those who came together lie together.
+        assert!(user_id("old", "9") < user_id("old", "10") && user_id("old", "10") < user_id("old", "11"));
         let kept = Reading { keep_ids: true, ..reading() };
         let own = "0190163d-8694-739b-aea5-966c26f8ad91";
         assert_eq!(row(json!({"id": own, "username": "a.b.c"}), &kept).unwrap().user.id.to_string(), own);

@@ -17,7 +17,7 @@ use vestibule::random::Random;
 mod load;
 #[path = "../../benches/figures/server.rs"]
 #[expect(dead_code, reason = "shared with the benches, which also measure the process")]
-mod server;
+pub mod server;
 
 use crate::scripted::{Reply, Scripted};
 use load::{Connection, request};

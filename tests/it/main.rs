@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod api_tools;
 mod architecture;
 mod auth;
 mod browser;
@@ -19,6 +20,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod moving;
 mod pages;
 mod passwords;
 mod place;
