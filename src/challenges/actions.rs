@@ -208,6 +208,22 @@ pub async fn answer_code(
     given: &str,
     brought: &Brought,
 ) -> Result<Answered> {
+    answer_by(ctx, caller, token, given, brought, None).await
+}
+
+/// The same; the session that is opened travels by `carry`, when it is given, whatever was asked for when
+/// the sign-in began.
+///
+/// # Errors
+/// As [`answer_code`].
+pub async fn answer_by(
+    ctx: &Ctx,
+    caller: Option<&Caller>,
+    token: Option<&Token>,
+    given: &str,
+    brought: &Brought,
+    carry: Option<Carry>,
+) -> Result<Answered> {
     admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
@@ -222,6 +238,9 @@ pub async fn answer_code(
             let asked_by = case.challenge.session_id;
             if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
                 return Ok(refuse(Problem::CodeGone));
+            }
+            if let Some(carry) = carry {
+                case.challenge = case.challenge.with(|challenge| challenge.carry = carry);
             }
             if let Expected::Recovery(matched) = &mut case.secret {
                 matched.clone_from(recovered);

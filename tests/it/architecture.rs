@@ -50,7 +50,7 @@ const FLOORS: &[&[&str]] = &[
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],
-    &["http::openapi", "http::postman", "http::router", "http::server", "dev"],
+    &["http::aliases", "http::openapi", "http::postman", "http::router", "http::server", "dev"],
     &["cli"],
 ];
 

@@ -27,6 +27,7 @@ mod place;
 mod profile;
 mod providers;
 mod recovery;
+mod replaces;
 mod schema;
 mod scripted;
 mod secrets;
