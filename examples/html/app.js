@@ -4,6 +4,7 @@
 const api = new URLSearchParams(location.search).get("api") ?? "http://127.0.0.1:8080";
 const page = (id) => document.getElementById(id);
 let challenge;
+let next;
 
 /** Asks the server; the session's cookie goes along. */
 async function ask(method, path, body) {
@@ -49,8 +50,9 @@ async function begin() {
 }
 
 when("sign-up", async ({ username, email, mobile, "new-password": password }) => {
-  await ask("POST", "/users", { username, email, mobile, password });
-  await signIn(username, password);
+  const made = await ask("POST", "/users", { username, email, mobile, password });
+  // Whoever shows that the number is theirs owns it; signing in comes after that.
+  askFor(made.verification, () => signIn(username, password));
 });
 
 when("sign-in", ({ identifier, password }) => signIn(identifier, password));
@@ -58,14 +60,20 @@ when("sign-in", ({ identifier, password }) => signIn(identifier, password));
 async function signIn(identifier, password) {
   const answer = await ask("POST", "/auth/login", { identifier, password, session: "cookie" });
   if (answer.status !== "second_factor_required") return begin();
-  challenge = answer.challenge.id;
-  page("sent-to").textContent = answer.challenge.sent_to ?? "you";
+  askFor(answer.challenge, begin);
+}
+
+/** Asks for the code that was sent; with the right one, `then` goes on. */
+function askFor(asked, then) {
+  [challenge, next] = [asked.id, then];
+  page("code").reset();
+  page("sent-to").textContent = asked.sent_to ?? "you";
   show("code");
 }
 
 when("code", async ({ code }) => {
   await ask("POST", "/auth/verify-code", { challenge, code });
-  await begin();
+  await next();
 });
 
 page("out").addEventListener("click", async () => {

@@ -188,14 +188,24 @@ impl Printer {
     fn parameters(&mut self, route: &Route) -> Vec<Value> {
         let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut all: Vec<Value> = names
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .map(|name| {
+                let about = if name == "id" { "Which one, by its id." } else { "Which one, by its name." };
+                json!({"name": name, "in": "path", "description": about, "required": true, "schema": {"type": "string"}})
+            })
             .collect();
         let Some(search) = route.doc.search else { return all };
         let schema = search(&mut self.asks);
         let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let required = required.iter().any(|other| other == name);
-            all.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+            let (mut schema, mut parameter) =
+                (schema.clone(), json!({"name": name, "in": "query", "required": required}));
+            let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            if let Some(parameter) = parameter.as_object_mut() {
+                parameter.extend(about.map(|about| ("description".to_owned(), about)));
+                parameter.insert("schema".to_owned(), schema);
+            }
+            all.push(parameter);
         }
         all
     }

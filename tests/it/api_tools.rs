@@ -67,7 +67,7 @@ fn tool(tools: &Path, name: &str) -> Command {
 }
 
 /// Runs a program while the house does its work.
-async fn beside(world: Option<&World>, mut command: Command) -> (bool, String) {
+pub async fn beside(world: Option<&World>, mut command: Command) -> (bool, String) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut ended = pin!(command.spawn().unwrap().wait_with_output());
     loop {
@@ -157,6 +157,9 @@ async fn nothing_that_a_fuzzer_sends_is_answered_otherwise_than_documented() {
     let begun = Instant::now();
     let world = generous().build().await;
     let standing = sessions(&world, 1, &["admin", "caller"]).await.remove(0);
+    let mut asker = world.stranger();
+    asker.token = Some(standing.clone());
+    assert!(asker.is_signed_in().await);
     let ending = sessions(&world, 200, &[]).await;
     let (client, secret) = vestibule::clients::add(&world.ctx(), "fuzzer").await.unwrap();
     let folder = Folder::new(Path::new(env!("CARGO_TARGET_TMPDIR")), "fuzzer");
@@ -176,22 +179,31 @@ async fn nothing_that_a_fuzzer_sends_is_answered_otherwise_than_documented() {
         "--no-shrink",
     ]);
     command.args(["--workers", "2", "--continue-on-failure", "--warnings", "off", "--checks", CHECKS]);
+    command.args(["--suppress-health-check", "all", "--request-timeout", "60"]);
     command.args(["--report", "json", "--report-json-path", "report.json"]);
     let (good, told) = beside(Some(&world), command).await;
     assert!(good, "{told}");
     let sum = told.lines().find(|line| line.contains("generated")).unwrap_or_default().trim().to_owned();
     let generated: u64 = sum.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default();
     assert!(generated > 1_000, "too few cases: {told}");
-    let operations = told.lines().find(|line| line.contains("Tested:")).unwrap_or_default().trim();
-    // The administrator is signed in to the end: it was not nobody who asked.
-    let mut asker = world.stranger();
-    asker.token = Some(standing);
+    // It was not nobody who asked: the administrator is signed in to the end, and most operations were done.
     assert!(asker.is_signed_in().await, "{told}");
-    println!("schemathesis: operations {operations}, {sum}, in {:.0} s", begun.elapsed().as_secs_f64());
+    let answered = fs::read_to_string(folder.0.join("answered.json")).unwrap();
+    let answered: Json = serde_json::from_str(&answered).unwrap();
+    let all = answered.as_object().unwrap();
+    let done = |statuses: &Json| statuses.as_object().unwrap().keys().any(|status| status.starts_with('2'));
+    let done = all.values().filter(|statuses| done(statuses)).count();
+    println!(
+        "schemathesis: {sum}, {} operations, {done} of them also done, in {:.0} s",
+        all.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(done > 30, "{answered:#}");
 }
 
+/// Not `unsupported_method`: clients of old send other methods to the same paths, which is told in words.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-    response_headers_conformance,response_schema_conformance,ignored_auth,unsupported_method";
+    response_headers_conformance,response_schema_conformance,ignored_auth";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
@@ -204,7 +216,8 @@ async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
     }
     let document = folder.file("openapi.json", &openapi::document().to_string());
     let mut generate = tool(&tools, "openapi-typescript");
-    generate.current_dir(&folder.0).arg(&document).args(["--output", "schema.d.ts"]);
+    generate.current_dir(&folder.0).arg(&document);
+    generate.args(["--default-non-nullable", "false", "--output", "schema.d.ts"]);
     let (good, told) = beside(None, generate).await;
     assert!(good, "{told}");
     let mut compile = tool(&tools, "tsc");
