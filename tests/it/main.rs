@@ -9,6 +9,7 @@ mod browser;
 mod browser_harness;
 mod calls;
 mod dev;
+mod developing;
 mod events;
 mod factors;
 mod guards;
