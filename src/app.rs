@@ -106,7 +106,7 @@ impl App {
             breached,
             outbound,
             store: Store::new(engine, random.clone()),
-            shared: Shared::memory(),
+            shared: Shared::open(&config.shared)?,
             clock,
             random,
             signing: jwt::Held::default(),

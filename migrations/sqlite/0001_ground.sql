@@ -249,6 +249,7 @@ CREATE TABLE "devices" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
+CREATE INDEX devices_by_user_id_address_user_agent ON "devices" ("user_id", "address", "user_agent");
 CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
 CREATE TABLE "calls" (

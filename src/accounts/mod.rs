@@ -78,6 +78,7 @@ entity! {
     }
     index BY_CREATED (created_at);
     index BY_PURGE (purge_at);
+    kept id;
     follows told;
 }
 

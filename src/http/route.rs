@@ -22,6 +22,9 @@ use crate::service_accounts::Scope;
 /// Prints the schema of one type.
 pub type Print = fn(&mut SchemaGenerator) -> Schema;
 
+/// A path beside the map, and what answers there: the pages of development.
+pub type Undocumented = (&'static str, MethodRouter<Arc<App>>);
+
 /// A line of the router.
 #[derive(Clone)]
 pub struct Route {

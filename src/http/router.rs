@@ -7,9 +7,10 @@ use axum::middleware::from_fn_with_state;
 use http::Method;
 
 use super::access::Access::{self, Admin, Public, Webhook};
+use super::entrance::Entrance;
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, patch, post, put};
+use super::route::{Route, Undocumented, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::config::Figures;
@@ -311,15 +312,15 @@ fn addresses(route: &Route, mount: &str) -> Vec<RouteInfo> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn production(app: &Arc<App>) -> Result<Router, String> {
-    router(app.clone(), Router::new())
+pub fn production(app: &Arc<App>) -> Result<Entrance, String> {
+    router(app.clone(), Vec::new())
 }
 
 /// The door of development: the phone and the look-alike beside the map.
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
+pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Entrance, String> {
     router(app.clone(), dev::routes(dev))
 }
 
@@ -328,7 +329,7 @@ pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
+fn router(app: Arc<App>, more: Vec<Undocumented>) -> Result<Entrance, String> {
     let figures = app.config.server.metrics == Figures::Public;
     let mut operations = operations();
     operations.retain(|route| figures || route.path != METRICS);
@@ -336,8 +337,9 @@ fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
 }
 
 /// The figures alone, for a listener of their own.
-pub fn figures(app: &Arc<App>) -> Router {
-    Router::new().route(METRICS, axum::routing::get(health::metrics)).with_state(Arc::clone(app))
+pub fn figures(app: &Arc<App>) -> Entrance {
+    let map = Router::new().route(METRICS, axum::routing::get(health::metrics));
+    Entrance::bare(map.with_state(Arc::clone(app)))
 }
 
 /// The router of these lines.
@@ -345,12 +347,15 @@ pub(super) fn build(
     app: Arc<App>,
     routes: &[Route],
     operations: &[Route],
-    more: Router<Arc<App>>,
-) -> Result<Router, String> {
-    let door = Arc::new(Door::new(Arc::clone(&app))?);
-    let mut router = more;
+    more: Vec<Undocumented>,
+) -> Result<Entrance, String> {
     let mounted = MOUNTS.into_iter().flat_map(|mount| routes.iter().map(move |route| (mount, route)));
-    for (mount, route) in mounted.chain(operations.iter().map(|route| ("", route))) {
+    let mounted = mounted.chain(operations.iter().map(|route| ("", route)));
+    let paths = mounted.clone().flat_map(|(mount, route)| addresses(route, mount)).map(|one| one.path);
+    let paths = paths.chain(more.iter().map(|(path, _)| (*path).to_owned()));
+    let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
+    let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
+    for (mount, route) in mounted {
         let admit = from_fn_with_state((Arc::clone(&door), route.access, route.scope), layers::admit);
         for address in addresses(route, mount) {
             let mut handler = route.handler(&address.method)?;
@@ -360,7 +365,7 @@ pub(super) fn build(
             router = router.route(&address.path, handler);
         }
     }
-    Ok(router.layer(from_fn_with_state(door, layers::enter)).with_state(app))
+    Ok(Entrance::new(door, router.with_state(app)))
 }
 
 #[cfg(test)]

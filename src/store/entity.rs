@@ -80,6 +80,8 @@ pub struct Table {
     pub expires: Option<&'static str>,
     /// The column that says when a worker should look at the record (Null: nothing to do).
     pub due: Option<&'static str>,
+    /// The column by whose value records are kept in memory, and other nodes told that they changed.
+    pub kept: Option<&'static str>,
     /// What else is written in the commit that changes or ends a record, whoever changes it.
     pub follows: Option<Follows>,
 }
@@ -281,6 +283,7 @@ impl fmt::Display for Kind {
 ///     index BY_AGE (age);
 ///     expires expires_at;
 ///     due due_at;
+///     kept id;
 ///     follows what_else;
 /// }
 /// ```
@@ -297,6 +300,7 @@ macro_rules! entity {
         $(index $index:ident ($($index_column:ident),+);)*
         $(expires $expires:ident;)?
         $(due $due:ident;)?
+        $(kept $kept:ident;)?
         $(follows $follows:path;)?
     ) => {
         $(#[$meta])*
@@ -343,6 +347,7 @@ macro_rules! entity {
                     indexes: &[$($name::$unique,)* $($name::$index,)*],
                     expires: $crate::store::Table::only(&[$(stringify!($expires))?]),
                     due: $crate::store::Table::only(&[$(stringify!($due))?]),
+                    kept: $crate::store::Table::only(&[$(stringify!($kept))?]),
                     follows: $crate::store::Table::only::<$crate::store::Follows>(&[$($follows)?]),
                 };
                 TABLE
