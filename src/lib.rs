@@ -44,6 +44,7 @@ pub mod identifiers;
 pub mod keys;
 pub mod limits;
 pub mod messages;
+pub mod moving;
 pub mod new_password;
 pub mod notices;
 pub mod passwords;

@@ -84,6 +84,8 @@ text_enum! {
         ApiKeyMade = "api_key_made",
         /// An API key was revoked.
         ApiKeyRevoked = "api_key_revoked",
+        /// Users of another system were taken in; how many is in the detail.
+        UsersImported = "users_imported",
     }
 }
 
@@ -125,6 +127,7 @@ impl What {
             Self::ApiKeyRevoked => "You revoked an API key.",
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
+            Self::UsersImported => "Users of another system were taken in.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }

@@ -84,7 +84,7 @@ fn only_here(address: SocketAddr) -> Outcome {
 }
 
 /// Makes the directory and the sealing key when they are missing; both for this user alone.
-fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), String> {
+pub(super) fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), String> {
     let shown = data.display();
     let failed = |error| format!("The directory {shown} cannot be used: {error}.");
     let Some(directory) = data.to_str() else {

@@ -7,14 +7,17 @@ mod admin;
 mod clients;
 mod develop;
 mod doctor;
+mod export;
 mod health;
 mod house;
+mod import;
 mod keys;
 mod migrate;
 mod openapi;
 mod passwords;
 mod policy;
 mod reload;
+mod seed;
 mod serve;
 mod service_accounts;
 mod settings;
@@ -48,7 +51,13 @@ enum Command {
     /// Say whether the server on this machine can serve, and fail when it cannot: for probes.
     Health(health::Options),
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi(openapi::Options),
+    /// Take in the users of another system, with their password hashes.
+    Import(import::Options),
+    /// Hand out everything that is stored, one JSON object on each line.
+    Export(export::Options),
+    /// Fill a database for development with people who never were.
+    Seed(seed::Options),
     /// Help a user who is locked out.
     Admin(admin::Options),
     /// Check, explain and try out the policy.
@@ -115,7 +124,10 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
         Some(Command::Health(options)) => health::run(&options).await,
-        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Openapi(options)) => openapi::run(&options),
+        Some(Command::Import(options)) => import::run(&options).await,
+        Some(Command::Export(options)) => export::run(&options).await,
+        Some(Command::Seed(options)) => seed::run(&options).await,
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
@@ -157,6 +169,12 @@ mod tests {
             "vestibule doctor --config x.toml",
             "vestibule openapi",
             "vestibule health --listen 127.0.0.1:8080",
+            "vestibule openapi --postman",
+            "vestibule import --csv users.csv --map email=mail --set email_verified=true --dry-run",
+            "vestibule import --json - --source old --config x.toml",
+            "vestibule import --from-postgres @url --query @users.sql --with-roles",
+            "vestibule export --out all.jsonl --open-with key --config x.toml",
+            "vestibule seed --users 100 --seed 7 --data x",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",
@@ -178,7 +196,15 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["vestibule server", "vestibule --port 1", "vestibule --data x serve", "vestibule keys"] {
+        for line in [
+            "vestibule import",
+            "vestibule import --csv a --json b",
+            "vestibule import --from-postgres postgres://x",
+            "vestibule server",
+            "vestibule --port 1",
+            "vestibule --data x serve",
+            "vestibule keys",
+        ] {
             assert!(
                 Cli::try_parse_from(line.split(' ')).is_err_and(|error| error.exit_code() == 2),
                 "{line}"

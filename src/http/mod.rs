@@ -20,6 +20,7 @@ pub mod listing;
 pub mod openapi;
 pub mod origins;
 pub mod page;
+pub mod postman;
 pub mod problem;
 pub mod route;
 pub mod router;

@@ -86,11 +86,32 @@ fn tag(mount: &str, route: &Route) -> String {
     if mount.is_empty() { "operations".to_owned() } else { first.to_owned() }
 }
 
+/// What the groups are about; one that is not told here has no description.
+const TAGS: &[(&str, &str)] = &[
+    ("users", "Signing up, and one's own account."),
+    ("auth", "Signing in and out, proving who one is, getting back in."),
+    ("activity", "What happened in one's account."),
+    ("factors", "What one can show besides a password."),
+    ("sessions", "Where one is signed in."),
+    ("devices", "Where one has signed in before."),
+    ("admin", "For administrators."),
+    ("events", "What happened, for the application."),
+    ("calls", "Calling people."),
+    ("operations", "Health, figures, keys and documents, for operators, services and tools."),
+];
+
 fn tags(routes: &[Route], operations: &[Route]) -> Value {
-    let mut names: Vec<String> = routes.iter().map(|route| tag("/api/v1", route)).collect();
-    names.extend(operations.iter().map(|route| tag("", route)));
+    let shown = |routes: &[Route], mount: &str| {
+        let shown = routes.iter().filter(|route| !route.doc.hidden);
+        shown.map(|route| tag(mount, route)).collect::<Vec<_>>()
+    };
+    let names = [shown(routes, "/api/v1"), shown(operations, "")].concat();
     let mut seen = std::collections::BTreeSet::new();
-    names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| json!({"name": name})).collect()
+    let described = |name: String| match TAGS.iter().find(|(known, _)| *known == name) {
+        Some((_, about)) => json!({"name": name, "description": about}),
+        None => json!({"name": name}),
+    };
+    names.into_iter().filter(|name| seen.insert(name.clone())).map(described).collect()
 }
 
 /// `POST /auth/login` is `postAuthLogin`, `DELETE /sessions/{id}` is `deleteSessionsById`.
@@ -170,14 +191,24 @@ impl Printer {
     fn parameters(&mut self, route: &Route) -> Vec<Value> {
         let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut all: Vec<Value> = names
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .map(|name| {
+                let about = if name == "id" { "Which one, by its id." } else { "Which one, by its name." };
+                json!({"name": name, "in": "path", "description": about, "required": true, "schema": {"type": "string"}})
+            })
             .collect();
         let Some(search) = route.doc.search else { return all };
         let schema = search(&mut self.asks);
         let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let required = required.iter().any(|other| other == name);
-            all.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+            let (mut schema, mut parameter) =
+                (schema.clone(), json!({"name": name, "in": "query", "required": required}));
+            let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            if let Some(parameter) = parameter.as_object_mut() {
+                parameter.extend(about.map(|about| ("description".to_owned(), about)));
+                parameter.insert("schema".to_owned(), schema);
+            }
+            all.push(parameter);
         }
         all
     }

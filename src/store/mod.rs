@@ -17,6 +17,7 @@ mod memory;
 pub mod migrations;
 mod postgres;
 mod query;
+mod reading;
 pub mod schema;
 mod sql;
 mod sqlite;
@@ -29,6 +30,7 @@ pub use kept::{Marks, Place, Tracked};
 pub use memory::{Faults, Memory};
 pub use postgres::{Postgres, Vitals};
 pub use query::{Cursor, Page, Query, Select};
+pub use reading::Reading;
 pub use sqlite::Sqlite;
 
 use std::any::Any;
@@ -187,6 +189,28 @@ impl Store {
         let next = select.cursor_after(&rows)?;
         let items = rows.into_iter().take(select.limit).map(Seen::from_row).collect::<Result<_, _>>()?;
         Ok(Page { items, next })
+    }
+
+    /// Records of any table in the order of their keys, for taking everything along.
+    ///
+    /// # Errors
+    /// [`StoreError::Misuse`] over the engine for simulation, which has no such order.
+    pub async fn all(
+        &self,
+        table: &'static Table,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Vec<Value>>, StoreError> {
+        let index = Index { columns: &[], unique: false };
+        let (equal, low, high, descending) = (Vec::new(), None, None, false);
+        let select = Select { table, index, equal, low, high, descending, after, limit };
+        let rows = match &self.engine {
+            Engine::Sqlite(engine) => engine.find(&select).await?,
+            Engine::Postgres(engine) => engine.find(&select).await?,
+            Engine::Memory(_) => return Err(StoreError::Misuse("a map has no order of keys".into())),
+        };
+        let next = select.cursor_after(&rows)?;
+        Ok(Page { items: rows.into_iter().take(limit).map(|row| row.values).collect(), next })
     }
 
     /// The first record that `query` finds.

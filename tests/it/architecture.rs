@@ -46,11 +46,12 @@ const FLOORS: &[&[&str]] = &[
     &["sign_up", "sign_in", "administration", "recovery::actions", "new_password"],
     &["profile"],
     &["schema"],
+    &["moving"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],
-    &["http::aliases", "http::openapi", "http::router", "http::server", "dev"],
+    &["http::aliases", "http::openapi", "http::postman", "http::router", "http::server", "dev"],
     &["cli"],
 ];
 

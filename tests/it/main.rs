@@ -3,14 +3,17 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod api_tools;
 mod architecture;
 mod auth;
 mod browser;
 mod browser_harness;
 mod calls;
+mod deploying;
 mod dev;
 mod developing;
 mod events;
+mod examples;
 mod factors;
 mod guards;
 mod incidents;
@@ -20,6 +23,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod moving;
 mod nodes;
 mod pages;
 mod passwords;
