@@ -13,7 +13,6 @@ use crate::secret::{Token, TokenKind};
 use crate::store::{Change, Decision, Seen};
 
 /// `decision`, with which these sessions end.
-#[must_use]
 pub fn leave<T>(decision: Decision<T>, leaving: &[Seen<Session>], moment: &Moment) -> Decision<T> {
     leaving.iter().fold(decision, |decision, before| {
         let ended = note(What::SignedOut).user(before.user_id).session(before.id);

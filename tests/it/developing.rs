@@ -99,7 +99,7 @@ cat > target/debug/vestibule.new <<END
 #!/bin/sh
 trap 'echo "ended $source" >> log; exit 0' TERM
 echo "began $source \$*" >> log
-while :; do sleep 0.02; done
+while [ -e src ]; do sleep 0.02; done
 END
 chmod +x target/debug/vestibule.new
 mv target/debug/vestibule.new target/debug/vestibule
