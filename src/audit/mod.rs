@@ -78,6 +78,14 @@ text_enum! {
         SpendingStopped = "spending_stopped",
         /// Users of another system were taken in; how many is in the detail.
         UsersImported = "users_imported",
+        /// A service account was made.
+        ServiceAccountMade = "service_account_made",
+        /// A service account was removed, and all its keys with it.
+        ServiceAccountRemoved = "service_account_removed",
+        /// An API key was made.
+        ApiKeyMade = "api_key_made",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api_key_revoked",
     }
 }
 
@@ -113,6 +121,10 @@ impl What {
             Self::Recovered => "A new password was set by a recovery.",
             Self::SpendingWarned => "Most of the day's money for messages is spent.",
             Self::SpendingStopped => "The day's money for messages is spent.",
+            Self::ServiceAccountMade => "You made a service account.",
+            Self::ServiceAccountRemoved => "You removed a service account.",
+            Self::ApiKeyMade => "You made an API key.",
+            Self::ApiKeyRevoked => "You revoked an API key.",
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::UsersImported => "Users of another system were taken in.",

@@ -302,16 +302,14 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
     if challenge.purpose != Purpose::SignIn {
         return Ok(Arriving::default());
     }
-    let overwritten = match challenge.carry {
-        Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
-        Carry::Bearer | Carry::Jwt => None,
-    };
+    let cookie = brought.overwritten.as_ref();
+    let leaving = sessions::making_room(ctx, challenge.user_id, challenge.carry, cookie).await?;
     let trust = match brought.trust && ctx.policy.devices.trust {
         true => Some(accounts::held(ctx, &case.user).await?.0),
         false => None,
     };
     let device = devices::find(ctx, challenge.device_id, &case.user).await?;
-    Ok(Arriving { device, trust, overwritten })
+    Ok(Arriving { device, trust, leaving })
 }
 
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.

@@ -14,7 +14,7 @@ use crate::identifiers::{self, Identifier, Verification};
 use crate::policy::{FactorKind, Policy, Proofs};
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token, TokenKind, same};
-use crate::sessions::{Carry, Session};
+use crate::sessions::{self, Carry, Session};
 use crate::store::{Decision, Seen, answer as answered, refuse};
 use crate::words::Locale;
 
@@ -194,8 +194,8 @@ pub(super) struct Arriving {
     pub device: Option<Seen<Device>>,
     /// Under which factors the device shall be trusted, when it shall.
     pub trust: Option<Vec<Seen<Factor>>>,
-    /// The session whose cookie the new one takes (ASVS 5.0, 7.2.4).
-    pub overwritten: Option<Seen<Session>>,
+    /// The sessions that end with it: [`sessions::making_room`].
+    pub leaving: Vec<Seen<Session>>,
 }
 
 /// What an answer came to.
@@ -265,7 +265,7 @@ pub(super) fn answer(
         Purpose::SignIn => {
             let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
             let (mut session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
-            let Arriving { device, trust, overwritten } = arriving;
+            let Arriving { device, trust, leaving } = arriving;
             let arrival = devices::arrive(device, &user, trust.as_deref(), &policy.devices, moment);
             session.device_id = Some(arrival.id);
             let event = note(What::SignedIn).user(user.id).session(session.id);
@@ -276,13 +276,7 @@ pub(super) fn answer(
                 device: arrival.token,
             };
             let decision = answered(outcome).insert(&session).and([arrival.change]).note(moment, event);
-            match overwritten {
-                Some(before) => {
-                    let ended = note(What::SignedOut).user(before.user_id).session(before.id);
-                    decision.delete(&before).note(moment, ended)
-                }
-                None => decision,
-            }
+            sessions::leave(decision, &leaving, moment)
         }
         Purpose::StepUp => {
             let (Some(session), Some(operation)) = (session, challenge.operation.clone()) else {

@@ -8,6 +8,7 @@ mod clients;
 mod develop;
 mod doctor;
 mod export;
+mod health;
 mod house;
 mod import;
 mod keys;
@@ -18,6 +19,7 @@ mod policy;
 mod reload;
 mod seed;
 mod serve;
+mod service_accounts;
 mod settings;
 
 use std::io::{ErrorKind, Write};
@@ -46,6 +48,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Look for what is wrong with settings, database, keys, clock and files.
     Doctor(Settings),
+    /// Say whether the server on this machine can serve, and fail when it cannot: for probes.
+    Health(health::Options),
     /// Print the OpenAPI document.
     Openapi(openapi::Options),
     /// Take in the users of another system, with their password hashes.
@@ -62,6 +66,8 @@ enum Command {
     Keys(keys::Options),
     /// Services that may ask what a token stands for.
     Clients(clients::Options),
+    /// Programs that ask this server something by themselves, and their API keys.
+    ServiceAccounts(service_accounts::Options),
     /// Make a filter of passwords that were stolen elsewhere.
     Passwords(passwords::Options),
 }
@@ -121,10 +127,12 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Import(options)) => import::run(&options).await,
         Some(Command::Export(options)) => export::run(&options).await,
         Some(Command::Seed(options)) => seed::run(&options).await,
+        Some(Command::Health(options)) => health::run(&options).await,
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
+        Some(Command::ServiceAccounts(options)) => service_accounts::run(&options).await,
         Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
@@ -166,6 +174,7 @@ mod tests {
             "vestibule import --from-postgres @url --query @users.sql --with-roles",
             "vestibule export --out all.jsonl --open-with key --config x.toml",
             "vestibule seed --users 100 --seed 7 --data x",
+            "vestibule health --listen 127.0.0.1:8080",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",
@@ -179,6 +188,11 @@ mod tests {
             "vestibule clients add orders --config x.toml",
             "vestibule clients list --config x.toml",
             "vestibule clients remove 0194 --config x.toml",
+            "vestibule service-accounts add orders --config x.toml",
+            "vestibule service-accounts list --config x.toml",
+            "vestibule service-accounts key 0194 first --scopes revocations.read,introspect --days 30",
+            "vestibule service-accounts revoke 0194",
+            "vestibule service-accounts remove 0194",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -229,6 +229,7 @@ impl Policy {
         for (path, period) in [("session.lifetime", session.lifetime), ("session.idle", session.idle)] {
             layers.must(!period.is_zero(), path, "must be longer than 0s");
         }
+        layers.must((1..=1000).contains(&session.at_most), "session.at_most", "must be between 1 and 1000");
         layers.must_with(
             session.idle <= session.lifetime,
             "session.idle",

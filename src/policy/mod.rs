@@ -168,6 +168,8 @@ pub struct Session {
     pub lifetime: Period,
     /// Longest pause between two uses.
     pub idle: Period,
+    /// How many a user may have open; one more ends the one that was used longest ago.
+    pub at_most: u32,
     /// Least time between two writes of when it was last used.
     pub seen_every: Period,
     /// How long an access token lasts, where the session is carried as JWT.

@@ -16,11 +16,12 @@ mod refresh;
 mod rules;
 
 pub use access::{Claims, FIRST_PARTY};
-pub use actions::{authenticate, named};
+pub use actions::{authenticate, making_room};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
+pub use rules::leave;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,6 +68,8 @@ entity! {
     }
     index BY_USER (user_id, created_at);
     expires expires_at;
+    kept id;
+    follows rules::told;
 }
 
 /// Who is asking: a session that stands, and its user.

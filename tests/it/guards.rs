@@ -19,6 +19,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("PATCH", "/users/update-password", "an alias"),
     ("POST", "/auth/refresh", "the refresh token is the credential"),
     ("GET", "/.well-known/jwks.json", "public keys"),
+    ("GET", "/revocations", "for registered clients, by HTTP Basic, and for API keys"),
     ("POST", "/oauth2/introspect", "for registered clients, by HTTP Basic"),
     ("POST", "/oauth2/revoke", "for registered clients, by HTTP Basic"),
     ("POST", "/auth/logout", "also a success when nothing is left to end"),

@@ -14,7 +14,7 @@ use vestibule::random::Random;
 
 #[path = "../../benches/figures/load.rs"]
 #[expect(dead_code, reason = "shared with the benches, which also use what makes a load of it")]
-mod load;
+pub mod load;
 #[path = "../../benches/figures/server.rs"]
 #[expect(dead_code, reason = "shared with the benches, which also measure the process")]
 pub mod server;

@@ -127,6 +127,13 @@ const TABLE: &[Row] = &[
     row("DELETE", "/devices/{id}", Own, Some(Device), Nothing, ""),
     row("GET", "/admin/policy", Admin, None, Nothing, ""),
     row("POST", "/admin/policy/simulate", Admin, None, Sent(&["operation", "user", "has", "locked", "roles", "shown"]), r#"{"operation": "user.delete"}"#),
+    row("GET", "/admin/service-accounts", Admin, None, PAGE, ""),
+    row("POST", "/admin/service-accounts", Admin, None, Sent(&["name"]), r#"{"name": "orders"}"#),
+    row("DELETE", "/admin/service-accounts/{id}", Admin, None, Nothing, ""),
+    row("GET", "/admin/service-accounts/{id}/keys", Admin, None, Nothing, ""),
+    row("POST", "/admin/service-accounts/{id}/keys", Admin, None, Sent(&["name", "scopes", "days"]), r#"{"name": "first", "scopes": ["introspect"]}"#),
+    row("DELETE", "/admin/api-keys/{id}", Admin, None, Nothing, ""),
+    row("GET", "/revocations", Signed, None, Nothing, ""),
     row("GET", "/events", Admin, None, PAGE, ""),
     row("GET", "/admin/events/dead", Admin, None, PAGE, ""),
     row("POST", "/admin/events/{id}/resend", Admin, None, Nothing, ""),
@@ -867,6 +874,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/recover/verify", "recovery_token"),
     ("POST", "/factors/recovery-codes", "codes"),
     ("POST", "/factors/totp", "secret"), ("POST", "/factors/totp", "uri"),
+    ("POST", "/admin/service-accounts/{id}/keys", "key"),
     // Which kinds of factor were shown, and when.
     ("POST", "/auth/authorize", "proofs"),
     // Of a failure.
