@@ -22,6 +22,7 @@ use crate::random::{Random, Seed};
 use crate::secret::{Keyring, Peppers};
 use crate::shared::Shared;
 use crate::store::{Decision, Engine, Store, StoreError};
+use crate::templates::Templates;
 
 /// Everything that lives as long as the server.
 pub struct App {
@@ -59,6 +60,8 @@ pub struct App {
     pub circuits: Circuits,
     /// The keys that sign access tokens, as they were last read.
     pub signing: jwt::Held,
+    /// How the pages for people look.
+    pub templates: Templates,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -91,7 +94,9 @@ impl App {
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
         let rates = Rates::configured(&config.spending.rates)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
+        let templates = Templates::configured(&config.pages, origin.host())?;
         Ok(Arc::new(Self {
+            templates,
             origin,
             mailer,
             rates,

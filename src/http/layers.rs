@@ -23,6 +23,7 @@ use super::access::Access;
 use super::client;
 use super::origins::Origins;
 use super::problem;
+use super::visit::Visit;
 use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
@@ -69,7 +70,11 @@ impl Door {
         let server = &app.config.server;
         let proxies = server.trusted_proxies.clone();
         let origins = Origins::new(&app.origin, &server.allowed_origins)?;
-        let dress = [DATA_POLICY, PAGE_POLICY].map(|policy| wardrobe(policy, app.origin.is_secure()));
+        // Where a form's answer leads on to counts as a target of the form (CSP 3 §6.4.2).
+        let targets: String =
+            app.config.pages.origins().iter().flat_map(|origin| [" ", origin]).map(str::to_owned).collect();
+        let dress = [DATA_POLICY.to_owned(), format!("{PAGE_POLICY}{targets}")];
+        let dress = dress.map(|policy| wardrobe(&policy, app.origin.is_secure()));
         let ids = Ids { node: app.random.bytes(), next: u64::from_le_bytes(app.random.bytes()).into() };
         Ok(Self { app, proxies, origins, dress, ids })
     }
@@ -155,10 +160,13 @@ impl Door {
 }
 
 /// What every answer under this content policy wears.
-fn wardrobe(policy: &'static str, is_secure: bool) -> HeaderMap {
+fn wardrobe(policy: &str, is_secure: bool) -> HeaderMap {
     // Room for what handlers add.
     let mut headers = HeaderMap::with_capacity(24);
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // Origins are ASCII by construction.
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     if is_secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
@@ -197,13 +205,15 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
+    let visit = Visit::of_browser(&door.app, request.uri(), request.headers());
+    let asked = visit.map(|visit| (visit, request.method().clone()));
     request.extensions_mut().insert(Ctx::new(Arc::clone(&door.app), Some(client)));
 
     let span = tracing::info_span!("request", id);
     let response =
         door.pass(request, next).instrument(span).await.unwrap_or_else(IntoResponse::into_response);
 
-    let mut response = problem::settle(response, &id);
+    let mut response = problem::settle(response, &id, asked.as_ref());
     door.origins.share(origin, response.headers_mut());
     door.dress(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {

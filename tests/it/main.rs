@@ -6,7 +6,10 @@
 mod architecture;
 mod auth;
 mod browser;
+mod browser_attacks;
 mod browser_harness;
+mod browser_journeys;
+mod browser_look;
 mod calls;
 mod dev;
 mod events;
