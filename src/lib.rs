@@ -29,6 +29,7 @@ pub mod worker;
 
 // rooms: the domain, each using those above it
 pub mod accounts;
+pub mod acting;
 pub mod administration;
 pub mod audit;
 pub mod calls;
@@ -45,6 +46,7 @@ pub mod limits;
 pub mod messages;
 pub mod new_password;
 pub mod notices;
+pub mod organizations;
 pub mod passwords;
 pub mod profile;
 pub mod recovery;

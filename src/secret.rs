@@ -89,6 +89,8 @@ pub enum TokenKind {
     Undo,
     /// The right to set a new password.
     Recovery,
+    /// The right to join an organisation.
+    Invitation,
 }
 
 impl TokenKind {
@@ -102,6 +104,7 @@ impl TokenKind {
             Self::Callback => "vm_",
             Self::Undo => "vu_",
             Self::Recovery => "vx_",
+            Self::Invitation => "vi_",
         }
     }
 }

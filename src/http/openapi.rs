@@ -72,7 +72,7 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
 
 fn security(access: Access) -> Value {
     match access {
-        Access::Session | Access::Admin => json!([{"bearer": []}, {"cookie": []}]),
+        Access::Session | Access::Admin | Access::Staff(_) => json!([{"bearer": []}, {"cookie": []}]),
         Access::Client => json!([{"client": []}]),
         Access::Public | Access::Webhook => json!([]),
     }
@@ -231,6 +231,12 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
     }
     if route.access.needs_session() {
         all.push(Problem::Unauthenticated);
+    }
+    if route.access == Access::Session && route.method != Method::GET {
+        all.push(Problem::ActingNever);
+    }
+    if let Access::Staff(_) = route.access {
+        all.extend([Problem::NotFound, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]);
     }
     if route.access == Access::Client {
         all.push(Problem::ClientUnknown);

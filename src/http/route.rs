@@ -30,6 +30,8 @@ pub struct Route {
     pub path: &'static str,
     /// Whom it lets in.
     pub access: Access,
+    /// Whether it may change something by a session in which somebody acts for the user.
+    pub acting: bool,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -84,13 +86,20 @@ impl Route {
         handler: H,
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
-        Self { method, path, access: Access::Session, doc: Doc::default(), handler }
+        Self { method, path, access: Access::Session, acting: false, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Lets whoever acts for a user change something here, as far as the policy's `acting` goes.
+    #[must_use]
+    pub fn acting(mut self) -> Self {
+        self.acting = true;
         self
     }
 

@@ -16,6 +16,7 @@
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
@@ -34,6 +35,19 @@ pub struct About<'a> {
     old: Option<&'a Identifier>,
     new: Option<&'a Identifier>,
     undo: undo::What,
+    /// Instead of a link that takes something back.
+    link: Link<'a>,
+}
+
+/// What a notice links to.
+#[derive(Clone, Copy, Debug)]
+enum Link<'a> {
+    /// Where to take back what it tells.
+    Undo,
+    /// Nothing: whoever did it had the right to.
+    Nothing,
+    /// A page of its own, good until then.
+    Page(&'a str, Timestamp),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,19 +62,31 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         let undo = undo::What::NotMe { operation: operation.to_owned() };
-        Self { what, told: Told::Operation(operation), old: None, new: None, undo }
+        Self { what, told: Told::Operation(operation), old: None, new: None, undo, link: Link::Undo }
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
         let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
-        Self { what, told: Told::When(told), old: None, new: None, undo }
+        Self { what, told: Told::When(told), old: None, new: None, undo, link: Link::Undo }
     }
 
     /// An address or a number changes from `old` to `new`.
     #[must_use]
     pub fn change(self, old: Option<&'a Identifier>, new: Option<&'a Identifier>) -> Self {
         Self { old, new, ..self }
+    }
+
+    /// Something that whoever did it had the right to: nothing takes it back.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { link: Link::Nothing, ..self }
+    }
+
+    /// With a page of its own to go to, by a path that is good until `until`.
+    #[must_use]
+    pub fn page(self, path: &'a str, until: Timestamp) -> Self {
+        Self { link: Link::Page(path, until), ..self }
     }
 
     /// What the link in the notice takes back; without it, it says "that was not me".
@@ -76,6 +102,8 @@ pub struct Notices {
     user: User,
     what: Notice,
     undo: undo::What,
+    /// The path of a page of its own, and until when it is good; for [`Link::Nothing`] there is none.
+    page: Option<Option<(String, Timestamp)>>,
     addressed: Vec<(Addressee, Postage)>,
 }
 
@@ -110,7 +138,12 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         let postage = limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await?;
         addressed.push((addressee, postage));
     }
-    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
+    let page = match about.link {
+        Link::Undo => None,
+        Link::Nothing => Some(None),
+        Link::Page(path, until) => Some(Some((path.to_owned(), until))),
+    };
+    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, page, addressed })
 }
 
 /// The notice of a sign-in from a device that is not known, for the commit that opens the session; none
@@ -167,18 +200,22 @@ impl Notices {
         let path = undo.path(&token);
         let mut changes = Vec::new();
         for (addressee, postage) in &self.addressed {
+            let (link, until) = match &self.page {
+                None => (addressee.may_object.then_some(path.as_str()), addressee.may_object.then_some(undo.expires_at)),
+                Some(page) => page.as_ref().map(|(path, until)| (path.as_str(), *until)).unzip(),
+            };
             let notify = messages::Notify {
                 what: self.what,
                 channel: addressee.channel,
                 to: &addressee.to,
                 user: self.user.id,
                 locale: self.user.language(),
-                link: addressee.may_object.then_some(path.as_str()),
-                until: addressee.may_object.then_some(undo.expires_at),
+                link,
+                until,
             };
             changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));
         }
-        if self.addressed.iter().any(|(addressee, _)| addressee.may_object) {
+        if self.page.is_none() && self.addressed.iter().any(|(addressee, _)| addressee.may_object) {
             changes.push(Change::insert(&undo));
         }
         changes

@@ -4,6 +4,7 @@
 //! every link; what changes something is a form that a person sends from one of these pages. A block
 //! holds plain text, and only `Page::html` makes HTML of it, escaping all of it.
 
+pub mod invitation;
 pub mod links;
 pub mod recovery;
 

@@ -127,6 +127,19 @@ fn choose(locale: Locale, token: &str, error: Option<&Error>) -> Response {
     page(locale).fails(error).form(form).answer(error)
 }
 
+/// The link that was sent with a new account.
+#[derive(Deserialize)]
+pub struct Named {
+    /// The recovery's token.
+    pub token: Secret,
+}
+
+/// `GET /recover/password`: asks for the password of an account that was made for somebody. Reading it
+/// changes nothing.
+pub async fn welcome(headers: HeaderMap, Search(link): Search<Named>) -> Response {
+    choose(locale(&headers), link.token.expose(), None)
+}
+
 /// The new password.
 #[derive(Deserialize)]
 pub struct Chosen {

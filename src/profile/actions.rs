@@ -10,7 +10,7 @@ use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind, Notice};
-use crate::policy::{Gate, Holder, IdentifierKind, Notify, after_first_factor, operation};
+use crate::policy::{Gate, Holder, IdentifierKind, Notify, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::step_up::{Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
@@ -306,7 +306,7 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
 /// Deletes one's account.
 ///
 /// # Errors
-/// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told.
+/// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told; [`Problem::LastAdministrator`].
 pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
     let told = ctx.policy.operation.get(operation::DELETE).is_some_and(|rule| !rule.notify.is_empty());
@@ -322,10 +322,17 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
+        let spare = match user.rank() {
+            Rank::Admin => {
+                let other = accounts::another_admin(ctx, user.id).await?;
+                Some(Change::require(&other.ok_or(Problem::LastAdministrator)?))
+            }
+            _ => None,
+        };
         let notice = told.as_ref().map(|(at, postage)| {
             tell(ctx, &user, at, Notice::AccountDeleted, undo::What::Deletion, postage, &moment)
         });
-        Ok(rules::delete(&session, user, grace, &moment).and(notice.unwrap_or_default()))
+        Ok(rules::delete(&session, user, grace, &moment).and(notice.unwrap_or_default()).and(spare))
     })
     .await
 }

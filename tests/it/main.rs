@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod administration;
 mod architecture;
 mod auth;
 mod calls;
@@ -17,6 +18,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod organizations;
 mod pages;
 mod passwords;
 mod place;

@@ -59,7 +59,7 @@ async fn next(person: &mut Person<'_>, token: &str) -> String {
     answer["refresh_token"].as_str().unwrap().to_owned()
 }
 
-fn claims(token: &str) -> Json {
+pub fn claims(token: &str) -> Json {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
@@ -1023,18 +1023,7 @@ async fn a_store_that_fails_is_told_as_such() {
         (status, axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap())
     };
     let now = ctx().now;
-    let user = User {
-        id: Uuid::from_u128(1),
-        name: None,
-        locale: None,
-        status: Status::Active,
-        roles: vestibule::accounts::Roles::default(),
-        metadata: Default::default(),
-        purge_at: None,
-        sessions_from: now,
-        created_at: now,
-        updated_at: now,
-    };
+    let user = User::new(Uuid::from_u128(1), now);
     while app.store.get::<User>(user.id).await.ok().flatten().is_none() {
         let _ = app.store.commit(vec![Change::insert(&user)]).await;
     }
