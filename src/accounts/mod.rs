@@ -136,7 +136,7 @@ impl User {
 
     /// Ends every session, and whatever else was opened up to and including `now`.
     pub fn end_sessions(&mut self, now: Timestamp) {
-        self.sessions_from = self.sessions_from.latest(now + std::time::Duration::from_millis(1));
+        self.sessions_from = self.sessions_from.latest(now) + std::time::Duration::from_millis(1);
     }
 }
 

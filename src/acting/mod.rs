@@ -78,7 +78,8 @@ pub async fn begin(
 ) -> Result<(Seen<Session>, Token)> {
     let (reason, lasts) = &read(ctx, ask)?;
     let found = ctx.app.store.get::<User>(user).await?.ok_or(Problem::NotFound)?;
-    let told = &notices::prepare(ctx, &found, About::operation(operation, Notice::ActedOnBehalf)).await?;
+    let told =
+        &notices::prepare(ctx, &found, About::operation(operation, Notice::ActedOnBehalf).plain()).await?;
     let (read_only, carry) = (ask.read_only.unwrap_or(true), ask.session.unwrap_or(Carry::Bearer));
     let opened = ctx
         .decide(move |moment| async move {

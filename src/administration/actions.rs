@@ -270,7 +270,8 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         return Err(Problem::NotAllowed.into());
     }
     let mut missing = wanted.missing(&ctx.policy);
-    let reached = [IdentifierKind::Email, IdentifierKind::Mobile].into_iter().find_map(|kind| wanted.name(kind));
+    let reached =
+        [IdentifierKind::Email, IdentifierKind::Mobile].into_iter().find_map(|kind| wanted.name(kind));
     if reached.is_none() && missing.is_empty() && matches!(by, By::User(_)) {
         let sentence = "Give an e-mail address or a mobile number: the link to set a password goes there.";
         missing.push(FieldError::new("email", "missing", sentence));
@@ -313,7 +314,15 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
             decision = decision.insert(factor);
         }
         if let (Some(postage), Some(target)) = (postage, target) {
-            decision = decision.insert(&letter(ctx, postage, target, &made.user, &link, recovery.expires_at, &moment));
+            decision = decision.insert(&letter(
+                ctx,
+                postage,
+                target,
+                &made.user,
+                &link,
+                recovery.expires_at,
+                &moment,
+            ));
         }
         Ok(decision.note(&moment, event))
     })

@@ -123,13 +123,15 @@ pub async fn rows(
     limit: usize,
 ) -> Result<Page<Map<String, Json>>> {
     let table = schema::tables().into_iter().find(|table| table.name == name).ok_or(Problem::NotFound)?;
-    let key = table.columns.first().filter(|key| shown(table).contains(&key.name));
-    let Some(key) = key.and_then(|key| index(table, key)) else {
-        // Where even the key is hidden there is nothing to go by.
-        return Ok(Page { items: Vec::new(), next: None });
-    };
     let (along, equal) = match by {
-        None => (key, Vec::new()),
+        None => {
+            let key = table.columns.first().filter(|key| shown(table).contains(&key.name));
+            match key.and_then(|key| index(table, key)) {
+                Some(key) => (key, Vec::new()),
+                // Where even the key is hidden there is nothing to go by.
+                None => return Ok(Page { items: Vec::new(), next: None }),
+            }
+        }
         Some((column, text)) => {
             let column = table.columns.iter().find(|one| one.name == column);
             let column = column.filter(|one| shown(table).contains(&one.name));
@@ -201,7 +203,21 @@ mod tests {
                 let at = table.position(column).unwrap_or_else(|| panic!("{name}.{column}"));
                 // Digests and what is sealed are bytes; hashes and codes have names of their own.
                 assert_ne!(table.columns[at].kind, Kind::Bytes, "{name}.{column}");
-                let secret = ["phc", "secret", "codes", "digest", "body", "say", "canonical", "owned", "proofs", "detail", "act", "request", "answer"];
+                let secret = [
+                    "phc",
+                    "secret",
+                    "codes",
+                    "digest",
+                    "body",
+                    "say",
+                    "canonical",
+                    "owned",
+                    "proofs",
+                    "detail",
+                    "act",
+                    "request",
+                    "answer",
+                ];
                 assert!(!secret.contains(column), "{name}.{column}");
             }
         }

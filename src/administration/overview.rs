@@ -55,7 +55,11 @@ async fn lift(ctx: &Ctx) -> Result<usize> {
                     user.suspended_until = None;
                 });
                 let decision = answer(1).update(&user);
-                Ok(if was_suspended { decision.note(&moment, note(What::Restored).user(id)) } else { decision })
+                Ok(if was_suspended {
+                    decision.note(&moment, note(What::Restored).user(id))
+                } else {
+                    decision
+                })
             })
             .await?;
     }
@@ -109,7 +113,7 @@ pub struct Span {
     /// Sessions opened.
     pub sign_ins: i64,
     /// Wrong passwords and wrong codes.
-    pub failures: i64,
+    pub failed: i64,
     /// Messages by their way and what became of them, such as `sms.delivered`; counted after an hour.
     pub messages: BTreeMap<String, i64>,
     /// Every count by its name, such as `factor_added`.
@@ -147,7 +151,8 @@ pub async fn overview(ctx: &Ctx, by: Grain, from: Option<Timestamp>) -> Result<O
     let mut all = Vec::new();
     for (at, counts) in spans {
         let of = |names: &[What]| names.iter().filter_map(|name| counts.get(name.as_str())).sum();
-        let message = |(name, count): (&String, &i64)| Some((name.strip_prefix("message.")?.to_owned(), *count));
+        let message =
+            |(name, count): (&String, &i64)| Some((name.strip_prefix("message.")?.to_owned(), *count));
         let spent = match by {
             Grain::Hour => None,
             Grain::Day => spent(ctx, at).await?,
@@ -156,7 +161,7 @@ pub async fn overview(ctx: &Ctx, by: Grain, from: Option<Timestamp>) -> Result<O
             at,
             sign_ups: of(&[What::SignedUp, What::AccountMade]),
             sign_ins: of(&[What::SignedIn]),
-            failures: of(&[What::SignInFailed, What::PasswordWrong, What::CodeWrong]),
+            failed: of(&[What::SignInFailed, What::PasswordWrong, What::CodeWrong]),
             messages: counts.iter().filter_map(message).collect(),
             counts,
             spent,
@@ -168,9 +173,8 @@ pub async fn overview(ctx: &Ctx, by: Grain, from: Option<Timestamp>) -> Result<O
 async fn spent(ctx: &Ctx, day: Timestamp) -> Result<Option<i64>> {
     let name: String = day.to_string().chars().take(10).collect();
     let day = ctx.app.store.get::<Day>(name).await?;
-    let sum = |day: &Day| {
-        [day.home_known, day.home_strangers, day.abroad_known, day.abroad_strangers].iter().sum()
-    };
+    let sum =
+        |day: &Day| [day.home_known, day.home_strangers, day.abroad_known, day.abroad_strangers].iter().sum();
     Ok(day.map(|day| sum(&day)))
 }
 

@@ -24,9 +24,11 @@ pub(super) fn roles_refused(roles: &Roles) -> Option<FieldError> {
         (1..=40).contains(&role.len())
             && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:".contains(&b))
     };
-    let repeats = roles.0.iter().enumerate().any(|(at, role)| roles.0.iter().skip(at + 1).any(|one| one == role));
+    let repeats =
+        roles.0.iter().enumerate().any(|(at, role)| roles.0.iter().skip(at + 1).any(|one| one == role));
     if roles.0.len() > 20 || repeats || !roles.0.iter().all(is_word) {
-        let sentence = "At most 20 different words of a-z, 0-9, -, _, . and :, each of 40 characters at most.";
+        let sentence =
+            "At most 20 different words of a-z, 0-9, -, _, . and :, each of 40 characters at most.";
         return Some(FieldError::new("roles", "invalid", sentence));
     }
     None
@@ -112,7 +114,12 @@ impl Fields {
 
 /// Takes away what the user has bound, and unlocks what reaches their own number or address: with that
 /// they sign in, and bind anew what they lost. Answers how many were taken away.
-pub(super) fn reset(factors: Vec<Seen<Factor>>, user: Seen<User>, actor: Option<Uuid>, at: &Moment) -> Decision<usize> {
+pub(super) fn reset(
+    factors: Vec<Seen<Factor>>,
+    user: Seen<User>,
+    actor: Option<Uuid>,
+    at: &Moment,
+) -> Decision<usize> {
     let (sent, own): (Vec<_>, Vec<_>) = factors.into_iter().partition(|factor| factor.kind.is_sent());
     let kinds: Vec<FactorKind> = own.iter().map(|factor| factor.kind).collect();
     let event = done(audit::What::FactorsReset, user.id, actor).detail(serde_json::json!({"factors": kinds}));

@@ -75,7 +75,12 @@ const LOOKED_AT: usize = 1_000;
 ///
 /// # Errors
 /// [`Problem::Invalid`] for a prefix of nothing; [`Problem::MalformedRequest`] for another list's cursor.
-pub async fn find(ctx: &Ctx, filter: &Filter, after: Option<Cursor>, limit: usize) -> Result<Page<Seen<User>>> {
+pub async fn find(
+    ctx: &Ctx,
+    filter: &Filter,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<User>>> {
     if let Some(prefix) = &filter.prefix {
         return search(ctx, prefix, filter, after, limit).await;
     }
@@ -187,7 +192,8 @@ fn opened(cursor: Cursor) -> Result<(usize, Option<Cursor>)> {
     if parts.len() != 4 {
         return Err(refused());
     }
-    let kind = parts.remove(0)["i"].as_u64().and_then(|kind| usize::try_from(kind).ok()).ok_or_else(refused)?;
+    let kind =
+        parts.remove(0)["i"].as_u64().and_then(|kind| usize::try_from(kind).ok()).ok_or_else(refused)?;
     Ok((kind, Some(Cursor::from_json(parts.into()).map_err(|_| refused())?)))
 }
 

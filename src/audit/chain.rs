@@ -270,7 +270,8 @@ pub async fn verify(
         let page = ctx.app.store.find(query).await?;
         for block in page.items {
             let digest = hex(&block.digest);
-            is_found |= head.is_some_and(|(number, known)| number == block.number && known == digest);
+            let is_known = |known: &str| same(known.as_bytes(), digest.as_bytes());
+            is_found |= head.is_some_and(|(number, known)| number == block.number && is_known(known));
             look_at(ctx, before.as_deref(), &block, &is_gone, &mut report).await?;
             report.head = Some((block.number, digest));
             before = Some(block);
@@ -307,10 +308,10 @@ async fn look_at(
     let expected = before.map_or(1, |before| before.number.saturating_add(1));
     if number != expected {
         report.fault(expected, format!("is missing: block {number} follows"));
-    } else if before.map(|before| before.digest.as_slice()).unwrap_or_default() != block.previous {
+    } else if !same(before.map(|before| before.digest.as_slice()).unwrap_or_default(), &block.previous) {
         report.fault(number, "does not follow from the block before it");
     }
-    let is_sealed = block.digest == block.hash()
+    let is_sealed = same(&block.digest, &block.hash())
         && keyring.tags(SEAL, &block.content()).any(|tag| same(&tag, &block.seal));
     if !is_sealed {
         report.fault(number, "was altered, or was sealed under a key that is not configured");
@@ -367,7 +368,8 @@ async fn strays(ctx: &Ctx, last: i64, report: &mut Report) -> Result<()> {
             if event.block == 0 {
                 report.waiting += 1;
             } else if !(is_slot && is_strangers) {
-                report.fault(event.block, format!("holds an event, and there is no such block: {}", event.id));
+                report
+                    .fault(event.block, format!("holds an event, and there is no such block: {}", event.id));
             }
         }
         match page.next {

@@ -7,8 +7,8 @@ pub mod chain;
 mod outgoing;
 mod tallies;
 
-pub use tallies::{Grain, Position, Tally, add, place_after};
 pub use outgoing::{Outgoing, State};
+pub use tallies::{Grain, Position, Tally, add, place_after};
 
 use serde_json::Value as Json;
 use uuid::Uuid;

@@ -106,7 +106,9 @@ pub async fn add(ctx: &Ctx, counted: &BTreeMap<(String, Timestamp), i64>) -> Res
     for ((name, grain, at), count) in sums {
         let tally = ctx.app.store.get::<Tally>(Tally::key_of(name, grain, at)).await?;
         changes.push(match tally {
-            Some(tally) => Change::update(&tally.with(|tally| tally.count = tally.count.saturating_add(count))),
+            Some(tally) => {
+                Change::update(&tally.with(|tally| tally.count = tally.count.saturating_add(count)))
+            }
             None => Change::insert(&Tally::new(name, grain, at, count)),
         });
     }

@@ -102,7 +102,10 @@ pub async fn run(options: &Options) -> Outcome {
                 locale: None,
             };
             let (id, link) = create(&ctx, ask, role.as_deref()).await.map_err(sentence)?;
-            say(&format!("{id}  is made. To set a password, open within {}:", ctx.policy.invitations.account))?;
+            say(&format!(
+                "{id}  is made. To set a password, open within {}:",
+                ctx.policy.invitations.account
+            ))?;
             say(&ctx.app.origin.link(&link))
         }
         What::Grant { identifier, role, settings } => {
@@ -180,7 +183,8 @@ async fn list(ctx: &Ctx) -> Outcome {
             let page = users::find(ctx, &filter, after, 100).await.map_err(sentence)?;
             for user in &page.items {
                 let ManagedUser { user, status, .. } = users::view(ctx, user).await.map_err(sentence)?;
-                let known = [user.username, user.email, user.mobile].into_iter().flatten().collect::<Vec<_>>();
+                let known =
+                    [user.username, user.email, user.mobile].into_iter().flatten().collect::<Vec<_>>();
                 say(&format!("{}  {}  {status}  {}", user.id, words(&user.roles), known.join(" ")))?;
             }
             match page.next {

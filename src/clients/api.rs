@@ -11,8 +11,8 @@ use crate::app::Ctx;
 use crate::error::Result;
 use crate::http::extract::Form;
 use crate::secret::Secret;
-use crate::sessions::{ActClaim, FIRST_PARTY};
 use crate::sessions::inspect::{self, Inspected, Named};
+use crate::sessions::{ActClaim, FIRST_PARTY};
 
 /// The form of both. Fields that are not known are left alone, as both RFCs ask.
 #[derive(Deserialize, JsonSchema)]

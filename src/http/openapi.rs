@@ -236,7 +236,12 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
         all.push(Problem::ActingNever);
     }
     if let Access::Staff(_) = route.access {
-        all.extend([Problem::NotFound, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]);
+        all.extend([
+            Problem::NotFound,
+            Problem::StepUpRequired,
+            Problem::FactorMissing,
+            Problem::OperationNever,
+        ]);
     }
     if route.access == Access::Client {
         all.push(Problem::ClientUnknown);

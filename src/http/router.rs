@@ -11,19 +11,20 @@ use super::layers::{self, Door};
 use super::listing::{List, Listing};
 use super::route::{Route, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
+use crate::administration::api::{users as managed, views};
 use crate::app::App;
 use crate::config::Figures;
 use crate::devices::DeviceView;
 use crate::error::Problem;
 use crate::factors::FactorView;
-use crate::administration::api::{users as managed, views};
 use crate::limits::Limit;
 use crate::organizations::api::{act as mine_act, managed as theirs, mine};
 use crate::policy::operation as op;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, acting, administration, calls, challenges, clients, dev, devices, enrolment, events, keys, messages,
-    new_password, organizations, pages, passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
+    accounts, acting, administration, calls, challenges, clients, dev, devices, enrolment, events, keys,
+    messages, new_password, organizations, pages, passwords, profile, recovery, sessions, sign_in, sign_up,
+    step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.

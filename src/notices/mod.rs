@@ -201,7 +201,10 @@ impl Notices {
         let mut changes = Vec::new();
         for (addressee, postage) in &self.addressed {
             let (link, until) = match &self.page {
-                None => (addressee.may_object.then_some(path.as_str()), addressee.may_object.then_some(undo.expires_at)),
+                None => (
+                    addressee.may_object.then_some(path.as_str()),
+                    addressee.may_object.then_some(undo.expires_at),
+                ),
                 Some(page) => page.as_ref().map(|(path, until)| (path.as_str(), *until)).unzip(),
             };
             let notify = messages::Notify {

@@ -158,7 +158,12 @@ fn event(what: What, user: Uuid, standing: &Standing, organization: Uuid) -> cra
 ///
 /// # Errors
 /// The store's.
-pub async fn own(ctx: &Ctx, caller: &Caller, after: Option<Cursor>, limit: usize) -> Result<Page<OrganizationView>> {
+pub async fn own(
+    ctx: &Ctx,
+    caller: &Caller,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<OrganizationView>> {
     let query = Query::<Member>::along(Member::BY_USER).equal(caller.user.id).descending();
     let page = ctx.app.store.find(query.after(after).limit(limit)).await?;
     let mut items = Vec::new();
@@ -197,7 +202,8 @@ pub async fn rename(ctx: &Ctx, asker: Asker<'_>, id: Uuid, text: &str) -> Result
             organization.name.clone_from(name);
             organization.updated_at = moment.now;
         });
-        let event = note(What::OrganizationChanged).actor(standing.actor()).detail(json!({"organization": id}));
+        let event =
+            note(What::OrganizationChanged).actor(standing.actor()).detail(json!({"organization": id}));
         let decision = answer(OrganizationView::new(&organization, role)).update(&organization).and(member);
         Ok(decision.and(standing.unchanged()).note(&moment, event))
     })
@@ -295,7 +301,8 @@ pub async fn set_role(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid, role: R
         let detail = json!({"organization": id, "before": member.role, "after": role});
         let event = event(What::MemberChanged, user, &standing, id).detail(detail);
         let is_self = entered.member.as_ref().is_some_and(|own| own.id == member.id);
-        let unchanged = if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
+        let unchanged =
+            if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
         let member = member.with(|member| member.role = role);
         let decision = answer(()).update(&member).and(unchanged).and(spare).and(standing.unchanged());
         Ok(decision.note(&moment, event))
@@ -321,7 +328,8 @@ pub async fn remove_member(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid) ->
             _ => None,
         };
         let event = event(What::MemberRemoved, user, &standing, id);
-        let unchanged = if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
+        let unchanged =
+            if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
         let decision = answer(()).delete(&member).and(unchanged).and(spare).and(standing.unchanged());
         Ok(decision.note(&moment, event))
     })
@@ -334,7 +342,13 @@ pub async fn remove_member(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid) ->
 /// # Errors
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::Invalid`]; [`Problem::LimitReached`]; those of
 /// [`permit`].
-pub async fn invite(ctx: &Ctx, asker: Asker<'_>, id: Uuid, email: &str, role: Role) -> Result<InvitationView> {
+pub async fn invite(
+    ctx: &Ctx,
+    asker: Asker<'_>,
+    id: Uuid,
+    email: &str,
+    role: Role,
+) -> Result<InvitationView> {
     let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
     let email = &Email::parse(email).map_err(|error| Error::invalid(vec![error]))?;
     let asks = by.actor().unwrap_or_default().to_string();
@@ -467,9 +481,11 @@ pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<Organizati
     ctx.decide(move |moment| async move {
         let invitation = named(ctx, token).await?;
         let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
-        let session = ctx.app.store.get::<Session>(caller.session.id).await?.ok_or(Problem::Unauthenticated)?;
+        let session =
+            ctx.app.store.get::<Session>(caller.session.id).await?.ok_or(Problem::Unauthenticated)?;
         let own = identifiers::actions::of_user(ctx, user.id).await?;
-        let is_theirs = |one: &&Seen<Identifier>| one.verified_at.is_some() && one.canonical == invitation.canonical;
+        let is_theirs =
+            |one: &&Seen<Identifier>| one.verified_at.is_some() && one.canonical == invitation.canonical;
         let Some(address) = own.iter().find(is_theirs) else {
             let sentence = "This invitation went to another address. Verify it as yours first.";
             return Err(Error::new(Problem::NotAllowed).detail(sentence));
@@ -510,7 +526,13 @@ pub fn joins<T>(decision: Decision<T>, invitation: &Invitation, user: Uuid, mome
 ///
 /// # Errors
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`]; those of [`acting::begin`] and [`permit`].
-pub async fn act(ctx: &Ctx, caller: &Caller, id: Uuid, user: Uuid, ask: &Ask) -> Result<(Seen<Session>, Token)> {
+pub async fn act(
+    ctx: &Ctx,
+    caller: &Caller,
+    id: Uuid,
+    user: Uuid,
+    ask: &Ask,
+) -> Result<(Seen<Session>, Token)> {
     let entered = enter(ctx, Asker::Member(caller), id).await?;
     let member = membership(ctx, id, user).await?.ok_or(Problem::NotFound)?;
     let own = entered.member.ok_or(Problem::NotFound)?;

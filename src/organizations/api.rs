@@ -14,10 +14,10 @@ use crate::app::Ctx;
 use crate::error::Result;
 use crate::http::extract::{Body, Params, Search};
 use crate::http::listing::{List, Listing};
+use crate::policy::operation;
 use crate::secret::Secret;
 use crate::sessions::Caller;
 use crate::step_up::staff;
-use crate::policy::operation;
 
 /// The body of `POST /organizations` and of `PATCH /organizations/{id}`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,12 +68,20 @@ pub struct Accept {
 }
 
 /// `POST /organizations`
-pub async fn found(ctx: Ctx, caller: Caller, Body(ask): Body<Called>) -> Result<(StatusCode, Json<OrganizationView>)> {
+pub async fn found(
+    ctx: Ctx,
+    caller: Caller,
+    Body(ask): Body<Called>,
+) -> Result<(StatusCode, Json<OrganizationView>)> {
     Ok((StatusCode::CREATED, Json(actions::found(&ctx, &caller, &ask.name).await?)))
 }
 
 /// `GET /organizations`
-pub async fn own(ctx: Ctx, caller: Caller, Search(place): Search<Listing>) -> Result<Json<List<OrganizationView>>> {
+pub async fn own(
+    ctx: Ctx,
+    caller: Caller,
+    Search(place): Search<Listing>,
+) -> Result<Json<List<OrganizationView>>> {
     let page = actions::own(&ctx, &caller, place.cursor(&ctx)?, place.limit()?).await?;
     Ok(Json(List::of(&ctx, page, |view| view)))
 }
@@ -95,12 +103,20 @@ pub async fn act(
 }
 
 /// `POST /admin/organizations`
-pub async fn found_for(ctx: Ctx, caller: Caller, Body(ask): Body<Found>) -> Result<(StatusCode, Json<OrganizationView>)> {
+pub async fn found_for(
+    ctx: Ctx,
+    caller: Caller,
+    Body(ask): Body<Found>,
+) -> Result<(StatusCode, Json<OrganizationView>)> {
     Ok((StatusCode::CREATED, Json(actions::found_for(&ctx, &caller, &ask.name, ask.owner).await?)))
 }
 
 /// `GET /admin/organizations`
-pub async fn all(ctx: Ctx, caller: Caller, Search(place): Search<Listing>) -> Result<Json<List<OrganizationView>>> {
+pub async fn all(
+    ctx: Ctx,
+    caller: Caller,
+    Search(place): Search<Listing>,
+) -> Result<Json<List<OrganizationView>>> {
     staff(&ctx, &caller, operation::ADMIN_READ).await?;
     let page = actions::all(&ctx, place.cursor(&ctx)?, place.limit()?).await?;
     Ok(Json(List::of(&ctx, page, |view| view)))
@@ -114,7 +130,11 @@ macro_rules! both {
             use super::*;
 
             #[doc = concat!("`GET ", $mount, "/{id}`")]
-            pub async fn get(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<Json<OrganizationView>> {
+            pub async fn get(
+                ctx: Ctx,
+                caller: Caller,
+                Params(id): Params<Uuid>,
+            ) -> Result<Json<OrganizationView>> {
                 let asker = Asker::$asker(&caller);
                 asker.reads(&ctx).await?;
                 Ok(Json(actions::enter(&ctx, asker, id).await?.view()))

@@ -14,7 +14,8 @@ use crate::sessions::authenticate;
 /// `GET /invitation`
 pub async fn ask(headers: HeaderMap, Search(link): Search<Tokened>) -> Response {
     let locale = locale(&headers);
-    let form = Form::new(locale, "/invitation", "page-invitation.button").carries("token", link.token.expose());
+    let form =
+        Form::new(locale, "/invitation", "page-invitation.button").carries("token", link.token.expose());
     Page::new(locale, "page-invitation.title").says("page-invitation").form(form).answer(None)
 }
 

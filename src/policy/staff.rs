@@ -204,7 +204,10 @@ mod tests {
         assert_eq!(may, ["user.name.change", "user.locale.change", "user.metadata.change", "own.transfer"]);
         for never in NEVER_FOR {
             let text = format!("acting.operations = [\"{never}\"]");
-            assert!(Policy::from_toml(&text).unwrap_err().to_string().contains("acting.operations"), "{never}");
+            assert!(
+                Policy::from_toml(&text).unwrap_err().to_string().contains("acting.operations"),
+                "{never}"
+            );
         }
     }
 }

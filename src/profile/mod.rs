@@ -13,5 +13,5 @@ mod purge;
 mod rules;
 
 pub use purge::purge_due;
-pub use rules::metadata_refused;
 pub use rules::Wanted;
+pub use rules::metadata_refused;

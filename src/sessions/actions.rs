@@ -6,9 +6,9 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::acting::Actor;
 use super::carry::{Carrier, Shown, shown};
 use super::refresh::Turn;
-use super::acting::Actor;
 use super::{Caller, Claims, Session, Tokens, access, hand_out, refresh, stands};
 use crate::accounts::User;
 use crate::app::Ctx;

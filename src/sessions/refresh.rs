@@ -70,12 +70,7 @@ pub(super) enum Turn {
 }
 
 /// What becomes of showing generation `shown` of the session's refresh tokens; whether the session `counts`.
-pub(super) fn turn(
-    session: &Session,
-    counts: bool,
-    shown: u32,
-    now: Timestamp,
-) -> Turn {
+pub(super) fn turn(session: &Session, counts: bool, shown: u32, now: Timestamp) -> Turn {
     let before = shown.checked_add(1) == Some(session.generation);
     if !counts {
         Turn::Refused

@@ -48,7 +48,7 @@ const FLOORS: &[&[&str]] = &[
     &["profile"],
     &["administration"],
     &["schema"],
-    &["tasks"],
+    &["tasks", "administration::data"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],

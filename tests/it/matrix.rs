@@ -152,7 +152,7 @@ const TABLE: &[Row] = &[
     row("GET", "/admin/data", Admin, None, Nothing, ""),
     row("GET", "/admin/data/{table}", Admin, None, Query(&["by", "is", "limit", "after"]), ""),
     row("GET", "/admin/organizations", Staff, None, PAGE, ""),
-    row("POST", "/admin/organizations", Admin, None, Sent(&["name", "owner"]), r#"{"name": "Harbour", "owner": "{me}"}"#),
+    row("POST", "/admin/organizations", Admin, None, Sent(&["name", "owner"]), r#"{"name": "Harbour", "owner": "{user}"}"#),
     row("GET", "/admin/organizations/{id}", Staff, None, Nothing, ""),
     row("PATCH", "/admin/organizations/{id}", Admin, None, Sent(&["name"]), r#"{"name": "Harbour"}"#),
     row("DELETE", "/admin/organizations/{id}", Admin, None, Nothing, ""),
@@ -226,10 +226,21 @@ const NOT_THERE: &str = "01234567-89ab-7cde-8f01-23456789abcd";
 
 impl Row {
     fn is_operation(&self) -> bool {
-        ["/health", "/metrics", "/openapi", "/problems", "/verify", "/undo", "/not-me", "/recover", "/docs", "/invitation"]
-            .iter()
-            .chain(&["/api-docs", "/.well-known", "/oauth2"])
-            .any(|start| self.path.starts_with(start))
+        [
+            "/health",
+            "/metrics",
+            "/openapi",
+            "/problems",
+            "/verify",
+            "/undo",
+            "/not-me",
+            "/recover",
+            "/docs",
+            "/invitation",
+        ]
+        .iter()
+        .chain(&["/api-docs", "/.well-known", "/oauth2"])
+        .any(|start| self.path.starts_with(start))
     }
 
     /// Its addresses, with `id` in the place of every `{…}`.
@@ -266,6 +277,7 @@ impl Row {
     fn body(&self, person: &Person<'_>, thing: &Made) -> Vec<u8> {
         self.good
             .replace("{id}", &thing.id)
+            .replace("{user}", &thing.user)
             .replace("{code}", &thing.code)
             .replace("{mobile}", &person.mobile)
             .replace("{password}", PASSWORD)
@@ -274,12 +286,12 @@ impl Row {
 
     pub async fn asked_by(&self, person: &Person<'_>, path: &str, thing: &Made) -> Answer {
         let path = path.replace("{user}", &thing.user);
-        let mut body = self.body(person, thing);
-        if self.good.contains("{me}") && person.token.is_some() {
-            let me = person.get("/api/v1/users/me").await.body["id"].as_str().unwrap_or(NOT_THERE).to_owned();
-            body = String::from_utf8(body).unwrap().replace("{me}", &me).into_bytes();
+        let mut thing = thing.clone();
+        if self.good.contains("{user}") && person.token.is_some() {
+            let me = person.get("/api/v1/users/me").await.body["id"].as_str().map(str::to_owned);
+            thing.user = me.unwrap_or(thing.user);
         }
-        person.send(self.method, &path, Some((self.kind(), body))).await
+        person.send(self.method, &path, Some((self.kind(), self.body(person, &thing)))).await
     }
 }
 
@@ -349,7 +361,7 @@ fn denied(answer: &Answer) -> bool {
 
 /// Whether it was done, or might have been but for what was sent with it.
 fn granted(answer: &Answer) -> bool {
-    let excused = ["step-up-required", "factor-required"];
+    let excused = ["step-up-required", "factor-required", "last-administrator"];
     answer.status.is_success() || excused.contains(&slug(answer))
 }
 
@@ -486,7 +498,9 @@ async fn t01_t52_whoever_is_not_signed_in_is_refused_what_needs_it_and_nothing_e
                 let answer = row.asked_by(nobody, &path, &made(NOT_THERE)).await;
                 let shown = format!("{} {path} {:?} {:?}", row.method, nobody.token, nobody.cookies);
                 match row.who {
-                    Own | Admin | Staff => assert_eq!(slug(&answer), "unauthenticated", "{shown}: {}", told(&answer)),
+                    Own | Admin | Staff => {
+                        assert_eq!(slug(&answer), "unauthenticated", "{shown}: {}", told(&answer))
+                    }
                     Anybody => assert!(!denied(&answer), "{shown}: {}", told(&answer)),
                     Signed => assert!(denied(&answer), "{shown}: {}", told(&answer)),
                 }
@@ -568,6 +582,8 @@ async fn t57_no_role_helps_an_account_or_a_session_that_does_not_stand() {
             }
         });
         let world = plan.build().await;
+        // Somebody must be left to administer.
+        somebody(&world, &["admin"]).await;
         let mut people = Vec::new();
         for roles in ROLES {
             let bearer = somebody(&world, roles).await;
@@ -634,6 +650,12 @@ async fn t52_whoever_is_signed_in_does_what_is_theirs_and_no_more() {
             let answer = row.asked_by(&person, &path, &thing).await;
             let shown = format!("{roles:?} {} {path}: {}", row.method, told(&answer));
             match row.who {
+                // The code is the right to it; what is done with a right one, the organisations' own tests show.
+                Own if row.path == "/organizations/accept" => {
+                    assert_eq!(slug(&answer), "code-gone", "{shown}")
+                }
+                Own if row.path.ends_with("/act") => assert_eq!(slug(&answer), "operation-never", "{shown}"),
+                Own if row.path.contains("{invitation}") => assert_eq!(slug(&answer), "not-found", "{shown}"),
                 Own => assert!(granted(&answer), "{shown}"),
                 // There is no such event; that one which is there is told again, the events' own tests show.
                 Admin | Staff if row.is_for(roles) && row.path.contains('{') => {
@@ -661,12 +683,12 @@ async fn t53_what_is_anothers_looks_like_what_is_not_there() {
     let world = plan().build().await;
     let owner = world.alice().await;
     let mut things = BTreeMap::new();
-    for thing in [Session, Device, Factor, Pending, Call] {
+    for thing in [Session, Device, Factor, Pending, Call, Organization] {
         things.insert(format!("{thing:?}"), make(&owner, thing).await);
     }
     let all = async || {
         let mut all = Vec::new();
-        for path in ["/users/me", "/sessions", "/devices", "/factors", "/calls"] {
+        for path in ["/users/me", "/sessions", "/devices", "/factors", "/calls", "/organizations"] {
             let mut body = owner.get(&format!("/api/v1{path}")).await.expect(StatusCode::OK).body;
             // They are listed by themselves; when each was used changes.
             body.as_object_mut().unwrap().remove("factors");
@@ -822,7 +844,7 @@ async fn t30_t54_no_route_takes_a_field_that_its_row_does_not_name() {
     }
     let mut cells = 0;
     for row in TABLE {
-        let path = row.paths(NOT_THERE).remove(0);
+        let path = row.paths(NOT_THERE).remove(0).replace("{user}", NOT_THERE);
         let known: BTreeSet<_> = match row.takes {
             Sent(known) | Form(known) | Query(known) => known.iter().map(|name| (*name).to_owned()).collect(),
             Nothing => continue,
@@ -917,7 +939,11 @@ const SECRET: &[&str] = &[
 #[rustfmt::skip]
 const SHOWN: &[(&str, &str, &str)] = &[
     // The id of the request during which something happened.
-    ("GET", "/events", "request"),
+    ("GET", "/events", "request"), ("GET", "/admin/audit", "request"),
+    // A session in which somebody acts for a user.
+    ("POST", "/admin/users/{id}/act", "token"), ("POST", "/organizations/{id}/members/{user}/act", "token"),
+    ("POST", "/admin/users/{id}/act", "access_token"), ("POST", "/organizations/{id}/members/{user}/act", "access_token"),
+    ("POST", "/admin/users/{id}/act", "refresh_token"), ("POST", "/organizations/{id}/members/{user}/act", "refresh_token"),
     // A session that has just been opened, and the device that it was opened on.
     ("POST", "/auth/login", "token"), ("POST", "/auth/login", "device"),
     ("POST", "/auth/verify-code", "token"), ("POST", "/auth/verify-code", "device"),
@@ -932,6 +958,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/authorize", "proofs"),
     // Of a failure.
     ("POST", "/auth/password-strength", "code"), ("POST", "/calls", "code"), ("GET", "/calls", "code"),
+    ("GET", "/admin/calls", "code"), ("GET", "/admin/calls/{id}", "code"),
     ("GET", "/calls/{id}", "code"), ("GET", "/users/me/export", "code"), ("POST", "/calls/{id}/cancel", "code"),
 ];
 

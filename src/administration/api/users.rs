@@ -106,7 +106,11 @@ pub fn read(ask: Make) -> Result<Wanted> {
 }
 
 /// `POST /admin/users`
-pub async fn create(ctx: Ctx, caller: Caller, Body(ask): Body<Make>) -> Result<(StatusCode, Json<ManagedUser>)> {
+pub async fn create(
+    ctx: Ctx,
+    caller: Caller,
+    Body(ask): Body<Make>,
+) -> Result<(StatusCode, Json<ManagedUser>)> {
     let by = staff(&ctx, &caller, operation::ADMIN_USERS_CREATE).await?;
     let wanted = read(ask)?;
     let made = actions::create(&ctx, &by, &wanted, &Roles::default()).await?;

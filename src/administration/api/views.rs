@@ -117,7 +117,11 @@ pub struct OfUser {
 }
 
 /// `GET /admin/messages`
-pub async fn messages(ctx: Ctx, caller: Caller, Search(ask): Search<OfUser>) -> Result<Json<List<ManagedMessage>>> {
+pub async fn messages(
+    ctx: Ctx,
+    caller: Caller,
+    Search(ask): Search<OfUser>,
+) -> Result<Json<List<ManagedMessage>>> {
     staff(&ctx, &caller, operation::ADMIN_READ).await?;
     let place = Listing { limit: ask.limit, after: ask.after };
     let query = match ask.user {
