@@ -3,7 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
-    organizations, passwords, recovery, sessions, spending, undo,
+    organizations, passwords, recovery, sessions, sign_in, spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -32,5 +32,6 @@ pub fn tables() -> Vec<&'static Table> {
         recovery::Recovery::table(),
         challenges::Challenge::table(),
         undo::Undo::table(),
+        sign_in::begun::Begun::table(),
     ]
 }

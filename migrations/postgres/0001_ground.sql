@@ -382,3 +382,11 @@ CREATE TABLE "undos" (
 CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
 CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
 
+CREATE TABLE "begun_sign_ins" (
+    "id" bytea NOT NULL PRIMARY KEY,
+    "challenge" bytea NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX begun_sign_ins_by_expires_at ON "begun_sign_ins" ("expires_at");
+

@@ -13,7 +13,7 @@ use crate::factors;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
-use crate::notices::{self, About, Notice, Notices};
+use crate::notices::{self, About, Notice};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Notify, Rank, operation};
 use crate::recovery::Recovery;
@@ -74,16 +74,6 @@ pub async fn named(ctx: &Ctx, identifier: &str) -> Result<Uuid> {
 /// [`Problem::NotFound`].
 pub async fn user(ctx: &Ctx, id: Uuid) -> Result<Seen<User>> {
     Ok(ctx.app.store.get::<User>(id).await?.ok_or(Problem::NotFound)?)
-}
-
-/// The notices of something that is done all the same when they cannot be counted any more: nobody keeps
-/// an administrator from acting by having many notices sent.
-async fn told(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Option<Notices>> {
-    match notices::prepare(ctx, user, about.plain()).await {
-        Ok(notices) => Ok(Some(notices)),
-        Err(error) if error.problem.is_no_postage() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Something that is done to somebody else's account.
@@ -223,7 +213,11 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
     }
     let found = user(ctx, id).await?;
     let told = &match deed.notice().filter(|_| !deed.is_done(&found)) {
-        Some(notice) => told(ctx, &found, About::operation(deed.operation(), notice)).await?,
+        Some(notice) => {
+            // Nobody keeps an administrator from acting by having many notices sent.
+            let about = About::operation(deed.operation(), notice).plain().may_be_left_out();
+            Some(notices::prepare(ctx, &found, about).await?)
+        }
         None => None,
     };
     ctx.decide(move |moment| async move {

@@ -202,21 +202,12 @@ pub(super) struct Arriving {
 pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
-    /// The identifier is shown to be the user's own.
-    Verified(Box<Replaced>),
+    /// The identifier is shown to be the user's own; whether it takes the place of one that was verified before.
+    Verified { replaces: bool },
     /// All that was asked has been shown, but nothing is opened before this is verified.
     Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
     SteppedUp { operation: String, factor: FactorKind },
-}
-
-/// What a claim that was verified took the place of, and itself.
-#[derive(Default)]
-pub(super) struct Replaced {
-    /// What was verified before and is no longer the user's.
-    pub old: Option<Identifier>,
-    /// What is theirs now.
-    pub new: Option<Identifier>,
 }
 
 /// Judges one guess. Whatever it comes to, what it changes makes the same guess impossible to
@@ -255,7 +246,7 @@ pub(super) fn answer(
     let decision = match challenge.purpose {
         Purpose::Verify => {
             let Some(verified) = verified else {
-                let decision = answered(Outcome::Verified(Box::default()));
+                let decision = answered(Outcome::Verified { replaces: false });
                 return decision.delete(&challenge).require(&user).update(&proved);
             };
             let event = note(What::IdentifierVerified).user(user.id);
@@ -308,7 +299,7 @@ pub(super) fn answer(
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
             let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
-            answered(Outcome::Verified(Box::default())).update(&shown)
+            answered(Outcome::Verified { replaces: false }).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
@@ -343,9 +334,8 @@ fn replace(
 ) -> Decision<Outcome> {
     let others = identifiers.into_iter().filter(|one| one.kind == verified.kind && one.id != verified.id);
     let others: Vec<_> = others.collect();
-    let old = others.iter().find(|one| one.verified_at.is_some()).map(|one| (**one).clone());
-    let replaced = Replaced { old, new: Some((*verified).clone()) };
-    let mut decision = answered(Outcome::Verified(Box::new(replaced))).update(&verified);
+    let replaces = others.iter().any(|one| one.verified_at.is_some());
+    let mut decision = answered(Outcome::Verified { replaces }).update(&verified);
     for other in &others {
         decision = decision.delete(other);
     }

@@ -7,7 +7,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
-use crate::notices::{self, Notices};
+use crate::notices::{self, About, Notice, Notices};
 use crate::secret::Token;
 use crate::sessions::Caller;
 use crate::store::{Cursor, Page, Query, Seen, answer};
@@ -34,7 +34,8 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
 }
 
 /// The notice of a sign-in from here, for the commit that opens the session on a device that is not
-/// known: none at the first sign-in of all, and none where the same client has signed in from the same
+/// known: none at the first sign-in of all, none
+/// when the policy wants none, and none where the same client has signed in from the same
 /// address before and merely did not keep its token.
 ///
 /// # Errors
@@ -48,7 +49,8 @@ pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
     if devices.is_empty() || is_seen {
         return Ok(None);
     }
-    notices::new_device(ctx, user).await
+    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device).may_be_left_out();
+    notices::prepare(ctx, user, about).await.map(Some)
 }
 
 /// One's own devices, newest first.

@@ -142,7 +142,7 @@ impl Printer {
         let parameters = self.parameters(route);
         let also: Vec<String> = aliases::of(route)
             .filter(|_| !mount.is_empty())
-            .map(|alias| format!("`{} {mount}{}`", alias.method, alias.path))
+            .map(|alias| format!("`{} {}`", alias.method, alias.below(mount)))
             .collect();
         if let Some(object) = operation.as_object_mut() {
             if !also.is_empty() {

@@ -74,6 +74,10 @@ pub fn routes() -> Vec<Route> {
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
             .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
+        post("/users/register", aliases::register).access(Public).about("Sign up, and be told nothing")
+            .takes::<sign_up::api::NewUser>().answers_nothing(204, "The account is there; the user signs in next")
+            .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
+            .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
@@ -326,6 +330,15 @@ pub fn operations() -> Vec<Route> {
             .answers_in(200, "text/html", "A page"),
         get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
             .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
+        // forms of old clients
+        post("/login", aliases::login).access(Public).about("Sign in with a password, as an OAuth 2.0 form")
+            .takes_form::<aliases::PasswordForm>().answers::<aliases::FormSignIn>(200, "Signed in, or what is asked for as a second factor")
+            .may(&[Problem::CredentialsWrong, Problem::FactorMissing, Problem::FactorLocked])
+            .counted(SIGN_IN).counted(SEND).may(&UNPAID),
+        post("/verify-2fa", aliases::verify_2fa).access(Public).about("Finish a sign-in by form with its code")
+            .takes_form::<aliases::OtpForm>().answers::<aliases::FormSignIn>(200, "Signed in")
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked])
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
         // pages: reading them changes nothing
         get("/verify", pages::links::verify).access(Public).hidden(),
         post("/verify", pages::links::do_verify).access(Public).hidden(),
@@ -377,9 +390,11 @@ fn addresses(route: &Route, mount: &str) -> Vec<RouteInfo> {
         access,
         documented: !route.doc.hidden,
     };
-    let others = aliases::of(route).filter(|_| !mount.is_empty()).filter_map(|alias| {
+    let [first, _] = MOUNTS;
+    let here = |alias: &&aliases::Alias| !mount.is_empty() && (!alias.at_root || mount == first);
+    let others = aliases::of(route).filter(here).filter_map(|alias| {
         let method = Method::from_bytes(alias.method.as_bytes()).ok()?;
-        Some(RouteInfo { method, path: format!("{mount}{}", alias.path), access, documented: false })
+        Some(RouteInfo { method, path: alias.below(mount), access, documented: false })
     });
     std::iter::once(own).chain(others).collect()
 }

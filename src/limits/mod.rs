@@ -197,6 +197,12 @@ pub async fn take_by_address(ctx: &Ctx, limit: Limit) -> Result<()> {
     Ok(())
 }
 
+/// Who asks, as far as an address tells: the IPv4 address, or the /64 of IPv6. Nobody within the house.
+pub fn asker(ctx: &Ctx) -> Option<String> {
+    let networks = networks(ctx.client.as_ref()?.address, &ctx.policy.limits.wider);
+    networks.into_iter().next().map(|(network, _)| network)
+}
+
 /// What an address is counted under, the narrowest first, and how many times the budget of one address
 /// each has. One address has one spelling, however it was written.
 fn networks(address: IpAddr, wider: &Wider) -> Vec<(String, u32)> {

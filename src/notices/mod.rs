@@ -16,7 +16,6 @@
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
@@ -35,19 +34,9 @@ pub struct About<'a> {
     old: Option<&'a Identifier>,
     new: Option<&'a Identifier>,
     undo: undo::What,
-    /// Instead of a link that takes something back.
-    link: Link<'a>,
-}
-
-/// What a notice links to.
-#[derive(Clone, Copy, Debug)]
-enum Link<'a> {
-    /// Where to take back what it tells.
-    Undo,
-    /// Nothing: whoever did it had the right to.
-    Nothing,
-    /// A page of its own, good until then.
-    Page(&'a str, Timestamp),
+    /// Whether there is nothing to object to.
+    plain: bool,
+    may_be_left_out: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +51,29 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         let undo = undo::What::NotMe { operation: operation.to_owned() };
-        Self { what, told: Told::Operation(operation), old: None, new: None, undo, link: Link::Undo }
+        Self {
+            what,
+            told: Told::Operation(operation),
+            old: None,
+            new: None,
+            undo,
+            plain: false,
+            may_be_left_out: false,
+        }
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
         let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
-        Self { what, told: Told::When(told), old: None, new: None, undo, link: Link::Undo }
+        Self {
+            what,
+            told: Told::When(told),
+            old: None,
+            new: None,
+            undo,
+            plain: false,
+            may_be_left_out: false,
+        }
     }
 
     /// An address or a number changes from `old` to `new`.
@@ -80,19 +85,20 @@ impl<'a> About<'a> {
     /// Something that whoever did it had the right to: nothing takes it back.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { link: Link::Nothing, ..self }
-    }
-
-    /// With a page of its own to go to, by a path that is good until `until`.
-    #[must_use]
-    pub fn page(self, path: &'a str, until: Timestamp) -> Self {
-        Self { link: Link::Page(path, until), ..self }
+        Self { plain: true, ..self }
     }
 
     /// What the link in the notice takes back; without it, it says "that was not me".
     #[must_use]
     pub fn undo(self, undo: undo::What) -> Self {
         Self { undo, ..self }
+    }
+
+    /// What it tells does not wait for it: a message that cannot be counted any more, since so many
+    /// others were sent, is left out.
+    #[must_use]
+    pub fn may_be_left_out(self) -> Self {
+        Self { may_be_left_out: true, ..self }
     }
 }
 
@@ -102,8 +108,6 @@ pub struct Notices {
     user: User,
     what: Notice,
     undo: undo::What,
-    /// The path of a page of its own, and until when it is good; for [`Link::Nothing`] there is none.
-    page: Option<Option<(String, Timestamp)>>,
     addressed: Vec<(Addressee, Postage)>,
 }
 
@@ -119,7 +123,8 @@ struct Addressee {
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
 ///
 /// # Errors
-/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it can be told.
+/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it
+/// can be told; not for what [may be left out](About::may_be_left_out).
 pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let told = match about.told {
         Told::Operation(name) => {
@@ -134,31 +139,15 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         Vec::new()
     };
     let mut addressed = Vec::new();
-    for addressee in addressees(&told, &own, about.old, about.new) {
-        let postage = limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await?;
-        addressed.push((addressee, postage));
+    for mut addressee in addressees(&told, &own, about.old, about.new) {
+        addressee.may_object &= !about.plain;
+        match limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await {
+            Ok(postage) => addressed.push((addressee, postage)),
+            Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}
+            Err(error) => return Err(error),
+        }
     }
-    let page = match about.link {
-        Link::Undo => None,
-        Link::Nothing => Some(None),
-        Link::Page(path, until) => Some(Some((path.to_owned(), until))),
-    };
-    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, page, addressed })
-}
-
-/// The notice of a sign-in from a device that is not known, for the commit that opens the session; none
-/// when the policy wants none. A sign-in does not wait for its notice: one that cannot be counted any
-/// more is left out, since so many others were sent.
-///
-/// # Errors
-/// The store's.
-pub async fn new_device(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
-    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device);
-    match prepare(ctx, user, about).await {
-        Ok(notices) => Ok(Some(notices)),
-        Err(error) if error.problem.is_no_postage() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is
@@ -200,25 +189,18 @@ impl Notices {
         let path = undo.path(&token);
         let mut changes = Vec::new();
         for (addressee, postage) in &self.addressed {
-            let (link, until) = match &self.page {
-                None => (
-                    addressee.may_object.then_some(path.as_str()),
-                    addressee.may_object.then_some(undo.expires_at),
-                ),
-                Some(page) => page.as_ref().map(|(path, until)| (path.as_str(), *until)).unzip(),
-            };
             let notify = messages::Notify {
                 what: self.what,
                 channel: addressee.channel,
                 to: &addressee.to,
                 user: self.user.id,
                 locale: self.user.language(),
-                link,
-                until,
+                link: addressee.may_object.then_some(path.as_str()),
+                until: addressee.may_object.then_some(undo.expires_at),
             };
             changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));
         }
-        if self.page.is_none() && self.addressed.iter().any(|(addressee, _)| addressee.may_object) {
+        if self.addressed.iter().any(|(addressee, _)| addressee.may_object) {
             changes.push(Change::insert(&undo));
         }
         changes

@@ -165,7 +165,7 @@ impl Policy {
     }
 
     fn check_password(&self, layers: &mut Layers) {
-        let Password { min_length, max_length, .. } = self.password;
+        let Password { min_length, max_length, refuse_common } = self.password;
         layers.must(min_length >= 4, "password.min_length", "must be at least 4");
         layers.must((1..=1024).contains(&max_length), "password.max_length", "must be between 1 and 1024");
         layers.must_with(
@@ -187,6 +187,13 @@ impl Policy {
             layers.warn(
                 "password.min_length",
                 format_args!("is {min_length}: NIST SP 800-63B-4 asks for at least 8"),
+            );
+        }
+        if !refuse_common {
+            layers.warn(
+                "password.refuse_common",
+                "is false: NIST SP 800-63B-4 asks to refuse what is widely used. What stands in its place are the \
+                 limits on guessing and, when it is set, the list of stolen passwords (setting password.breached)",
             );
         }
         if max_length < 64 {

@@ -22,7 +22,7 @@ pub use actions::{authenticate, named};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
 };
-pub use hand_out::{Credential, Tokens, hand_out};
+pub use hand_out::{BEARER, Credential, Tokens, hand_out};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -30,20 +30,9 @@ use uuid::Uuid;
 
 use crate::accounts::User;
 use crate::clock::Timestamp;
+pub use crate::policy::Carry;
 use crate::policy::Proofs;
-use crate::store::{Seen, entity, text_enum};
-
-text_enum! {
-    /// How a session's credential travels.
-    pub enum Carry {
-        /// In the `__Host-vestibule` cookie.
-        Cookie = "cookie",
-        /// As an opaque token in `Authorization: Bearer`.
-        Bearer = "bearer",
-        /// As a short access token (RFC 9068) in `Authorization: Bearer`, renewed with a refresh token.
-        Jwt = "jwt",
-    }
-}
+use crate::store::{Seen, entity};
 
 entity! {
     /// One sign-in that has not ended.

@@ -89,6 +89,7 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000_000_000);
         let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
         let policy = policy::Session {
+            carry: Carry::Bearer,
             lifetime: Period(day),
             idle: Period(hour),
             seen_every: Period(Duration::from_secs(60)),

@@ -52,7 +52,7 @@ const FLOORS: &[&[&str]] = &[
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],
-    &["http::openapi", "http::router", "http::server", "dev"],
+    &["http::aliases", "http::openapi", "http::router", "http::server", "dev"],
     &["cli"],
 ];
 

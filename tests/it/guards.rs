@@ -50,6 +50,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("GET", "/docs/assets/{file}", "documentation"),
     ("POST", "/users/register", "an alias"),
     ("POST", "/login", "an alias"),
+    ("POST", "/verify-2fa", "the name and the code, from where the password came"),
     ("POST", "/logout", "an alias"),
     ("GET", "/problems", "documentation"),
     ("GET", "/problems/{slug}", "documentation"),

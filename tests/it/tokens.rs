@@ -340,10 +340,10 @@ async fn a_session_that_is_refreshed_is_used_and_ends_with_its_lifetime_all_the_
 }
 
 /// Another process over the same records.
-async fn again(world: &World) -> Arc<App> {
+pub async fn again(world: &World) -> Arc<App> {
     let engine = Engine::open(&world.place.url, 4).unwrap();
     let clock = world.app.clock.clone();
-    let policy = Policy::from_toml("").unwrap();
+    let policy = (*world.app.policy()).clone();
     App::build(world.app.config.clone(), policy, engine, clock, Random::seeded(77)).unwrap()
 }
 
