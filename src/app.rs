@@ -232,6 +232,8 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// The request's id.
     pub request_id: Uuid,
+    /// Who acts for the user whose session it is, when somebody does.
+    pub actor: Option<Uuid>,
 }
 
 /// One request, or one piece of a worker's work: the house, the instant, the asker's end of the line.

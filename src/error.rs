@@ -50,10 +50,13 @@ catalogue! {
     FactorLocked = "factor-locked" 403 "Too many wrong codes: this factor is locked.", "It must be bound anew; ask for help or use another factor.";
     CallNotAllowed = "call-not-allowed" 403 "You may not call this number.", "The policy says whom users may call: by default the numbers that they have verified.";
     SignUpClosed = "sign-up-closed" 403 "Sign-up is not open.", "Ask an administrator for an invitation.";
+    NotAllowed = "not-allowed" 403 "Your role does not allow this here.", "Nobody changes their own role, or somebody of the same or a higher one; ask an administrator.";
+    ActingNever = "acting-never" 403 "This is not done on behalf of somebody else.", "Ask the user to do it. What may be done for them is named in the policy, and only where acting is not read-only.";
     NotFound = "not-found" 404 "There is nothing here for you.", "Check the address. What belongs to others looks the same as what does not exist.";
     MethodNotAllowed = "method-not-allowed" 405 "This address does not take that method.", "The `Allow` header names the methods that it takes.";
     RequestTimeout = "request-timeout" 408 "The request took too long to arrive.", "Send it again, without pauses.";
     IdentifierTaken = "identifier-taken" 409 "Somebody has this already.", "Choose another one.";
+    LastAdministrator = "last-administrator" 409 "Nobody would be left to administer this.", "Give the role to somebody else first.";
     FactorRequired = "factor-required" 409 "This account would be left without a second factor that it needs.", "Add another second factor first.";
     BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is in the configuration.";
     UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send `Content-Type: application/json`.";

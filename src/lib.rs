@@ -31,6 +31,7 @@ pub mod worker;
 
 // rooms: the domain, each using those above it
 pub mod accounts;
+pub mod acting;
 pub mod administration;
 pub mod audit;
 pub mod calls;
@@ -48,6 +49,7 @@ pub mod messages;
 pub mod moving;
 pub mod new_password;
 pub mod notices;
+pub mod organizations;
 pub mod passwords;
 pub mod profile;
 pub mod recovery;

@@ -208,6 +208,11 @@ impl Metrics {
         self.limits.get_or_create(&vec![("limit", limit.to_owned())]).inc();
     }
 
+    /// How often this limit refused a request since the process began.
+    pub fn refused(&self, limit: &str) -> u64 {
+        self.limits.get_or_create(&vec![("limit", limit.to_owned())]).get()
+    }
+
     /// So much of the day's money is drawn, in millionths.
     pub fn spent(&self, drawn: i64, all: i64) {
         for (what, amount) in [("drawn", drawn), ("all", all)] {

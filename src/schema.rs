@@ -3,7 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
-    passwords, recovery, revocations, service_accounts, sessions, sign_in, spending, undo,
+    organizations, passwords, recovery, revocations, service_accounts, sessions, sign_in, spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -11,6 +11,9 @@ pub fn tables() -> Vec<&'static Table> {
     vec![
         audit::Event::table(),
         audit::Outgoing::table(),
+        audit::chain::Block::table(),
+        audit::Tally::table(),
+        audit::Position::table(),
         spending::Day::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),
@@ -24,6 +27,9 @@ pub fn tables() -> Vec<&'static Table> {
         messages::Message::table(),
         factors::Factor::table(),
         accounts::User::table(),
+        organizations::Organization::table(),
+        organizations::Member::table(),
+        organizations::Invitation::table(),
         sessions::Session::table(),
         devices::Device::table(),
         calls::Call::table(),

@@ -92,6 +92,8 @@ pub enum TokenKind {
     Undo,
     /// The right to set a new password.
     Recovery,
+    /// The right to join an organisation.
+    Invitation,
 }
 
 impl TokenKind {
@@ -106,6 +108,7 @@ impl TokenKind {
             Self::Callback => "vm_",
             Self::Undo => "vu_",
             Self::Recovery => "vx_",
+            Self::Invitation => "vi_",
         }
     }
 }

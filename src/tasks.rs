@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use crate::app::Ctx;
-use crate::audit::Event;
+use crate::audit::chain;
 use crate::error::Result;
-use crate::store::Entity;
 use crate::worker::Task;
-use crate::{calls, events, keys, messages, profile, revocations, schema};
+use crate::{administration, calls, events, keys, messages, profile, revocations, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -48,6 +47,16 @@ pub fn all() -> Vec<Task> {
             run: |ctx| Box::pin(async move { revocations::actions::tend(&ctx).await }),
         },
         Task {
+            name: "audit",
+            every: Duration::from_secs(5),
+            run: |ctx| Box::pin(async move { chain::seal(&ctx).await }),
+        },
+        Task {
+            name: "administration",
+            every: Duration::from_secs(60),
+            run: |ctx| Box::pin(async move { administration::tend(&ctx).await }),
+        },
+        Task {
             name: "sweep",
             every: Duration::from_secs(60),
             run: |ctx| Box::pin(async move { sweep(&ctx).await }),
@@ -67,12 +76,12 @@ const ROUNDS: usize = 120;
 /// # Errors
 /// The store's.
 pub async fn sweep(ctx: &Ctx) -> Result<usize> {
-    let mut swept = 0;
+    // Events go by whole blocks of their chain, and none that is not in it.
+    chain::seal_all(ctx).await?;
+    let mut swept = chain::purge(ctx, ctx.now - *ctx.app.config.audit.keep).await?;
     for table in schema::tables() {
-        let before =
-            if table.name == Event::table().name { ctx.now - *ctx.app.config.audit.keep } else { ctx.now };
         for _ in 0..ROUNDS {
-            let gone = ctx.app.store.sweep(table, before, AT_ONCE).await?;
+            let gone = ctx.app.store.sweep(table, ctx.now, AT_ONCE).await?;
             let gone = usize::try_from(gone).unwrap_or(usize::MAX);
             swept += gone;
             if gone < AT_ONCE {

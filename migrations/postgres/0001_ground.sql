@@ -3,15 +3,21 @@ CREATE TABLE "events" (
     "at" timestamptz NOT NULL,
     "what" text COLLATE "C" NOT NULL,
     "user_id" uuid,
+    "actor_id" uuid,
     "session_id" uuid,
     "request_id" uuid,
     "address" text COLLATE "C",
     "user_agent" text COLLATE "C",
     "detail" jsonb NOT NULL,
+    "block" bigint NOT NULL,
+    "personal" bytea,
     revision bigint NOT NULL
 );
 CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
+CREATE INDEX events_by_actor_id_at ON "events" ("actor_id", "at");
+CREATE INDEX events_by_what_at ON "events" ("what", "at");
 CREATE INDEX events_by_at ON "events" ("at");
+CREATE INDEX events_by_block ON "events" ("block");
 
 CREATE TABLE "outgoing" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -26,6 +32,42 @@ CREATE TABLE "outgoing" (
 CREATE INDEX outgoing_by_state_at ON "outgoing" ("state", "at");
 CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at");
 CREATE INDEX outgoing_by_expires_at ON "outgoing" ("expires_at");
+
+CREATE TABLE "audit_blocks" (
+    "number" bigint NOT NULL PRIMARY KEY,
+    "previous" bytea NOT NULL,
+    "root" bytea NOT NULL,
+    "events" bigint NOT NULL,
+    "first_at" timestamptz NOT NULL,
+    "last_at" timestamptz NOT NULL,
+    "sealed_at" timestamptz NOT NULL,
+    "seal" bytea NOT NULL,
+    "digest" bytea NOT NULL,
+    "purged_at" timestamptz,
+    "purge" bytea,
+    revision bigint NOT NULL
+);
+CREATE INDEX audit_blocks_by_number ON "audit_blocks" ("number");
+CREATE INDEX audit_blocks_by_purged_at_number ON "audit_blocks" ("purged_at", "number");
+
+CREATE TABLE "tallies" (
+    "id" text COLLATE "C" NOT NULL PRIMARY KEY,
+    "name" text COLLATE "C" NOT NULL,
+    "grain" text COLLATE "C" NOT NULL,
+    "begins_at" timestamptz NOT NULL,
+    "count" bigint NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX tallies_by_grain_begins_at ON "tallies" ("grain", "begins_at");
+CREATE INDEX tallies_by_expires_at ON "tallies" ("expires_at");
+
+CREATE TABLE "positions" (
+    "id" text COLLATE "C" NOT NULL PRIMARY KEY,
+    "at" timestamptz NOT NULL,
+    "last" uuid NOT NULL,
+    revision bigint NOT NULL
+);
 
 CREATE TABLE "spending" (
     "day" text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -174,6 +216,7 @@ CREATE TABLE "messages" (
 CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
+CREATE INDEX messages_by_created_at ON "messages" ("created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
 CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
@@ -202,7 +245,10 @@ CREATE TABLE "users" (
     "name" text COLLATE "C",
     "locale" text COLLATE "C",
     "status" text COLLATE "C" NOT NULL,
+    "suspended_until" timestamptz,
+    "suspended_for" text COLLATE "C",
     "roles" jsonb NOT NULL,
+    "rank" text COLLATE "C" NOT NULL,
     "metadata" jsonb NOT NULL,
     "sessions_from" timestamptz NOT NULL,
     "created_at" timestamptz NOT NULL,
@@ -211,7 +257,48 @@ CREATE TABLE "users" (
     revision bigint NOT NULL
 );
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_status_created_at ON "users" ("status", "created_at");
+CREATE INDEX users_by_rank_created_at ON "users" ("rank", "created_at");
 CREATE INDEX users_by_purge_at ON "users" ("purge_at");
+CREATE INDEX users_by_suspended_until ON "users" ("suspended_until");
+
+CREATE TABLE "organizations" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "name" text COLLATE "C" NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "updated_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX organizations_by_created_at ON "organizations" ("created_at");
+
+CREATE TABLE "members" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "organization_id" uuid NOT NULL,
+    "user_id" uuid NOT NULL,
+    "role" text COLLATE "C" NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE UNIQUE INDEX members_by_organization_id_user_id ON "members" ("organization_id", "user_id");
+CREATE INDEX members_by_organization_id_created_at ON "members" ("organization_id", "created_at");
+CREATE INDEX members_by_organization_id_role ON "members" ("organization_id", "role");
+CREATE INDEX members_by_user_id_created_at ON "members" ("user_id", "created_at");
+
+CREATE TABLE "invitations" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "digest" bytea NOT NULL,
+    "organization_id" uuid NOT NULL,
+    "email" text COLLATE "C" NOT NULL,
+    "canonical" text COLLATE "C" NOT NULL,
+    "role" text COLLATE "C" NOT NULL,
+    "invited_by" uuid,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE UNIQUE INDEX invitations_by_organization_id_canonical ON "invitations" ("organization_id", "canonical");
+CREATE INDEX invitations_by_organization_id_created_at ON "invitations" ("organization_id", "created_at");
+CREATE INDEX invitations_by_expires_at ON "invitations" ("expires_at");
 
 CREATE TABLE "sessions" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -219,6 +306,7 @@ CREATE TABLE "sessions" (
     "digest" bytea NOT NULL,
     "carry" text COLLATE "C" NOT NULL,
     "device_id" uuid,
+    "act" jsonb,
     "proofs" jsonb NOT NULL,
     "address" text COLLATE "C",
     "user_agent" text COLLATE "C",
@@ -282,6 +370,7 @@ CREATE TABLE "calls" (
     revision bigint NOT NULL
 );
 CREATE INDEX calls_by_user_id_created_at ON "calls" ("user_id", "created_at");
+CREATE INDEX calls_by_created_at ON "calls" ("created_at");
 CREATE INDEX calls_by_user_id_status_created_at ON "calls" ("user_id", "status", "created_at");
 CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
 CREATE INDEX calls_by_due_at ON "calls" ("due_at");
@@ -293,6 +382,7 @@ CREATE TABLE "recoveries" (
     "user_id" uuid NOT NULL,
     "proofs" jsonb NOT NULL,
     "waits" boolean NOT NULL,
+    "identifier_id" uuid,
     "created_at" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL

@@ -3,15 +3,21 @@ CREATE TABLE "events" (
     "at" TEXT NOT NULL,
     "what" TEXT NOT NULL,
     "user_id" TEXT,
+    "actor_id" TEXT,
     "session_id" TEXT,
     "request_id" TEXT,
     "address" TEXT,
     "user_agent" TEXT,
     "detail" TEXT NOT NULL,
+    "block" INTEGER NOT NULL,
+    "personal" BLOB,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
+CREATE INDEX events_by_actor_id_at ON "events" ("actor_id", "at");
+CREATE INDEX events_by_what_at ON "events" ("what", "at");
 CREATE INDEX events_by_at ON "events" ("at");
+CREATE INDEX events_by_block ON "events" ("block");
 
 CREATE TABLE "outgoing" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -26,6 +32,42 @@ CREATE TABLE "outgoing" (
 CREATE INDEX outgoing_by_state_at ON "outgoing" ("state", "at");
 CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at");
 CREATE INDEX outgoing_by_expires_at ON "outgoing" ("expires_at");
+
+CREATE TABLE "audit_blocks" (
+    "number" INTEGER NOT NULL PRIMARY KEY,
+    "previous" BLOB NOT NULL,
+    "root" BLOB NOT NULL,
+    "events" INTEGER NOT NULL,
+    "first_at" TEXT NOT NULL,
+    "last_at" TEXT NOT NULL,
+    "sealed_at" TEXT NOT NULL,
+    "seal" BLOB NOT NULL,
+    "digest" BLOB NOT NULL,
+    "purged_at" TEXT,
+    "purge" BLOB,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_blocks_by_number ON "audit_blocks" ("number");
+CREATE INDEX audit_blocks_by_purged_at_number ON "audit_blocks" ("purged_at", "number");
+
+CREATE TABLE "tallies" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "name" TEXT NOT NULL,
+    "grain" TEXT NOT NULL,
+    "begins_at" TEXT NOT NULL,
+    "count" INTEGER NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tallies_by_grain_begins_at ON "tallies" ("grain", "begins_at");
+CREATE INDEX tallies_by_expires_at ON "tallies" ("expires_at");
+
+CREATE TABLE "positions" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "at" TEXT NOT NULL,
+    "last" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "spending" (
     "day" TEXT NOT NULL PRIMARY KEY,
@@ -174,6 +216,7 @@ CREATE TABLE "messages" (
 CREATE INDEX messages_by_due_at ON "messages" ("due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
+CREATE INDEX messages_by_created_at ON "messages" ("created_at");
 CREATE INDEX messages_by_challenge ON "messages" ("challenge");
 CREATE INDEX messages_by_look_at ON "messages" ("look_at");
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
@@ -202,7 +245,10 @@ CREATE TABLE "users" (
     "name" TEXT,
     "locale" TEXT,
     "status" TEXT NOT NULL,
+    "suspended_until" TEXT,
+    "suspended_for" TEXT,
     "roles" TEXT NOT NULL,
+    "rank" TEXT NOT NULL,
     "metadata" TEXT NOT NULL,
     "sessions_from" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
@@ -211,7 +257,48 @@ CREATE TABLE "users" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX users_by_created_at ON "users" ("created_at");
+CREATE INDEX users_by_status_created_at ON "users" ("status", "created_at");
+CREATE INDEX users_by_rank_created_at ON "users" ("rank", "created_at");
 CREATE INDEX users_by_purge_at ON "users" ("purge_at");
+CREATE INDEX users_by_suspended_until ON "users" ("suspended_until");
+
+CREATE TABLE "organizations" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "name" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "updated_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX organizations_by_created_at ON "organizations" ("created_at");
+
+CREATE TABLE "members" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "organization_id" TEXT NOT NULL,
+    "user_id" TEXT NOT NULL,
+    "role" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX members_by_organization_id_user_id ON "members" ("organization_id", "user_id");
+CREATE INDEX members_by_organization_id_created_at ON "members" ("organization_id", "created_at");
+CREATE INDEX members_by_organization_id_role ON "members" ("organization_id", "role");
+CREATE INDEX members_by_user_id_created_at ON "members" ("user_id", "created_at");
+
+CREATE TABLE "invitations" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "digest" BLOB NOT NULL,
+    "organization_id" TEXT NOT NULL,
+    "email" TEXT NOT NULL,
+    "canonical" TEXT NOT NULL,
+    "role" TEXT NOT NULL,
+    "invited_by" TEXT,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX invitations_by_organization_id_canonical ON "invitations" ("organization_id", "canonical");
+CREATE INDEX invitations_by_organization_id_created_at ON "invitations" ("organization_id", "created_at");
+CREATE INDEX invitations_by_expires_at ON "invitations" ("expires_at");
 
 CREATE TABLE "sessions" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -219,6 +306,7 @@ CREATE TABLE "sessions" (
     "digest" BLOB NOT NULL,
     "carry" TEXT NOT NULL,
     "device_id" TEXT,
+    "act" TEXT,
     "proofs" TEXT NOT NULL,
     "address" TEXT,
     "user_agent" TEXT,
@@ -282,6 +370,7 @@ CREATE TABLE "calls" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX calls_by_user_id_created_at ON "calls" ("user_id", "created_at");
+CREATE INDEX calls_by_created_at ON "calls" ("created_at");
 CREATE INDEX calls_by_user_id_status_created_at ON "calls" ("user_id", "status", "created_at");
 CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
 CREATE INDEX calls_by_due_at ON "calls" ("due_at");
@@ -293,6 +382,7 @@ CREATE TABLE "recoveries" (
     "user_id" TEXT NOT NULL,
     "proofs" TEXT NOT NULL,
     "waits" INTEGER NOT NULL,
+    "identifier_id" TEXT,
     "created_at" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL

@@ -13,9 +13,9 @@ use crate::error::Result;
 use crate::factors::{self, Factor, FactorView, Held};
 use crate::identifiers::{self, IdentifierView};
 use crate::passwords::Password;
-use crate::policy::{FactorKind, IdentifierKind, SecondFactor, When};
+use crate::policy::{FactorKind, IdentifierKind, Rank, SecondFactor, When};
 use crate::revocations::Revocation;
-use crate::store::{Change, Seen, entity, json_field, text_enum};
+use crate::store::{Change, Query, Seen, entity, json_field, text_enum};
 use crate::words::Locale;
 
 text_enum! {
@@ -42,9 +42,6 @@ json_field!(Roles);
 pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
 json_field!(Metadata);
 
-/// The role that may do everything that is not somebody's own.
-pub const ADMIN: &str = "admin";
-
 impl Roles {
     /// Whether `role` is among them.
     pub fn has(&self, role: &str) -> bool {
@@ -61,10 +58,16 @@ entity! {
         name: Option<String>,
         /// The language they read, as a BCP 47 tag.
         locale: Option<String>,
-        /// Where they stand.
+        /// Where they stand; see [`User::is_active`].
         status: Status,
-        /// What they may do beyond their own account.
+        /// When a suspension ends by itself.
+        suspended_until: Option<Timestamp>,
+        /// Why they were suspended, in the words of whoever did it.
+        suspended_for: Option<String>,
+        /// What they may do beyond their own account; set by [`User::set_roles`].
         roles: Roles,
+        /// The highest rank among the roles, to be found by. What somebody may do is asked of the roles.
+        rank: Rank,
         /// What the application keeps with the account.
         metadata: Metadata,
         /// Sessions opened before this instant are dead.
@@ -77,7 +80,10 @@ entity! {
         purge_at: Option<Timestamp>,
     }
     index BY_CREATED (created_at);
+    index BY_STATUS (status, created_at);
+    index BY_RANK (rank, created_at);
     index BY_PURGE (purge_at);
+    index BY_SUSPENDED (suspended_until);
     kept id;
     follows told;
 }
@@ -92,9 +98,10 @@ fn told(change: &Change) -> Option<Change> {
 }
 
 impl User {
-    /// From when on their sessions count; none when no session does.
+    /// From when on their sessions count; none when no session does. A suspension that has ended by itself
+    /// counts here until it is noted.
     fn lets_sessions_in(&self) -> Option<Timestamp> {
-        self.is_active().then_some(self.sessions_from)
+        (self.status == Status::Active).then_some(self.sessions_from)
     }
 
     /// The language that is spoken to them, of those that are spoken here.
@@ -102,9 +109,52 @@ impl User {
         Locale::choose(self.locale.as_deref(), None)
     }
 
+    /// Somebody of whom nothing is known, from `now` on.
+    pub fn new(id: Uuid, now: Timestamp) -> Self {
+        Self {
+            id,
+            name: None,
+            locale: None,
+            status: Status::Active,
+            suspended_until: None,
+            suspended_for: None,
+            roles: Roles::default(),
+            rank: Rank::User,
+            metadata: Metadata::default(),
+            sessions_from: now,
+            created_at: now,
+            updated_at: now,
+            purge_at: None,
+        }
+    }
+
+    /// Where they stand at `now`: a suspension ends at its time, whether or not anybody has noted it.
+    pub fn status_at(&self, now: Timestamp) -> Status {
+        match self.status {
+            Status::Suspended if self.suspended_until.is_some_and(|until| until <= now) => Status::Active,
+            status => status,
+        }
+    }
+
     /// Whether they may sign in and use what they opened.
-    pub fn is_active(&self) -> bool {
-        self.status == Status::Active
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.status_at(now) == Status::Active
+    }
+
+    /// How far they may act beyond their own account.
+    pub fn rank(&self) -> Rank {
+        Rank::of(&self.roles.0)
+    }
+
+    /// Gives them these roles in the place of those before.
+    pub fn set_roles(&mut self, roles: Roles) {
+        self.rank = Rank::of(&roles.0);
+        self.roles = roles;
+    }
+
+    /// Ends every session, and whatever else was opened up to and including `now`.
+    pub fn end_sessions(&mut self, now: Timestamp) {
+        self.sessions_from = self.sessions_from.latest(now) + std::time::Duration::from_millis(1);
     }
 }
 
@@ -169,6 +219,25 @@ pub struct Account {
     pub user: UserView,
     /// Their factors.
     pub factors: Vec<FactorView>,
+}
+
+/// An administrator who may sign in at this instant, other than `user`; the one who is left when `user`
+/// is lost. Whoever takes an administrator away requires this record in the same commit, so that of two
+/// administrators who remove each other one stays.
+///
+/// # Errors
+/// The store's.
+pub async fn another_admin(ctx: &Ctx, user: Uuid) -> Result<Option<Seen<User>>> {
+    let mut after = None;
+    loop {
+        let query = Query::<User>::along(User::BY_RANK).equal(Rank::Admin).after(after);
+        let page = ctx.app.store.find(query).await?;
+        let stays = |one: &Seen<User>| one.id != user && one.is_active(ctx.now) && one.rank() == Rank::Admin;
+        match (page.items.into_iter().find(stays), page.next) {
+            (None, Some(next)) => after = Some(next),
+            (found, _) => return Ok(found),
+        }
+    }
 }
 
 /// What `user` has to show, and the factors behind it: those that count.

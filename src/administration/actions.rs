@@ -1,13 +1,28 @@
-//! What an operator does for somebody who cannot help themselves.
+//! What is done to somebody else's account.
 
-use crate::app::Ctx;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::rules::{self, done};
+use crate::accounts::{self, Roles, Status, User, UserView};
+use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
-use crate::error::{Problem, Result};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors;
-use crate::identifiers;
-use crate::limits;
+use crate::identifiers::{self, Identifier};
+use crate::limits::{self, Postage, Sender};
+use crate::messages::{self, Kind};
+use crate::notices::{self, About, Notice};
 use crate::passwords::Password;
-use crate::store::{Change, answer};
+use crate::policy::{FactorKind, IdentifierKind, Notify, Rank, operation};
+use crate::recovery::Recovery;
+use crate::sign_up::{self, Wanted};
+use crate::step_up::{By, Standing};
+use crate::store::{Change, Decision, Query, Seen, answer};
+use crate::undo::{self, Undo};
+
+pub use super::rules::Fields;
 
 /// Lets the locked factors of whoever signs in with `identifier` take guesses again, and forgives the
 /// wrong passwords. Returns how many factors that were. Nothing is shown and nothing set: who helps
@@ -16,8 +31,7 @@ use crate::store::{Change, answer};
 /// # Errors
 /// [`Problem::NotFound`] when nobody is known by it.
 pub async fn unlock(ctx: &Ctx, identifier: &str) -> Result<usize> {
-    let found = identifiers::actions::find(ctx, identifier, None).await?.ok_or(Problem::NotFound)?;
-    let user = found.user_id;
+    let user = named(ctx, identifier).await?;
     let unlocked = ctx
         .decide(move |moment| async move {
             let mut locked = factors::of_user(ctx, user).await?;
@@ -38,4 +52,302 @@ pub async fn unlock(ctx: &Ctx, identifier: &str) -> Result<usize> {
         .await?;
     limits::forgive(ctx, user).await;
     Ok(unlocked)
+}
+
+/// Whoever is known by `identifier`, or has that id.
+///
+/// # Errors
+/// [`Problem::NotFound`] when nobody is.
+pub async fn named(ctx: &Ctx, identifier: &str) -> Result<Uuid> {
+    if let Ok(id) = identifier.parse::<Uuid>()
+        && ctx.app.store.get::<User>(id).await?.is_some()
+    {
+        return Ok(id);
+    }
+    let found = identifiers::actions::find(ctx, identifier, None).await?.ok_or(Problem::NotFound)?;
+    Ok(found.user_id)
+}
+
+/// The user with this id.
+///
+/// # Errors
+/// [`Problem::NotFound`].
+pub async fn user(ctx: &Ctx, id: Uuid) -> Result<Seen<User>> {
+    Ok(ctx.app.store.get::<User>(id).await?.ok_or(Problem::NotFound)?)
+}
+
+/// Something that is done to somebody else's account.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed<'a> {
+    /// Changes what somebody is called, the language they read, or what the application keeps of them.
+    Change(&'a Fields),
+    /// Gives somebody these roles in the place of those before, and ends their sessions, which were opened
+    /// by what their old roles ask for.
+    SetRoles(&'a Roles),
+    /// Suspends somebody, until an instant or until they are restored, for a reason: whatever credential
+    /// they hold is dead when it is done.
+    Suspend(Option<Timestamp>, &'a str),
+    /// Lets somebody in again who was suspended, or whose account was deleted and is not removed yet.
+    Restore,
+    /// Deletes somebody's account. It can be restored for the policy's `account.grace`.
+    Delete,
+    /// Ends every session of somebody, and forgets which of their devices are known.
+    EndSessions,
+    /// Takes somebody's authenticator apps and recovery codes away and unlocks the rest, and ends their
+    /// sessions. Never touches the password.
+    ResetFactors,
+}
+
+impl Deed<'_> {
+    /// The operation that it is.
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::Change(_) => operation::ADMIN_USERS_CHANGE,
+            Self::SetRoles(_) => operation::ADMIN_USERS_ROLES,
+            Self::Suspend(..) | Self::Restore => operation::ADMIN_USERS_SUSPEND,
+            Self::Delete => operation::ADMIN_USERS_DELETE,
+            Self::EndSessions => operation::ADMIN_USERS_END_SESSIONS,
+            Self::ResetFactors => operation::ADMIN_USERS_RESET_FACTORS,
+        }
+    }
+
+    /// What the user is told of it.
+    fn notice(self) -> Option<Notice> {
+        Some(match self {
+            Self::Change(_) => return None,
+            Self::SetRoles(_) => Notice::RolesChanged,
+            Self::Suspend(..) => Notice::Suspended,
+            Self::Restore => Notice::Restored,
+            Self::Delete => Notice::AccountRemoved,
+            Self::EndSessions => Notice::SessionsEnded,
+            Self::ResetFactors => Notice::FactorsReset,
+        })
+    }
+
+    /// Whether there is nothing to do.
+    fn is_done(self, user: &User) -> bool {
+        match self {
+            Self::Restore => user.status == Status::Active,
+            Self::Delete => user.status == Status::Deleted,
+            _ => false,
+        }
+    }
+
+    /// Whether whoever it is done to administers no more.
+    fn loses(self, user: &User) -> bool {
+        let is_admin = user.rank() == Rank::Admin;
+        match self {
+            Self::Suspend(..) | Self::Delete => is_admin,
+            Self::SetRoles(roles) => is_admin && Rank::of(&roles.0) != Rank::Admin,
+            _ => false,
+        }
+    }
+
+    async fn decide(
+        self,
+        ctx: &Ctx,
+        user: Seen<User>,
+        standing: &Standing,
+        moment: &Moment,
+    ) -> Result<Decision<usize>> {
+        let (id, now) = (user.id, moment.now);
+        let event = |what| done(what, id, standing.actor());
+        let (user, event) = match self {
+            Self::Change(fields) => {
+                let event = event(What::AccountChanged).detail(json!({"fields": fields.names()}));
+                let change = |user: &mut User| {
+                    fields.put(user);
+                    user.updated_at = now;
+                };
+                (user.with(change), event)
+            }
+            Self::SetRoles(roles) => {
+                // One gives no more than one has.
+                if !standing.rank().is_over(Rank::of(&roles.0)) {
+                    return Err(Problem::NotAllowed.into());
+                }
+                let event = event(What::RolesChanged).detail(json!({"before": user.roles, "after": roles}));
+                let change = |user: &mut User| {
+                    user.set_roles(roles.clone());
+                    user.end_sessions(now);
+                    user.updated_at = now;
+                };
+                (user.with(change), event)
+            }
+            Self::Suspend(until, reason) => {
+                let event = event(What::Suspended).detail(json!({"until": until, "reason": reason}));
+                (rules::suspend(user, until, reason, now)?, event)
+            }
+            Self::Restore => (rules::restore(user, now), event(What::Restored)),
+            Self::Delete => {
+                // A link of an earlier deletion would take this one back.
+                let query = Query::<Undo>::along(Undo::BY_USER).equal(id).limit(200);
+                let undos = ctx.app.store.find(query).await?.items;
+                let links = undos.iter().filter(|undo| undo.what == undo::What::Deletion);
+                let links: Vec<Change> = links.map(Change::delete).collect();
+                let user = rules::delete(user, *ctx.policy.account.grace, now);
+                let event = event(What::AccountRemoved);
+                return Ok(answer(0).update(&user).and(links).note(moment, event));
+            }
+            Self::EndSessions => (user.with(|user| user.end_sessions(now)), event(What::SessionsEnded)),
+            Self::ResetFactors => {
+                let factors = factors::of_user(ctx, id).await?;
+                return Ok(rules::reset(factors, user, standing.actor(), moment));
+            }
+        };
+        Ok(answer(0).update(&user).note(moment, event))
+    }
+}
+
+/// Does `deed` to the account `id` by the right of `by`, and tells its owner. Of a reset it answers how many
+/// factors were taken away.
+///
+/// # Errors
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`] for oneself, and for those of the same or a higher rank;
+/// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; those of [`By::standing`].
+pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> {
+    if let Deed::SetRoles(roles) = deed
+        && let Some(error) = rules::roles_refused(roles)
+    {
+        return Err(Error::invalid(vec![error]));
+    }
+    let found = user(ctx, id).await?;
+    let told = &match deed.notice().filter(|_| !deed.is_done(&found)) {
+        Some(notice) => {
+            // Nobody keeps an administrator from acting by having many notices sent.
+            let about = About::operation(deed.operation(), notice).plain().may_be_left_out();
+            Some(notices::prepare(ctx, &found, about).await?)
+        }
+        None => None,
+    };
+    ctx.decide(move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        let user = user(ctx, id).await?;
+        standing.over(&user)?;
+        if deed.is_done(&user) {
+            return Ok(answer(0).and(standing.unchanged()));
+        }
+        let spare = if deed.loses(&user) { spare(ctx, &user, &standing).await? } else { None };
+        let told = told.as_ref().map(|told| told.changes(ctx, &moment)).unwrap_or_default();
+        let decision = deed.decide(ctx, user, &standing, &moment).await?;
+        Ok(decision.and(standing.unchanged()).and(spare).and(told))
+    })
+    .await
+}
+
+/// That somebody is left to administer when `user` no longer does: the record to require.
+async fn spare(ctx: &Ctx, user: &User, standing: &Standing) -> Result<Option<Change>> {
+    let other = accounts::another_admin(ctx, user.id).await?.ok_or(Problem::LastAdministrator)?;
+    // Whoever does it is required anyway.
+    Ok((standing.actor() != Some(other.id)).then(|| Change::require(&other)))
+}
+
+/// An account that was made for somebody.
+pub struct Made {
+    /// The account.
+    pub user: UserView,
+    /// The path by which they set their password, for the operator who has no other way to give it.
+    pub link: String,
+}
+
+/// Makes an account for somebody, without a password: by a link that is sent to their address or number
+/// they set one. `roles` are what they may do from the beginning; only the operator gives any.
+///
+/// # Errors
+/// [`Problem::Invalid`] for what the policy requires and is missing; [`Problem::IdentifierTaken`];
+/// [`Problem::LimitReached`].
+pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Result<Made> {
+    if let Some(error) = rules::roles_refused(roles) {
+        return Err(Error::invalid(vec![error]));
+    }
+    if matches!(by, By::User(_)) && !roles.0.is_empty() {
+        return Err(Problem::NotAllowed.into());
+    }
+    let mut missing = wanted.missing(&ctx.policy);
+    let reached =
+        [IdentifierKind::Email, IdentifierKind::Mobile].into_iter().find_map(|kind| wanted.name(kind));
+    if reached.is_none() && missing.is_empty() && matches!(by, By::User(_)) {
+        let sentence = "Give an e-mail address or a mobile number: the link to set a password goes there.";
+        missing.push(FieldError::new("email", "missing", sentence));
+    }
+    if !missing.is_empty() {
+        return Err(Error::invalid(missing));
+    }
+    let rule = ctx.policy.operation.get(operation::ADMIN_USERS_CREATE);
+    let is_told = rule.is_some_and(|rule| rule.notify.contains(&Notify::User));
+    let postage = &match reached.filter(|_| is_told) {
+        Some(name) => {
+            let sender = Sender::Notice(Notice::AccountMade.as_str());
+            Some(limits::postage(ctx, name.value(), sender).await?)
+        }
+        None => None,
+    };
+    ctx.decide(move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        for name in &wanted.names {
+            if identifiers::actions::owner(ctx, name).await?.is_some() {
+                return Err(sign_up::taken(name.kind()));
+            }
+        }
+        let mut made = sign_up::make(wanted, &ctx.policy, &moment);
+        made.user.set_roles(roles.clone());
+        let target = made.identifiers.iter().find(|one| reached.is_some_and(|name| one.kind == name.kind()));
+        let kind = target.map_or(FactorKind::Password, |one| way(one).0);
+        let (mut recovery, token) = Recovery::open(ctx, &made.user, kind, false, &moment);
+        recovery.expires_at = moment.now + *ctx.policy.invitations.account;
+        recovery.identifier_id = target.map(|one| one.id);
+        let link = format!("/recover/password?token={}", token.reveal());
+        let identifiers = made.identifiers.iter().map(Into::into).collect();
+        let event = done(What::AccountMade, made.user.id, standing.actor());
+        let view = Made { user: UserView::new(&made.user, identifiers), link: link.clone() };
+        let mut decision = answer(view).insert(&made.user).insert(&recovery).and(standing.unchanged());
+        for one in &made.identifiers {
+            decision = decision.insert(one);
+        }
+        for factor in &made.factors {
+            decision = decision.insert(factor);
+        }
+        if let (Some(postage), Some(target)) = (postage, target) {
+            decision = decision.insert(&letter(
+                ctx,
+                postage,
+                target,
+                &made.user,
+                &link,
+                recovery.expires_at,
+                &moment,
+            ));
+        }
+        Ok(decision.note(&moment, event))
+    })
+    .await
+}
+
+/// By which factor an address or a number is reached, and by which messages.
+fn way(target: &Identifier) -> (FactorKind, Kind) {
+    match target.kind {
+        IdentifierKind::Email => (FactorKind::Email, Kind::Email),
+        _ => (FactorKind::Sms, Kind::Sms),
+    }
+}
+
+fn letter(
+    ctx: &Ctx,
+    postage: &Postage,
+    target: &Identifier,
+    user: &User,
+    link: &str,
+    until: Timestamp,
+    moment: &Moment,
+) -> messages::Message {
+    let notify = messages::Notify {
+        what: Notice::AccountMade,
+        channel: way(target).1,
+        to: &target.value,
+        user: user.id,
+        locale: user.language(),
+        link: Some(link),
+        until: Some(until),
+    };
+    messages::notice(ctx, postage, notify, moment)
 }

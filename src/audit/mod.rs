@@ -3,9 +3,12 @@
 //! Always holds: an event is in the same commit as what it tells of. Never: a password, a code, a
 //! token, or what an unknown person typed (people type passwords into the wrong field).
 
+pub mod chain;
 mod outgoing;
+mod tallies;
 
 pub use outgoing::{Outgoing, State};
+pub use tallies::{Grain, Position, Tally, add, place_after};
 
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -86,6 +89,40 @@ text_enum! {
         ApiKeyRevoked = "api_key_revoked",
         /// Users of another system were taken in; how many is in the detail.
         UsersImported = "users_imported",
+        /// An account was made by an administrator.
+        AccountMade = "account_made",
+        /// An administrator changed an account.
+        AccountChanged = "account_changed",
+        /// What a user may do beyond their own account was changed.
+        RolesChanged = "roles_changed",
+        /// A user was suspended.
+        Suspended = "suspended",
+        /// A suspended or deleted user was let in again.
+        Restored = "restored",
+        /// An account was deleted by an administrator.
+        AccountRemoved = "account_removed",
+        /// Every session of a user was ended by somebody else.
+        SessionsEnded = "sessions_ended",
+        /// A user's authenticator apps and recovery codes were taken away, and the rest unlocked.
+        FactorsReset = "factors_reset",
+        /// Somebody began to act for a user.
+        ActingBegan = "acting_began",
+        /// An organisation was founded.
+        OrganizationMade = "organization_made",
+        /// An organisation was renamed.
+        OrganizationChanged = "organization_changed",
+        /// An organisation was ended.
+        OrganizationEnded = "organization_ended",
+        /// Somebody was invited to an organisation.
+        Invited = "invited",
+        /// An invitation was taken back.
+        InvitationEnded = "invitation_ended",
+        /// Somebody joined an organisation.
+        MemberJoined = "member_joined",
+        /// A member of an organisation has another role.
+        MemberChanged = "member_changed",
+        /// A member of an organisation is one no more.
+        MemberRemoved = "member_removed",
     }
 }
 
@@ -128,6 +165,23 @@ impl What {
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::UsersImported => "Users of another system were taken in.",
+            Self::AccountMade => "An account was made for you.",
+            Self::AccountChanged => "An administrator changed your account.",
+            Self::RolesChanged => "What you may do here was changed.",
+            Self::Suspended => "Your account was suspended.",
+            Self::Restored => "Your account was opened again.",
+            Self::AccountRemoved => "An administrator deleted your account.",
+            Self::SessionsEnded => "An administrator ended your sessions.",
+            Self::FactorsReset => "An administrator reset your sign-in methods.",
+            Self::ActingBegan => "Somebody began to act for you.",
+            Self::OrganizationMade => "An organisation was founded.",
+            Self::OrganizationChanged => "An organisation was renamed.",
+            Self::OrganizationEnded => "An organisation was ended.",
+            Self::Invited => "Somebody was invited to an organisation.",
+            Self::InvitationEnded => "An invitation was taken back.",
+            Self::MemberJoined => "You joined an organisation.",
+            Self::MemberChanged => "Your role in an organisation was changed.",
+            Self::MemberRemoved => "You are no longer a member of an organisation.",
             Self::Undone => "Something was taken back with the link in a message.",
         }
     }
@@ -144,6 +198,8 @@ entity! {
         what: What,
         /// To whom; none when nobody is known.
         user_id: Option<Uuid>,
+        /// Who did it, when it was not the user: an administrator, or who acts for the user.
+        actor_id: Option<Uuid>,
         /// In or about which session.
         session_id: Option<Uuid>,
         /// During which request.
@@ -154,11 +210,17 @@ entity! {
         user_agent: Option<String>,
         /// More, by the kind of event.
         detail: Json,
+        /// In which block of the chain it is sealed; 0 while it is not.
+        block: i64,
+        /// A keyed hash of what tells of a person, made when it was sealed: that may be forgotten later,
+        /// and the seal still be looked at.
+        personal: Option<Vec<u8>>,
     }
     index BY_USER (user_id, at);
+    index BY_ACTOR (actor_id, at);
+    index BY_WHAT (what, at);
     index BY_TIME (at);
-    // Counted from here: how long an event is kept is a setting, and may change.
-    expires at;
+    index BY_BLOCK (block);
 }
 
 /// An event about to be noted.
@@ -166,13 +228,14 @@ entity! {
 pub struct Note {
     what: What,
     user: Option<Uuid>,
+    actor: Option<Uuid>,
     session: Option<Uuid>,
     detail: Json,
 }
 
 /// Something happened.
 pub fn note(what: What) -> Note {
-    Note { what, user: None, session: None, detail: Json::Null }
+    Note { what, user: None, actor: None, session: None, detail: Json::Null }
 }
 
 impl Note {
@@ -180,6 +243,13 @@ impl Note {
     #[must_use]
     pub fn user(mut self, id: Uuid) -> Self {
         self.user = Some(id);
+        self
+    }
+
+    /// Done by somebody else than the user. Whoever acts for a user is noted without this.
+    #[must_use]
+    pub fn actor(mut self, id: Option<Uuid>) -> Self {
+        self.actor = id;
         self
     }
 
@@ -205,11 +275,14 @@ impl Note {
             at: moment.now,
             what: self.what,
             user_id: self.user,
+            actor_id: self.actor.or_else(|| client.and_then(|client| client.actor)),
             session_id: self.session,
             request_id: client.map(|client| client.request_id),
             address: client.map(|client| client.address.to_string()),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             detail: self.detail,
+            block: 0,
+            personal: None,
         }
     }
 }

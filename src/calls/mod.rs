@@ -146,6 +146,7 @@ entity! {
         expires_at: Timestamp,
     }
     index BY_USER (user_id, created_at);
+    index BY_CREATED (created_at);
     index BY_USER_STATUS (user_id, status, created_at);
     index BY_PROVIDER_REF (provider_ref);
     index BY_DUE (due_at);

@@ -13,6 +13,7 @@ use super::{Challenge, ChallengeView, Offered, Purpose, rules};
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
+use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender};
@@ -124,6 +125,7 @@ pub struct Case {
     /// Where the code went.
     pub target: Option<Seen<Identifier>>,
     code: Zeroizing<String>,
+    now: Timestamp,
 }
 
 /// Finds the blind challenge that `token` names.
@@ -138,7 +140,7 @@ pub async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let user = ctx.app.store.get::<User>(challenge.user_id).await?;
     let target = ctx.app.store.get::<Identifier>(challenge.identifier_id.unwrap_or_default()).await?;
     let code = sent_code(ctx, &challenge)?.ok_or(Problem::CodeGone)?;
-    Ok(Case { challenge, user, target, code })
+    Ok(Case { challenge, user, target, code, now: ctx.now })
 }
 
 impl Case {
@@ -156,7 +158,7 @@ impl Case {
     /// Who is still asked, and where the code went.
     fn asked(&self) -> Option<(&Seen<User>, &Seen<Identifier>)> {
         let (user, target) = (self.user.as_ref()?, self.target.as_ref()?);
-        let stands = user.is_active()
+        let stands = user.is_active(self.now)
             && self.challenge.created_at >= user.sessions_from
             && target.user_id == user.id
             && target.verified_at.is_some();

@@ -158,7 +158,7 @@ impl Case {
         let waits = |recovery: &Seen<Recovery>| recovery.waits && recovery.stands(user, moment.now);
         moment.now >= challenge.expires_at
             || challenge.attempts >= policy.code.attempts
-            || !user.is_active()
+            || !user.is_active(moment.now)
             || challenge.created_at < user.sessions_from && challenge.session_id.is_none()
             || factor.user_id != user.id
             // What is being verified is bound by the right answer.

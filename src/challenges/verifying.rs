@@ -98,7 +98,8 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
     let found = store.get::<Identifier>(identifier).await?.ok_or(Problem::NotFound)?;
     let postage = &limits::postage(ctx, &found.value, Sender::Stranger).await?;
     ctx.decide(move |moment| async move {
-        let user = store.get::<User>(user).await?.filter(|user| user.is_active()).ok_or(Problem::NotFound)?;
+        let user =
+            store.get::<User>(user).await?.filter(|user| user.is_active(ctx.now)).ok_or(Problem::NotFound)?;
         let claim = store.get::<Identifier>(identifier).await?.ok_or(Problem::NotFound)?;
         if claim.user_id != user.id || claim.verified_at.is_some() || !claim.takes_codes() {
             return Err(Problem::NotFound.into());

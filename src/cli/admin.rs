@@ -1,10 +1,19 @@
-//! `vestibule admin`: for emergencies, on the machine that has the database.
+//! `vestibule admin`: the first administrator, and emergencies, on the machine that has the database.
 
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Settings, house, say};
-use crate::administration::actions;
-use crate::error::Problem;
+use crate::accounts::{Roles, User};
+use crate::administration::actions::{self, Deed};
+use crate::administration::api::users::{Make, read};
+use crate::administration::users::{self, Filter, ManagedUser};
+use crate::app::Ctx;
+use crate::clock::Timestamp;
+use crate::config::Period;
+use crate::error::{Error, Problem, Result};
+use crate::policy::Rank;
+use crate::step_up::By;
+use crate::store::Seen;
 
 /// What to do.
 #[derive(Args)]
@@ -13,24 +22,188 @@ pub struct Options {
     what: What,
 }
 
+/// Whom it is about.
+#[derive(Args)]
+struct Whom {
+    /// The username, e-mail address or mobile number that they sign in with, or their id.
+    identifier: String,
+    #[command(flatten)]
+    settings: Settings,
+}
+
 #[derive(Subcommand)]
 enum What {
-    /// Let the locked factors of a user take guesses again.
-    Unlock {
-        /// The username, e-mail address or mobile number that they sign in with.
-        identifier: String,
+    /// Make an account. It prints a link by which its owner sets a password, and sends it to their address.
+    Create {
+        /// A name to sign in with.
+        #[arg(long)]
+        username: Option<String>,
+        /// An e-mail address.
+        #[arg(long)]
+        email: Option<String>,
+        /// A mobile number in E.164.
+        #[arg(long)]
+        mobile: Option<String>,
+        /// What they may do: `admin` or `support`.
+        #[arg(long)]
+        role: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
+    /// Give somebody a role: `admin`, `support`, or one of the application's own.
+    Grant {
+        /// The username, e-mail address or mobile number that they sign in with, or their id.
+        identifier: String,
+        /// The role.
+        role: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Take a role away. The last administrator keeps theirs.
+    Revoke {
+        /// The username, e-mail address or mobile number that they sign in with, or their id.
+        identifier: String,
+        /// The role.
+        role: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Suspend somebody: whatever credential they hold is dead at once.
+    Suspend {
+        #[command(flatten)]
+        whom: Whom,
+        /// Why, for administrators.
+        #[arg(long)]
+        reason: String,
+        /// For how long, such as 7d; until they are restored when left out.
+        #[arg(long = "for", value_name = "PERIOD")]
+        period: Option<String>,
+    },
+    /// Let somebody in again who was suspended or deleted.
+    Restore(Whom),
+    /// Sign somebody out everywhere.
+    EndSessions(Whom),
+    /// Let the locked factors of a user take guesses again.
+    Unlock(Whom),
+    /// List who has a role.
+    List(Settings),
 }
 
 /// Works on the database that the settings name, beside a server or without one.
 pub async fn run(options: &Options) -> Outcome {
-    let What::Unlock { identifier, settings } = &options.what;
-    let unlocked = actions::unlock(&house::enter(settings)?, identifier).await;
-    match unlocked {
-        Ok(count) => say(&format!("Factors unlocked: {count}.")),
-        Err(error) if error.problem == Problem::NotFound => Err("Nobody signs in with that.".to_owned()),
-        Err(error) => Err(house::sentence(error)),
+    match &options.what {
+        What::Create { username, email, mobile, role, settings } => {
+            let ctx = house::enter(settings)?;
+            let ask = Make {
+                username: username.clone(),
+                email: email.clone(),
+                mobile: mobile.clone(),
+                name: None,
+                locale: None,
+            };
+            let (id, link) = create(&ctx, ask, role.as_deref()).await.map_err(sentence)?;
+            say(&format!(
+                "{id}  is made. To set a password, open within {}:",
+                ctx.policy.invitations.account
+            ))?;
+            say(&ctx.app.origin.link(&link))
+        }
+        What::Grant { identifier, role, settings } => {
+            let change = |roles: &mut Vec<String>| {
+                if !roles.contains(role) {
+                    roles.push(role.clone());
+                }
+            };
+            set_roles(&house::enter(settings)?, identifier, change).await
+        }
+        What::Revoke { identifier, role, settings } => {
+            set_roles(&house::enter(settings)?, identifier, |roles| roles.retain(|one| one != role)).await
+        }
+        What::Suspend { whom, reason, period } => {
+            let ctx = house::enter(&whom.settings)?;
+            let period = period.as_deref().map(str::parse::<Period>).transpose()?;
+            let until: Option<Timestamp> = period.map(|period| ctx.now + *period);
+            let found = deed(&ctx, &whom.identifier, Deed::Suspend(until, reason)).await?;
+            say(&match until {
+                Some(until) => format!("{}  is suspended until {until}.", found.id),
+                None => format!("{}  is suspended.", found.id),
+            })
+        }
+        What::Restore(whom) => {
+            let found = deed(&house::enter(&whom.settings)?, &whom.identifier, Deed::Restore).await?;
+            say(&format!("{}  can sign in.", found.id))
+        }
+        What::EndSessions(whom) => {
+            let found = deed(&house::enter(&whom.settings)?, &whom.identifier, Deed::EndSessions).await?;
+            say(&format!("{}  is signed out everywhere.", found.id))
+        }
+        What::Unlock(whom) => {
+            let unlocked = actions::unlock(&house::enter(&whom.settings)?, &whom.identifier).await;
+            say(&format!("Factors unlocked: {}.", unlocked.map_err(sentence)?))
+        }
+        What::List(settings) => list(&house::enter(settings)?).await,
+    }
+}
+
+async fn create(ctx: &Ctx, ask: Make, role: Option<&str>) -> Result<(uuid::Uuid, String)> {
+    let roles = Roles(role.map(str::to_owned).into_iter().collect());
+    let made = actions::create(ctx, &By::Operator, &read(ask)?, &roles).await?;
+    Ok((made.user.id, made.link))
+}
+
+async fn deed(ctx: &Ctx, identifier: &str, deed: Deed<'_>) -> Result<Seen<User>, String> {
+    let done = async {
+        let id = actions::named(ctx, identifier).await?;
+        actions::act(ctx, &By::Operator, id, deed).await?;
+        actions::user(ctx, id).await
+    };
+    done.await.map_err(sentence)
+}
+
+async fn set_roles(ctx: &Ctx, identifier: &str, change: impl Fn(&mut Vec<String>)) -> Outcome {
+    let roles = async {
+        let id = actions::named(ctx, identifier).await?;
+        let mut roles = actions::user(ctx, id).await?.roles.clone();
+        change(&mut roles.0);
+        actions::act(ctx, &By::Operator, id, Deed::SetRoles(&roles)).await?;
+        Ok(format!("{id}  {}", words(&roles)))
+    };
+    say(&roles.await.map_err(sentence)?)
+}
+
+fn words(roles: &Roles) -> String {
+    if roles.0.is_empty() { "no roles".to_owned() } else { roles.0.join(", ") }
+}
+
+async fn list(ctx: &Ctx) -> Outcome {
+    for rank in [Rank::Admin, Rank::Support] {
+        let filter = Filter { rank: Some(rank), ..Filter::default() };
+        let mut after = None;
+        loop {
+            let page = users::find(ctx, &filter, after, 100).await.map_err(sentence)?;
+            for user in &page.items {
+                let ManagedUser { user, status, .. } = users::view(ctx, user).await.map_err(sentence)?;
+                let known =
+                    [user.username, user.email, user.mobile].into_iter().flatten().collect::<Vec<_>>();
+                say(&format!("{}  {}  {status}  {}", user.id, words(&user.roles), known.join(" ")))?;
+            }
+            match page.next {
+                None => break,
+                next => after = next,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A failure of the house, for the operator.
+fn sentence(error: Error) -> String {
+    match error.problem {
+        Problem::NotFound => "Nobody signs in with that.".to_owned(),
+        Problem::Invalid => {
+            let told = error.fields.iter().map(|field| format!("{}: {}", field.field, field.message));
+            told.collect::<Vec<_>>().join("\n")
+        }
+        _ => house::sentence(error),
     }
 }

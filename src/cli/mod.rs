@@ -4,6 +4,7 @@
 //! sentences, without a backtrace. Exit codes: 0 done, 1 it failed, 2 it was called wrongly.
 
 mod admin;
+mod audit;
 mod clients;
 mod develop;
 mod doctor;
@@ -58,8 +59,10 @@ enum Command {
     Export(export::Options),
     /// Fill a database for development with people who never were.
     Seed(seed::Options),
-    /// Help a user who is locked out.
+    /// Make the first administrator; suspend, restore and help users.
     Admin(admin::Options),
+    /// Look at the chain over what happened.
+    Audit(audit::Options),
     /// Check, explain and try out the policy.
     Policy(policy::Options),
     /// Make and list the keys that seal secrets in the database; change the key that signs access tokens.
@@ -129,6 +132,7 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Export(options)) => export::run(&options).await,
         Some(Command::Seed(options)) => seed::run(&options).await,
         Some(Command::Admin(options)) => admin::run(&options).await,
+        Some(Command::Audit(options)) => audit::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
@@ -181,6 +185,14 @@ mod tests {
             "vestibule policy simulate password.change --has password,sms --locked totp --shown password@5m --role admin",
             "vestibule policy table",
             "vestibule admin unlock ada --config x.toml",
+            "vestibule admin create --username ada --email ada@example.com --mobile +12025550143 --role admin --config x.toml",
+            "vestibule admin grant ada admin --config x.toml",
+            "vestibule admin revoke ada admin",
+            "vestibule admin suspend ada --reason spam --for 7d --config x.toml",
+            "vestibule admin restore ada",
+            "vestibule admin end-sessions ada",
+            "vestibule admin list",
+            "vestibule audit verify --head 12:9f86 --config x.toml",
             "vestibule keys generate --id next",
             "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",

@@ -11,8 +11,8 @@ use crate::app::Ctx;
 use crate::error::Result;
 use crate::http::extract::Form;
 use crate::secret::Secret;
-use crate::sessions::FIRST_PARTY;
 use crate::sessions::inspect::{self, Inspected, Named};
+use crate::sessions::{ActClaim, FIRST_PARTY};
 
 /// The form of both. Fields that are not known are left alone, as both RFCs ask.
 #[derive(Deserialize, JsonSchema)]
@@ -67,6 +67,9 @@ pub struct IntrospectionView {
     /// The methods that were shown to sign in (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<&'static str>>,
+    /// Who acts for the user, when it is not the user (RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<ActClaim>,
 }
 
 /// `POST /oauth2/introspect`
@@ -88,6 +91,7 @@ fn tell(ctx: &Ctx, Inspected { session, named, .. }: Inspected) -> Introspection
         auth_time: Some(session.proved_at().as_seconds()),
         aal: Some(session.proofs.level()),
         amr: Some(session.proofs.of_sign_in().map(|proof| proof.factor.amr()).collect()),
+        act: session.actor().map(|sub| ActClaim { sub }),
         ..IntrospectionView::default()
     };
     match named {

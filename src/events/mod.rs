@@ -33,6 +33,8 @@ pub struct EventView {
     pub at: Timestamp,
     /// To whom.
     pub user: Option<Uuid>,
+    /// Who did it, when it was not the user: an administrator, or who acts for the user.
+    pub actor: Option<Uuid>,
     /// In or about which session.
     pub session: Option<Uuid>,
     /// During which request.
@@ -52,6 +54,7 @@ impl From<&Event> for EventView {
             r#type: event.what,
             at: event.at,
             user: event.user_id,
+            actor: event.actor_id,
             session: event.session_id,
             request: event.request_id,
             address: event.address.clone(),

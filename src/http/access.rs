@@ -7,6 +7,9 @@ pub enum Access {
     Session,
     /// Whoever has a session of a user with the role `admin`. To others it is not there.
     Admin,
+    /// Whoever has a session of a user whose role may do this operation, by the policy. To others it is
+    /// not there.
+    Staff(&'static str),
     /// Anybody.
     Public,
     /// A registered client, by HTTP Basic. No browser sends it. A line may also admit API keys, by a scope of
@@ -20,6 +23,6 @@ pub enum Access {
 impl Access {
     /// Whether a session is asked for.
     pub fn needs_session(self) -> bool {
-        matches!(self, Self::Session | Self::Admin)
+        matches!(self, Self::Session | Self::Admin | Self::Staff(_))
     }
 }

@@ -27,11 +27,11 @@ use super::extract::Asker;
 use super::origins::Origins;
 use super::problem;
 use super::visit::Visit;
-use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
 use crate::log::{self, ACCESS};
+use crate::policy::Rank;
 use crate::service_accounts::{self, Scope};
 use crate::{clients, sessions};
 
@@ -100,6 +100,7 @@ impl Door {
             .and_then(read_request_id);
         let request_id = told.and_then(|told| told.parse().ok()).unwrap_or_else(|| self.new_id());
         let client = Client {
+            actor: None,
             address: client::client_ip(peer, headers, &self.proxies),
             user_agent: headers.get(header::USER_AGENT).map(read_user_agent),
             request_id,
@@ -242,7 +243,7 @@ impl Door {
 
 /// What a route's line adds: nobody from another site, nobody without a session unless the line says so.
 pub async fn admit(
-    State((door, access, scope)): State<(Arc<Door>, Access, Option<Scope>)>,
+    State((door, access, scope, acting)): State<(Arc<Door>, Access, Option<Scope>, bool)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
@@ -269,8 +270,27 @@ pub async fn admit(
         let ctx = entered(&request)?;
         let caller =
             sessions::authenticate(&ctx, request.headers()).await?.ok_or(Problem::Unauthenticated)?;
-        if access == Access::Admin && !caller.user.roles.has(ADMIN) {
+        let rank = match caller.session.act {
+            // Whoever acts for a user has no rank: not the user's, and not their own.
+            Some(_) => Rank::User,
+            None => caller.user.rank(),
+        };
+        let admitted = match access {
+            Access::Admin => rank == Rank::Admin,
+            Access::Staff(operation) => ctx.policy.staff.may(rank, operation),
+            _ => true,
+        };
+        if !admitted {
             return Err(Problem::NotFound.into());
+        }
+        if let Some(act) = &caller.session.act {
+            if !request.method().is_safe() && (act.read_only || !acting) {
+                return Err(Problem::ActingNever.into());
+            }
+            // From here on everything that is noted names both.
+            let client = ctx.client.as_deref().cloned();
+            let client = client.map(|client| Arc::new(Client { actor: Some(act.actor), ..client }));
+            request.extensions_mut().insert(Ctx { client, ..ctx });
         }
         request.extensions_mut().insert(caller);
     }
@@ -280,7 +300,7 @@ pub async fn admit(
 /// Whether [`admit`] would let every such request through unlooked at.
 pub fn is_open(access: Access, method: &Method) -> bool {
     match access {
-        Access::Session | Access::Admin | Access::Client => false,
+        Access::Session | Access::Admin | Access::Staff(_) | Access::Client => false,
         Access::Public => method.is_safe(),
         Access::Webhook => true,
     }

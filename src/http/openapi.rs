@@ -73,7 +73,7 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
 
 fn security(route: &Route) -> Value {
     let mut ways = match route.access {
-        Access::Session | Access::Admin => vec![json!({"bearer": []}), json!({"cookie": []})],
+        Access::Session | Access::Admin | Access::Staff(_) => vec![json!({"bearer": []}), json!({"cookie": []})],
         Access::Client => vec![json!({"client": []})],
         Access::Public | Access::Webhook => Vec::new(),
     };
@@ -265,6 +265,17 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
     }
     if route.access.needs_session() {
         all.push(Problem::Unauthenticated);
+    }
+    if route.access == Access::Session && route.method != Method::GET {
+        all.push(Problem::ActingNever);
+    }
+    if let Access::Staff(_) = route.access {
+        all.extend([
+            Problem::NotFound,
+            Problem::StepUpRequired,
+            Problem::FactorMissing,
+            Problem::OperationNever,
+        ]);
     }
     if route.access == Access::Client {
         all.push(Problem::ClientUnknown);

@@ -36,6 +36,8 @@ pub struct Route {
     pub access: Access,
     /// The scope of API keys that it lets in besides; none when it lets in none.
     pub scope: Option<Scope>,
+    /// Whether it may change something by a session in which somebody acts for the user.
+    pub acting: bool,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -90,7 +92,8 @@ impl Route {
         handler: H,
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
-        Self { method, path, access: Access::Session, scope: None, doc: Doc::default(), handler }
+        let access = Access::Session;
+        Self { method, path, access, scope: None, acting: false, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
@@ -105,6 +108,13 @@ impl Route {
     pub fn admits(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self.may(&[Problem::KeyUnknown, Problem::ScopeMissing]).counted(&[Limit::ClientFailuresAddress])
+    }
+
+    /// Lets whoever acts for a user change something here, as far as the policy's `acting` goes.
+    #[must_use]
+    pub fn acting(mut self) -> Self {
+        self.acting = true;
+        self
     }
 
     /// Says what it does.

@@ -6,24 +6,27 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::Method;
 
-use super::access::Access::{self, Admin, Public, Webhook};
+use super::access::Access::{self, Admin, Public, Staff, Webhook};
 use super::entrance::Entrance;
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
 use super::route::{Route, Undocumented, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
+use crate::administration::api::{users as managed, views};
 use crate::app::App;
 use crate::config::Figures;
 use crate::devices::DeviceView;
 use crate::error::Problem;
 use crate::factors::FactorView;
 use crate::limits::Limit;
+use crate::organizations::api::{act as mine_act, managed as theirs, mine};
+use crate::policy::operation as op;
 use crate::service_accounts::Scope;
 use crate::sessions::SessionView;
 use crate::{
-    accounts, administration, calls, challenges, clients, dev, devices, enrolment, events, keys, messages,
-    new_password, pages, passwords, profile, recovery, revocations, service_accounts, sessions, sign_in,
-    sign_up, step_up, undo,
+    accounts, acting, administration, calls, challenges, clients, dev, devices, enrolment, events, keys,
+    messages, new_password, organizations, pages, passwords, profile, recovery, revocations, service_accounts,
+    sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -57,6 +60,10 @@ const SIGN_IN: &[Limit] = &[
 
 /// Where the figures are, when they are shown.
 const METRICS: &str = "/metrics";
+/// How what is done to somebody may be refused who may be the last administrator.
+const STAFFS: &[Problem] = &[Problem::NotAllowed, Problem::LastAdministrator];
+/// How what belongs to an organisation may be refused.
+const OF_OTHERS: &[Problem] = &[Problem::NotFound, Problem::NotAllowed];
 /// How an operation may be refused that asks for a proof.
 const STEP_UP: [Problem; 3] = [Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever];
 
@@ -68,11 +75,11 @@ pub fn routes() -> Vec<Route> {
         post("/users", sign_up::api::create).access(Public).about("Sign up")
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
+            .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/users/register", aliases::register).access(Public).about("Sign up, and be told nothing")
             .takes::<sign_up::api::NewUser>().answers_nothing(204, "The account is there; the user signs in next")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
+            .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
@@ -106,7 +113,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
             .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay]).counted(SEND).may(&UNPAID),
-        post("/auth/authorize", step_up::api::authorize).about("Whether an operation may be done now")
+        post("/auth/authorize", step_up::api::authorize).acting().about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
@@ -114,7 +121,7 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::CodeGone, Problem::IdentifierTaken]).counted(&[Limit::CodeTryAddress]),
         // one's own account
         get("/users/me", profile::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
-        patch("/users/me", profile::api::change).about("Change one's account")
+        patch("/users/me", profile::api::change).acting().about("Change one's account")
             .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
             .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing])
             .counted(STRANGERS_SEND).counted(&[Limit::SendNotice]),
@@ -178,6 +185,108 @@ pub fn routes() -> Vec<Route> {
             .takes::<service_accounts::api::NewKey>().answers::<service_accounts::api::IssuedView>(201, "The key, shown once").may(&STEP_UP).may(&[Problem::NotFound]),
         delete("/admin/api-keys/{id}", service_accounts::api::revoke).access(Admin).about("Revoke an API key")
             .answers_nothing(204, "It is refused from now on").may(&STEP_UP).may(&[Problem::NotFound]),
+        get("/admin/users", managed::find).access(Staff(op::ADMIN_READ)).about("Find users, by how an identifier of theirs begins, or the newest first")
+            .searches::<managed::Find>().answers::<List<administration::users::ManagedUser>>(200, "A page of users"),
+        post("/admin/users", managed::create).access(Staff(op::ADMIN_USERS_CREATE)).about("Make an account; its owner is sent a link to set a password")
+            .takes::<managed::Make>().answers::<administration::users::ManagedUser>(201, "The account").may(&[Problem::IdentifierTaken]).counted(&[Limit::SendNotice]).may(&UNPAID),
+        get("/admin/users/{id}", managed::get).access(Staff(op::ADMIN_READ)).about("One user, with identifiers and factors")
+            .answers::<administration::users::ManagedAccount>(200, "The account"),
+        patch("/admin/users/{id}", managed::change).access(Staff(op::ADMIN_USERS_CHANGE)).about("Change what somebody is called, their language or metadata")
+            .takes::<managed::Change>().answers::<administration::users::ManagedAccount>(200, "The account").may(&[Problem::NotAllowed]),
+        delete("/admin/users/{id}", managed::delete).access(Staff(op::ADMIN_USERS_DELETE)).about("Delete an account; it can be restored for a while")
+            .answers_nothing(204, "It is deleted, and every session has ended").may(STAFFS),
+        put("/admin/users/{id}/roles", managed::set_roles).access(Staff(op::ADMIN_USERS_ROLES)).about("Set what somebody may do beyond their own account")
+            .takes::<managed::SetRoles>().answers_nothing(204, "They have these roles, and their sessions have ended").may(STAFFS),
+        post("/admin/users/{id}/suspend", managed::suspend).access(Staff(op::ADMIN_USERS_SUSPEND)).about("Suspend somebody, until an instant or until they are restored")
+            .takes::<managed::Suspend>().answers_nothing(204, "Every credential of theirs is dead").may(STAFFS),
+        post("/admin/users/{id}/restore", managed::restore).access(Staff(op::ADMIN_USERS_SUSPEND)).about("Let somebody in again who was suspended or deleted")
+            .answers_nothing(204, "They can sign in").may(&[Problem::NotAllowed]),
+        post("/admin/users/{id}/end-sessions", managed::end_sessions).access(Staff(op::ADMIN_USERS_END_SESSIONS)).about("Sign somebody out everywhere")
+            .answers_nothing(204, "Every session of theirs has ended").may(&[Problem::NotAllowed]),
+        post("/admin/users/{id}/reset-factors", managed::reset_factors).access(Staff(op::ADMIN_USERS_RESET_FACTORS)).about("Take authenticator apps and recovery codes away and unlock the rest; never the password")
+            .answers::<managed::Reset>(200, "How many were taken away").may(&[Problem::NotAllowed]),
+        post("/admin/users/{id}/act", managed::act).access(Staff(op::ADMIN_USERS_ACT)).about("Act for somebody for some minutes, read-only unless asked otherwise")
+            .takes::<acting::Ask>().answers::<acting::ActingFor>(201, "A session of the user's that says who acts").may(&[Problem::NotAllowed]).counted(&[Limit::SendNotice]).may(&UNPAID),
+        get("/admin/users/{id}/sessions", managed::list_sessions).access(Staff(op::ADMIN_READ)).about("Somebody's sessions, newest first")
+            .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
+        get("/admin/users/{id}/devices", managed::list_devices).access(Staff(op::ADMIN_READ)).about("Where somebody has signed in, newest first")
+            .searches::<Listing>().answers::<List<DeviceView>>(200, "A page of devices"),
+        get("/admin/messages", views::messages).access(Staff(op::ADMIN_READ)).about("Messages with every attempt, newest first; never their text")
+            .searches::<views::OfUser>().answers::<List<views::ManagedMessage>>(200, "A page of messages"),
+        get("/admin/messages/{id}", views::message).access(Staff(op::ADMIN_READ)).about("One message with every attempt; never its text")
+            .answers::<views::ManagedMessage>(200, "The message"),
+        get("/admin/calls", views::calls).access(Staff(op::ADMIN_READ)).about("Calls with their history, newest first; never what is said")
+            .searches::<views::OfUser>().answers::<List<views::ManagedCall>>(200, "A page of calls"),
+        get("/admin/calls/{id}", views::call).access(Staff(op::ADMIN_READ)).about("One call with its history; never what is said")
+            .answers::<views::ManagedCall>(200, "The call"),
+        get("/admin/audit", views::audit).access(Staff(op::ADMIN_AUDIT)).about("What happened, newest first, by user, actor, kind and time")
+            .searches::<views::Audit>().answers::<List<events::EventView>>(200, "A page of events"),
+        get("/admin/overview", views::overview).access(Staff(op::ADMIN_READ)).about("What happened by hour or by day")
+            .searches::<views::Since>().answers::<administration::overview::Overview>(200, "The counts"),
+        get("/admin/limits", views::limits).access(Staff(op::ADMIN_OPERATE)).about("Every limit, and how often it refused")
+            .answers::<views::All<administration::overview::LimitView>>(200, "All of them"),
+        get("/admin/queues", views::queues).access(Staff(op::ADMIN_OPERATE)).about("What waits to be done")
+            .answers::<views::All<administration::overview::QueueView>>(200, "All of them"),
+        get("/admin/keys", views::keys).access(Staff(op::ADMIN_OPERATE)).about("The keys by name; never what is secret of them")
+            .answers::<views::KeysView>(200, "All of them"),
+        get("/admin/data", views::tables).access(Staff(op::ADMIN_DATA)).about("The tables and their columns")
+            .answers::<views::All<administration::data::TableView>>(200, "All of them"),
+        get("/admin/data/{table}", views::rows).access(Staff(op::ADMIN_DATA)).about("Rows of a table as they are, without what is secret")
+            .searches::<views::Rows>().answers::<List<views::RowView>>(200, "A page of rows"),
+        // organisations
+        get("/organizations", organizations::api::own).about("One's own organisations, newest first")
+            .searches::<Listing>().answers::<List<organizations::OrganizationView>>(200, "A page of organisations"),
+        post("/organizations", organizations::api::found).about("Found an organisation")
+            .takes::<organizations::api::Called>().answers::<organizations::OrganizationView>(201, "The organisation; one owns it")
+            .may(&STEP_UP).counted(&[Limit::OrganizationUser]),
+        post("/organizations/accept", organizations::api::accept).about("Accept an invitation with its code, by whoever has the address that it went to")
+            .takes::<organizations::api::Accept>().answers::<organizations::OrganizationView>(200, "The organisation that one has joined")
+            .may(&[Problem::CodeGone, Problem::NotAllowed]).counted(&[Limit::CodeTryAddress]),
+        get("/organizations/{id}", mine::get).about("One of one's own organisations")
+            .answers::<organizations::OrganizationView>(200, "The organisation").may(&[Problem::NotFound]),
+        patch("/organizations/{id}", mine::rename).about("Give an organisation that one owns another name")
+            .takes::<organizations::api::Called>().answers::<organizations::OrganizationView>(200, "The organisation").may(&STEP_UP).may(OF_OTHERS),
+        delete("/organizations/{id}", mine::end).about("End an organisation that one owns")
+            .answers_nothing(204, "It is gone, and the memberships with it").may(&STEP_UP).may(OF_OTHERS),
+        get("/organizations/{id}/members", mine::members).about("Its members, newest first")
+            .searches::<Listing>().answers::<List<organizations::MemberView>>(200, "A page of members").may(&[Problem::NotFound]),
+        put("/organizations/{id}/members/{user}", mine::set_role).about("Give a member another role")
+            .takes::<organizations::api::SetRole>().answers_nothing(204, "They have it").may(&STEP_UP).may(OF_OTHERS).may(STAFFS),
+        delete("/organizations/{id}/members/{user}", mine::remove_member).about("Take a member out, or leave")
+            .answers_nothing(204, "They are no member any more").may(&STEP_UP).may(OF_OTHERS).may(STAFFS),
+        post("/organizations/{id}/members/{user}/act", mine_act).about("Act for a member, where the policy lets administrators of organisations do that")
+            .takes::<acting::Ask>().answers::<acting::ActingFor>(201, "A session of the user's that says who acts")
+            .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::SendNotice]).may(&UNPAID),
+        get("/organizations/{id}/invitations", mine::invitations).about("Invitations that were not accepted yet, newest first")
+            .searches::<Listing>().answers::<List<organizations::InvitationView>>(200, "A page of invitations").may(OF_OTHERS),
+        post("/organizations/{id}/invitations", mine::invite).about("Ask somebody to join, by mail")
+            .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
+            .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::InvitationUser, Limit::SendNotice]).may(&UNPAID),
+        delete("/organizations/{id}/invitations/{invitation}", mine::uninvite).about("Take an invitation back")
+            .answers_nothing(204, "It counts no more").may(&STEP_UP).may(OF_OTHERS),
+        get("/admin/organizations", organizations::api::all).access(Staff(op::ADMIN_READ)).about("Every organisation, newest first")
+            .searches::<Listing>().answers::<List<organizations::OrganizationView>>(200, "A page of organisations"),
+        post("/admin/organizations", organizations::api::found_for).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Found an organisation for somebody")
+            .takes::<organizations::api::Found>().answers::<organizations::OrganizationView>(201, "The organisation"),
+        get("/admin/organizations/{id}", theirs::get).access(Staff(op::ADMIN_READ)).about("One organisation")
+            .answers::<organizations::OrganizationView>(200, "The organisation"),
+        patch("/admin/organizations/{id}", theirs::rename).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Give an organisation another name")
+            .takes::<organizations::api::Called>().answers::<organizations::OrganizationView>(200, "The organisation"),
+        delete("/admin/organizations/{id}", theirs::end).access(Staff(op::ADMIN_ORGANIZATIONS)).about("End an organisation")
+            .answers_nothing(204, "It is gone, and the memberships with it"),
+        get("/admin/organizations/{id}/members", theirs::members).access(Staff(op::ADMIN_READ)).about("Its members, newest first")
+            .searches::<Listing>().answers::<List<organizations::MemberView>>(200, "A page of members"),
+        put("/admin/organizations/{id}/members/{user}", theirs::set_role).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Give a member another role")
+            .takes::<organizations::api::SetRole>().answers_nothing(204, "They have it").may(STAFFS),
+        delete("/admin/organizations/{id}/members/{user}", theirs::remove_member).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Take a member out")
+            .answers_nothing(204, "They are no member any more").may(STAFFS),
+        get("/admin/organizations/{id}/invitations", theirs::invitations).access(Staff(op::ADMIN_READ)).about("Invitations that were not accepted yet, newest first")
+            .searches::<Listing>().answers::<List<organizations::InvitationView>>(200, "A page of invitations"),
+        post("/admin/organizations/{id}/invitations", theirs::invite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Ask somebody to join, by mail")
+            .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
+            .counted(&[Limit::InvitationUser, Limit::SendNotice]).may(&UNPAID),
+        delete("/admin/organizations/{id}/invitations/{invitation}", theirs::uninvite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Take an invitation back")
+            .answers_nothing(204, "It counts no more"),
         // events
         get("/events", events::api::feed).access(Admin).about("What happened, oldest first")
             .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound])
@@ -259,6 +368,7 @@ pub fn operations() -> Vec<Route> {
         post("/recover", pages::recovery::sent).access(Public).hidden(),
         post("/recover/verify", pages::recovery::proved).access(Public).hidden(),
         post("/recover/second", pages::recovery::second).access(Public).hidden(),
+        get("/recover/password", pages::recovery::welcome).access(Public).hidden(),
         post("/recover/password", pages::recovery::set).access(Public).hidden(),
         get("/sign-in", pages::sign_in::ask).access(Public).hidden(),
         post("/sign-in", pages::sign_in::sent).access(Public).hidden(),
@@ -296,6 +406,8 @@ pub fn operations() -> Vec<Route> {
         get("/account/recovery-codes", pages::security::ask_codes).hidden(),
         post("/account/recovery-codes", pages::security::codes).hidden(),
         get("/assets/{file}", pages::assets::serve).access(Public).hidden(),
+        get("/invitation", pages::invitation::ask).access(Public).hidden(),
+        post("/invitation", pages::invitation::join).access(Public).hidden(),
         get("/docs", docs::page).access(Public).hidden(),
         get("/api-docs", docs::page).access(Public).hidden(),
         get("/docs/assets/{file}", docs::asset).access(Public).hidden(),
@@ -392,7 +504,7 @@ pub(super) fn build(
     let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
     let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
     for (mount, route) in mounted {
-        let admit = from_fn_with_state((Arc::clone(&door), route.access, route.scope), layers::admit);
+        let admit = from_fn_with_state((Arc::clone(&door), route.access, route.scope, route.acting), layers::admit);
         for address in addresses(route, mount) {
             let mut handler = route.handler(&address.method)?;
             if !layers::is_open(route.access, &address.method) {

@@ -17,7 +17,7 @@ use super::access::Access::{Public, Webhook};
 use super::entrance::Entrance;
 use super::route::{Route, get as route_get, post};
 use super::{Body, Params, Search, router};
-use crate::accounts::{Roles, Status, User};
+use crate::accounts::User;
 use crate::app::{App, Ctx};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Server};
@@ -72,18 +72,7 @@ pub(crate) async fn signed_in() -> (Arc<App>, String) {
     let app = app();
     let moment = Ctx::new(Arc::clone(&app), None).moment();
     let now = moment.now;
-    let user = User {
-        id: Uuid::from_u128(1),
-        name: None,
-        locale: None,
-        status: Status::Active,
-        roles: Roles::default(),
-        metadata: crate::accounts::Metadata::default(),
-        sessions_from: now,
-        created_at: now,
-        updated_at: now,
-        purge_at: None,
-    };
+    let user = User::new(Uuid::from_u128(1), now);
     let (session, token) =
         Session::open(&user, Proofs::default(), Carry::Bearer, &app.policy().session, &moment);
     app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.unwrap();

@@ -155,8 +155,16 @@ fn is_taken(claim: &Identifier, owner: Option<&Identifier>) -> bool {
 }
 
 fn prove(claim: &mut Identifier, now: Timestamp) {
-    claim.verified_at.get_or_insert(now);
-    claim.owned.get_or_insert_with(|| claim.canonical.clone());
+    claim.prove(now);
+}
+
+impl Identifier {
+    /// It is its user's own from `now` on. Whether it is somebody else's is to be asked before; of two at
+    /// one instant the store parts them.
+    pub fn prove(&mut self, now: Timestamp) {
+        self.verified_at.get_or_insert(now);
+        self.owned.get_or_insert_with(|| self.canonical.clone());
+    }
 }
 
 #[cfg(test)]

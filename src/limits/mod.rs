@@ -68,6 +68,10 @@ text_enum! {
         CallNumber = "call-number",
         /// Calls that one address asks for.
         CallAddress = "call-address",
+        /// Organisations that one user founds.
+        OrganizationUser = "organization-user",
+        /// Invitations that one user sends.
+        InvitationUser = "invitation-user",
         /// Recovery codes to one number or address.
         SendRecovery = "send-recovery",
         /// Messages to one block of a thousand numbers that strangers ask for.
@@ -109,6 +113,8 @@ impl Limit {
             Self::CallUser => limits.call_user,
             Self::CallNumber => limits.call_number,
             Self::CallAddress => limits.call_address,
+            Self::OrganizationUser => limits.organization_user,
+            Self::InvitationUser => limits.invitation_user,
             Self::SendRecovery => limits.send_recovery,
             Self::SendBlock => limits.send_block,
             Self::SendCountry => limits.send_country,

@@ -58,6 +58,22 @@ text_enum! {
         RefreshReused = "refresh_reused",
         /// Somebody acted for the user, such as an administrator.
         ActedOnBehalf = "acted_on_behalf",
+        /// The account was suspended.
+        Suspended = "suspended",
+        /// A suspended or deleted account was opened again.
+        Restored = "restored",
+        /// An administrator deleted the account.
+        AccountRemoved = "account_removed",
+        /// An administrator ended every session.
+        SessionsEnded = "sessions_ended",
+        /// An administrator took sign-in methods away.
+        FactorsReset = "factors_reset",
+        /// What the user may do beyond their own account was changed.
+        RolesChanged = "roles_changed",
+        /// An administrator made the account. The link sets its password.
+        AccountMade = "account_made",
+        /// Somebody is asked to join an organisation. The link accepts.
+        Invited = "invited",
     }
 }
 
@@ -91,7 +107,33 @@ impl Notice {
             Self::AccountDeleted => "notice-account-deleted",
             Self::RefreshReused => "notice-refresh-reused",
             Self::ActedOnBehalf => "notice-acted-on-behalf",
+            Self::Suspended => "notice-suspended",
+            Self::Restored => "notice-restored",
+            Self::AccountRemoved => "notice-account-removed",
+            Self::SessionsEnded => "notice-sessions-ended",
+            Self::FactorsReset => "notice-factors-reset",
+            Self::RolesChanged => "notice-roles-changed",
+            Self::AccountMade => "notice-account-made",
+            Self::Invited => "notice-invited",
         }
+    }
+}
+
+impl Notice {
+    /// Whether somebody else did it than the user or a stranger.
+    fn is_by_staff(self) -> bool {
+        matches!(
+            self,
+            Self::ActedOnBehalf
+                | Self::Suspended
+                | Self::Restored
+                | Self::AccountRemoved
+                | Self::SessionsEnded
+                | Self::FactorsReset
+                | Self::RolesChanged
+                | Self::AccountMade
+                | Self::Invited
+        )
     }
 }
 
@@ -249,16 +291,27 @@ pub fn mail(letter: &Letter, origin: &Origin) -> Page {
             facts.extend(address.clone().map(|address| (tell("notice-address"), address)));
             // What somebody calls themselves who has proved nothing has no place in a mail of ours.
             let by_a_stranger = matches!(what, Notice::SignUpAttempt | Notice::RecoveryStarted);
+            if what.is_by_staff() {
+                // Where an administrator sits is nothing to the user.
+                facts.retain(|(name, _)| *name != tell("notice-address"));
+            }
+            let by_a_stranger = by_a_stranger || what.is_by_staff();
             let device = user_agent.clone().filter(|_| !by_a_stranger);
             facts.extend(device.map(|device| (tell("notice-device"), device)));
             facts.extend(until.map(|until| (tell("notice-until"), when(until))));
-            let mut blocks =
-                vec![Block::Text(tell("notice-intro")), Block::Text(tell(key)), Block::Facts(facts)];
+            let mut blocks = vec![Block::Text(tell(key)), Block::Facts(facts)];
+            // Whoever is only asked to join has no account that it could be about.
+            let is_of_account = *what != Notice::Invited;
+            if is_of_account {
+                blocks.insert(0, Block::Text(tell("notice-intro")));
+            }
             if let Some(path) = link {
                 blocks.push(Block::Text(tell(&either(key, "not-you"))));
                 blocks.push(Block::Link { label: tell(&either(key, "action")), url: origin.link(path) });
             }
-            blocks.push(Block::Small(tell("notice-no-reply")));
+            if is_of_account {
+                blocks.push(Block::Small(tell("notice-no-reply")));
+            }
             Page { subject: tell(&format!("{key}.subject")), blocks }
         }
     }

@@ -183,6 +183,7 @@ entity! {
     index BY_DUE (due_at);
     index BY_PROVIDER_REF (provider_ref);
     index BY_USER (user, created_at);
+    index BY_CREATED (created_at);
     index BY_CHALLENGE (challenge);
     index BY_LOOK (look_at);
     expires expires_at;

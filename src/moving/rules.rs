@@ -266,18 +266,16 @@ impl Reader<'_> {
             }
             read
         });
-        let user = User {
-            id: self.id(reading, old.as_deref(), &names)?,
+        let mut user = User {
             name,
             locale,
             status,
-            roles: self.roles(reading.roles),
             metadata: self.metadata(reading, old.as_deref(), policy),
             sessions_from: self.now,
-            created_at: created,
             updated_at: self.instant("updated_at").unwrap_or(created),
-            purge_at: None,
+            ..User::new(self.id(reading, old.as_deref(), &names)?, created)
         };
+        user.set_roles(self.roles(reading.roles));
         let made = |label: &str| record_id(user.id, label);
         let verified = |kind| match kind {
             IdentifierKind::Username => None,

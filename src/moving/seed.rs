@@ -163,6 +163,7 @@ impl Person<'_> {
             address: std::net::IpAddr::from(address),
             user_agent: Some(self.pick("browser", BROWSERS).to_owned()),
             request_id: self.seed.uuid(&format!("request:{label}"), now),
+            actor: None,
         };
         Moment { now, seed: self.seed.clone(), client: Some(client.into()), publishes: false }
     }
@@ -184,18 +185,14 @@ impl Person<'_> {
         let mut metadata = Metadata::default();
         metadata.0.insert("city".to_owned(), self.pick("city", CITIES).into());
         metadata.0.insert("newsletter".to_owned(), self.chance("newsletter", 40).into());
-        let user = User {
-            id: moment.uuid("user"),
+        let mut user = User {
             name: Some(format!("{first} {last}")),
             locale: Some(self.pick("locale", LOCALES).to_owned()),
             status: if suspended { Status::Suspended } else { Status::Active },
-            roles: Roles(if is_admin { vec!["admin".to_owned()] } else { Vec::new() }),
             metadata,
-            sessions_from: created,
-            created_at: created,
-            updated_at: created,
-            purge_at: None,
+            ..User::new(moment.uuid("user"), created)
         };
+        user.set_roles(Roles(if is_admin { vec!["admin".to_owned()] } else { Vec::new() }));
         self.made.users += 1;
         self.put(&user);
         self.put(&Password::chosen(user.id, phc.to_owned(), created));

@@ -7,7 +7,7 @@ use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::devices;
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::identifiers;
+use crate::identifiers::{self, Identifier, Verification};
 use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
@@ -90,12 +90,28 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
     ctx.decide(move |moment| async move {
         let (recovery, user) = recovery(ctx, token).await?;
         let event = note(What::Recovered).user(user.id);
+        let shown = shown(ctx, &recovery, &moment).await?;
         let (decision, user) = ready.set(ctx, user, &moment);
-        Ok(decision.update(&user).delete(&recovery).note(&moment, event))
+        Ok(decision.update(&user).delete(&recovery).and(shown).note(&moment, event))
     })
     .await?;
     limits::forgive(ctx, user.id).await;
     Ok(())
+}
+
+/// What the recovery's token was sent to is shown to be the user's own by using it.
+async fn shown(ctx: &Ctx, recovery: &Recovery, moment: &Moment) -> Result<Option<Change>> {
+    let Some(id) = recovery.identifier_id else { return Ok(None) };
+    let claim = ctx.app.store.get::<Identifier>(id).await?;
+    let Some(claim) = claim.filter(|claim| claim.user_id == recovery.user_id && claim.verified_at.is_none())
+    else {
+        return Ok(None);
+    };
+    let owner = identifiers::actions::owner_of(ctx, &claim).await?;
+    Ok(match identifiers::verify(claim, owner.as_ref(), moment.now) {
+        Verification::Verified(claim) => Some(Change::update(&claim)),
+        Verification::TakenByAnother => None,
+    })
 }
 
 /// The recovery that `token` names, when it counts, and whose it is.

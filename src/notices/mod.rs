@@ -34,6 +34,8 @@ pub struct About<'a> {
     old: Option<&'a Identifier>,
     new: Option<&'a Identifier>,
     undo: undo::What,
+    /// Whether there is nothing to object to.
+    plain: bool,
     may_be_left_out: bool,
 }
 
@@ -49,19 +51,41 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         let undo = undo::What::NotMe { operation: operation.to_owned() };
-        Self { what, told: Told::Operation(operation), old: None, new: None, undo, may_be_left_out: false }
+        Self {
+            what,
+            told: Told::Operation(operation),
+            old: None,
+            new: None,
+            undo,
+            plain: false,
+            may_be_left_out: false,
+        }
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
         let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
-        Self { what, told: Told::When(told), old: None, new: None, undo, may_be_left_out: false }
+        Self {
+            what,
+            told: Told::When(told),
+            old: None,
+            new: None,
+            undo,
+            plain: false,
+            may_be_left_out: false,
+        }
     }
 
     /// An address or a number changes from `old` to `new`.
     #[must_use]
     pub fn change(self, old: Option<&'a Identifier>, new: Option<&'a Identifier>) -> Self {
         Self { old, new, ..self }
+    }
+
+    /// Something that whoever did it had the right to: nothing takes it back.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// What the link in the notice takes back; without it, it says "that was not me".
@@ -115,7 +139,8 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         Vec::new()
     };
     let mut addressed = Vec::new();
-    for addressee in addressees(&told, &own, about.old, about.new) {
+    for mut addressee in addressees(&told, &own, about.old, about.new) {
+        addressee.may_object &= !about.plain;
         match limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await {
             Ok(postage) => addressed.push((addressee, postage)),
             Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}

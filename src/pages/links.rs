@@ -37,13 +37,18 @@ pub struct Tokened {
 }
 
 /// A page that asks whether to do what a link is for.
-fn asks(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)]) -> Response {
+pub(super) fn asks(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)]) -> Response {
     let given = context! { text => visit.say(key), ..question(visit, key, action, hidden, false) };
     visit.shows("say.html", &visit.say(&format!("{key}.title")), given)
 }
 
 /// A page that says what became of it.
-fn told(visit: &Visit, key: &str, done: Result<()>, links: Vec<minijinja::Value>) -> Result<Response> {
+pub(super) fn told(
+    visit: &Visit,
+    key: &str,
+    done: Result<()>,
+    links: Vec<minijinja::Value>,
+) -> Result<Response> {
     let title = visit.say(&format!("{key}.title"));
     match done {
         Ok(()) => {

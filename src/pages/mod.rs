@@ -9,6 +9,7 @@
 pub mod account;
 pub mod assets;
 pub mod code;
+pub mod invitation;
 pub mod links;
 pub mod recovery;
 pub mod security;

@@ -113,6 +113,19 @@ fn choose(ctx: &Ctx, visit: &Visit, token: &str, error: Option<Error>) -> Result
     page(visit, context! { step => "password", token, least => ctx.policy.password.min_length }, error)
 }
 
+/// The link that was sent with a new account.
+#[derive(Deserialize)]
+pub struct Named {
+    /// The recovery's token.
+    pub token: Secret,
+}
+
+/// `GET /recover/password`: asks for the password of an account that was made for somebody. Reading it
+/// changes nothing.
+pub async fn welcome(ctx: Ctx, visit: Visit, Search(link): Search<Named>) -> Result<Response> {
+    choose(&ctx, &visit, link.token.expose(), None)
+}
+
 /// The new password.
 #[derive(Deserialize)]
 pub struct Chosen {

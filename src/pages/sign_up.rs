@@ -68,7 +68,7 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<S
 
 /// Makes the account, and tells by what its owner signs in.
 async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<String> {
-    admit(ctx).await?;
+    admit(ctx, false).await?;
     let ask = NewUser {
         username: filled(&form.username),
         email: filled(&form.email),
@@ -79,11 +79,12 @@ async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<String> {
         password: form.password.clone(),
         locale: Some(visit.locale.as_str().to_owned()),
         is_2fa_enabled: false,
+        invitation: None,
     };
     let given = [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().next();
     let identifier = given.cloned().unwrap_or_default();
     let (mut wanted, password) = read(ctx, ask)?;
     wanted.signs_in = true;
-    sign_up(ctx, wanted, password, None).await?;
+    sign_up(ctx, wanted, password, None, None).await?;
     Ok(identifier)
 }

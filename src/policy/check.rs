@@ -16,6 +16,9 @@ impl Policy {
         self.check_session(layers);
         self.check_operations(layers);
         self.calls.check(layers);
+        self.staff.check(layers);
+        self.acting.check(layers);
+        self.invitations.check(layers);
         self.limits.check(layers);
     }
 
@@ -305,6 +308,8 @@ impl Limits {
             ("send_address", self.send_address),
             ("send_notice", self.send_notice),
             ("call_user", self.call_user),
+            ("organization_user", self.organization_user),
+            ("invitation_user", self.invitation_user),
             ("call_number", self.call_number),
             ("call_address", self.call_address),
             ("send_recovery", self.send_recovery),

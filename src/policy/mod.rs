@@ -10,12 +10,14 @@ mod factor;
 pub mod operation;
 mod presets;
 mod rules;
+mod staff;
 
 pub use calls::{Callers, Calls};
 pub use factor::{FactorKind, Proof, Proofs};
 pub use operation::{Notify, Operation, Operations, ProofRule};
 pub use presets::{PRESETS, preset};
 pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
+pub use staff::{Acting, Invitations, Rank, Staff};
 
 use std::time::Duration;
 
@@ -50,6 +52,12 @@ pub struct Policy {
     pub devices: Devices,
     /// `[notices]`
     pub notices: Notices,
+    /// `[staff]`
+    pub staff: Staff,
+    /// `[acting]`
+    pub acting: Acting,
+    /// `[invitations]`
+    pub invitations: Invitations,
     /// `[operation."…"]`
     pub operation: Operations,
 }
@@ -277,6 +285,10 @@ pub struct Limits {
     pub call_number: Budget,
     /// Calls that one address asks for.
     pub call_address: Budget,
+    /// Organisations that one user founds.
+    pub organization_user: Budget,
+    /// Invitations that one user sends.
+    pub invitation_user: Budget,
     /// Recovery codes to one number or e-mail address.
     pub send_recovery: Budget,
     /// Messages to one block of a thousand numbers that strangers ask for.

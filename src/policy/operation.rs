@@ -48,6 +48,48 @@ own! {
     RECOVERY_CODES_MAKE = "recovery_codes.make";
     /// Make or remove service accounts and their API keys, as an administrator.
     SERVICE_ACCOUNTS_MANAGE = "service_accounts.manage";
+    /// Found an organisation.
+    ORGANIZATION_CREATE = "organization.create";
+    /// Rename or end an organisation that one administers.
+    ORGANIZATION_CHANGE = "organization.change";
+    /// Invite, change and remove members of an organisation that one administers.
+    ORGANIZATION_MEMBERS = "organization.members";
+    /// Act for a member of an organisation that one administers.
+    ORGANIZATION_ACT = "organization.act";
+    /// See users, organisations, messages and calls.
+    ADMIN_READ = "admin.read";
+    /// See what happened to everybody.
+    ADMIN_AUDIT = "admin.audit";
+    /// See the tables as they are.
+    ADMIN_DATA = "admin.data";
+    /// See keys, limits, queues and policy, and have events told again.
+    ADMIN_OPERATE = "admin.operate";
+    /// Make an account for somebody.
+    ADMIN_USERS_CREATE = "admin.users.create";
+    /// Change somebody's name, language or metadata.
+    ADMIN_USERS_CHANGE = "admin.users.change";
+    /// Change what somebody may do beyond their own account.
+    ADMIN_USERS_ROLES = "admin.users.roles";
+    /// Suspend somebody, or let them in again.
+    ADMIN_USERS_SUSPEND = "admin.users.suspend";
+    /// Delete somebody's account.
+    ADMIN_USERS_DELETE = "admin.users.delete";
+    /// End somebody's sessions.
+    ADMIN_USERS_END_SESSIONS = "admin.users.end_sessions";
+    /// Take somebody's authenticator apps and recovery codes away, and unlock the rest.
+    ADMIN_USERS_RESET_FACTORS = "admin.users.reset_factors";
+    /// Act for somebody.
+    ADMIN_USERS_ACT = "admin.users.act";
+    /// Change any organisation.
+    ADMIN_ORGANIZATIONS = "admin.organizations";
+}
+
+/// How every operation for others begins.
+const FOR_OTHERS: &str = "admin.";
+
+/// Whether `name` is done for others, by those with a role.
+pub fn is_for_staff(name: &str) -> bool {
+    name.starts_with(FOR_OTHERS)
 }
 
 /// What one operation asks for.

@@ -10,7 +10,7 @@ use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::notices::{self, About, Notice, Notices};
-use crate::policy::{Gate, Holder, IdentifierKind, after_first_factor, operation};
+use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::step_up::{Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
@@ -263,7 +263,7 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
 /// Deletes one's account.
 ///
 /// # Errors
-/// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told.
+/// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told; [`Problem::LastAdministrator`].
 pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
     let about = About::operation(operation::DELETE, Notice::AccountDeleted).undo(undo::What::Deletion);
@@ -271,7 +271,14 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
-        Ok(rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment)))
+        let spare = match user.rank() {
+            Rank::Admin => {
+                let other = accounts::another_admin(ctx, user.id).await?;
+                Some(Change::require(&other.ok_or(Problem::LastAdministrator)?))
+            }
+            _ => None,
+        };
+        Ok(rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment)).and(spare))
     })
     .await
 }

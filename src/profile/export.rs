@@ -34,6 +34,8 @@ pub struct EventView {
     pub event: What,
     /// What happened, for people.
     pub what: &'static str,
+    /// Who did it, when it was not the user.
+    pub actor: Option<Uuid>,
     /// In or about which session.
     pub session: Option<Uuid>,
     /// From which address.
@@ -51,6 +53,7 @@ impl From<&Event> for EventView {
             at: event.at,
             event: event.what,
             what: event.what.words(),
+            actor: event.actor_id,
             session: event.session_id,
             ip: event.address.clone(),
             user_agent: event.user_agent.clone(),

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
 use crate::messages::Message;
+use crate::organizations::Member;
 use crate::passwords::Password;
 use crate::sessions::Session;
 use crate::store::{Change, Entity, Index, Query, Seen, StoreError};
@@ -47,6 +48,7 @@ async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
         && remove::<Session>(ctx, Session::BY_USER, id).await?
         && remove::<Challenge>(ctx, Challenge::BY_USER, id).await?
         && remove::<Device>(ctx, Device::BY_USER, id).await?
+        && remove::<Member>(ctx, Member::BY_USER, id).await?
         && remove::<Call>(ctx, Call::BY_USER, id).await?
         && remove::<Message>(ctx, Message::BY_USER, id).await?
         && remove::<Factor>(ctx, Factor::BY_USER, id).await?

@@ -31,7 +31,7 @@ pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
     let found = identifiers::actions::find(ctx, identifier, None).await?;
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
     let looked_up = found.as_ref().map(|found| found.user_id).unwrap_or_default();
-    let user = ctx.app.store.get::<User>(looked_up).await?.filter(|user| user.is_active());
+    let user = ctx.app.store.get::<User>(looked_up).await?.filter(|user| user.is_active(ctx.now));
     let own = identifiers::actions::of_user(ctx, looked_up).await?;
     let is_theirs = found.is_some_and(|found| is_own(&found));
     let target = target(&ctx.policy.recovery.channels, &own).filter(|_| is_theirs);

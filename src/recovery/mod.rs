@@ -35,6 +35,8 @@ entity! {
         proofs: Proofs,
         /// Whether a second factor is still to be shown.
         waits: bool,
+        /// The address or number that the token itself was sent to: whoever shows it shows that too.
+        identifier_id: Option<Uuid>,
         /// When its code was given back.
         created_at: Timestamp,
         /// When it ends.
@@ -54,6 +56,7 @@ impl Recovery {
             user_id: user.id,
             proofs: Proofs::default().and(kind, moment.now),
             waits,
+            identifier_id: None,
             created_at: moment.now.latest(user.sessions_from),
             expires_at: moment.now + *ctx.policy.recovery.lifetime,
         };
@@ -63,7 +66,7 @@ impl Recovery {
     /// Whether it counts at `now` for `user`. Whatever ends all sessions ends it as well.
     pub fn stands(&self, user: &User, now: Timestamp) -> bool {
         self.user_id == user.id
-            && user.is_active()
+            && user.is_active(now)
             && self.created_at >= user.sessions_from
             && now < self.expires_at
     }

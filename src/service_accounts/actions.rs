@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::rules;
 use super::{ApiKey, ServiceAccount, keys_of};
-use crate::accounts::{ADMIN, User};
+use crate::accounts::User;
 use crate::app::Ctx;
 use crate::error::{Problem, Result};
-use crate::policy::operation;
+use crate::policy::{Rank, operation};
 use crate::secret::Token;
 use crate::sessions::{Caller, Session};
 use crate::step_up::{self, Permit};
@@ -40,7 +40,7 @@ impl By {
     async fn standing(&self, ctx: &Ctx) -> Result<Standing> {
         let Self::Admin(permit) = self else { return Ok(None) };
         let (session, user) = permit.standing(ctx).await?;
-        if !user.roles.has(ADMIN) {
+        if user.rank() != Rank::Admin {
             return Err(Problem::NotFound.into());
         }
         Ok(Some((session, user)))

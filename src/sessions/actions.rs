@@ -6,9 +6,10 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::acting::Actor;
 use super::carry::{Carrier, Shown, shown};
 use super::refresh::Turn;
-use super::{Caller, Carry, Claims, Session, Tokens, access, hand_out, refresh};
+use super::{Caller, Carry, Claims, Session, Tokens, access, hand_out, refresh, stands};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
@@ -37,6 +38,8 @@ pub async fn authenticate(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<Calle
 pub(super) struct Known {
     pub session: Seen<Session>,
     pub user: Seen<User>,
+    /// Who acts by the session, when it is not the user's own.
+    pub actor: Option<Actor>,
     /// The answer of `GET /auth/authenticated`, once it has been asked for. It is made of the session,
     /// the user and their identifiers, and of nothing else.
     pub answer: OnceLock<Bytes>,
@@ -78,7 +81,13 @@ async fn standing(
             let session = &known.session;
             right(session)
                 && session.carry.travels_by(carrier)
-                && session.stands(&known.user, &ctx.policy.session, ctx.now)
+                && match &known.actor {
+                    None => session.stands(&known.user, &ctx.policy.session, ctx.now),
+                    Some(actor) => {
+                        session.lasts(&known.user, &ctx.policy.session, ctx.now)
+                            && actor.stands(&known.user, &ctx.policy, ctx.now)
+                    }
+                }
         })
     };
     let Some(found) = judge(known(ctx, id).await?) else { return Ok(None) };
@@ -123,7 +132,8 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
             let Some(shown) = refresh::generation(&ctx.app.keyring, &session, token) else {
                 return Ok(refuse(Problem::RefreshRefused));
             };
-            let turn = refresh::turn(&session, &user, shown, &ctx.policy.session, moment.now);
+            let counts = stands(ctx, &session, &user).await?;
+            let turn = refresh::turn(&session, counts, shown, moment.now);
             let told = if turn == Turn::Reused { reused(ctx, &user).await? } else { None };
             let told = told.map(|told| told.changes(ctx, &moment)).unwrap_or_default();
             Ok(refresh::refresh(turn, session, &user, &moment).and(told))
@@ -142,7 +152,8 @@ async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     let Some(session) = look.get::<Session>(id).await? else { return Ok(None) };
     look.depends_on::<Identifier>(session.user_id);
     let Some(user) = look.get::<User>(session.user_id).await? else { return Ok(None) };
-    Ok(Some(look.keep(id, Known { session, user, answer: OnceLock::new() })))
+    let actor = Actor::read(&mut look, &session).await?;
+    Ok(Some(look.keep(id, Known { session, user, actor, answer: OnceLock::new() })))
 }
 
 /// How many of a user's sessions may be too many for one sign-in to set right.
@@ -200,9 +211,14 @@ pub async fn list(
         .descending()
         .after(after)
         .limit(limit);
-    let mut page = ctx.app.store.find(query).await?;
-    page.items.retain(|session| session.stands(&caller.user, &ctx.policy.session, ctx.now));
-    Ok(page)
+    let page = ctx.app.store.find(query).await?;
+    let mut items = Vec::new();
+    for session in page.items {
+        if stands(ctx, &session, &caller.user).await? {
+            items.push(session);
+        }
+    }
+    Ok(Page { items, next: page.next })
 }
 
 /// Ends one of one's own sessions.
@@ -216,6 +232,7 @@ pub async fn end(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<()> {
             return Err(Problem::NotFound.into());
         };
         let ended = note(What::SignedOut).user(session.user_id).session(session.id);
+        let ended = ended.actor(caller.session.actor());
         Ok(answer(()).delete(&session).note(&moment, ended))
     })
     .await
@@ -239,6 +256,8 @@ pub enum Scope {
 /// The session that asks is ended last, so that whoever is interrupted can ask again. Ending all also
 /// ends sign-ins that have been begun and not finished.
 pub async fn end_scope(ctx: &Ctx, caller: &Caller, scope: Scope) -> Result<()> {
+    // Whoever acts for a user ends that, and nothing of the user's own.
+    let scope = if caller.session.act.is_some() { Scope::This } else { scope };
     if scope == Scope::All {
         ctx.decide(move |moment| async move {
             let Some(user) = ctx.app.store.get::<User>(caller.user.id).await? else { return Ok(answer(())) };

@@ -2,7 +2,7 @@
 
 use super::access::{self, Claims};
 use super::actions::{by_claims, by_token, current};
-use super::{Caller, Carrier, Session, refresh};
+use super::{Caller, Carrier, Session, refresh, stands};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
@@ -47,7 +47,7 @@ pub async fn inspect(ctx: &Ctx, text: &str) -> Result<Option<Inspected>> {
     }
     if let Some(token) = Token::parse(TokenKind::Refresh, text) {
         let Some((session, user, generation)) = genuine(ctx, &token).await? else { return Ok(None) };
-        let newest = generation == session.generation && session.stands(&user, &ctx.policy.session, ctx.now);
+        let newest = generation == session.generation && stands(ctx, &session, &user).await?;
         return Ok(newest.then_some(Inspected { session, user, named: Named::Refresh }));
     }
     let Some(claims) = access::read(ctx, text).await? else { return Ok(None) };
@@ -73,8 +73,8 @@ async fn genuine(ctx: &Ctx, token: &Token) -> Result<Option<(Seen<Session>, Seen
 pub(super) async fn by_refresh(ctx: &Ctx, text: &str) -> Result<Option<Caller>> {
     let Some(token) = Token::parse(TokenKind::Refresh, text) else { return Ok(None) };
     let Some((session, user, _)) = genuine(ctx, &token).await? else { return Ok(None) };
-    let stands = session.stands(&user, &ctx.policy.session, ctx.now);
-    Ok(stands.then_some(Caller { session, user, carrier: Carrier::Jwt }))
+    let counts = stands(ctx, &session, &user).await?;
+    Ok(counts.then_some(Caller { session, user, carrier: Carrier::Jwt }))
 }
 
 /// Ends the session that `text` names, when it names one. With one token all tokens of its session end,

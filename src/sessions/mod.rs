@@ -7,6 +7,7 @@
 //! clean-up job. Ending a session is deleting its record.
 
 mod access;
+mod acting;
 pub mod actions;
 pub mod api;
 mod carry;
@@ -15,7 +16,8 @@ pub mod inspect;
 mod refresh;
 mod rules;
 
-pub use access::{Claims, FIRST_PARTY};
+pub use access::{ActClaim, Claims, FIRST_PARTY};
+pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
@@ -46,6 +48,8 @@ entity! {
         carry: Carry,
         /// On which device it was opened.
         device_id: Option<Uuid>,
+        /// Who acts by it for the user, when it is not the user's own.
+        act: Option<Act>,
         /// What was proved.
         proofs: Proofs,
         /// From which address it was opened.
@@ -105,6 +109,9 @@ pub struct SessionView {
     pub aal: u32,
     /// The methods that were shown to sign in (RFC 8176, where that has a name).
     pub amr: Vec<&'static str>,
+    /// Who acts by it for the user, when it is not the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acting: Option<ActingView>,
 }
 
 impl Session {
@@ -120,6 +127,12 @@ impl Session {
             expires_at: self.expires_at,
             aal: self.proofs.level(),
             amr: self.proofs.of_sign_in().map(|proof| proof.factor.amr()).collect(),
+            acting: self.act.as_ref().map(ActingView::from),
         }
+    }
+
+    /// Who acts by it for its user, when somebody does.
+    pub fn actor(&self) -> Option<Uuid> {
+        self.act.as_ref().map(|act| act.actor)
     }
 }

@@ -13,7 +13,6 @@ use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
 use crate::error::Problem;
-use crate::policy;
 use crate::secret::{Keyring, Token, TokenKind, same};
 use crate::store::{Decision, Seen, answer, refuse};
 
@@ -70,16 +69,10 @@ pub(super) enum Turn {
     Refused,
 }
 
-/// What becomes of showing generation `shown` of the session's refresh tokens.
-pub(super) fn turn(
-    session: &Session,
-    user: &User,
-    shown: u32,
-    policy: &policy::Session,
-    now: Timestamp,
-) -> Turn {
+/// What becomes of showing generation `shown` of the session's refresh tokens; whether the session `counts`.
+pub(super) fn turn(session: &Session, counts: bool, shown: u32, now: Timestamp) -> Turn {
     let before = shown.checked_add(1) == Some(session.generation);
-    if !session.stands(user, policy, now) {
+    if !counts {
         Turn::Refused
     } else if shown == session.generation {
         Turn::Next

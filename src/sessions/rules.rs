@@ -40,6 +40,7 @@ impl Session {
             digest: token.digest(),
             carry,
             device_id: None,
+            act: None,
             proofs,
             address: client.map(|client| client.address.to_string()),
             user_agent: client.and_then(|client| client.user_agent.clone()),
@@ -54,10 +55,16 @@ impl Session {
         (session, token)
     }
 
-    /// Whether it counts at `now` for `user`.
+    /// Whether it counts at `now` for `user`, who opened it. One by which somebody else acts for the user
+    /// counts by [`super::stands`], which also looks at whoever acts.
     pub fn stands(&self, user: &User, policy: &policy::Session, now: Timestamp) -> bool {
+        self.act.is_none() && self.lasts(user, policy, now)
+    }
+
+    /// Whether neither its own end nor that of its user's sessions has come.
+    pub(super) fn lasts(&self, user: &User, policy: &policy::Session, now: Timestamp) -> bool {
         self.user_id == user.id
-            && user.is_active()
+            && user.is_active(now)
             && self.counts_from >= user.sessions_from
             && now < self.expires_at
             && now < self.created_at + *policy.lifetime
@@ -89,23 +96,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::accounts::{Metadata, Roles, Status};
+    use crate::accounts::Status;
     use crate::config::Period;
     use crate::random::Random;
 
     fn user(now: Timestamp) -> User {
-        User {
-            id: Uuid::from_u128(7),
-            name: None,
-            locale: None,
-            status: Status::Active,
-            roles: Roles::default(),
-            metadata: Metadata::default(),
-            sessions_from: now,
-            created_at: now,
-            updated_at: now,
-            purge_at: None,
-        }
+        User::new(Uuid::from_u128(7), now)
     }
 
     #[test]
@@ -134,6 +130,9 @@ mod tests {
         assert!(!used.stands(&owner, &policy, now + day), "lifetime");
         let suspended = User { status: Status::Suspended, ..user(now) };
         assert!(!session.stands(&suspended, &policy, now));
+        let ends = User { suspended_until: Some(now + hour - ms), ..suspended };
+        assert!(!session.stands(&ends, &policy, now + hour - ms - ms));
+        assert!(session.stands(&ends, &policy, now + hour - ms), "a suspension ends by itself");
         let cut = User { sessions_from: now + ms, ..user(now) };
         assert!(!session.stands(&cut, &policy, now));
         let other = User { id: Uuid::from_u128(8), ..user(now) };

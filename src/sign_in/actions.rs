@@ -83,7 +83,7 @@ pub async fn sign_in(
     let (Some(user), Some(stored), Verdict::Right { rehashed }) = (&user, compared, checked) else {
         return refused(ctx, user.as_deref(), is_judged, lane.device()).await;
     };
-    if !user.is_active() {
+    if !user.is_active(ctx.now) {
         return refused(ctx, Some(user), false, None).await;
     }
     let (id, verified, rehashed) = (user.id, &**stored, rehashed.as_deref());
@@ -172,7 +172,7 @@ pub async fn sign_in(
 /// What was hashed anew meanwhile, by another sign-in, is the same password.
 async fn standing(ctx: &Ctx, user: Uuid, verified: &Password, rehashed: Option<&str>) -> Result<Standing> {
     let store = &ctx.app.store;
-    let user = store.get::<User>(user).await?.filter(|user| user.is_active());
+    let user = store.get::<User>(user).await?.filter(|user| user.is_active(ctx.now));
     let password = store.get::<Password>(verified.user_id).await?;
     let password = password.filter(|password| password.changed_at == verified.changed_at);
     let (Some(user), Some(password)) = (user, password) else {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::accounts::User;
 use crate::app::Moment;
-use crate::audit::{Event, Noting, What, note};
+use crate::audit::{Event, Noting, What, chain, note};
 use crate::challenges::Asked;
 use crate::devices::Arrival;
 use crate::error::Problem;
@@ -45,7 +45,8 @@ pub(super) fn failed_unknown(
     moment: &Moment,
 ) -> Decision<Outcome> {
     let event = note(What::SignInFailed).at(moment);
-    let event = Event { id: slot.unwrap_or(event.id), ..event };
+    let block = if slot.is_some() { chain::NEVER } else { event.block };
+    let event = Event { id: slot.unwrap_or(event.id), block, ..event };
     refuse(Problem::CredentialsWrong).upsert(before, event)
 }
 

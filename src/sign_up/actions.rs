@@ -3,14 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{self, Wanted};
+use super::rules::{self, Made, Wanted};
 use crate::accounts::UserView;
-use crate::app::Ctx;
+use crate::app::{Ctx, Moment};
 use crate::challenges::{Asked, ChallengeView, verifying};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Name};
 use crate::limits::{self, Limit, Postage, Sender};
+use crate::organizations;
 use crate::passwords::{self, NewPassword, Password, Verdict};
 use crate::policy::{FactorKind, IdentifierKind, When};
 use crate::store::answer;
@@ -33,14 +34,15 @@ pub struct SignedUp {
 ///
 /// # Errors
 /// [`Problem::SignUpClosed`], [`Problem::LimitReached`].
-pub async fn admit(ctx: &Ctx) -> Result<()> {
-    if !ctx.policy.sign_up.open {
+pub async fn admit(ctx: &Ctx, is_invited: bool) -> Result<()> {
+    if !ctx.policy.sign_up.open && !is_invited {
         return Err(Problem::SignUpClosed.into());
     }
     limits::take_by_address(ctx, Limit::SignUpAddress).await
 }
 
-/// Makes an account, once however often the same named request asks for it.
+/// Makes an account, once however often the same named request asks for it; by an `invitation` also where
+/// sign-up is closed, and as a member of the organisation that it came from.
 ///
 /// # Errors
 /// [`Problem::Invalid`] for what the policy requires and is missing,
@@ -50,6 +52,7 @@ pub async fn sign_up(
     wanted: Wanted,
     password: NewPassword,
     once: Option<Once>,
+    invitation: Option<&str>,
 ) -> Result<SignedUp> {
     if let Some(given) = earlier(ctx, &once, &password).await? {
         return Ok(given);
@@ -58,6 +61,14 @@ pub async fn sign_up(
     let missing = wanted.missing(policy);
     if !missing.is_empty() {
         return Err(Error::invalid(missing));
+    }
+    let address = wanted.name(IdentifierKind::Email).map(Name::canonical);
+    if let Some(text) = invitation {
+        let invitation = organizations::actions::invited(ctx, text).await?;
+        if address.as_ref() != Some(&invitation.canonical) {
+            let sentence = "Sign up with the address that the invitation went to.";
+            return Err(Error::invalid(vec![FieldError::new("email", "not-invited", sentence)]));
+        }
     }
     // Before postage is taken: nobody's number pays for a name that is taken.
     if let Some(kind) = told_taken(ctx, &wanted).await? {
@@ -81,18 +92,34 @@ pub async fn sign_up(
         {
             return Ok(answer(given));
         }
-        let made = rules::make(wanted, policy, &moment);
+        let mut made = rules::make(wanted, policy, &moment);
+        let invitation = match invitation {
+            Some(text) => Some(organizations::actions::named_by(ctx, text).await?),
+            None => None,
+        };
+        if invitation.is_some() {
+            prove(ctx, &mut made, &moment).await?;
+        }
         let mut verifications = Vec::new();
         for (kind, postage) in postage {
             let claim = made.identifiers.iter().find(|one| one.kind == *kind);
             let factor = made.factors.iter().find(|one| one.identifier_id == claim.map(|claim| claim.id));
             let (Some(claim), Some(factor)) = (claim, factor) else { continue };
+            if claim.verified_at.is_some() {
+                continue;
+            }
             let owner = identifiers::actions::owner_of(ctx, claim).await?;
             let owner = owner.as_deref();
             verifications
                 .push(verifying::ask_to_verify(ctx, &made.user, factor, claim, owner, postage, &moment));
         }
         let decision = rules::sign_up(&made, phc.clone(), verifications, taken, &moment);
+        let decision = match &invitation {
+            Some(invitation) if decision.outcome.is_ok() => {
+                organizations::actions::joins(decision.delete(invitation), invitation, made.user.id, &moment)
+            }
+            _ => decision,
+        };
         let identifiers = made.identifiers.iter().map(Into::into).collect();
         let decision = decision.map(|asked| {
             let view = |one: &Asked| one.challenge.view(&one.token, &policy.code);
@@ -112,6 +139,17 @@ pub async fn sign_up(
         })
     })
     .await
+}
+
+/// Whoever shows an invitation has shown that they read what comes to its address: it is theirs, unless it
+/// is somebody's already.
+async fn prove(ctx: &Ctx, made: &mut Made, moment: &Moment) -> Result<()> {
+    for claim in made.identifiers.iter_mut().filter(|one| one.kind == IdentifierKind::Email) {
+        if identifiers::actions::owner_of(ctx, claim).await?.is_none() {
+            claim.prove(moment.now);
+        }
+    }
+    Ok(())
 }
 
 /// What is taken among what is wanted, as far as that may be told: a username always, since whoever

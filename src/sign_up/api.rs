@@ -38,6 +38,8 @@ pub struct NewUser {
     /// Whether a second factor is wanted where the policy leaves it to the user.
     #[serde(default)]
     pub is_2fa_enabled: bool,
+    /// The code of an invitation to an organisation, `vi_…`, for the address that it went to.
+    pub invitation: Option<Secret>,
 }
 
 /// `POST /users`
@@ -46,16 +48,18 @@ pub async fn create(
     headers: HeaderMap,
     Body(ask): Body<NewUser>,
 ) -> Result<(StatusCode, Json<SignedUp>)> {
-    actions::admit(&ctx).await?;
+    actions::admit(&ctx, ask.invitation.is_some()).await?;
     let once = Once::read(&ctx, &headers, "POST /users", &ask.parts())?;
+    let invitation = ask.invitation.clone();
     let (wanted, password) = read(&ctx, ask)?;
-    let made = actions::sign_up(&ctx, wanted, password, once).await?;
+    let invitation = invitation.as_ref().map(Secret::expose);
+    let made = actions::sign_up(&ctx, wanted, password, once, invitation).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 impl NewUser {
     /// What makes it this request and no other, but for the password.
-    fn parts(&self) -> [&str; 6] {
+    fn parts(&self) -> [&str; 7] {
         fn part(part: &Option<String>) -> &str {
             part.as_deref().unwrap_or("\0")
         }
@@ -66,6 +70,7 @@ impl NewUser {
             part(&self.name),
             part(&self.locale),
             if self.is_2fa_enabled { "2fa" } else { "" },
+            self.invitation.as_ref().map_or("\0", Secret::expose),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Which sign-ups are accepted, and what they make.
 
-use crate::accounts::{Metadata, Roles, Status, User};
+use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::challenges::Asked;
@@ -73,27 +73,22 @@ impl Wanted {
 }
 
 /// The records of a new account.
-pub(super) struct Made {
+pub struct Made {
+    /// The user.
     pub user: User,
+    /// What they are known by.
     pub identifiers: Vec<Identifier>,
     /// One for whatever codes can be sent to.
     pub factors: Vec<Factor>,
 }
 
 /// Makes the records that `wanted` asks for.
-pub(super) fn make(wanted: &Wanted, policy: &Policy, moment: &Moment) -> Made {
+pub fn make(wanted: &Wanted, policy: &Policy, moment: &Moment) -> Made {
     let now = moment.now;
     let user = User {
-        id: moment.uuid("user"),
         name: wanted.name.clone(),
         locale: wanted.locale.clone(),
-        status: Status::Active,
-        roles: Roles::default(),
-        metadata: Metadata::default(),
-        sessions_from: now,
-        created_at: now,
-        updated_at: now,
-        purge_at: None,
+        ..User::new(moment.uuid("user"), now)
     };
     let identifiers: Vec<Identifier> = wanted
         .names
@@ -113,7 +108,7 @@ pub(super) fn make(wanted: &Wanted, policy: &Policy, moment: &Moment) -> Made {
 }
 
 /// Somebody has what is wanted of this kind.
-pub(super) fn taken(kind: IdentifierKind) -> Error {
+pub fn taken(kind: IdentifierKind) -> Error {
     let sentence = match kind {
         IdentifierKind::Username => "Somebody has this username, or one that looks like it.",
         IdentifierKind::Email => "Somebody has this e-mail address.",

@@ -11,7 +11,7 @@ use crate::factors::Factor;
 use crate::limits::{self, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
 use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
-use crate::sessions::{Caller, Session};
+use crate::sessions::{self, Caller, Session};
 use crate::store::{Change, Seen, answer, refuse};
 
 /// The right to do one operation, in one session, now.
@@ -41,10 +41,8 @@ impl Permit {
         let store = &ctx.app.store;
         let session = store.get::<Session>(self.caller.session.id).await?;
         let user = store.get::<User>(self.caller.user.id).await?;
-        match (session, user) {
-            (Some(session), Some(user)) if session.stands(&user, &ctx.policy.session, ctx.now) => {
-                Ok((session, user))
-            }
+        match session.zip(user) {
+            Some((session, user)) if sessions::stands(ctx, &session, &user).await? => Ok((session, user)),
             _ => Err(Problem::Unauthenticated.into()),
         }
     }
@@ -57,6 +55,11 @@ impl Permit {
 /// [`Problem::OperationNever`].
 pub async fn permit(ctx: &Ctx, caller: &Caller, operation: &str) -> Result<Permit> {
     let rule = rule(ctx, operation)?;
+    if let Some(act) = &caller.session.act
+        && (act.read_only || !ctx.policy.acting.may(operation))
+    {
+        return Err(Problem::ActingNever.into());
+    }
     let (_, held) = accounts::held(ctx, &caller.user).await?;
     match policy::decide(operation, rule, &caller.session.proofs, &held.holder(), ctx.now) {
         Verdict::Allow => Ok(Permit { operation: operation.to_owned(), caller: caller.clone() }),
@@ -118,6 +121,10 @@ pub async fn begin(
     password: Option<GivenPassword>,
 ) -> Result<Begun> {
     let rule = rule(ctx, operation)?;
+    if caller.session.act.is_some() {
+        // What is shown is shown by the user, who is not there.
+        return Err(Problem::ActingNever.into());
+    }
     let (factors, held) = accounts::held(ctx, &caller.user).await?;
     let need = match policy::decide(operation, rule, &caller.session.proofs, &held.holder(), ctx.now) {
         Verdict::Allow => return Ok(Begun::Done),

@@ -6,5 +6,7 @@
 
 pub mod actions;
 pub mod api;
+mod authority;
 
 pub use actions::{Permit, permit};
+pub use authority::{By, Standing, staff};

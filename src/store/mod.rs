@@ -213,6 +213,29 @@ impl Store {
         Ok(Page { items: rows.into_iter().take(limit).map(|row| row.values).collect(), next })
     }
 
+    /// Rows of a table as they are, the greatest first, by an index or by the key: for those who look at the
+    /// tables, and for nobody who decides by what is in them.
+    pub async fn look(
+        &self,
+        table: &'static Table,
+        by: &'static [&'static str],
+        equal: Vec<Value>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Row>, StoreError> {
+        let index = Index { columns: by, unique: false };
+        let is_key = by == [table.key().name];
+        let select = Select { table, index, equal, low: None, high: None, descending: true, after, limit };
+        select.check_all(is_key)?;
+        if select.is_hopeless() {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        let mut rows = each_engine!(self, engine => engine.find(&select).await)?;
+        let next = select.cursor_after(&rows)?;
+        rows.truncate(limit);
+        Ok(Page { items: rows, next })
+    }
+
     /// The first record that `query` finds.
     pub async fn first<T: Entity>(&self, query: Query<T>) -> Result<Option<Seen<T>>, StoreError> {
         Ok(self.find(query.limit(1)).await?.items.into_iter().next())

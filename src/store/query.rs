@@ -176,9 +176,14 @@ impl Select {
 
     /// Refuses what the engines would understand each in its own way.
     pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.check_all(false)
+    }
+
+    /// The same, where the key alone is as good as an index.
+    pub(super) fn check_all(&self, by_key: bool) -> Result<(), StoreError> {
         let wrong = |what: &str| Err(StoreError::Misuse(format!("a search in {}: {what}", self.table.name)));
         let fits = |column: &str, value: &Value| value.kind().is_none_or(|kind| kind == self.kind(column));
-        if !self.table.indexes.iter().any(|index| index.columns == self.index.columns) {
+        if !by_key && !self.table.indexes.iter().any(|index| index.columns == self.index.columns) {
             return wrong("the index is not declared");
         }
         if self.equal.len() > self.index.columns.len() {

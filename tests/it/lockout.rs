@@ -638,11 +638,14 @@ async fn a_sweep_takes_all_that_has_expired_however_much() {
         at: old,
         what: vestibule::audit::What::CodeSent,
         user_id: None,
+        actor_id: None,
         session_id: None,
         request_id: None,
         address: None,
         user_agent: None,
         detail: Json::Null,
+        block: 0,
+        personal: None,
     };
     let changes: Vec<_> = (0..1_200).map(|n| Change::insert(&event(n))).collect();
     world.app.store.commit(changes).await.unwrap();

@@ -33,6 +33,7 @@ async fn mail(
         address: [203, 0, 113, 9].into(),
         user_agent: Some(device.to_owned()),
         request_id: Uuid::nil(),
+        actor: None,
     };
     let ctx = &Ctx::new(world.app.clone(), Some(client));
     let postage = &limits::postage(ctx, to, Sender::Stranger).await.unwrap();

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
 mod api_tools;
+mod administration;
 mod architecture;
 mod auth;
 mod browser;
@@ -28,6 +29,7 @@ mod matrix;
 mod model;
 mod moving;
 mod nodes;
+mod organizations;
 mod pages;
 mod passwords;
 mod place;

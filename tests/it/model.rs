@@ -691,7 +691,7 @@ async fn born(app: &Arc<App>, seed: u64) -> Life {
     let mut lax = (*ctx.policy).clone();
     lax.sign_up.required = vec![];
     let ctx = Ctx { policy: Arc::new(lax), ..ctx };
-    let made = vestibule::sign_up::actions::sign_up(&ctx, wanted, password, None).await.unwrap();
+    let made = vestibule::sign_up::actions::sign_up(&ctx, wanted, password, None, None).await.unwrap();
     let all = Query::<Factor>::along(Factor::BY_USER).equal(made.user.id);
     let phone = app.store.first(all).await.unwrap().unwrap();
     let bound = Bound { id: phone.id, means: Means::Phone, chosen, failures: 0, locked: false };

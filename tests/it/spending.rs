@@ -32,7 +32,7 @@ fn built_in(policy: &mut Policy) {
 }
 
 fn from(world: &World, ip: impl Into<IpAddr>) -> Ctx {
-    let client = Client { address: ip.into(), user_agent: None, request_id: Uuid::nil() };
+    let client = Client { address: ip.into(), user_agent: None, request_id: Uuid::nil(), actor: None };
     Ctx::new(world.app.clone(), Some(client))
 }
 

@@ -201,7 +201,7 @@ pub async fn promote(world: &World, person: &Person<'_>, roles: &[&str]) {
     let roles = &roles;
     ctx.decide(move |_| async move {
         let user = ctx.app.store.get::<User>(id).await?.unwrap();
-        Ok(answer(()).update(&user.with(|user| user.roles = roles.clone())))
+        Ok(answer(()).update(&user.with(|user| user.set_roles(roles.clone()))))
     })
     .await
     .unwrap();

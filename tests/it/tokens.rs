@@ -1036,18 +1036,7 @@ async fn a_store_that_fails_is_told_as_such() {
         (status, axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap())
     };
     let now = ctx().now;
-    let user = User {
-        id: Uuid::from_u128(1),
-        name: None,
-        locale: None,
-        status: Status::Active,
-        roles: vestibule::accounts::Roles::default(),
-        metadata: Default::default(),
-        purge_at: None,
-        sessions_from: now,
-        created_at: now,
-        updated_at: now,
-    };
+    let user = User::new(Uuid::from_u128(1), now);
     while app.store.get::<User>(user.id).await.ok().flatten().is_none() {
         let _ = app.store.commit(vec![Change::insert(&user)]).await;
     }

@@ -1,5 +1,8 @@
 //! The JSON door of administration.
 
+pub mod users;
+pub mod views;
+
 use axum::Json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

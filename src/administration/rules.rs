@@ -1,0 +1,158 @@
+//! What each change comes to. Pure.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::accounts::{Metadata, Roles, Status, User};
+use crate::app::Moment;
+use crate::audit::{self, Note, Noting, note};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError};
+use crate::factors::Factor;
+use crate::policy::FactorKind;
+use crate::store::{Decision, Seen, answer};
+
+/// What is noted of something that `actor` did to `user`.
+pub(super) fn done(what: audit::What, user: Uuid, actor: Option<Uuid>) -> Note {
+    note(what).user(user).actor(actor)
+}
+
+/// Why these cannot be the roles of somebody: each is a short word.
+pub(super) fn roles_refused(roles: &Roles) -> Option<FieldError> {
+    let is_word = |role: &String| {
+        (1..=40).contains(&role.len())
+            && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:".contains(&b))
+    };
+    let repeats =
+        roles.0.iter().enumerate().any(|(at, role)| roles.0.iter().skip(at + 1).any(|one| one == role));
+    if roles.0.len() > 20 || repeats || !roles.0.iter().all(is_word) {
+        let sentence =
+            "At most 20 different words of a-z, 0-9, -, _, . and :, each of 40 characters at most.";
+        return Some(FieldError::new("roles", "invalid", sentence));
+    }
+    None
+}
+
+/// The user as they are while suspended.
+pub(super) fn suspend(
+    user: Seen<User>,
+    until: Option<Timestamp>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Seen<User>, Error> {
+    if user.status == Status::Deleted {
+        let sentence = "This account is deleted; restore it first.";
+        return Err(Error::invalid(vec![FieldError::new("id", "deleted", sentence)]));
+    }
+    Ok(user.with(|user| {
+        user.status = Status::Suspended;
+        user.suspended_until = until;
+        user.suspended_for = Some(reason.to_owned());
+        user.end_sessions(now);
+        user.updated_at = now;
+    }))
+}
+
+/// The user as they are when they are let in again.
+pub(super) fn restore(user: Seen<User>, now: Timestamp) -> Seen<User> {
+    user.with(|user| {
+        user.status = Status::Active;
+        user.suspended_until = None;
+        user.suspended_for = None;
+        user.purge_at = None;
+        user.updated_at = now;
+    })
+}
+
+/// The user as they are between deletion and removal.
+pub(super) fn delete(user: Seen<User>, grace: Duration, now: Timestamp) -> Seen<User> {
+    user.with(|user| {
+        user.status = Status::Deleted;
+        user.suspended_until = None;
+        user.suspended_for = None;
+        user.purge_at = Some(now + grace);
+        user.end_sessions(now);
+        user.updated_at = now;
+    })
+}
+
+/// What an administrator changes of an account; what is none stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    /// What they like to be called.
+    pub name: Option<Option<String>>,
+    /// The language they read.
+    pub locale: Option<Option<String>>,
+    /// What the application keeps with the account.
+    pub metadata: Option<Metadata>,
+}
+
+impl Fields {
+    /// The names of those that are given.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let given = [
+            ("name", self.name.is_some()),
+            ("locale", self.locale.is_some()),
+            ("metadata", self.metadata.is_some()),
+        ];
+        given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
+    }
+
+    pub(super) fn put(&self, user: &mut User) {
+        if let Some(name) = &self.name {
+            user.name.clone_from(name);
+        }
+        if let Some(locale) = &self.locale {
+            user.locale.clone_from(locale);
+        }
+        if let Some(metadata) = &self.metadata {
+            user.metadata.clone_from(metadata);
+        }
+    }
+}
+
+/// Takes away what the user has bound, and unlocks what reaches their own number or address: with that
+/// they sign in, and bind anew what they lost. Answers how many were taken away.
+pub(super) fn reset(
+    factors: Vec<Seen<Factor>>,
+    user: Seen<User>,
+    actor: Option<Uuid>,
+    at: &Moment,
+) -> Decision<usize> {
+    let (sent, own): (Vec<_>, Vec<_>) = factors.into_iter().partition(|factor| factor.kind.is_sent());
+    let kinds: Vec<FactorKind> = own.iter().map(|factor| factor.kind).collect();
+    let event = done(audit::What::FactorsReset, user.id, actor).detail(serde_json::json!({"factors": kinds}));
+    let user = user.with(|user| {
+        user.end_sessions(at.now);
+        user.updated_at = at.now;
+    });
+    let mut decision = answer(own.len()).update(&user).note(at, event);
+    for factor in &own {
+        decision = decision.delete(factor);
+    }
+    for factor in sent.into_iter().filter(|factor| factor.locked_at.is_some() || factor.failures > 0) {
+        decision = decision.update(&factor.with(|factor| {
+            factor.locked_at = None;
+            factor.failures = 0;
+        }));
+    }
+    decision
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_a_few_short_words() {
+        let refused = |roles: &[&str]| {
+            roles_refused(&Roles(roles.iter().map(|role| (*role).to_owned()).collect())).is_some()
+        };
+        assert!(!refused(&[]) && !refused(&["admin", "billing:read", "a-b_c.1"]));
+        assert!(refused(&[""]) && refused(&["Admin"]) && refused(&["a b"]) && refused(&["a", "a"]));
+        assert!(refused(&[&"a".repeat(41)]) && refused(&["\0"]) && refused(&["admin "]));
+        let many: Vec<String> = (0..21).map(|n| format!("r{n}")).collect();
+        assert!(roles_refused(&Roles(many)).is_some());
+    }
+}

@@ -1,0 +1,112 @@
+//! Sessions by which somebody acts for a user (delegation, RFC 8693 §1.1): they are the user's, and say
+//! who acts.
+//!
+//! Always holds: such a session counts only while whoever acts could still begin it: their own session
+//! stands, they may still do it, and the user is nobody of rank. It holds no proof, so it can do nothing
+//! that asks for one.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Session;
+use crate::accounts::User;
+use crate::app::Ctx;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::organizations::Member;
+use crate::policy::{Policy, Rank, operation};
+use crate::store::{Seen, Tracked, json_field};
+
+/// Who acts, and by what right.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Act {
+    /// Who.
+    pub actor: Uuid,
+    /// Their own session.
+    pub session: Uuid,
+    /// What for, in their words.
+    pub reason: String,
+    /// Whether nothing may be changed.
+    pub read_only: bool,
+    /// In an organisation: the actor's membership, and the user's.
+    pub members: Option<[Uuid; 2]>,
+}
+json_field!(Act);
+
+/// Who acts by a session, as its user sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Acting")]
+pub struct ActingView {
+    /// Who.
+    pub by: Uuid,
+    /// What for, in their words.
+    pub reason: String,
+    /// Whether nothing can be changed.
+    pub read_only: bool,
+}
+
+impl From<&Act> for ActingView {
+    fn from(act: &Act) -> Self {
+        Self { by: act.actor, reason: act.reason.clone(), read_only: act.read_only }
+    }
+}
+
+/// Whoever acts, as they are now.
+pub(super) struct Actor {
+    session: Seen<Session>,
+    user: Seen<User>,
+    members: Option<[Seen<Member>; 2]>,
+}
+
+impl Actor {
+    /// Reads whoever acts by `session`; none when something of theirs is gone, or it is the user's own.
+    pub(super) async fn read(look: &mut Tracked<'_>, session: &Session) -> Result<Option<Self>> {
+        let Some(act) = &session.act else { return Ok(None) };
+        let Some(own) = look.get::<Session>(act.session).await? else { return Ok(None) };
+        let Some(user) = look.get::<User>(act.actor).await? else { return Ok(None) };
+        let members = match act.members {
+            None => None,
+            Some([actor, theirs]) => {
+                let actor = look.get::<Member>(actor).await?;
+                let theirs = look.get::<Member>(theirs).await?;
+                match actor.zip(theirs) {
+                    Some((actor, theirs)) => Some([actor, theirs]),
+                    None => return Ok(None),
+                }
+            }
+        };
+        Ok(Some(Self { session: own, user, members }))
+    }
+
+    /// Whether they may go on acting for `user`.
+    pub(super) fn stands(&self, user: &User, policy: &Policy, now: Timestamp) -> bool {
+        let by = match &self.members {
+            None => operation::ADMIN_USERS_ACT,
+            Some(_) => operation::ORGANIZATION_ACT,
+        };
+        let may = match &self.members {
+            None => policy.staff.may(self.user.rank(), by),
+            Some([actor, theirs]) => {
+                actor.user_id == self.user.id && theirs.user_id == user.id && actor.is_over(theirs)
+            }
+        };
+        may && policy.operation.get(by).is_some_and(|rule| !rule.never)
+            && user.rank() == Rank::User
+            && self.session.stands(&self.user, &policy.session, now)
+    }
+}
+
+/// Whether `session` counts for `user` at this instant, whoever opened it.
+///
+/// # Errors
+/// The store's.
+pub async fn stands(ctx: &Ctx, session: &Session, user: &User) -> Result<bool> {
+    let policy = &*ctx.policy;
+    if session.act.is_none() {
+        return Ok(session.stands(user, &policy.session, ctx.now));
+    }
+    let actor = Actor::read(&mut ctx.app.store.tracked(), session).await?;
+    Ok(session.lasts(user, &policy.session, ctx.now)
+        && actor.is_some_and(|actor| actor.stands(user, policy, ctx.now)))
+}

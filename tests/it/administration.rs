@@ -1,0 +1,917 @@
+//! What is done for others, and the chain over what happened.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+use vestibule::accounts::{Roles, Status, User};
+use vestibule::administration::actions::{self, Deed};
+use vestibule::audit::{Event, chain};
+use vestibule::error::Problem;
+use vestibule::policy::Rank;
+use vestibule::sessions::Session;
+use vestibule::sign_up::Wanted;
+use vestibule::step_up::By;
+use vestibule::store::{Change, Query};
+
+use crate::matrix::plan;
+use crate::step_up::promote;
+use crate::world::{Answer, PASSWORD, Person, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub async fn id_of(person: &Person<'_>) -> Uuid {
+    let me = person.get("/api/v1/users/me").await.expect(StatusCode::OK).body;
+    serde_json::from_value(me["id"].clone()).unwrap()
+}
+
+pub async fn with_roles<'w>(world: &'w World, roles: &[&str]) -> Person<'w> {
+    let person = world.alice().await;
+    promote(world, &person, roles).await;
+    person
+}
+
+async fn patch(person: &Person<'_>, path: &str, body: Json) -> Answer {
+    person.send("PATCH", path, Some(("application/json", body.to_string().into_bytes()))).await
+}
+
+pub async fn put(person: &Person<'_>, path: &str, body: Json) -> Answer {
+    person.send("PUT", path, Some(("application/json", body.to_string().into_bytes()))).await
+}
+
+async fn record(world: &World, id: Uuid) -> User {
+    (*world.app.store.get::<User>(id).await.unwrap().unwrap()).clone()
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_the_beginning_of_whatever_they_are_known_by() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let mut people = Vec::new();
+    for n in 0..7 {
+        let mut person = world.stranger();
+        person.username = format!("zoe-{n}");
+        person.mobile = format!("+1202556{:04}", 100 + n);
+        person.signs_up().await.expect(StatusCode::CREATED);
+        people.push(person);
+    }
+    let found = async |query: &str| {
+        let (mut names, mut after, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page =
+                admin.get(&format!("/api/v1/admin/users?{query}{after}")).await.expect(StatusCode::OK).body;
+            let items = page["items"].as_array().unwrap().clone();
+            names.extend(items.iter().map(|one| one["username"].as_str().unwrap().to_owned()));
+            pages += 1;
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return (names, pages),
+            }
+        }
+    };
+    let all: Vec<_> = (0..7).map(|n| format!("zoe-{n}")).collect();
+    // Each is known by a name and an address that begin alike, and is listed once, on whatever page.
+    for limit in [1, 2, 3, 7, 50] {
+        let (names, _) = found(&format!("q=ZOE-&limit={limit}")).await;
+        assert_eq!(names, all, "{limit}");
+    }
+    assert_eq!(found("q=zoe-3%40example").await.0, ["zoe-3"]);
+    assert_eq!(found("q=%2B1202556010&limit=2").await.0, all);
+    assert_eq!(found("q=1202556").await.0.len(), 7);
+    assert_eq!(found("q=zoe-x").await.0, Vec::<String>::new());
+    assert_eq!(found("role=admin").await.0, [admin.username.clone()]);
+    assert_eq!(found("role=admin&q=zoe").await.0, Vec::<String>::new());
+    assert_eq!(found("status=active&limit=3").await.0.len(), 8);
+    assert_eq!(found("status=suspended").await.0, Vec::<String>::new());
+    assert_eq!(found("from=2030-01-01T00:00:00Z&until=2030-01-02T00:00:00Z").await.0.len(), 8);
+    assert_eq!(found("until=2029-01-01T00:00:00Z").await.0, Vec::<String>::new());
+    admin.get("/api/v1/admin/users?q=%20").await.problem(422, "invalid");
+    admin.get("/api/v1/admin/users?q=a&after=AAAA").await.problem(400, "malformed-request");
+    let next = admin.get("/api/v1/admin/users?limit=1").await.body["next"].as_str().unwrap().to_owned();
+    admin.get(&format!("/api/v1/admin/users?q=zoe&after={next}")).await.problem(400, "malformed-request");
+    admin.get("/api/v1/admin/users?role=root").await.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_for_somebody_is_opened_by_the_link_that_was_sent() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let body =
+        json!({"username": "grace", "email": "grace@example.com", "mobile": "+12025559001", "name": "Grace"});
+    let made = admin.post("/api/v1/admin/users", body.clone()).await.expect(StatusCode::CREATED);
+    assert!(!String::from_utf8_lossy(&made.bytes).contains("vx_"), "the link is nobody's but hers");
+    admin.post("/api/v1/admin/users", body).await.problem(409, "identifier-taken");
+    admin.post("/api/v1/admin/users", json!({"username": "nomail"})).await.problem(422, "invalid");
+    world.run_due().await;
+    let mail = world.last_mail("grace@example.com").await;
+    let text = mail["body"].as_str().unwrap();
+    let token = text.split("token=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let page = world.stranger().get(&format!("/recover/password?token={token}")).await.expect(StatusCode::OK);
+    assert!(String::from_utf8_lossy(&page.bytes).contains(&token));
+    let mut grace = world.stranger();
+    (grace.username, grace.mobile) = ("grace".to_owned(), "+12025559001".to_owned());
+    let actor = id_of(&admin).await;
+    world.advance(2 * DAY);
+    let set = json!({"recovery_token": token, "new_password": PASSWORD});
+    put(&grace, "/api/v1/users/me/password", set.clone()).await.expect(StatusCode::NO_CONTENT);
+    put(&grace, "/api/v1/users/me/password", set).await.problem(401, "code-gone");
+    grace.signs_in().await;
+    let me = grace.get("/api/v1/users/me").await.expect(StatusCode::OK).body;
+    let email = me["identifiers"].as_array().unwrap().iter().find(|one| one["kind"] == "email").unwrap();
+    assert_eq!(email["verified"], true, "whoever used the link reads what comes there");
+    let activity = grace.get("/api/v1/activity").await.expect(StatusCode::OK).body;
+    let made =
+        activity["items"].as_array().unwrap().iter().find(|one| one["event"] == "account_made").unwrap();
+    assert_eq!(made["actor"], json!(actor));
+}
+
+/// Every credential of a suspended user is dead at once, and none comes back to life.
+#[tokio::test]
+async fn a_suspension_kills_every_credential_and_ends_by_itself() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    let browser = crate::matrix::browser(&alice).await;
+    let pending = alice.gives_password().await.expect(StatusCode::OK).body;
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    let path = format!("/api/v1/admin/users/{id}/suspend");
+    for bad in [
+        json!({"reason": ""}),
+        json!({"reason": "x\ny"}),
+        json!({"reason": "ok", "until": "2029-01-01T00:00:00Z"}),
+    ] {
+        admin.post(&path, bad).await.problem(422, "invalid");
+    }
+    let until = world.app.clock.now() + DAY;
+    admin.post(&path, json!({"reason": "Ticket 4711", "until": until})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!alice.is_signed_in().await && !browser.is_signed_in().await);
+    alice.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+    let body = json!({"challenge": pending["challenge"]["id"], "code": code});
+    alice.post("/api/v1/auth/verify-code", body).await.problem(401, "code-gone");
+    alice.gives_password().await.problem(401, "credentials-wrong");
+    let seen = admin.get(&format!("/api/v1/admin/users/{id}")).await.expect(StatusCode::OK).body;
+    assert_eq!((&seen["status"], &seen["suspended_for"]), (&json!("suspended"), &json!("Ticket 4711")));
+    let listed = admin.get("/api/v1/admin/users?status=suspended").await.expect(StatusCode::OK).body;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    world.run_due().await;
+    let told = world.messages(&alice.mobile).await;
+    assert!(told["items"][0]["body"].as_str().unwrap().contains("suspended"), "{told}");
+
+    world.advance(DAY - Duration::from_millis(1));
+    alice.gives_password().await.problem(401, "credentials-wrong");
+    world.advance(Duration::from_millis(1));
+    assert!(!alice.is_signed_in().await, "what was opened before stays dead");
+    let mut back = alice.clone();
+    back.signs_in().await;
+    // The lists catch up a little later.
+    assert_eq!(record(&world, id).await.status, Status::Suspended);
+    vestibule::administration::tend(&world.ctx()).await.unwrap();
+    let user = record(&world, id).await;
+    assert_eq!((user.status, user.suspended_until, user.suspended_for), (Status::Active, None, None));
+    assert!(back.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn what_an_administrator_does_is_done_noted_and_told() {
+    let world = plan().build().await;
+    let mut admin = with_roles(&world, &["admin"]).await;
+    let alice = crate::recovery::owner(&world).await;
+    let id = id_of(&alice).await;
+    let path = |rest: &str| format!("/api/v1/admin/users/{id}{rest}");
+    let changed =
+        patch(&admin, &path(""), json!({"name": "Ada", "locale": "en"})).await.expect(StatusCode::OK).body;
+    assert_eq!((&changed["name"], &changed["locale"]), (&json!("Ada"), &json!("en")));
+    patch(&admin, &path(""), json!({"name": null})).await.expect(StatusCode::OK);
+    patch(&admin, &path(""), json!({"email": "x@example.com"})).await.problem(422, "invalid");
+    patch(&admin, &path(""), json!({"metadata": {"a": {"b": {"c": {"d": {}}}}}}))
+        .await
+        .problem(422, "invalid");
+    assert_eq!(
+        admin.get(&path("/sessions")).await.expect(StatusCode::OK).body["items"].as_array().unwrap().len(),
+        1
+    );
+    assert!(
+        !admin.get(&path("/devices")).await.expect(StatusCode::OK).body["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    admin.post(&path("/reset-factors"), json!({})).await.expect(StatusCode::OK);
+    assert!(!alice.is_signed_in().await);
+    let mut alice = alice;
+    alice.signs_in().await;
+    admin.post(&path("/end-sessions"), json!({})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!alice.is_signed_in().await);
+    admin.delete(&path("")).await.expect(StatusCode::NO_CONTENT);
+    admin.delete(&path("")).await.expect(StatusCode::NO_CONTENT);
+    alice.gives_password().await.problem(401, "credentials-wrong");
+    admin.post(&path("/restore"), json!({})).await.expect(StatusCode::NO_CONTENT);
+    alice.signs_in().await;
+    // The proof that it asks for is worth minutes.
+    world.advance(20 * MINUTE);
+    admin.delete(&path("")).await.problem(403, "step-up-required");
+    put(&admin, &path("/roles"), json!({"roles": []})).await.problem(403, "step-up-required");
+    admin.get(&path("")).await.expect(StatusCode::OK);
+    admin.signs_in().await;
+    admin.delete(&path("")).await.expect(StatusCode::NO_CONTENT);
+
+    let actor = id_of(&admin).await;
+    let audit = admin.get(&format!("/api/v1/admin/audit?actor={actor}")).await.expect(StatusCode::OK).body;
+    let mut kinds: Vec<_> =
+        audit["items"].as_array().unwrap().iter().map(|one| one["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds[0], "account_removed", "the newest first");
+    kinds.sort_unstable();
+    assert_eq!(
+        kinds,
+        [
+            "account_changed",
+            "account_changed",
+            "account_removed",
+            "account_removed",
+            "factors_reset",
+            "restored",
+            "sessions_ended"
+        ]
+    );
+    assert!(
+        audit["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["user"] == json!(id) && one["actor"] == json!(actor))
+    );
+    let one = admin.get(&format!("/api/v1/admin/audit?what=factors_reset&user={id}")).await.body;
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    let none = admin.get("/api/v1/admin/audit?until=2029-01-01T00:00:00Z").await.body;
+    assert_eq!(none["items"].as_array().unwrap().len(), 0);
+    world.run_due().await;
+    let mails = world.messages(&alice.email()).await;
+    let subjects: Vec<_> = mails["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["subject"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(subjects.iter().any(|one| one.contains("deleted by an administrator")), "{subjects:?}");
+    let deleted = mails["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["subject"].as_str().is_some_and(|one| one.contains("deleted by")))
+        .unwrap();
+    assert!(!deleted["body"].as_str().unwrap().contains("/undo"), "only an administrator takes it back");
+    assert!(!deleted["source"].as_str().unwrap_or_default().contains(&admin.ip.to_string()), "{deleted}");
+}
+
+/// Nobody raises themselves, touches somebody of the same or a higher rank, or leaves a house without an
+/// administrator.
+#[tokio::test]
+async fn ranks_hold_and_somebody_always_administers() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let support = with_roles(&world, &["support"]).await;
+    let other = with_roles(&world, &["support"]).await;
+    let user = world.alice().await;
+    let ids = [id_of(&admin).await, id_of(&support).await, id_of(&other).await, id_of(&user).await];
+    let [admin_id, support_id, other_id, user_id] = ids;
+    // Support has what the policy names, for users alone; the rest is not there.
+    for id in ids {
+        for (method, rest, body) in [
+            ("PUT", "/roles", json!({"roles": ["admin"]})),
+            ("POST", "/suspend", json!({"reason": "spam"})),
+            ("POST", "/restore", json!({})),
+            ("DELETE", "", json!({})),
+            ("PATCH", "", json!({"name": "x"})),
+            ("POST", "/act", json!({"reason": "spam", "minutes": 1})),
+        ] {
+            let path = format!("/api/v1/admin/users/{id}{rest}");
+            let body = Some(("application/json", body.to_string().into_bytes()));
+            support.send(method, &path, body).await.problem(404, "not-found");
+        }
+        for rest in ["/end-sessions", "/reset-factors"] {
+            let answer = support.post(&format!("/api/v1/admin/users/{id}{rest}"), json!({})).await;
+            if id == user_id {
+                assert!(answer.status.is_success());
+            } else {
+                answer.problem(403, "not-allowed");
+            }
+        }
+    }
+    support.post("/api/v1/admin/users", json!({"username": "x"})).await.problem(404, "not-found");
+    for id in ids {
+        assert!(record(&world, id).await.status == Status::Active);
+    }
+    assert_eq!(record(&world, support_id).await.rank(), Rank::Support);
+    // An administrator does nothing to themselves here, and everything to others.
+    let mine = format!("/api/v1/admin/users/{admin_id}");
+    put(&admin, &format!("{mine}/roles"), json!({"roles": []})).await.problem(403, "not-allowed");
+    admin.post(&format!("{mine}/suspend"), json!({"reason": "spam"})).await.problem(403, "not-allowed");
+    admin.delete(&mine).await.problem(403, "not-allowed");
+    admin.delete("/api/v1/users/me").await.problem(409, "last-administrator");
+    let roles = format!("/api/v1/admin/users/{other_id}/roles");
+    for bad in [json!(["Admin"]), json!(["a", "a"]), json!([""])] {
+        put(&admin, &roles, json!({"roles": bad})).await.problem(422, "invalid");
+    }
+    put(&admin, &roles, json!({"roles": ["admin", "billing"]})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!other.is_signed_in().await, "who has another role signs in anew");
+    assert_eq!(record(&world, other_id).await.rank, Rank::Admin);
+    // The operator cannot lose the last one either, whichever way.
+    let ctx = &world.ctx();
+    let none = Roles::default();
+    actions::act(ctx, &By::Operator, other_id, Deed::SetRoles(&none)).await.unwrap();
+    for deed in [Deed::SetRoles(&none), Deed::Suspend(None, "spam"), Deed::Delete] {
+        let error = actions::act(ctx, &By::Operator, admin_id, deed).await.unwrap_err();
+        assert_eq!(error.problem, Problem::LastAdministrator, "{deed:?}");
+    }
+    assert!(admin.is_signed_in().await);
+    admin.get("/api/v1/admin/users").await.expect(StatusCode::OK);
+    // A suspended one is nobody who could step in.
+    let roles = Roles(vec!["admin".to_owned()]);
+    actions::act(ctx, &By::Operator, other_id, Deed::SetRoles(&roles)).await.unwrap();
+    actions::act(ctx, &By::Operator, other_id, Deed::Suspend(None, "spam")).await.unwrap();
+    let error = actions::act(ctx, &By::Operator, admin_id, Deed::Delete).await.unwrap_err();
+    assert_eq!(error.problem, Problem::LastAdministrator);
+}
+
+/// Two administrators who remove each other at once: one stays.
+#[tokio::test]
+async fn of_two_administrators_who_remove_each_other_one_stays() {
+    let world = plan().build().await;
+    for _ in 0..8 {
+        let (one, other) = (with_roles(&world, &["admin"]).await, with_roles(&world, &["admin"]).await);
+        let (a, b) = (id_of(&one).await, id_of(&other).await);
+        let ctx = &world.ctx();
+        // Whoever is left of the rounds before.
+        let found = Query::<User>::along(User::BY_RANK).equal(Rank::Admin).limit(100);
+        for user in world.app.store.find(found).await.unwrap().items {
+            if user.id != a && user.id != b {
+                let _ = actions::act(ctx, &By::Operator, user.id, Deed::SetRoles(&Roles::default())).await;
+            }
+        }
+        let (first, second) =
+            (format!("/api/v1/admin/users/{b}/roles"), format!("/api/v1/admin/users/{a}/roles"));
+        let body = json!({"roles": []});
+        let (first, second) =
+            tokio::join!(put(&one, &first, body.clone()), put(&other, &second, body.clone()));
+        let left = [record(&world, a).await, record(&world, b).await];
+        assert_eq!(
+            left.iter().filter(|user| user.rank() == Rank::Admin).count(),
+            1,
+            "{} {}",
+            first.status,
+            second.status
+        );
+    }
+}
+
+/// Acting for somebody: bounded, told, seen, and never the user.
+#[tokio::test]
+async fn whoever_acts_for_a_user_reads_and_is_seen_and_never_is_the_user() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let mut alice = crate::recovery::owner(&world).await;
+    let (actor, id) = (id_of(&admin).await, id_of(&alice).await);
+    let path = format!("/api/v1/admin/users/{id}/act");
+    for bad in [
+        json!({"reason": "x", "minutes": 5}),
+        json!({"reason": "Ticket 1", "minutes": 0}),
+        json!({"reason": "Ticket 1", "minutes": 61}),
+    ] {
+        admin.post(&path, bad).await.problem(422, "invalid");
+    }
+    let ask = |read_only: bool| json!({"reason": "Ticket 4711", "minutes": 15, "read_only": read_only});
+    let begin = async |body: Json| {
+        let begun = admin.post(&path, body).await.expect(StatusCode::CREATED).body;
+        let mut acting = admin.clone();
+        acting.token = Some(begun["token"].as_str().unwrap().to_owned());
+        (acting, begun)
+    };
+    let (reader, begun) = begin(json!({"reason": "Ticket 4711", "minutes": 15})).await;
+    assert_eq!(begun["session"]["acting"], json!({"by": actor, "reason": "Ticket 4711", "read_only": true}));
+    assert_eq!(begun["expires_in"], 15 * 60);
+    let (writer, _) = begin(ask(false)).await;
+    // The user is told, and sees both among their sessions and in what happened.
+    world.run_due().await;
+    let mail = world.last_mail(&alice.email()).await;
+    assert!(mail["subject"].as_str().unwrap().contains("acted in your account"), "{mail}");
+    let sessions = alice.get("/api/v1/sessions").await.expect(StatusCode::OK).body;
+    let acted = sessions["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["acting"]["by"] == json!(actor))
+        .count();
+    assert_eq!(acted, 2);
+
+    assert_eq!(reader.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"], json!(id));
+    patch(&reader, "/api/v1/users/me", json!({"name": "Ada"})).await.problem(403, "acting-never");
+    patch(&writer, "/api/v1/users/me", json!({"name": "Ada"})).await.expect(StatusCode::OK);
+    let activity = alice.get("/api/v1/activity").await.expect(StatusCode::OK).body;
+    let of = |kind: &str| {
+        activity["items"].as_array().unwrap().iter().find(|one| one["event"] == kind).cloned().unwrap()
+    };
+    assert_eq!(of("profile_changed")["actor"], json!(actor), "both are on every row");
+    assert_eq!(
+        (&of("acting_began")["actor"], &of("acting_began")["detail"]["reason"]),
+        (&json!(actor), &json!("Ticket 4711"))
+    );
+    // Never what would make them the user, whatever is asked and by whichever door.
+    let factor = alice.get("/api/v1/factors").await.body["items"][0]["id"].as_str().unwrap().to_owned();
+    let own = sessions["items"].as_array().unwrap().iter().find(|one| one["current"] == true).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut cells = 0;
+    for acting in [&reader, &writer] {
+        for (method, route, body) in [
+            (
+                "PUT",
+                "/users/me/password".to_owned(),
+                json!({"new_password": "eight quiet herons on the pier", "current_password": PASSWORD}),
+            ),
+            (
+                "PATCH",
+                "/users/update-password".to_owned(),
+                json!({"new_password": "eight quiet herons on the pier"}),
+            ),
+            ("PATCH", "/users/me".to_owned(), json!({"username": "thief"})),
+            ("PATCH", "/users/me".to_owned(), json!({"email": "thief@example.com"})),
+            ("PUT", "/users/update".to_owned(), json!({"email": "thief@example.com"})),
+            ("PATCH", "/users/me".to_owned(), json!({"name": "x", "mobile": "+12025550000"})),
+            ("DELETE", "/users/me".to_owned(), json!({})),
+            ("GET", "/users/me/export".to_owned(), json!({})),
+            ("POST", "/users/me/verify".to_owned(), json!({"kind": "email"})),
+            ("POST", "/factors".to_owned(), json!({"kind": "email"})),
+            ("POST", "/factors/totp".to_owned(), json!({})),
+            ("POST", "/factors/recovery-codes".to_owned(), json!({})),
+            ("PATCH", format!("/factors/{factor}"), json!({"name": "x"})),
+            ("DELETE", format!("/factors/{factor}"), json!({})),
+            ("DELETE", format!("/sessions/{own}"), json!({})),
+            (
+                "POST",
+                "/auth/step-up".to_owned(),
+                json!({"operation": "password.change", "password": PASSWORD}),
+            ),
+            ("POST", "/auth/authorize".to_owned(), json!({"operation": "user.delete"})),
+            ("POST", "/calls".to_owned(), json!({"to": alice.mobile, "say": "Hello"})),
+            ("POST", "/organizations".to_owned(), json!({"name": "Harbour"})),
+        ] {
+            let path = format!("/api/v1{route}");
+            let answer =
+                acting.send(method, &path, Some(("application/json", body.to_string().into_bytes()))).await;
+            let slug = answer.body["type"].as_str().unwrap_or_default().to_owned();
+            assert!(
+                ["/problems/acting-never", "/problems/immutable-field"].contains(&slug.as_str()),
+                "{method} {path} {body}: {} {}",
+                answer.status,
+                answer.body
+            );
+            cells += 1;
+        }
+        for path in ["/api/v1/admin/users", "/api/v1/admin/policy", "/api/v1/admin/data"] {
+            acting.get(path).await.problem(404, "not-found");
+        }
+        acting.post(&format!("/api/v1/admin/users/{id}/act"), ask(false)).await.problem(404, "not-found");
+    }
+    assert_eq!(cells, 38);
+    assert!(alice.is_signed_in().await);
+    // Signing out ends that, and nothing of the user's own.
+    writer.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!writer.is_signed_in().await && reader.is_signed_in().await && alice.is_signed_in().await);
+    // The user may end it.
+    let sessions = alice.get("/api/v1/sessions").await.body;
+    let acted =
+        sessions["items"].as_array().unwrap().iter().find(|one| !one["acting"].is_null()).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    alice.delete(&format!("/api/v1/sessions/{acted}")).await.expect(StatusCode::NO_CONTENT);
+    assert!(!reader.is_signed_in().await);
+    // Nobody acts for themselves, for staff, or for somebody who could not sign in.
+    admin.post(&format!("/api/v1/admin/users/{actor}/act"), ask(true)).await.problem(403, "not-allowed");
+    let support = with_roles(&world, &["support"]).await;
+    admin
+        .post(&format!("/api/v1/admin/users/{}/act", id_of(&support).await), ask(true))
+        .await
+        .problem(403, "not-allowed");
+    alice.signs_in().await;
+}
+
+#[tokio::test]
+async fn acting_ends_with_whatever_it_rests_on() {
+    for end in ["time", "sign-out", "role", "suspended actor", "suspended user", "rank of the user", "policy"]
+    {
+        let world = plan().build().await;
+        let admin = with_roles(&world, &["admin"]).await;
+        let spare = with_roles(&world, &["admin"]).await;
+        let alice = world.alice().await;
+        let id = id_of(&alice).await;
+        let mut acting = admin.clone();
+        let ask = json!({"reason": "Ticket 4711", "minutes": 15, "session": "bearer"});
+        let begun =
+            admin.post(&format!("/api/v1/admin/users/{id}/act"), ask).await.expect(StatusCode::CREATED).body;
+        acting.token = Some(begun["token"].as_str().unwrap().to_owned());
+        assert!(acting.is_signed_in().await);
+        match end {
+            "time" => world.advance(15 * MINUTE),
+            "sign-out" => {
+                drop(admin.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT))
+            }
+            "role" => promote(&world, &admin, &[]).await,
+            "suspended actor" | "suspended user" => {
+                let whom = if end == "suspended user" { id } else { id_of(&admin).await };
+                let path = format!("/api/v1/admin/users/{whom}/suspend");
+                spare.post(&path, json!({"reason": "spam"})).await.expect(StatusCode::NO_CONTENT);
+            }
+            "rank of the user" => promote(&world, &alice, &["support"]).await,
+            _ => {
+                let mut policy = (*world.app.policy()).clone();
+                let mut rule = policy.operation.get("admin.users.act").unwrap().clone();
+                rule.never = true;
+                policy.operation.set("admin.users.act", rule);
+                world.app.replace_policy(policy);
+            }
+        }
+        assert!(!acting.is_signed_in().await, "{end}");
+        acting.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn the_access_token_of_whoever_acts_says_so() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let alice = world.alice().await;
+    let (id, actor) = (id_of(&alice).await, id_of(&admin).await);
+    let ask = json!({"reason": "Ticket 4711", "minutes": 15, "session": "jwt"});
+    let begun =
+        admin.post(&format!("/api/v1/admin/users/{id}/act"), ask).await.expect(StatusCode::CREATED).body;
+    let claims = crate::tokens::claims(begun["access_token"].as_str().unwrap());
+    assert_eq!((&claims["sub"], &claims["act"]), (&json!(id), &json!({"sub": actor})));
+    let mut acting = admin.clone();
+    acting.token = Some(begun["access_token"].as_str().unwrap().to_owned());
+    assert_eq!(acting.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"], json!(id));
+    let renewed = acting.post("/api/v1/auth/refresh", json!({"refresh_token": begun["refresh_token"]})).await;
+    let renewed = renewed.expect(StatusCode::OK).body;
+    assert_eq!(
+        crate::tokens::claims(renewed["access_token"].as_str().unwrap())["act"],
+        json!({"sub": actor})
+    );
+    admin.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    let again = json!({"refresh_token": renewed["refresh_token"]});
+    acting.post("/api/v1/auth/refresh", again).await.problem(401, "refresh-refused");
+}
+
+// The chain.
+
+async fn report(world: &World) -> chain::Report {
+    let ctx = &world.ctx();
+    let is_gone = async |user| Ok(ctx.app.store.get::<User>(user).await?.is_none());
+    chain::verify(ctx, None, is_gone).await.unwrap()
+}
+
+/// A house in which something happened on three days, sealed in at least three blocks.
+async fn sealed() -> World {
+    let world = plan().build().await;
+    for _ in 0..3 {
+        world.alice().await;
+        chain::seal_all(&world.ctx()).await.unwrap();
+        world.advance(DAY);
+    }
+    world
+}
+
+#[tokio::test]
+async fn what_happened_is_sealed_once_by_whoever_is_first() {
+    let world = plan().build().await;
+    world.alice().await;
+    assert_eq!(chain::seal(&world.ctx()).await.unwrap(), 0, "it waits for others");
+    world.advance(chain::PATIENCE);
+    let events = world.count::<Event>(Event::BY_TIME).await;
+    let ctxs: Vec<_> = (0..16).map(|_| world.ctx()).collect();
+    let sealing: Vec<_> =
+        ctxs.into_iter().map(|ctx| tokio::spawn(async move { chain::seal(&ctx).await.unwrap() })).collect();
+    let mut sealed = 0;
+    for task in sealing {
+        sealed += task.await.unwrap();
+    }
+    assert_eq!(sealed, events, "each once");
+    // What is committed late, with whatever id and time, is sealed later.
+    let late =
+        Event { id: Uuid::from_u128(2_000), at: world.app.clock.now(), block: 0, ..any_event(&world).await };
+    world.app.store.commit(vec![Change::insert(&late)]).await.unwrap();
+    world.advance(chain::PATIENCE);
+    assert_eq!(chain::seal(&world.ctx()).await.unwrap(), 1);
+    let seen = report(&world).await;
+    assert_eq!(
+        (seen.faults.clone(), seen.events, seen.waiting, seen.late),
+        (vec![], events as u64 + 1, 0, 0)
+    );
+    // Those are counted as they are sealed, each once.
+    let admin = with_roles(&world, &["admin"]).await;
+    let shown = admin.get("/api/v1/admin/overview?by=hour").await.expect(StatusCode::OK).body;
+    assert_eq!(shown["spans"][0]["sign_ups"], 1, "{shown}");
+    assert_eq!(shown["spans"][0]["sign_ins"], 1);
+}
+
+async fn any_event(world: &World) -> Event {
+    let found = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(1)).await.unwrap();
+    (*found.items[0]).clone()
+}
+
+#[tokio::test]
+async fn an_altered_removed_or_inserted_event_is_found_and_its_block_named() {
+    let whole = sealed().await;
+    let sound = report(&whole).await;
+    assert!(sound.faults.is_empty() && sound.blocks >= 3 && sound.events > 10, "{sound:?}");
+    let events = async |world: &World| {
+        world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(200)).await.unwrap().items
+    };
+    type Tamper = fn(&mut Event);
+    let alterations: [(&str, Tamper); 9] = [
+        ("when", |event| event.at = event.at + Duration::from_millis(1)),
+        ("what", |event| event.what = vestibule::audit::What::SignedOut),
+        ("whom", |event| event.user_id = None),
+        ("who", |event| event.actor_id = Some(Uuid::from_u128(7))),
+        ("session", |event| event.session_id = Some(Uuid::from_u128(7))),
+        ("address", |event| event.address = Some("192.0.2.1".to_owned())),
+        ("detail", |event| event.detail = json!({"x": 1})),
+        ("forgotten although the user is there", |event| {
+            event.address = None;
+            event.user_agent = None;
+            event.detail = Json::Null;
+        }),
+        ("taken out of its block", |event| event.block = 0),
+    ];
+    for (name, tamper) in alterations {
+        let world = sealed().await;
+        let all = events(&world).await;
+        let victim = all.into_iter().find(|event| event.block == 2 && event.address.is_some()).unwrap();
+        world.app.store.commit(vec![Change::update(&victim.with(tamper))]).await.unwrap();
+        let seen = report(&world).await;
+        assert!(
+            !seen.faults.is_empty() && seen.faults.iter().all(|fault| fault.block == 2),
+            "{name}: {seen:?}"
+        );
+    }
+    let removed = sealed().await;
+    let victim = events(&removed).await.into_iter().find(|event| event.block == 2).unwrap();
+    removed.app.store.commit(vec![Change::delete(&victim)]).await.unwrap();
+    let seen = report(&removed).await;
+    assert_eq!(seen.faults.iter().map(|fault| fault.block).collect::<Vec<_>>(), [2], "{seen:?}");
+    for (block, expected) in [(2, 2), (99, 99), (-1, -1), (-7, -7)] {
+        let world = sealed().await;
+        let forged = Event { id: Uuid::from_u128(5_000), block, ..any_event(&world).await };
+        world.app.store.commit(vec![Change::insert(&forged)]).await.unwrap();
+        let seen = report(&world).await;
+        assert!(seen.faults.iter().any(|fault| fault.block == expected), "{block}: {seen:?}");
+    }
+    // Put in as if it had been waiting, with a time of long ago: it is told of.
+    let forged = Event { id: Uuid::from_u128(5_000), block: 0, ..any_event(&removed).await };
+    removed.app.store.commit(vec![Change::insert(&forged)]).await.unwrap();
+    chain::seal_all(&removed.ctx()).await.unwrap();
+    assert_eq!(report(&removed).await.late, 1);
+}
+
+#[tokio::test]
+async fn an_altered_or_missing_block_is_found() {
+    let blocks = async |world: &World| {
+        world
+            .app
+            .store
+            .find(Query::<chain::Block>::along(chain::Block::BY_NUMBER).limit(100))
+            .await
+            .unwrap()
+            .items
+    };
+    type Tamper = fn(&mut chain::Block);
+    let alterations: [Tamper; 7] = [
+        |block| block.events += 1,
+        |block| block.previous = vec![1; 32],
+        |block| block.root = vec![1; 32],
+        |block| block.sealed_at = block.sealed_at + Duration::from_millis(1),
+        |block| block.seal = vec![1; 32],
+        |block| block.digest = vec![1; 32],
+        |block| block.purged_at = Some(block.sealed_at),
+    ];
+    for tamper in alterations {
+        let world = sealed().await;
+        let victim = blocks(&world).await.remove(1);
+        world.app.store.commit(vec![Change::update(&victim.with(tamper))]).await.unwrap();
+        let seen = report(&world).await;
+        assert!(seen.faults.iter().any(|fault| fault.block == 2), "{seen:?}");
+    }
+    let world = sealed().await;
+    let victim = blocks(&world).await.remove(1);
+    world.app.store.commit(vec![Change::delete(&victim)]).await.unwrap();
+    let seen = report(&world).await;
+    assert!(seen.faults.iter().any(|fault| fault.block == 2), "{seen:?}");
+    // The newest can only be missed by whoever has kept its digest.
+    let world = sealed().await;
+    let (number, digest) = report(&world).await.head.unwrap();
+    let head = blocks(&world).await.pop().unwrap();
+    let gone =
+        world.app.store.find(Query::<Event>::along(Event::BY_BLOCK).equal(number).limit(300)).await.unwrap();
+    let changes = gone.items.iter().map(Change::delete).chain([Change::delete(&head)]).collect();
+    world.app.store.commit(changes).await.unwrap();
+    assert!(report(&world).await.faults.is_empty());
+    let ctx = &world.ctx();
+    let is_gone = async |_| Ok(false);
+    let seen = chain::verify(ctx, Some((number, &digest)), is_gone).await.unwrap();
+    assert_eq!(seen.faults.len(), 1);
+    let (number, digest) = seen.head.unwrap();
+    assert!(chain::verify(ctx, Some((number, &digest)), is_gone).await.unwrap().faults.is_empty());
+}
+
+#[tokio::test]
+async fn the_chain_holds_after_what_is_old_and_who_is_gone_are_removed() {
+    let world = sealed().await;
+    let before = report(&world).await;
+    let gone = chain::purge(&world.ctx(), world.app.clock.now() - 2 * DAY + MINUTE).await.unwrap();
+    assert!(gone > 0);
+    let seen = report(&world).await;
+    assert!(seen.faults.is_empty() && seen.purged >= 1 && seen.purged < seen.blocks, "{seen:?}");
+    assert_eq!(seen.events, before.events - gone as u64);
+    // Somebody deletes their account, and is removed: what told of them is gone, the seals hold.
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    chain::seal_all(&world.ctx()).await.unwrap();
+    alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    chain::seal_all(&world.ctx()).await.unwrap();
+    world.advance(31 * DAY);
+    vestibule::profile::purge_due(&world.ctx()).await.unwrap();
+    assert!(world.app.store.get::<User>(id).await.unwrap().is_none());
+    let events =
+        world.app.store.find(Query::<Event>::along(Event::BY_USER).equal(Some(id)).limit(100)).await.unwrap();
+    assert!(!events.items.is_empty() && events.items.iter().all(|event| event.address.is_none()));
+    let seen = report(&world).await;
+    assert!(seen.faults.is_empty(), "{seen:?}");
+    // Events that were put into a block after its own were removed are found.
+    let forged = Event { id: Uuid::from_u128(5_000), block: 1, ..any_event(&world).await };
+    world.app.store.commit(vec![Change::insert(&forged)]).await.unwrap();
+    assert_eq!(report(&world).await.faults[0].block, 1);
+}
+
+// What is seen.
+
+#[tokio::test]
+async fn the_tables_are_shown_without_what_is_secret() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let alice = crate::recovery::owner(&world).await;
+    let id = id_of(&alice).await;
+    let tables = admin.get("/api/v1/admin/data").await.expect(StatusCode::OK).body;
+    let secrets = [
+        "digest",
+        "phc",
+        "secret",
+        "codes",
+        "body",
+        "say",
+        "callback",
+        "callback_sealed",
+        "canonical",
+        "owned",
+        "private",
+        "answer",
+        "proofs",
+        "seal",
+        "root",
+    ];
+    let mut seen = 0;
+    for table in tables["items"].as_array().unwrap() {
+        let name = table["name"].as_str().unwrap();
+        let rows =
+            admin.get(&format!("/api/v1/admin/data/{name}?limit=200")).await.expect(StatusCode::OK).body;
+        for row in rows["items"].as_array().unwrap() {
+            seen += 1;
+            for field in row.as_object().unwrap().keys() {
+                assert!(!secrets.contains(&field.as_str()), "{name}.{field}");
+            }
+        }
+        // Each column that says so can be asked for, and no other.
+        for column in table["columns"].as_array().unwrap() {
+            let path = format!("/api/v1/admin/data/{name}?by={}&is=1", column["name"].as_str().unwrap());
+            let answer = admin.get(&path).await;
+            assert!(!answer.status.is_server_error(), "{path}: {}", answer.body);
+            let refused = answer.body["errors"][0]["field"] == "by";
+            assert_eq!(refused, column["indexed"] == false, "{path}: {}", answer.body);
+            assert!(column["hidden"] == false || column["indexed"] == false);
+        }
+    }
+    assert!(seen > 20);
+    let rows = admin
+        .get(&format!("/api/v1/admin/data/sessions?by=user_id&is={id}"))
+        .await
+        .expect(StatusCode::OK)
+        .body;
+    assert_eq!(rows["items"].as_array().unwrap().len(), 1);
+    let page = admin.get("/api/v1/admin/data/events?limit=2").await.expect(StatusCode::OK).body;
+    let next = page["next"].as_str().unwrap();
+    let more = admin
+        .get(&format!("/api/v1/admin/data/events?limit=2&after={next}"))
+        .await
+        .expect(StatusCode::OK)
+        .body;
+    assert!(page["items"][1]["id"].as_str().unwrap() > more["items"][0]["id"].as_str().unwrap());
+    admin
+        .get(&format!("/api/v1/admin/data/sessions?by=user_id&is={id}&after={next}"))
+        .await
+        .problem(400, "malformed-request");
+    admin.get("/api/v1/admin/data/nothing").await.problem(404, "not-found");
+    admin.get("/api/v1/admin/data/users?by=id").await.problem(422, "invalid");
+    admin.get("/api/v1/admin/data/users?by=id&is=x").await.problem(422, "invalid");
+    admin.send("POST", "/api/v1/admin/data/users", None).await.problem(405, "method-not-allowed");
+}
+
+#[tokio::test]
+async fn what_was_sent_what_waits_and_the_figures_are_shown() {
+    let world = plan().build().await;
+    let mut admin = with_roles(&world, &["admin"]).await;
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    alice.gives_password().await.expect(StatusCode::OK);
+    let queues = admin.get("/api/v1/admin/queues").await.expect(StatusCode::OK).body;
+    assert_eq!(
+        (&queues["items"][0]["name"], &queues["items"][0]["waiting"]),
+        (&json!("messages"), &json!(1))
+    );
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    let messages = admin.get(&format!("/api/v1/admin/messages?user={id}")).await.expect(StatusCode::OK);
+    assert!(!String::from_utf8_lossy(&messages.bytes).contains(&code));
+    let newest = messages.body["items"][0].clone();
+    assert_eq!((&newest["user"], &newest["to"]), (&json!(id), &json!(alice.mobile)));
+    assert_eq!(newest["tries"].as_array().unwrap().len(), 1, "{newest}");
+    let one = admin.get(&format!("/api/v1/admin/messages/{}", newest["id"].as_str().unwrap())).await;
+    assert_eq!(one.expect(StatusCode::OK).body, newest);
+    crate::matrix::make_call(&alice).await;
+    let calls = admin.get("/api/v1/admin/calls").await.expect(StatusCode::OK).body;
+    assert_eq!(calls["items"][0]["user"], json!(id));
+    let call = calls["items"][0]["id"].as_str().unwrap();
+    assert_eq!(
+        admin.get(&format!("/api/v1/admin/calls/{call}")).await.expect(StatusCode::OK).body,
+        calls["items"][0]
+    );
+    admin.get("/api/v1/admin/keys").await.expect(StatusCode::OK);
+    let limits = admin.get("/api/v1/admin/limits").await.expect(StatusCode::OK).body;
+    assert!(limits["items"].as_array().unwrap().len() > 20);
+    // Figures: events as they are sealed, messages an hour later, each once.
+    chain::seal_all(&world.ctx()).await.unwrap();
+    world.advance(Duration::from_secs(3_600));
+    let sent = world.count::<vestibule::messages::Message>(vestibule::messages::Message::BY_CREATED).await;
+    let mut counted = 0;
+    loop {
+        match vestibule::administration::tend(&world.ctx()).await.unwrap() {
+            0 => break,
+            more => counted += more,
+        }
+    }
+    assert_eq!(counted, sent);
+    admin.signs_in().await;
+    let shown = admin.get("/api/v1/admin/overview").await.expect(StatusCode::OK).body;
+    let day = &shown["spans"][0];
+    assert_eq!(
+        (&shown["by"], &day["sign_ups"], &day["sign_ins"]),
+        (&json!("day"), &json!(2), &json!(2)),
+        "{shown}"
+    );
+    let messages: i64 =
+        day["messages"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
+    assert_eq!(usize::try_from(messages).unwrap(), sent);
+    assert!(day["spent"].as_i64().unwrap() > 0, "{shown}");
+}
+
+/// The first administrator comes from the command line's own action: there is no account before.
+#[tokio::test]
+async fn the_operator_makes_the_first_administrator() {
+    let world = plan().build().await;
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 0, "there is no account to begin with");
+    let names = |email: &str| {
+        use vestibule::identifiers::Name;
+        use vestibule::policy::IdentifierKind::{Email, Mobile, Username};
+        [(Username, "root-ada"), (Email, email), (Mobile, "+12025559100")]
+            .map(|(kind, text)| Name::parse(kind, text).unwrap())
+            .to_vec()
+    };
+    let wanted =
+        Wanted { names: names("ada@example.com"), name: None, locale: None, wants_second_factor: false };
+    let roles = Roles(vec!["admin".to_owned()]);
+    let made = actions::create(&world.ctx(), &By::Operator, &wanted, &roles).await.unwrap();
+    let token = made.link.split("token=").nth(1).unwrap().to_owned();
+    let mut ada = world.stranger();
+    (ada.username, ada.mobile) = ("root-ada".to_owned(), "+12025559100".to_owned());
+    let set = json!({"recovery_token": token, "new_password": PASSWORD});
+    put(&ada, "/api/v1/users/me/password", set).await.expect(StatusCode::NO_CONTENT);
+    ada.signs_in().await;
+    ada.get("/api/v1/admin/users").await.expect(StatusCode::OK);
+    let named = actions::named(&world.ctx(), "ADA@example.com").await.unwrap();
+    assert_eq!(named, id_of(&ada).await);
+    assert_eq!(actions::named(&world.ctx(), &named.to_string()).await.unwrap(), named);
+    assert_eq!(actions::named(&world.ctx(), "nobody").await.unwrap_err().problem, Problem::NotFound);
+    let _ = world.count::<Session>(Session::BY_USER).await;
+}

@@ -1,0 +1,443 @@
+//! Organisations: whoever is outside sees nothing, whoever is inside no more than is theirs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+use vestibule::organizations::{Invitation, Member, Organization};
+use vestibule::store::{Change, Query};
+
+use crate::administration::{id_of, put, with_roles};
+use crate::matrix::plan;
+use crate::world::{Answer, Person, World};
+
+/// An organisation of somebody's, by its id.
+async fn founded(owner: &Person<'_>, name: &str) -> Uuid {
+    let made =
+        owner.post("/api/v1/organizations", json!({"name": name})).await.expect(StatusCode::CREATED).body;
+    assert_eq!(made["role"], "owner");
+    serde_json::from_value(made["id"].clone()).unwrap()
+}
+
+async fn verified(world: &World) -> Person<'_> {
+    crate::recovery::owner(world).await
+}
+
+/// The code of the newest invitation that came to `address`.
+async fn code_at(world: &World, address: &str) -> String {
+    world.run_due().await;
+    let mails = world.messages(address).await;
+    let bodies =
+        mails["items"].as_array().unwrap().iter().map(|mail| mail["body"].as_str().unwrap_or_default());
+    let text =
+        bodies.into_iter().find(|body| body.contains("token=vi_")).unwrap_or_else(|| panic!("{mails}"));
+    text.split("token=")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{text}"))
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+async fn invites(by: &Person<'_>, organization: Uuid, address: &str, role: &str) -> Answer {
+    let body = json!({"email": address, "role": role});
+    by.post(&format!("/api/v1/organizations/{organization}/invitations"), body).await
+}
+
+async fn joins(by: &Person<'_>, organization: Uuid, who: &Person<'_>, role: &str) {
+    invites(by, organization, &who.email(), role).await.expect(StatusCode::CREATED);
+    let code = code_at(who.world, &who.email()).await;
+    let joined = who.post("/api/v1/organizations/accept", json!({"invitation": code})).await;
+    assert_eq!(joined.expect(StatusCode::OK).body["role"], role);
+}
+
+#[tokio::test]
+async fn an_organisation_is_founded_joined_changed_and_left() {
+    let world = plan().build().await;
+    let (owner, grace) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "  Harbour Lights ").await;
+    let path = format!("/api/v1/organizations/{id}");
+    assert_eq!(owner.get(&path).await.expect(StatusCode::OK).body["name"], "Harbour Lights");
+    for bad in ["", "a\nb"] {
+        owner.post("/api/v1/organizations", json!({"name": bad})).await.problem(422, "invalid");
+    }
+    invites(&owner, id, "no address", "member").await.problem(422, "invalid");
+    invites(&owner, id, &grace.email(), "root").await.problem(422, "invalid");
+    joins(&owner, id, &grace, "member").await;
+    let mine = grace.get("/api/v1/organizations").await.expect(StatusCode::OK).body;
+    assert_eq!((&mine["items"][0]["id"], &mine["items"][0]["role"]), (&json!(id), &json!("member")));
+    let (owner_id, grace_id) = (id_of(&owner).await, id_of(&grace).await);
+    let members = owner.get(&format!("{path}/members")).await.expect(StatusCode::OK).body;
+    assert_eq!(members["items"].as_array().unwrap().len(), 2);
+    assert_eq!(members["items"][0]["email"], json!(grace.email()));
+    let seen = grace.get(&format!("{path}/members")).await.expect(StatusCode::OK).body;
+    assert!(
+        seen["items"].as_array().unwrap().iter().all(|one| one["email"].is_null()),
+        "addresses are for administrators"
+    );
+    // A member changes nothing.
+    grace.get(&format!("{path}/invitations")).await.problem(403, "not-allowed");
+    put(&grace, &format!("{path}/members/{grace_id}"), json!({"role": "owner"}))
+        .await
+        .problem(403, "not-allowed");
+    grace.delete(&format!("{path}/members/{owner_id}")).await.problem(403, "not-allowed");
+    // An administrator changes members, and nobody of their own height.
+    put(&owner, &format!("{path}/members/{grace_id}"), json!({"role": "admin"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    for role in ["member", "admin", "owner"] {
+        put(&grace, &format!("{path}/members/{grace_id}"), json!({"role": role}))
+            .await
+            .problem(403, "not-allowed");
+        put(&grace, &format!("{path}/members/{owner_id}"), json!({"role": role}))
+            .await
+            .problem(403, "not-allowed");
+    }
+    invites(&grace, id, "x@example.com", "admin").await.problem(403, "not-allowed");
+    invites(&grace, id, "x@example.com", "member").await.expect(StatusCode::CREATED);
+    let listed = grace.get(&format!("{path}/invitations")).await.expect(StatusCode::OK);
+    assert!(!String::from_utf8_lossy(&listed.bytes).contains("vi_"));
+    let invitation = listed.body["items"][0]["id"].as_str().unwrap();
+    grace.delete(&format!("{path}/invitations/{invitation}")).await.expect(StatusCode::NO_CONTENT);
+    grace.delete(&format!("{path}/invitations/{invitation}")).await.problem(404, "not-found");
+    // There is always an owner.
+    owner.delete(&format!("{path}/members/{owner_id}")).await.problem(409, "last-administrator");
+    put(&owner, &format!("{path}/members/{owner_id}"), json!({"role": "member"}))
+        .await
+        .problem(409, "last-administrator");
+    put(&owner, &format!("{path}/members/{grace_id}"), json!({"role": "owner"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    owner.delete(&format!("{path}/members/{owner_id}")).await.expect(StatusCode::NO_CONTENT);
+    owner.get(&path).await.problem(404, "not-found");
+    let body = Some(("application/json", json!({"name": "Pier"}).to_string().into_bytes()));
+    grace.send("PATCH", &path, body).await.expect(StatusCode::OK);
+    grace.delete(&path).await.expect(StatusCode::NO_CONTENT);
+    grace.get(&path).await.problem(404, "not-found");
+    assert_eq!(world.count::<Member>(Member::BY_ORGANIZATION).await, 0);
+    assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 0);
+    let activity = grace.get("/api/v1/activity").await.body;
+    let changed = activity["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["event"] == "member_changed")
+        .cloned()
+        .unwrap();
+    assert_eq!((&changed["actor"], &changed["detail"]["organization"]), (&json!(owner_id), &json!(id)));
+}
+
+/// Two owners who leave at the same time: one stays.
+#[tokio::test]
+async fn of_two_owners_who_leave_at_once_one_stays() {
+    let world = plan().build().await;
+    let (one, other) = (verified(&world).await, verified(&world).await);
+    for round in 0..6 {
+        let id = founded(&one, &format!("Harbour {round}")).await;
+        joins(&one, id, &other, "owner").await;
+        let path = |who: Uuid| format!("/api/v1/organizations/{id}/members/{who}");
+        let (first, second) = (path(id_of(&one).await), path(id_of(&other).await));
+        let _ = tokio::join!(one.delete(&first), other.delete(&second));
+        let left =
+            world.app.store.find(Query::<Member>::along(Member::BY_ORGANIZATION).equal(id)).await.unwrap();
+        assert_eq!(left.items.len(), 1);
+    }
+}
+
+/// An invitation is good once, for one address, for a time.
+#[tokio::test]
+async fn of_sixty_four_who_accept_at_once_one_joins() {
+    let world = plan().build().await;
+    let (owner, grace, thief) = (verified(&world).await, verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let first = code_at(&world, &grace.email()).await;
+    // Asked again: the code before counts no more.
+    invites(&owner, id, &grace.email().to_uppercase(), "admin").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    assert_ne!(first, code);
+    let accept = async |who: &Person<'_>, code: &str| {
+        who.post("/api/v1/organizations/accept", json!({"invitation": code})).await
+    };
+    accept(&grace, &first).await.problem(401, "code-gone");
+    accept(&thief, &code).await.problem(403, "not-allowed");
+    for bad in ["", "vi_", "vs_x", &code[..code.len() - 1], &format!("{code}x")] {
+        accept(&grace, bad).await.problem(401, "code-gone");
+    }
+    let tries: Vec<_> = (0..64).map(|_| accept(&grace, &code)).collect();
+    let answers = futures_util::future::join_all(tries).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
+    let lost = answers.iter().filter(|answer| answer.status != StatusCode::OK);
+    for answer in lost {
+        assert!(
+            ["/problems/code-gone", "/problems/busy"].contains(&answer.body["type"].as_str().unwrap()),
+            "{}",
+            answer.body
+        );
+    }
+    assert_eq!(world.count::<Member>(Member::BY_ORGANIZATION).await, 2);
+    assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 0);
+    // An old one is none.
+    let late = verified(&world).await;
+    invites(&owner, id, &late.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &late.email()).await;
+    world.advance(Duration::from_secs(7 * 24 * 3_600));
+    let mut late = late;
+    late.signs_in().await;
+    accept(&late, &code).await.problem(401, "code-gone");
+}
+
+#[tokio::test]
+async fn whoever_is_invited_signs_up_even_where_sign_up_is_closed_and_the_page_accepts() {
+    let world = plan().policy(|policy| policy.sign_up.open = true).build().await;
+    let owner = verified(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    let mut closed = (*world.app.policy()).clone();
+    closed.sign_up.open = false;
+    world.app.replace_policy(closed);
+    let mut grace = world.stranger();
+    grace.signs_up().await.problem(403, "sign-up-closed");
+    invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    let body = |email: String, code: &str| {
+        let mut body = grace.account();
+        body["email"] = json!(email);
+        body["invitation"] = json!(code);
+        body
+    };
+    grace.post("/api/v1/users", body("other@example.com".to_owned(), &code)).await.problem(422, "invalid");
+    grace.post("/api/v1/users", body(grace.email(), "vi_x")).await.problem(401, "code-gone");
+    let made = grace.post("/api/v1/users", body(grace.email(), &code)).await.expect(StatusCode::CREATED).body;
+    let email =
+        made["user"]["identifiers"].as_array().unwrap().iter().find(|one| one["kind"] == "email").unwrap();
+    assert_eq!(email["verified"], true, "{made}");
+    grace.post("/api/v1/users", body(grace.email(), &code)).await.problem(401, "code-gone");
+    grace.signs_in().await;
+    assert_eq!(
+        grace.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK).body["role"],
+        "member"
+    );
+    // By the page of the link, in a browser that is signed in.
+    let open = vestibule::policy::Policy::from_toml("").unwrap();
+    world.app.replace_policy(open);
+    let late = verified(&world).await;
+    invites(&owner, id, &late.email(), "admin").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &late.email()).await;
+    let page = late.get(&format!("/invitation?token={code}")).await.expect(StatusCode::OK);
+    assert!(String::from_utf8_lossy(&page.bytes).contains(&code));
+    let form = || Some(("application/x-www-form-urlencoded", format!("token={code}").into_bytes()));
+    let browser = crate::matrix::browser(&late).await;
+    let mut nobody = world.stranger();
+    nobody.headers = browser.headers.clone();
+    assert_eq!(nobody.send("POST", "/invitation", form()).await.status, StatusCode::UNAUTHORIZED);
+    browser.send("POST", "/invitation", form()).await.expect(StatusCode::OK);
+    assert_eq!(
+        late.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK).body["role"],
+        "admin"
+    );
+}
+
+#[tokio::test]
+async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
+    let world = plan().build().await;
+    let (owner, grace) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &grace, "member").await;
+    let grace_id = id_of(&grace).await;
+    let path = format!("/api/v1/organizations/{id}/members/{grace_id}/act");
+    let ask = json!({"reason": "Ticket 4711", "minutes": 10});
+    owner.post(&path, ask.clone()).await.problem(403, "operation-never");
+    let mut policy = (*world.app.policy()).clone();
+    let mut rule = policy.operation.get("organization.act").unwrap().clone();
+    rule.never = false;
+    policy.operation.set("organization.act", rule);
+    world.app.replace_policy(policy);
+    let stranger = verified(&world).await;
+    stranger.post(&path, ask.clone()).await.problem(404, "not-found");
+    grace
+        .post(&format!("/api/v1/organizations/{id}/members/{}/act", id_of(&owner).await), ask.clone())
+        .await
+        .problem(403, "not-allowed");
+    owner
+        .post(&format!("/api/v1/organizations/{id}/members/{}/act", id_of(&stranger).await), ask.clone())
+        .await
+        .problem(404, "not-found");
+    let begin = async || {
+        let begun = owner.post(&path, ask.clone()).await.expect(StatusCode::CREATED).body;
+        let mut acting = owner.clone();
+        acting.token = Some(begun["token"].as_str().unwrap().to_owned());
+        assert!(acting.is_signed_in().await);
+        acting
+    };
+    let acting = begin().await;
+    assert_eq!(acting.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"], json!(grace_id));
+    // Who is a member no more is nobody's to act for.
+    grace
+        .delete(&format!("/api/v1/organizations/{id}/members/{grace_id}"))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    assert!(!acting.is_signed_in().await);
+    joins(&owner, id, &grace, "member").await;
+    assert!(!acting.is_signed_in().await, "another membership is another right");
+    let acting = begin().await;
+    put(&owner, &format!("/api/v1/organizations/{id}/members/{grace_id}"), json!({"role": "owner"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    put(
+        &grace,
+        &format!("/api/v1/organizations/{id}/members/{}", id_of(&owner).await),
+        json!({"role": "member"}),
+    )
+    .await
+    .expect(StatusCode::NO_CONTENT);
+    assert!(!acting.is_signed_in().await, "who administers no more acts no more");
+}
+
+/// Everything of both organisations, as it is stored.
+async fn stored(world: &World) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    macro_rules! rows {
+        ($($entity:ty, $index:expr);*) => {$(
+            for row in world.app.store.find(Query::<$entity>::along($index).limit(1_000)).await.unwrap().items {
+                all.insert(format!("{}", row.id), format!("{:?}", &*row));
+            }
+        )*};
+    }
+    rows! { Organization, Organization::BY_CREATED; Member, Member::BY_ORGANIZATION; Invitation, Invitation::BY_ORGANIZATION }
+    all
+}
+
+/// Every route of organisations × {administrator, owner and member of A, administrator of B, support,
+/// administrator of the house, stranger} × an object of A or B: nobody sees or changes anything of an
+/// organisation that is not theirs, and what is not theirs looks like what is not there.
+#[tokio::test]
+async fn nobody_sees_or_changes_anything_outside_their_organisation() {
+    let world = plan().build().await;
+    let (owner_a, owner_b) = (verified(&world).await, verified(&world).await);
+    let (a, b) = (founded(&owner_a, "Aardvark-A").await, founded(&owner_b, "Badger-B").await);
+    let (admin_a, member_a, admin_b) =
+        (verified(&world).await, verified(&world).await, verified(&world).await);
+    joins(&owner_a, a, &admin_a, "admin").await;
+    joins(&owner_a, a, &member_a, "member").await;
+    joins(&owner_b, b, &admin_b, "admin").await;
+    let victim = verified(&world).await;
+    joins(&owner_b, b, &victim, "member").await;
+    let mut invitations = BTreeMap::new();
+    for (owner, id, address) in [(&owner_a, a, "guest-a@example.com"), (&owner_b, b, "guest-b@example.com")] {
+        let made = invites(owner, id, address, "member").await.expect(StatusCode::CREATED).body;
+        invitations.insert(id, made["id"].as_str().unwrap().to_owned());
+    }
+    let (support, admin, stranger) = (
+        with_roles(&world, &["support"]).await,
+        with_roles(&world, &["admin"]).await,
+        verified(&world).await,
+    );
+    let of = BTreeMap::from([(a, id_of(&member_a).await), (b, id_of(&victim).await)]);
+    let routes: &[(&str, &str, Json)] = &[
+        ("GET", "", json!(null)),
+        ("PATCH", "", json!({"name": "Taken"})),
+        ("GET", "/members", json!(null)),
+        ("PUT", "/members/{user}", json!({"role": "member"})),
+        ("PUT", "/members/{user}", json!({"role": "owner"})),
+        ("GET", "/invitations", json!(null)),
+        ("POST", "/invitations", json!({"email": "more@example.com", "role": "member"})),
+        ("POST", "/invitations", json!({"email": "more@example.com", "role": "owner"})),
+        ("POST", "/members/{user}/act", json!({"reason": "Ticket 1", "minutes": 1})),
+        ("DELETE", "/invitations/{invitation}", json!(null)),
+        ("DELETE", "/members/{user}", json!(null)),
+        ("DELETE", "", json!(null)),
+    ];
+    // (who, is inside A, is inside B, may see all, may change all)
+    let people = [
+        ("admin of A", &admin_a, true, false, false, false),
+        ("member of A", &member_a, true, false, false, false),
+        ("admin of B", &admin_b, false, true, false, false),
+        ("support", &support, false, false, true, false),
+        ("administrator", &admin, false, false, true, true),
+        ("stranger", &stranger, false, false, false, false),
+    ];
+    let (mut cells, mut outside) = (0, 0);
+    for (name, person, in_a, in_b, sees, changes) in people {
+        for id in [a, b] {
+            // What belongs to one is asked for below the other, too.
+            for of_other in [false, true] {
+                let whose = if of_other { if id == a { b } else { a } } else { id };
+                for mount in ["/organizations", "/admin/organizations"] {
+                    for (method, rest, body) in routes {
+                        let is_twice = of_other && !rest.contains('{');
+                        if is_twice || mount.starts_with("/admin") && rest.ends_with("/act") {
+                            continue;
+                        }
+                        let is_staff = mount.starts_with("/admin");
+                        let inside = if is_staff {
+                            sees && (*method == "GET" || changes)
+                        } else {
+                            id == a && in_a || id == b && in_b
+                        };
+                        let rest = rest
+                            .replace("{user}", &of[&whose].to_string())
+                            .replace("{invitation}", &invitations[&whose]);
+                        let path = |id: Uuid| format!("/api/v1{mount}/{id}{rest}");
+                        let before = stored(&world).await;
+                        let send = async |path: String| {
+                            let bytes =
+                                if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+                            let kind = if body.is_null() { "" } else { "application/json" };
+                            person.send(method, &path, Some((kind, bytes))).await
+                        };
+                        // What ends something is only asked for by those who may not.
+                        let ends = inside && (*method == "DELETE" || changes && *method != "GET");
+                        if ends && !of_other {
+                            continue;
+                        }
+                        let answer = send(path(id)).await;
+                        let shown = format!(
+                            "{name} {method} {} {of_other}: {} {}",
+                            path(id),
+                            answer.status,
+                            answer.body
+                        );
+                        cells += 1;
+                        assert!(!answer.status.is_server_error(), "{shown}");
+                        if !inside {
+                            outside += 1;
+                            assert_eq!(answer.body["type"], "/problems/not-found", "{shown}");
+                            let absent = send(path(Uuid::from_u128(77))).await;
+                            let bare = |mut answer: Answer| {
+                                answer.body["instance"] = Json::Null;
+                                (answer.status, answer.body)
+                            };
+                            assert_eq!(bare(answer.clone()), bare(absent), "{shown}");
+                            assert_eq!(stored(&world).await, before, "{shown}");
+                        }
+                        // Nothing of the other organisation is told or changed by way of this one.
+                        let foreign =
+                            if id == a { ["Badger-B", "guest-b@"] } else { ["Aardvark-A", "guest-a@"] };
+                        let text = String::from_utf8_lossy(&answer.bytes);
+                        assert!(foreign.iter().all(|word| !text.contains(word)), "{shown}");
+                        let theirs = |all: BTreeMap<String, String>| -> Vec<String> {
+                            let other = if id == a { b } else { a };
+                            all.into_values().filter(|row| row.contains(&other.to_string())).collect()
+                        };
+                        assert_eq!(theirs(stored(&world).await), theirs(before), "{shown}");
+                    }
+                }
+            }
+        }
+        // Lists hold one's own, and nothing else.
+        let own = person.get("/api/v1/organizations").await.expect(StatusCode::OK);
+        let text = String::from_utf8_lossy(&own.bytes).into_owned();
+        assert_eq!((text.contains("Aardvark-A"), text.contains("Badger-B")), (in_a, in_b), "{name}: {text}");
+    }
+    assert!(cells > 250 && outside > 180, "{cells} {outside}");
+    // A foreign invitation or membership is not reached by way of one's own organisation.
+    let path = format!("/api/v1/organizations/{a}/invitations/{}", invitations[&b]);
+    owner_a.delete(&path).await.problem(404, "not-found");
+    owner_a.delete(&format!("/api/v1/organizations/{a}/members/{}", of[&b])).await.problem(404, "not-found");
+    let removed = Change::delete(&world.app.store.get::<Organization>(b).await.unwrap().unwrap());
+    world.app.store.commit(vec![removed]).await.unwrap();
+    admin_b.get(&format!("/api/v1/organizations/{b}")).await.problem(404, "not-found");
+}
