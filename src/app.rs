@@ -23,6 +23,7 @@ use crate::random::{Random, Seed};
 use crate::secret::{Keyring, Peppers};
 use crate::shared::Shared;
 use crate::store::{Change, Decision, Engine, Store, StoreError};
+use crate::templates::Templates;
 
 /// Everything that lives as long as the server.
 pub struct App {
@@ -62,6 +63,8 @@ pub struct App {
     pub signing: jwt::Held,
     /// Those who follow a feed.
     pub followers: Followers,
+    /// How the pages for people look.
+    pub templates: Templates,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -95,7 +98,9 @@ impl App {
         let rates = Rates::configured(&config.spending.rates)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
         let followers = config.server.max_followers;
+        let templates = Templates::configured(&config.pages, origin.host())?;
         Ok(Arc::new(Self {
+            templates,
             origin,
             mailer,
             rates,

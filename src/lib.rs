@@ -23,6 +23,7 @@ pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod templates;
 pub mod twilio;
 pub mod verify;
 pub mod words;

@@ -15,7 +15,7 @@ use vestibule::store::{Change, Engine, Store};
 
 use super::beside::{Postgres, Valkey};
 use super::load::{Answer, Connection, request};
-use super::server::{PASSWORD, Process, Res, Scratch, UNLIMITED, path};
+use super::server::{PASSWORD, POLICY, Process, Res, Scratch, UNLIMITED, bare_vestibule, path};
 
 /// How many nodes there are.
 pub const NODES: usize = 3;
@@ -49,10 +49,16 @@ impl Cluster {
     pub async fn start(policy: &str, more: &[(&str, &str)]) -> Res<Self> {
         let (postgres, valkey) = tokio::try_join!(Postgres::start(), Valkey::start())?;
         let key = Keyring::generate("test", &Random::System);
+        let homes: Vec<_> = (0..NODES).map(|_| Scratch::new()).collect::<Result<_, _>>()?;
+        // As it should be: the password is in a file.
+        let secret = homes.first().ok_or("no node")?.path().join("shared");
+        std::fs::write(&secret, valkey.url())?;
+        let secret = secret.display().to_string();
         let settings = [
             ("VESTIBULE_ORIGIN", "http://127.0.0.1:1"),
             ("VESTIBULE_STORE", &postgres.url()),
-            ("VESTIBULE_SHARED", &valkey.url()),
+            ("VESTIBULE_SHARED_FILE", &secret),
+            ("VESTIBULE_SERVER_METRICS", "public"),
             ("VESTIBULE_SECRETS_KEYS", key.expose()),
             ("VESTIBULE_LOG_FORMAT", "json"),
         ];
@@ -61,7 +67,6 @@ impl Cluster {
             .chain(more)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let homes: Vec<_> = (0..NODES).map(|_| Scratch::new()).collect::<Result<_, _>>()?;
         let given = pairs(&settings);
         let starting = homes.iter().map(|home| Process::node(home.path(), policy, &given));
         let nodes = futures_util::future::try_join_all(starting).await?;
@@ -71,6 +76,15 @@ impl Cluster {
     /// Starts a node that has ended, at its old address.
     pub async fn again(&mut self, node: usize) -> Res<()> {
         self.nodes[node].node_again(self.homes[node].path(), &pairs(&self.settings)).await
+    }
+
+    /// What `vestibule doctor` says where a node runs.
+    pub async fn doctor(&self, node: usize) -> Res<String> {
+        let home = self.homes[node].path();
+        let mut doctor = bare_vestibule(home);
+        doctor.arg("doctor").envs(pairs(&self.settings)).env(POLICY, home.join("policy.toml"));
+        let output = tokio::process::Command::from(doctor).output().await?;
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// A connection of one's own to a node.

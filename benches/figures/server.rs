@@ -30,7 +30,7 @@ pub mod path {
 }
 
 /// The setting that names a policy file, in the environment.
-const POLICY: &str = "VESTIBULE_POLICY";
+pub const POLICY: &str = "VESTIBULE_POLICY";
 
 /// What limits nobody, over the default policy. Time, disk and hashing alone are to set the pace.
 pub const UNLIMITED: &str = r#"

@@ -26,6 +26,7 @@ use super::client;
 use super::extract::Asker;
 use super::origins::Origins;
 use super::problem;
+use super::visit::Visit;
 use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
@@ -75,7 +76,11 @@ impl Door {
         let server = &app.config.server;
         let proxies = server.trusted_proxies.clone();
         let origins = Origins::new(&app.origin, &server.allowed_origins)?;
-        let dress = [DATA_POLICY, PAGE_POLICY].map(|policy| wardrobe(policy, app.origin.is_secure()));
+        // Where a form's answer leads on to counts as a target of the form (CSP 3 §6.4.2).
+        let targets: String =
+            app.config.pages.origins().iter().flat_map(|origin| [" ", origin]).map(str::to_owned).collect();
+        let dress = [DATA_POLICY.to_owned(), format!("{PAGE_POLICY}{targets}")];
+        let dress = dress.map(|policy| wardrobe(&policy, app.origin.is_secure()));
         let mut templates = matchit::Router::new();
         // One that is there already: two methods of one path.
         paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
@@ -166,10 +171,13 @@ impl Door {
 }
 
 /// What every answer under this content policy wears.
-fn wardrobe(policy: &'static str, is_secure: bool) -> HeaderMap {
+fn wardrobe(policy: &str, is_secure: bool) -> HeaderMap {
     // Room for what handlers add.
     let mut headers = HeaderMap::with_capacity(24);
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // Origins are ASCII by construction.
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     if is_secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
@@ -207,12 +215,14 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     let route = door.paths.at(request.uri().path()).map_or("unmatched", |found| found.value);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
+    let visit = Visit::of_browser(&door.app, request.uri(), request.headers());
+    let asked = visit.map(|visit| (visit, request.method().clone()));
     request.extensions_mut().insert(Ctx::new(Arc::clone(&door.app), Some(client)));
 
     let answered = log::of_request(Arc::clone(&id), door.pass(request, map)).await;
     let response = answered.unwrap_or_else(IntoResponse::into_response);
 
-    let mut response = problem::settle(response, &id);
+    let mut response = problem::settle(response, &id, asked.as_ref());
     door.origins.share(origin, response.headers_mut());
     door.dress(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -25,6 +25,7 @@ pub mod problem;
 pub mod route;
 pub mod router;
 pub mod server;
+pub mod visit;
 
 pub use extract::{Body, Params, Search};
 pub use router::all;

@@ -35,7 +35,7 @@ pub(super) fn current(identifiers: &[Seen<Identifier>], kind: IdentifierKind) ->
 }
 
 /// The operation that changes an identifier of this kind.
-pub(super) fn operation_of(kind: IdentifierKind) -> &'static str {
+pub fn operation_of(kind: IdentifierKind) -> &'static str {
     match kind {
         IdentifierKind::Username => operation::USERNAME_CHANGE,
         IdentifierKind::Email => operation::EMAIL_CHANGE,

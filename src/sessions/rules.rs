@@ -78,7 +78,9 @@ impl Session {
 /// What is written because a session ends: whoever checks its access tokens offline is told. A session that is
 /// carried otherwise is recognised nowhere else. One that is swept away has outlived its last access token.
 pub(super) fn told(change: &Change) -> Option<Change> {
-    let (was, None, _) = change.turn::<Session>()? else { return None };
+    // Not read at all when it goes on: each refresh and each use passes here.
+    let Change::Delete { .. } = change else { return None };
+    let (was, ..) = change.turn::<Session>()?;
     (was.carry == Carry::Jwt).then(|| Change::insert(&Revocation::of_session(was.id, was.user_id)))
 }
 

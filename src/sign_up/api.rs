@@ -71,7 +71,10 @@ impl NewUser {
 }
 
 /// Reads every field and reports everything that is wrong at once.
-fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
+///
+/// # Errors
+/// [`Problem::Invalid`](crate::error::Problem::Invalid).
+pub fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     let mut errors = Vec::new();
     let mut keep = |error: FieldError| errors.push(error);
     let given = [
@@ -94,7 +97,7 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     match password {
         Ok(password) if errors.is_empty() => {
             let wants_second_factor = ask.is_2fa_enabled;
-            Ok((Wanted { names, name, locale, wants_second_factor }, password))
+            Ok((Wanted { names, name, locale, wants_second_factor, signs_in: false }, password))
         }
         _ => Err(Error::invalid(errors)),
     }

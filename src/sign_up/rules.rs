@@ -23,6 +23,9 @@ pub struct Wanted {
     pub locale: Option<String>,
     /// Whether they want a second factor where the policy leaves it to them.
     pub wants_second_factor: bool,
+    /// Whether they go on to sign in at once. What that asks for shows their number as well, so that
+    /// nothing is asked about the number beforehand.
+    pub signs_in: bool,
 }
 
 impl Wanted {

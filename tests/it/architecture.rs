@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
         "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics",
         "money", "outbound", "random", "secret", "shared", "store", "verify", "words",
     ],
-    &["policy"],
+    &["policy", "templates"],
     &["app"],
     &["worker"],
     &["twilio"],

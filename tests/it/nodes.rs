@@ -68,6 +68,14 @@ async fn health(cluster: &Cluster, node: usize) -> (u16, Json) {
     (answer.status, answer.json())
 }
 
+/// A figure without labels.
+async fn figure(cluster: &Cluster, node: usize, name: &str) -> Option<f64> {
+    let answer = cluster.to(node).send(&request("GET", "/metrics", None, None)).await.unwrap();
+    let text = String::from_utf8(answer.body).unwrap();
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim_start_matches("{}").strip_prefix(' ')?.parse().ok())
+}
+
 fn is_well(health: &Json, name: &str) -> bool {
     let checks = health["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == name).unwrap()["ok"] == true
@@ -202,6 +210,8 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
     killed(&mut cluster).await;
     assert!(all_say(&cluster, ended, false).await && all_say(&cluster, lives, true).await);
 
+    assert_eq!(figure(&cluster, 0, "vestibule_channel_up").await, Some(1.0));
+    assert!(figure(&cluster, 0, "vestibule_channel_words_total").await > Some(0.0));
     unheard(&cluster, eve).await;
 
     // PostgreSQL ends as in a crash and comes back.
@@ -266,8 +276,15 @@ async fn counted_together(cluster: &mut Cluster) {
     let (status, told) = health(cluster, 1).await;
     assert_eq!((status, told["status"].as_str()), (200, Some("degraded")), "{told}");
     assert!(is_well(&told, "store") && !is_well(&told, "shared"));
+    let told = cluster.doctor(1).await.unwrap();
+    assert!(told.contains("bad   shared    the server of shared counters fails"), "{told}");
+    assert!(!told.contains("secret@"), "{told}");
+    assert!(figure(cluster, 1, "vestibule_shared_up").await == Some(0.0));
+    assert!(figure(cluster, 1, "vestibule_shared_counted_alone_total").await > Some(0.0));
 
     cluster.valkey.again().await.unwrap();
+    let told = cluster.doctor(1).await.unwrap();
+    assert!(told.contains("ok    shared    The server of shared counters answers and counts."), "{told}");
     let shared = async |cluster: &Cluster| {
         let mut well = true;
         for node in 0..NODES {
@@ -309,6 +326,7 @@ async fn unheard(cluster: &Cluster, user: uuid::Uuid) {
             until("refused without a word", EVERYWHERE, async || all_say(cluster, token, false).await).await;
         slowest = slowest.max(over);
     }
+    assert_eq!(figure(cluster, 1, "vestibule_channel_up").await, Some(0.0));
     println!("without a word over elsewhere after {slowest:.0?} at most");
     assert!(slowest > Duration::from_millis(50), "it was kept before, and nobody was told");
     cluster.postgres.go_on().unwrap();

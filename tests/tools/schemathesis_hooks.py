@@ -10,7 +10,13 @@ import schemathesis
 
 TOKENS = json.loads(os.environ["VESTIBULE_TEST_TOKENS"])
 CLIENT = base64.b64encode(os.environ["VESTIBULE_TEST_CLIENT"].encode()).decode()
-ENDS = {("POST", "/api/v1/auth/logout"), ("DELETE", "/api/v1/users/me"), ("PUT", "/api/v1/users/me/password")}
+ENDS = {
+    ("POST", "/api/v1/auth/logout"),
+    ("DELETE", "/api/v1/users/me"),
+    ("PUT", "/api/v1/users/me/password"),
+    # It sends ids that it was told.
+    ("DELETE", "/api/v1/sessions/{id}"),
+}
 
 
 @schemathesis.auth(refresh_interval=None)
