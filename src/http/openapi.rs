@@ -96,6 +96,7 @@ const TAGS: &[(&str, &str)] = &[
     ("devices", "Where one has signed in before."),
     ("admin", "For administrators."),
     ("events", "What happened, for the application."),
+    ("revocations", "Which sessions have ended, for services that check tokens by themselves."),
     ("calls", "Calling people."),
     ("operations", "Health, figures, keys and documents, for operators, services and tools."),
 ];
