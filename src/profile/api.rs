@@ -20,7 +20,8 @@ use crate::http::listing::{List, Listing};
 use crate::identifiers::Name;
 use crate::policy::IdentifierKind;
 use crate::sessions::{Caller, clear_cookie};
-use crate::sign_up::api::{foreign, line, locale};
+use crate::sign_up::api::foreign;
+use crate::sign_up::{line, locale};
 use crate::store::Seen;
 
 /// `GET /users/me`

@@ -13,4 +13,4 @@ mod purge;
 mod rules;
 
 pub use purge::purge_due;
-pub use rules::{Wanted, operation_of};
+pub use rules::{Wanted, metadata_refused, operation_of};

@@ -109,7 +109,7 @@ impl Wanted {
 }
 
 /// Why this cannot be kept with an account, when it cannot.
-pub(super) fn metadata_refused(metadata: &Metadata, policy: &policy::Account) -> Option<FieldError> {
+pub fn metadata_refused(metadata: &Metadata, policy: &policy::Account) -> Option<FieldError> {
     let error = |code: &'static str, sentence: String| Some(FieldError::new("metadata", code, sentence));
     let values = || metadata.0.values();
     let depth = 1 + values().map(depth).max().unwrap_or(0);

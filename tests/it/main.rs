@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod api_tools;
 mod architecture;
 mod auth;
 mod browser;
@@ -11,8 +12,11 @@ mod browser_harness;
 mod browser_journeys;
 mod browser_look;
 mod calls;
+mod deploying;
 mod dev;
+mod developing;
 mod events;
+mod examples;
 mod factors;
 mod guards;
 mod incidents;
@@ -22,15 +26,20 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod moving;
+mod nodes;
 mod pages;
 mod passwords;
 mod place;
 mod profile;
 mod providers;
 mod recovery;
+mod replaces;
+mod revocations;
 mod schema;
 mod scripted;
 mod secrets;
+mod service_accounts;
 mod sessions;
 mod spending;
 mod spoken;
@@ -39,5 +48,6 @@ mod store;
 mod tokens;
 mod twilio_library;
 mod users;
+mod verify;
 mod webhooks;
 mod world;
