@@ -118,8 +118,9 @@ pub fn settle(response: Response, request_id: &str, asked: Option<&(Visit, Metho
     log(&error, request_id);
     if let Some((visit, method)) = asked {
         let mut page = visit.failure(&error, request_id, method);
-        page.headers_mut()
-            .extend(parts.headers.remove(header::SET_COOKIE).map(|cookie| (header::SET_COOKIE, cookie)));
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.remove(header::CONTENT_TYPE);
+        page.headers_mut().extend(parts.headers);
         page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
         if let Some(seconds) = error.retry_after {
             page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -182,8 +182,13 @@ impl Visit {
     pub fn failure(&self, error: &Error, request_id: &str, method: &Method) -> Response {
         let in_account = is_of_account(&self.path);
         let leads = |path: &str, operation: &str| {
-            let back =
-                if *method == Method::GET || *method == Method::POST { self.path.as_str() } else { "" };
+            // A form whose page has another address leads back to that page.
+            let back = match self.path.as_str() {
+                "/account/sessions" => "/account/devices",
+                "/account/verify" => ACCOUNT,
+                path if [Method::GET, Method::POST].contains(method) => path,
+                _ => "",
+            };
             Redirect::to(&self.with(path, &[("then", back), ("operation", operation)])).into_response()
         };
         match (error.problem, &error.need) {

@@ -1,7 +1,7 @@
 //! The one page that takes codes: to finish a sign-in, to confirm an address or a number, to show once
 //! more who one is. What is asked is kept by the browser, in a cookie that no script reads.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::context;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::devices::Brought;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::secret::Secret;
-use crate::sessions::{authenticate, overwritten, pending, pending_cookie};
+use crate::sessions::{authenticate, overwritten, pending};
 
 /// `GET /code`
 pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
@@ -29,10 +29,7 @@ async fn again(ctx: &Ctx, visit: &Visit, headers: &HeaderMap, error: Option<Erro
         Ok(challenge) => challenge,
         Err(error) if error.problem == Problem::CodeGone => {
             let path = if caller.is_some() { ACCOUNT } else { "/sign-in" };
-            let mut response = visit.goes_saying(path, "gone");
-            let cookie = pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now);
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-            return Ok(response);
+            return Ok(visit.goes_saying(path, "gone"));
         }
         Err(error) => return Err(error),
     };

@@ -227,7 +227,7 @@ const TABLE: &[Row] = &[
     row("POST", "/code", Anybody, None, Form(&["code", "trust_device"]), "code=0"),
     row("POST", "/code/resend", Anybody, None, Form(&["factor"]), ""),
     row("GET", "/sign-out", Anybody, None, Nothing, ""),
-    row("POST", "/sign-out", Anybody, None, Form(&[]), ""),
+    row("POST", "/sign-out", Anybody, None, Nothing, ""),
     row("GET", "/assets/{file}", Anybody, None, Nothing, ""),
     row("GET", "/step-up", Own, None, Nothing, ""),
     row("POST", "/step-up", Own, None, Form(&["password", "factor"]), ""),
@@ -241,24 +241,36 @@ const TABLE: &[Row] = &[
     row("GET", "/account/activity", Own, None, Nothing, ""),
     row("GET", "/account/data", Own, None, Nothing, ""),
     row("GET", "/account/export", Own, None, Nothing, ""),
-    row("POST", "/account/export", Own, None, Form(&[]), ""),
+    row("POST", "/account/export", Own, None, Nothing, ""),
     row("GET", "/account/delete", Own, None, Nothing, ""),
-    row("POST", "/account/delete", Own, None, Form(&[]), ""),
+    row("POST", "/account/delete", Own, None, Nothing, ""),
     row("GET", "/account/security", Own, None, Nothing, ""),
     row("GET", "/account/password", Own, None, Nothing, ""),
     row("POST", "/account/password", Own, None, Form(&["current_password", "new_password", "check"]), "new_password=x"),
     row("GET", "/account/factors/add/{kind}", Own, None, Nothing, ""),
-    row("POST", "/account/factors/add/{kind}", Own, None, Form(&[]), ""),
+    row("POST", "/account/factors/add/{kind}", Own, None, Nothing, ""),
     row("GET", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
-    row("POST", "/account/factors/{id}/remove", Own, Some(Factor), Form(&[]), ""),
+    row("POST", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
     row("GET", "/account/totp", Own, None, Nothing, ""),
     row("POST", "/account/totp", Own, None, Form(&["id", "code"]), ""),
     row("GET", "/account/recovery-codes", Own, None, Nothing, ""),
-    row("POST", "/account/recovery-codes", Own, None, Form(&[]), ""),
+    row("POST", "/account/recovery-codes", Own, None, Nothing, ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),
     row("GET", "/api-docs", Anybody, None, Nothing, ""),
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
 ];
+
+/// The stylesheet's name, which changes with what is in it.
+fn style() -> &'static str {
+    static NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| {
+        let pages = vestibule::config::Config::from_toml("").unwrap().pages;
+        let templates = vestibule::templates::Templates::configured(&pages, "x").unwrap();
+        let html = templates.render(vestibule::words::Locale::En, "say.html", ().into());
+        let (_, rest) = html.split_once("href=\"/assets/page-").unwrap();
+        format!("page-{}", rest.split('"').next().unwrap())
+    })
+}
 
 /// Every row.
 pub fn table() -> &'static [Row] {
@@ -311,7 +323,7 @@ impl Row {
             .trim_start_matches('~')
             .replace("{id}", id)
             .replace("{slug}", "code-wrong")
-            .replace("{file}", "page.css")
+            .replace("{file}", if self.path.starts_with("/assets") { style() } else { "page.css" })
             .replace("{kind}", "email")
             .replace("{token}", "vm_x")
             .replace("{sealed}", "x")

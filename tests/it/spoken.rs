@@ -18,7 +18,7 @@ async fn asks_for_a_call(person: &Person<'_>) -> Json {
     person.post("/api/v1/auth/resend-code", body).await.expect(StatusCode::OK).body
 }
 
-async fn call_at(world: &World, number: &str) -> Json {
+pub async fn call_at(world: &World, number: &str) -> Json {
     world.run_due().await;
     for _ in 0..500 {
         let found = world.messages(number).await;
