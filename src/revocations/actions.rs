@@ -139,7 +139,8 @@ pub async fn read(ctx: &Ctx, after: Option<Uuid>) -> Result<Batch> {
     let next = place.unwrap_or(0).saturating_add(1);
     let query = Query::<Revocation>::along(Revocation::BY_NUMBER).from(next).limit(MOST);
     let page = store.find(query).await?;
-    let cursor = page.items.last().map_or(reach.last, |last| last.id);
+    // Never back: what was read may be newer than how far the feed reached when that was last looked at.
+    let cursor = page.items.last().map_or(after.unwrap_or(reach.last), |last| last.id);
     let items = page.items.iter().map(|entry: &Seen<Revocation>| Item::from(&**entry)).collect();
     Ok(batch(after, cursor, page.next.is_some(), items))
 }
