@@ -3,7 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
-    passwords, recovery, sessions, sign_in, spending, undo,
+    passwords, recovery, revocations, service_accounts, sessions, sign_in, spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -14,7 +14,11 @@ pub fn tables() -> Vec<&'static Table> {
         spending::Day::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),
+        service_accounts::ServiceAccount::table(),
+        service_accounts::ApiKey::table(),
         keys::SigningKey::table(),
+        revocations::Revocation::table(),
+        revocations::Head::table(),
         identifiers::Identifier::table(),
         passwords::Password::table(),
         messages::Message::table(),

@@ -44,6 +44,7 @@ impl Entity for Specimen {
             expires: None,
             due: None,
             kept: None,
+            follows: None,
         };
         TABLE
     }

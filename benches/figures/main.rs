@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|nodes|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|nodes|revocations|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -19,6 +19,7 @@ mod foreign;
 mod load;
 mod nodes;
 mod overload;
+mod revocations;
 mod server;
 mod sign_in;
 mod start;
@@ -54,8 +55,18 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 9] =
-    ["sign-in", "authenticated", "commits", "overload", "start", "foreign", "enumeration", "tokens", "nodes"];
+const PARTS: [&str; 10] = [
+    "sign-in",
+    "authenticated",
+    "commits",
+    "overload",
+    "start",
+    "foreign",
+    "enumeration",
+    "tokens",
+    "nodes",
+    "revocations",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -117,6 +128,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "enumeration" => enumeration::measure(extent, table).await,
             "tokens" => tokens::measure(extent, table).await,
             "nodes" => nodes::measure(extent, table).await,
+            "revocations" => revocations::measure(table).await,
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;

@@ -333,6 +333,22 @@ pub async fn purpose(ctx: &Ctx, token: &Token) -> Result<Purpose> {
     Ok(find(ctx, token).await?.purpose)
 }
 
+/// What is asked, for whoever shows the token of it: `caller`, where a session asked.
+///
+/// # Errors
+/// [`Problem::CodeGone`] when nothing is asked any more, and for what may not be told.
+pub async fn look(ctx: &Ctx, caller: Option<&Caller>, token: Option<&Token>) -> Result<ChallengeView> {
+    let token = token.ok_or(Problem::CodeGone)?;
+    let challenge = find(ctx, token).await?;
+    let asked_by = challenge.session_id;
+    let is_theirs = asked_by.is_none() || asked_by == caller.map(|caller| caller.session.id);
+    let stands = ctx.now < challenge.expires_at && challenge.attempts < ctx.policy.code.attempts;
+    if challenge.purpose == Purpose::Recover || !is_theirs || !stands {
+        return Err(Problem::CodeGone.into());
+    }
+    Ok(challenge.view(token, &ctx.policy.code))
+}
+
 pub(super) async fn find(ctx: &Ctx, token: &Token) -> Result<Seen<Challenge>> {
     let found = ctx.app.store.get::<Challenge>(token.id).await?;
     let found = found.filter(|challenge| token.matches(&challenge.digest));

@@ -68,8 +68,8 @@ pub async fn run(options: &Options) -> Outcome {
     say(&greeting(address, &directory))?;
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
-    let router = http::router::development(&app, dev)?;
-    house::serve(app, listener, router, &given).await
+    let entrance = http::router::development(&app, dev)?;
+    house::serve(app, listener, entrance, &given).await
 }
 
 fn only_here(address: SocketAddr) -> Outcome {
@@ -84,7 +84,7 @@ fn only_here(address: SocketAddr) -> Outcome {
 }
 
 /// Makes the directory and the sealing key when they are missing; both for this user alone.
-fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), String> {
+pub(super) fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), String> {
     let shown = data.display();
     let failed = |error| format!("The directory {shown} cannot be used: {error}.");
     let Some(directory) = data.to_str() else {

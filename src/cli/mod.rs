@@ -7,14 +7,19 @@ mod admin;
 mod clients;
 mod develop;
 mod doctor;
+mod export;
+mod health;
 mod house;
+mod import;
 mod keys;
 mod migrate;
 mod openapi;
 mod passwords;
 mod policy;
 mod reload;
+mod seed;
 mod serve;
+mod service_accounts;
 mod settings;
 
 use std::io::{ErrorKind, Write};
@@ -43,8 +48,16 @@ enum Command {
     Migrate(migrate::Options),
     /// Look for what is wrong with settings, database, keys, clock and files.
     Doctor(Settings),
+    /// Say whether the server on this machine can serve, and fail when it cannot: for probes.
+    Health(health::Options),
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi(openapi::Options),
+    /// Take in the users of another system, with their password hashes.
+    Import(import::Options),
+    /// Hand out everything that is stored, one JSON object on each line.
+    Export(export::Options),
+    /// Fill a database for development with people who never were.
+    Seed(seed::Options),
     /// Help a user who is locked out.
     Admin(admin::Options),
     /// Check, explain and try out the policy.
@@ -53,6 +66,8 @@ enum Command {
     Keys(keys::Options),
     /// Services that may ask what a token stands for.
     Clients(clients::Options),
+    /// Programs that ask this server something by themselves, and their API keys.
+    ServiceAccounts(service_accounts::Options),
     /// Make a filter of passwords that were stolen elsewhere.
     Passwords(passwords::Options),
 }
@@ -108,11 +123,16 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Serve(options)) => serve::run(&options).await,
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
-        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Health(options)) => health::run(&options).await,
+        Some(Command::Openapi(options)) => openapi::run(&options),
+        Some(Command::Import(options)) => import::run(&options).await,
+        Some(Command::Export(options)) => export::run(&options).await,
+        Some(Command::Seed(options)) => seed::run(&options).await,
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
+        Some(Command::ServiceAccounts(options)) => service_accounts::run(&options).await,
         Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
@@ -148,6 +168,13 @@ mod tests {
             "vestibule migrate plan --config x.toml",
             "vestibule doctor --config x.toml",
             "vestibule openapi",
+            "vestibule health --listen 127.0.0.1:8080",
+            "vestibule openapi --postman",
+            "vestibule import --csv users.csv --map email=mail --set email_verified=true --dry-run",
+            "vestibule import --json - --source old --config x.toml",
+            "vestibule import --from-postgres @url --query @users.sql --with-roles",
+            "vestibule export --out all.jsonl --open-with key --config x.toml",
+            "vestibule seed --users 100 --seed 7 --data x",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",
@@ -161,10 +188,23 @@ mod tests {
             "vestibule clients add orders --config x.toml",
             "vestibule clients list --config x.toml",
             "vestibule clients remove 0194 --config x.toml",
+            "vestibule service-accounts add orders --config x.toml",
+            "vestibule service-accounts list --config x.toml",
+            "vestibule service-accounts key 0194 first --scopes revocations.read,introspect --days 30",
+            "vestibule service-accounts revoke 0194",
+            "vestibule service-accounts remove 0194",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["vestibule server", "vestibule --port 1", "vestibule --data x serve", "vestibule keys"] {
+        for line in [
+            "vestibule import",
+            "vestibule import --csv a --json b",
+            "vestibule import --from-postgres postgres://x",
+            "vestibule server",
+            "vestibule --port 1",
+            "vestibule --data x serve",
+            "vestibule keys",
+        ] {
             assert!(
                 Cli::try_parse_from(line.split(' ')).is_err_and(|error| error.exit_code() == 2),
                 "{line}"

@@ -16,6 +16,7 @@ mod hashing;
 mod layers;
 mod log;
 mod network;
+mod pages;
 mod password;
 mod period;
 mod safety;
@@ -39,6 +40,7 @@ pub use hashing::HashingSettings;
 pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
 pub use log::{Log, LogFormat};
 pub use network::Network;
+pub use pages::Pages;
 pub use password::PasswordSettings;
 pub use period::Period;
 pub use safety::{Needs, unsafe_settings};
@@ -96,6 +98,8 @@ pub struct Config {
     pub log: Log,
     /// `[audit]`
     pub audit: Audit,
+    /// `[pages]`
+    pub pages: Pages,
     /// Path of a policy file over the built-in policy; empty: none.
     pub policy: String,
     /// Name of a shipped policy between the built-in policy and the file; empty: none.
@@ -137,6 +141,7 @@ impl Config {
         config.development.check(layers);
         config.log.check(layers);
         config.audit.check(layers);
+        config.pages.check(layers);
         Some(config)
     }
 

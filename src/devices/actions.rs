@@ -41,12 +41,12 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
 /// # Errors
 /// The store's.
 pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
-    let query = Query::along(Device::BY_USER).equal(user.id).descending().limit(100);
-    let devices = ctx.app.store.find::<Device>(query).await?.items;
+    let store = &ctx.app.store;
     let address = ctx.client.as_ref().map(|client| client.address.to_string());
     let agent = ctx.client.as_ref().and_then(|client| client.user_agent.clone());
-    let is_seen = devices.iter().any(|one| one.address == address && one.user_agent == agent);
-    if devices.is_empty() || is_seen {
+    let here = Query::<Device>::along(Device::BY_PLACE).equal(user.id).equal(address).equal(agent);
+    let anywhere = Query::<Device>::along(Device::BY_USER).equal(user.id);
+    if store.first(here).await?.is_some() || store.first(anywhere).await?.is_none() {
         return Ok(None);
     }
     let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device).may_be_left_out();

@@ -15,7 +15,7 @@ use crate::http::extract::{Body, Params};
 use crate::policy::IdentifierKind;
 use crate::secret::Secret;
 use crate::sessions::Caller;
-use crate::sign_up::api::line;
+use crate::sign_up::line;
 
 /// Longest name of a factor, in characters.
 const NAME: usize = 64;

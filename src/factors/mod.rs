@@ -60,7 +60,15 @@ impl Factor {
     /// A factor of this kind that is not bound yet.
     pub fn new(moment: &Moment, user_id: Uuid, kind: FactorKind) -> Self {
         Self {
-            id: moment.uuid(&format!("factor:{kind}")),
+            bound_at: None,
+            ..Self::known(moment.uuid(&format!("factor:{kind}")), user_id, kind, moment.now)
+        }
+    }
+
+    /// A factor of this kind that was bound `at`, elsewhere.
+    pub fn known(id: Uuid, user_id: Uuid, kind: FactorKind, at: Timestamp) -> Self {
+        Self {
+            id,
             user_id,
             kind,
             name: None,
@@ -71,8 +79,8 @@ impl Factor {
             codes: Slots::default(),
             failures: 0,
             locked_at: None,
-            created_at: moment.now,
-            bound_at: None,
+            created_at: at,
+            bound_at: Some(at),
             used_at: None,
         }
     }

@@ -67,6 +67,26 @@ pub fn base32(bytes: &[u8]) -> String {
     out
 }
 
+/// Reads base 32 as people and other systems write it: in either case, with spaces, dashes and padding.
+pub fn from_base32(text: &str) -> Option<Vec<u8>> {
+    let (mut out, mut buffer, mut bits) = (Vec::new(), 0_u32, 0_u32);
+    for letter in text.trim().trim_end_matches('=').bytes().filter(|byte| !b" -".contains(byte)) {
+        let value = match letter.to_ascii_uppercase() {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            digit @ b'2'..=b'7' => digit - b'2' + 26,
+            _ => return None,
+        };
+        buffer = (buffer << 5) | u32::from(value);
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            out.push(u8::try_from(buffer >> bits).ok()?);
+            buffer &= (1 << bits) - 1;
+        }
+    }
+    Some(out)
+}
+
 /// The address that an authenticator app reads from a QR code (the Key URI format).
 pub fn uri(key: &[u8], issuer: &str, account: &str) -> String {
     let (issuer, account) = (escaped(issuer), escaped(account));

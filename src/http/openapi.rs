@@ -64,18 +64,21 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A session's token, opaque or signed."},
                 "client": {"type": "http", "scheme": "basic", "description": "Id and secret of a registered client."},
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `vk_…`, with the scope that is named."},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-vestibule", "description": "A session's cookie; `vestibule` on a server without TLS."},
             },
         },
     })
 }
 
-fn security(access: Access) -> Value {
-    match access {
-        Access::Session | Access::Admin => json!([{"bearer": []}, {"cookie": []}]),
-        Access::Client => json!([{"client": []}]),
-        Access::Public | Access::Webhook => json!([]),
-    }
+fn security(route: &Route) -> Value {
+    let mut ways = match route.access {
+        Access::Session | Access::Admin => vec![json!({"bearer": []}), json!({"cookie": []})],
+        Access::Client => vec![json!({"client": []})],
+        Access::Public | Access::Webhook => Vec::new(),
+    };
+    ways.extend(route.scope.map(|scope| json!({"key": [scope]})));
+    ways.into()
 }
 
 fn tag(mount: &str, route: &Route) -> String {
@@ -83,11 +86,32 @@ fn tag(mount: &str, route: &Route) -> String {
     if mount.is_empty() { "operations".to_owned() } else { first.to_owned() }
 }
 
+/// What the groups are about; one that is not told here has no description.
+const TAGS: &[(&str, &str)] = &[
+    ("users", "Signing up, and one's own account."),
+    ("auth", "Signing in and out, proving who one is, getting back in."),
+    ("activity", "What happened in one's account."),
+    ("factors", "What one can show besides a password."),
+    ("sessions", "Where one is signed in."),
+    ("devices", "Where one has signed in before."),
+    ("admin", "For administrators."),
+    ("events", "What happened, for the application."),
+    ("calls", "Calling people."),
+    ("operations", "Health, figures, keys and documents, for operators, services and tools."),
+];
+
 fn tags(routes: &[Route], operations: &[Route]) -> Value {
-    let mut names: Vec<String> = routes.iter().map(|route| tag("/api/v1", route)).collect();
-    names.extend(operations.iter().map(|route| tag("", route)));
+    let shown = |routes: &[Route], mount: &str| {
+        let shown = routes.iter().filter(|route| !route.doc.hidden);
+        shown.map(|route| tag(mount, route)).collect::<Vec<_>>()
+    };
+    let names = [shown(routes, "/api/v1"), shown(operations, "")].concat();
     let mut seen = std::collections::BTreeSet::new();
-    names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| json!({"name": name})).collect()
+    let described = |name: String| match TAGS.iter().find(|(known, _)| *known == name) {
+        Some((_, about)) => json!({"name": name, "description": about}),
+        None => json!({"name": name}),
+    };
+    names.into_iter().filter(|name| seen.insert(name.clone())).map(described).collect()
 }
 
 /// `POST /auth/login` is `postAuthLogin`, `DELETE /sessions/{id}` is `deleteSessionsById`.
@@ -137,7 +161,7 @@ impl Printer {
             "summary": route.doc.about,
             "tags": [tag(mount, route)],
             "responses": self.responses(route),
-            "security": security(route.access),
+            "security": security(route),
         });
         let parameters = self.parameters(route);
         let also: Vec<String> = aliases::of(route)
@@ -167,14 +191,24 @@ impl Printer {
     fn parameters(&mut self, route: &Route) -> Vec<Value> {
         let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut all: Vec<Value> = names
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .map(|name| {
+                let about = if name == "id" { "Which one, by its id." } else { "Which one, by its name." };
+                json!({"name": name, "in": "path", "description": about, "required": true, "schema": {"type": "string"}})
+            })
             .collect();
         let Some(search) = route.doc.search else { return all };
         let schema = search(&mut self.asks);
         let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let required = required.iter().any(|other| other == name);
-            all.push(json!({"name": name, "in": "query", "required": required, "schema": schema}));
+            let (mut schema, mut parameter) =
+                (schema.clone(), json!({"name": name, "in": "query", "required": required}));
+            let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            if let Some(parameter) = parameter.as_object_mut() {
+                parameter.extend(about.map(|about| ("description".to_owned(), about)));
+                parameter.insert("schema".to_owned(), schema);
+            }
+            all.push(parameter);
         }
         all
     }

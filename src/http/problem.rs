@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::visit::Visit;
 use crate::error::{Error, FieldError, Problem};
 
 /// The media type of a failure.
@@ -103,7 +104,9 @@ fn status(problem: Problem) -> StatusCode {
 
 /// Writes the failure that `response` carries, and logs its cause; leaves any other response alone.
 /// Headers that came with the failure, such as `Allow` or `Set-Cookie`, stay.
-pub fn settle(response: Response, request_id: &str) -> Response {
+///
+/// Where a browser asks for a page, the failure is one.
+pub fn settle(response: Response, request_id: &str, asked: Option<&(Visit, Method)>) -> Response {
     let (mut parts, body) = response.into_parts();
     let error = match parts.extensions.remove::<Fault>() {
         Some(Fault(error)) => error,
@@ -113,6 +116,16 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         },
     };
     log(&error, request_id);
+    if let Some((visit, method)) = asked {
+        let mut page = visit.failure(&error, request_id, method);
+        page.headers_mut()
+            .extend(parts.headers.remove(header::SET_COOKIE).map(|cookie| (header::SET_COOKIE, cookie)));
+        page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        if let Some(seconds) = error.retry_after {
+            page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        return page;
+    }
     parts.status = status(error.problem);
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -194,7 +207,7 @@ mod tests {
         let error = Error { limit: Some("sign-in"), quota, ..Error::new(Problem::LimitReached) }
             .retry_after(std::time::Duration::from_millis(1500))
             .because("the secret cause");
-        let response = settle(error.into_response(), "id-1");
+        let response = settle(error.into_response(), "id-1", None);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["ratelimit"], "\"sign-in\";r=0;t=2");
@@ -209,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn every_problem_has_its_status_and_401_names_the_scheme() {
         for problem in Problem::ALL {
-            let response = settle(problem.into_response(), "id");
+            let response = settle(problem.into_response(), "id", None);
             assert_eq!(response.status().as_u16(), problem.status());
             assert_eq!(
                 response.headers().contains_key("www-authenticate"),
@@ -223,14 +236,14 @@ mod tests {
     #[tokio::test]
     async fn what_the_framework_refuses_is_a_problem_too_but_other_answers_stay() {
         let text = (StatusCode::INTERNAL_SERVER_ERROR, "the struct Hidden has no field").into_response();
-        assert_eq!(json(settle(text, "id")).await["type"], "/problems/internal");
+        assert_eq!(json(settle(text, "id", None)).await["type"], "/problems/internal");
         let bare = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]).into_response();
-        let settled = settle(bare, "id");
+        let settled = settle(bare, "id", None);
         assert_eq!(settled.headers()["allow"], "GET");
         assert_eq!(json(settled).await["type"], "/problems/method-not-allowed");
         let own =
             (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "unavailable"}))).into_response();
-        assert_eq!(json(settle(own, "id")).await, json!({"status": "unavailable"}));
-        assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), "id").status(), 204);
+        assert_eq!(json(settle(own, "id", None)).await, json!({"status": "unavailable"}));
+        assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), "id", None).status(), 204);
     }
 }

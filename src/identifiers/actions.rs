@@ -48,6 +48,17 @@ pub async fn owner_of(ctx: &Ctx, claim: &Identifier) -> Result<Option<Seen<Ident
     Ok(ctx.app.store.first(Query::along(Identifier::BY_OWNED).equal(owned)).await?)
 }
 
+/// Anybody's claim to what `claim` is about: the one that owns it, or the first.
+///
+/// # Errors
+/// The store's.
+pub async fn claimed(ctx: &Ctx, claim: &Identifier) -> Result<Option<Seen<Identifier>>> {
+    let first = Query::along(Identifier::BY_CANONICAL).equal(claim.canonical.clone());
+    let (owner, first) =
+        tokio::try_join!(owner_of(ctx, claim), async { Ok(ctx.app.store.first(first).await?) })?;
+    Ok(owner.or(first))
+}
+
 /// Everything that `user_id` is known by, oldest first. One page: a user has a handful.
 ///
 /// # Errors

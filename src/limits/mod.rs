@@ -168,7 +168,8 @@ pub async fn clear(ctx: &Ctx, limit: Limit, of: &str) {
 
 fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
     let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
-    tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half = tag.first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 /// What guesses at the password of `user` from unknown devices are counted as.

@@ -2,15 +2,17 @@
 
 use axum::http::HeaderMap;
 use axum::response::Response;
+use minijinja::context;
 use serde::Deserialize;
 
-use super::{Form, Page, Sent, locale};
+use super::{Sent, link, question};
 use crate::app::Ctx;
 use crate::challenges::Purpose;
 use crate::challenges::actions::{answer_code, purpose};
 use crate::devices::Brought;
 use crate::error::{Problem, Result};
 use crate::http::extract::Search;
+use crate::http::visit::Visit;
 use crate::secret::{Secret, Token, TokenKind};
 use crate::sessions::authenticate;
 use crate::undo;
@@ -34,22 +36,39 @@ pub struct Tokened {
     pub token: Secret,
 }
 
+/// A page that asks whether to do what a link is for.
+fn asks(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)]) -> Response {
+    let given = context! { text => visit.say(key), ..question(visit, key, action, hidden, false) };
+    visit.shows("say.html", &visit.say(&format!("{key}.title")), given)
+}
+
+/// A page that says what became of it.
+fn told(visit: &Visit, key: &str, done: Result<()>, links: Vec<minijinja::Value>) -> Result<Response> {
+    let title = visit.say(&format!("{key}.title"));
+    match done {
+        Ok(()) => {
+            let given = context! { notice => visit.say(&format!("{key}.done")), links };
+            Ok(visit.shows("say.html", &title, given))
+        }
+        Err(error) => visit.shows_why(error, "say.html", &title, context! {}),
+    }
+}
+
 /// `GET /verify`
-pub async fn verify(headers: HeaderMap, Search(link): Search<Coded>) -> Response {
-    let locale = locale(&headers);
-    let form = Form::new(locale, "/verify", "page-verify.button")
-        .carries("challenge", link.challenge.expose())
-        .carries("code", link.code.expose());
-    Page::new(locale, "page-verify.title").says("page-verify").form(form).answer(None)
+pub async fn verify(visit: Visit, Search(link): Search<Coded>) -> Response {
+    let hidden = [("challenge", link.challenge.expose()), ("code", link.code.expose())];
+    asks(&visit, "page-verify", "/verify", &hidden)
 }
 
 /// `POST /verify`
-pub async fn do_verify(ctx: Ctx, headers: HeaderMap, Sent(link): Sent<Coded>) -> Response {
-    let page = Page::new(locale(&headers), "page-verify.title");
-    match confirm(&ctx, &headers, &link).await {
-        Ok(()) => page.says("page-verify.done").answer(None),
-        Err(error) => page.fails(Some(&error)).answer(Some(&error)),
-    }
+pub async fn do_verify(
+    ctx: Ctx,
+    visit: Visit,
+    headers: HeaderMap,
+    Sent(sent): Sent<Coded>,
+) -> Result<Response> {
+    let done = confirm(&ctx, &headers, &sent).await;
+    told(&visit, "page-verify", done, vec![link(&visit, "/account", "nav")])
 }
 
 /// Answers a challenge that shows an address to be one's own, and no other: a sign-in is not finished
@@ -64,34 +83,28 @@ async fn confirm(ctx: &Ctx, headers: &HeaderMap, link: &Coded) -> Result<()> {
 }
 
 /// `GET /undo`
-pub async fn undo(headers: HeaderMap, Search(link): Search<Tokened>) -> Response {
-    let locale = locale(&headers);
-    let form = Form::new(locale, "/undo", "page-undo.button").carries("token", link.token.expose());
-    Page::new(locale, "page-undo.title").says("page-undo").form(form).answer(None)
+pub async fn undo(visit: Visit, Search(link): Search<Tokened>) -> Response {
+    asks(&visit, "page-undo", "/undo", &[("token", link.token.expose())])
 }
 
 /// `POST /undo`
-pub async fn do_undo(ctx: Ctx, headers: HeaderMap, Sent(link): Sent<Tokened>) -> Response {
-    take_back(&ctx, &headers, &link, "page-undo").await
+pub async fn do_undo(ctx: Ctx, visit: Visit, Sent(link): Sent<Tokened>) -> Result<Response> {
+    take_back(&ctx, &visit, &link, "page-undo").await
 }
 
 /// `GET /not-me`
-pub async fn not_me(headers: HeaderMap, Search(link): Search<Tokened>) -> Response {
-    let locale = locale(&headers);
-    let form = Form::new(locale, "/not-me", "page-not-me.button").carries("token", link.token.expose());
-    Page::new(locale, "page-not-me.title").says("page-not-me").form(form).answer(None)
+pub async fn not_me(visit: Visit, Search(link): Search<Tokened>) -> Response {
+    asks(&visit, "page-not-me", "/not-me", &[("token", link.token.expose())])
 }
 
 /// `POST /not-me`
-pub async fn do_not_me(ctx: Ctx, headers: HeaderMap, Sent(link): Sent<Tokened>) -> Response {
-    take_back(&ctx, &headers, &link, "page-not-me").await
+pub async fn do_not_me(ctx: Ctx, visit: Visit, Sent(link): Sent<Tokened>) -> Result<Response> {
+    take_back(&ctx, &visit, &link, "page-not-me").await
 }
 
-async fn take_back(ctx: &Ctx, headers: &HeaderMap, link: &Tokened, words: &str) -> Response {
-    let page = Page::new(locale(headers), &format!("{words}.title"));
-    let token = Token::parse(TokenKind::Undo, link.token.expose());
-    match undo::actions::take(ctx, token.as_ref()).await {
-        Ok(_) => page.says(&format!("{words}.done")).link("/recover", "page-recover.title").answer(None),
-        Err(error) => page.fails(Some(&error)).answer(Some(&error)),
-    }
+async fn take_back(ctx: &Ctx, visit: &Visit, sent: &Tokened, key: &str) -> Result<Response> {
+    let token = Token::parse(TokenKind::Undo, sent.token.expose());
+    let done = undo::actions::take(ctx, token.as_ref()).await.map(drop);
+    let links = [("/sign-in", "sign-in.button"), ("/recover", "page-recover.title")];
+    told(visit, key, done, links.map(|(path, key)| link(visit, path, key)).to_vec())
 }

@@ -1,43 +1,40 @@
 //! Getting back into an account, page by page. What one page has led to travels in the next one's form.
 
-use axum::http::HeaderMap;
 use axum::response::Response;
+use minijinja::{Value, context};
 use serde::Deserialize;
 
+use super::Sent;
 use super::links::Coded;
-use super::{Form, Page, Sent, locale};
 use crate::app::Ctx;
 use crate::challenges::actions::answer_code;
 use crate::devices::Brought;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, Result};
 use crate::http::extract::Search;
+use crate::http::visit::Visit;
 use crate::new_password;
 use crate::recovery::actions::{begin, verify};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::words::Locale;
 
-const CODE: [&str; 2] = ["text", "one-time-code"];
-
-fn page(locale: Locale) -> Page {
-    Page::new(locale, "page-recover.title")
+fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
+    let title = visit.say("page-recover.title");
+    match error {
+        None => Ok(visit.shows("recover.html", &title, given)),
+        Some(error) => visit.shows_why(error, "recover.html", &title, given),
+    }
 }
 
 /// `GET /recover`: asks for the identifier, or, by the link in the mail, whether to go on.
-pub async fn ask(headers: HeaderMap, Search(link): Search<Coded>) -> Response {
-    let locale = locale(&headers);
+pub async fn ask(visit: Visit, Search(link): Search<Coded>) -> Result<Response> {
     if link.challenge.is_empty() {
-        return asked(locale, None);
+        return asked(&visit, "", None);
     }
-    let form = Form::new(locale, "/recover/verify", "code-link-label")
-        .carries("challenge", link.challenge.expose())
-        .carries("code", link.code.expose());
-    page(locale).form(form).answer(None)
+    let (challenge, code) = (link.challenge.expose(), link.code.expose());
+    page(&visit, context! { step => "link", challenge, code }, None)
 }
 
-fn asked(locale: Locale, error: Option<&Error>) -> Response {
-    let form = Form::new(locale, "/recover", "page-recover.button");
-    let form = form.asks(locale, "identifier", "page-recover.identifier", ["text", "username"]);
-    page(locale).fails(error).says("page-recover").form(form).answer(error)
+fn asked(visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
+    page(visit, context! { step => "ask", identifier }, error)
 }
 
 /// Who wants to get back in.
@@ -48,42 +45,34 @@ pub struct Who {
 }
 
 /// `POST /recover`
-pub async fn sent(ctx: Ctx, headers: HeaderMap, Sent(who): Sent<Who>) -> Response {
-    let locale = locale(&headers);
+pub async fn sent(ctx: Ctx, visit: Visit, Sent(who): Sent<Who>) -> Result<Response> {
     match begin(&ctx, &who.identifier).await {
-        Ok(challenge) => code(locale, &challenge.id, None),
-        Err(error) => asked(locale, Some(&error)),
+        Ok(challenge) => code(&visit, &challenge.id, None),
+        Err(error) => asked(&visit, &who.identifier, Some(error)),
     }
 }
 
-fn code(locale: Locale, challenge: &str, error: Option<&Error>) -> Response {
-    let form = Form::new(locale, "/recover/verify", "code-link-label").carries("challenge", challenge);
-    let form = form.asks(locale, "code", "page-recover.code", CODE);
-    page(locale).fails(error).says("page-recover.asked").form(form).answer(error)
+fn code(visit: &Visit, challenge: &str, error: Option<Error>) -> Result<Response> {
+    page(visit, context! { step => "code", challenge }, error)
 }
 
 /// `POST /recover/verify`
-pub async fn proved(ctx: Ctx, headers: HeaderMap, Sent(sent): Sent<Coded>) -> Response {
-    let locale = locale(&headers);
+pub async fn proved(ctx: Ctx, visit: Visit, Sent(sent): Sent<Coded>) -> Result<Response> {
     let challenge = Token::parse(TokenKind::Challenge, sent.challenge.expose());
     match verify(&ctx, challenge.as_ref(), sent.code.expose()).await {
         Ok(proved) => match &proved.second_factor {
-            Some(second) => more(locale, &proved.token.reveal(), &second.id, None),
-            None => choose(locale, &proved.token.reveal(), None),
+            Some(second) => more(&visit, &proved.token.reveal(), &second.id, None),
+            None => choose(&ctx, &visit, &proved.token.reveal(), None),
         },
         Err(error) if error.problem == Problem::CodeWrong => {
-            code(locale, sent.challenge.expose(), Some(&error))
+            code(&visit, sent.challenge.expose(), Some(error))
         }
-        Err(error) => asked(locale, Some(&error)),
+        Err(error) => asked(&visit, "", Some(error)),
     }
 }
 
-fn more(locale: Locale, token: &str, challenge: &str, error: Option<&Error>) -> Response {
-    let form = Form::new(locale, "/recover/second", "code-link-label")
-        .carries("token", token)
-        .carries("challenge", challenge)
-        .asks(locale, "code", "page-recover.code", CODE);
-    page(locale).fails(error).says("page-recover.second").form(form).answer(error)
+fn more(visit: &Visit, token: &str, challenge: &str, error: Option<Error>) -> Result<Response> {
+    page(visit, context! { step => "second", token, challenge }, error)
 }
 
 /// The second factor of a recovery.
@@ -98,8 +87,7 @@ pub struct More {
 }
 
 /// `POST /recover/second`
-pub async fn second(ctx: Ctx, headers: HeaderMap, Sent(sent): Sent<More>) -> Response {
-    let locale = locale(&headers);
+pub async fn second(ctx: Ctx, visit: Visit, Sent(sent): Sent<More>) -> Result<Response> {
     let (token, challenge) = (sent.token.expose(), sent.challenge.expose());
     // Only what belongs to a recovery: a sign-in is not finished where nobody keeps what it opens.
     let named = Token::parse(TokenKind::Challenge, challenge);
@@ -115,16 +103,14 @@ pub async fn second(ctx: Ctx, headers: HeaderMap, Sent(sent): Sent<More>) -> Res
         Err(error) => Err(error),
     };
     match answered {
-        Ok(()) => choose(locale, token, None),
-        Err(error) if error.problem == Problem::CodeWrong => more(locale, token, challenge, Some(&error)),
-        Err(error) => asked(locale, Some(&error)),
+        Ok(()) => choose(&ctx, &visit, token, None),
+        Err(error) if error.problem == Problem::CodeWrong => more(&visit, token, challenge, Some(error)),
+        Err(error) => asked(&visit, "", Some(error)),
     }
 }
 
-fn choose(locale: Locale, token: &str, error: Option<&Error>) -> Response {
-    let form = Form::new(locale, "/recover/password", "page-recover.set").carries("token", token);
-    let form = form.asks(locale, "new_password", "page-recover.password", ["password", "new-password"]);
-    page(locale).fails(error).form(form).answer(error)
+fn choose(ctx: &Ctx, visit: &Visit, token: &str, error: Option<Error>) -> Result<Response> {
+    page(visit, context! { step => "password", token, least => ctx.policy.password.min_length }, error)
 }
 
 /// The new password.
@@ -137,12 +123,20 @@ pub struct Chosen {
 }
 
 /// `POST /recover/password`
-pub async fn set(ctx: Ctx, headers: HeaderMap, Sent(sent): Sent<Chosen>) -> Response {
-    let locale = locale(&headers);
+pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Response> {
     let token = Token::parse(TokenKind::Recovery, sent.token.expose());
     match new_password::actions::by_recovery(&ctx, token.as_ref(), &sent.new_password).await {
-        Ok(()) => page(locale).says("page-recover.done").answer(None),
-        Err(error) if error.problem == Problem::Invalid => choose(locale, sent.token.expose(), Some(&error)),
-        Err(error) => asked(locale, Some(&error)),
+        Ok(()) => Ok(visit.shows(
+            "say.html",
+            &visit.say("page-recover.title"),
+            context! {
+                notice => visit.say("page-recover.done"),
+                links => vec![super::link(&visit, "/sign-in", "sign-in.button")],
+            },
+        )),
+        Err(error) if error.problem == Problem::Invalid => {
+            choose(&ctx, &visit, sent.token.expose(), Some(error))
+        }
+        Err(error) => asked(&visit, "", Some(error)),
     }
 }

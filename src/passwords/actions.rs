@@ -41,7 +41,7 @@ fn judge(ctx: &Ctx) -> Judge<'_> {
 ///
 /// # Errors
 /// [`Problem::LimitReached`](crate::error::Problem::LimitReached).
-pub(super) async fn assess(ctx: &Ctx, raw: &Secret, own: &[&str]) -> Result<(Option<FieldError>, Strength)> {
+pub async fn assess(ctx: &Ctx, raw: &Secret, own: &[&str]) -> Result<(Option<FieldError>, Strength)> {
     limits::take_by_address(ctx, Limit::PasswordStrengthAddress).await?;
     let error = choose(ctx, "password", raw, own).err();
     let mut strength = rules::strength(raw, ctx.app.origin.host(), own);

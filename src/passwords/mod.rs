@@ -16,8 +16,8 @@ mod context;
 mod rules;
 
 pub use crate::hashing::{Why, imported};
-pub use actions::{Verdict, check, choose, prepare};
-pub use rules::{GivenPassword, NewPassword};
+pub use actions::{Verdict, assess, check, choose, prepare};
+pub use rules::{GivenPassword, NewPassword, Strength};
 
 use uuid::Uuid;
 

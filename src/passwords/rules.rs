@@ -140,7 +140,7 @@ fn is_common(text: &str) -> bool {
 }
 
 /// How hard a password is to guess, by zxcvbn.
-pub(super) struct Strength {
+pub struct Strength {
     /// 0 (at once) to 4 (not in a lifetime).
     pub score: u8,
     /// What is weak about it.

@@ -43,7 +43,9 @@ mod tests {
             assert!(told.contains("password.min_length is 4") && told.contains("at least 15"), "{told}");
             assert!(told.contains("password.refuse_common is false") && told.contains("stolen"), "{told}");
         }
-        for name in ["sms-2fa", "sessions", "calls"] {
+        let told = warned("calls").join("\n");
+        assert!(told.contains("calls.users is \"anybody\"") && !told.contains("password"), "{told}");
+        for name in ["sms-2fa", "sessions"] {
             assert_eq!(warned(name), Vec::<String>::new());
         }
     }

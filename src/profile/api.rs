@@ -20,7 +20,8 @@ use crate::http::listing::{List, Listing};
 use crate::identifiers::Name;
 use crate::policy::IdentifierKind;
 use crate::sessions::{Caller, clear_cookie};
-use crate::sign_up::api::{foreign, line, locale};
+use crate::sign_up::api::foreign;
+use crate::sign_up::{line, locale};
 use crate::store::Seen;
 
 /// `GET /users/me`
@@ -29,7 +30,7 @@ pub async fn me(ctx: Ctx, caller: Caller) -> Result<Json<Account>> {
 }
 
 /// The body of `PATCH /users/me`. What is left out stays as it is; `null` removes what may go.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"name": "Ada", "email": "ada@example.org"}))]
 pub struct Change {
@@ -82,7 +83,10 @@ pub async fn change(ctx: Ctx, caller: Caller, Body(ask): Body<Change>) -> Result
 }
 
 /// Reads every field and reports everything that is wrong at once.
-fn read(ctx: &Ctx, ask: Change) -> Result<Wanted> {
+///
+/// # Errors
+/// [`Problem::Invalid`](crate::error::Problem::Invalid).
+pub fn read(ctx: &Ctx, ask: Change) -> Result<Wanted> {
     let mut errors: Vec<FieldError> = Vec::new();
     let mut wanted = Wanted::default();
     let given = [

@@ -8,9 +8,9 @@
 
 pub mod actions;
 pub mod api;
-mod export;
+pub mod export;
 mod purge;
 mod rules;
 
 pub use purge::purge_due;
-pub use rules::Wanted;
+pub use rules::{Wanted, metadata_refused, operation_of};

@@ -35,7 +35,7 @@ pub(super) fn current(identifiers: &[Seen<Identifier>], kind: IdentifierKind) ->
 }
 
 /// The operation that changes an identifier of this kind.
-pub(super) fn operation_of(kind: IdentifierKind) -> &'static str {
+pub fn operation_of(kind: IdentifierKind) -> &'static str {
     match kind {
         IdentifierKind::Username => operation::USERNAME_CHANGE,
         IdentifierKind::Email => operation::EMAIL_CHANGE,
@@ -109,7 +109,7 @@ impl Wanted {
 }
 
 /// Why this cannot be kept with an account, when it cannot.
-pub(super) fn metadata_refused(metadata: &Metadata, policy: &policy::Account) -> Option<FieldError> {
+pub fn metadata_refused(metadata: &Metadata, policy: &policy::Account) -> Option<FieldError> {
     let error = |code: &'static str, sentence: String| Some(FieldError::new("metadata", code, sentence));
     let values = || metadata.0.values();
     let depth = 1 + values().map(depth).max().unwrap_or(0);

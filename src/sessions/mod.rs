@@ -69,6 +69,7 @@ entity! {
     index BY_USER (user_id, created_at);
     expires expires_at;
     kept id;
+    follows rules::told;
 }
 
 /// Who is asking: a session that stands, and its user.

@@ -8,11 +8,11 @@ use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
 use crate::policy::{self, Proofs};
+use crate::revocations::Revocation;
 use crate::secret::{Token, TokenKind};
-use crate::store::{Decision, Seen};
+use crate::store::{Change, Decision, Seen};
 
 /// `decision`, with which these sessions end.
-#[must_use]
 pub fn leave<T>(decision: Decision<T>, leaving: &[Seen<Session>], moment: &Moment) -> Decision<T> {
     leaving.iter().fold(decision, |decision, before| {
         let ended = note(What::SignedOut).user(before.user_id).session(before.id);
@@ -73,6 +73,15 @@ impl Session {
     pub fn is_stale(&self, policy: &policy::Session, now: Timestamp) -> bool {
         now.since(self.seen_at) >= *policy.seen_every
     }
+}
+
+/// What is written because a session ends: whoever checks its access tokens offline is told. A session that is
+/// carried otherwise is recognised nowhere else. One that is swept away has outlived its last access token.
+pub(super) fn told(change: &Change) -> Option<Change> {
+    // Not read at all when it goes on: each refresh and each use passes here.
+    let Change::Delete { .. } = change else { return None };
+    let (was, ..) = change.turn::<Session>()?;
+    (was.carry == Carry::Jwt).then(|| Change::insert(&Revocation::of_session(was.id, was.user_id)))
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use crate::app::Ctx;
 use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, Problem, Result};
 use crate::idempotency::{Before, Once};
-use crate::identifiers;
+use crate::identifiers::{self, Name};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::passwords::{self, NewPassword, Password, Verdict};
-use crate::policy::IdentifierKind;
+use crate::policy::{FactorKind, IdentifierKind, When};
 use crate::store::answer;
 
 /// An account that was made.
@@ -133,6 +133,9 @@ async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Post
     let mut all = Vec::new();
     for kind in [IdentifierKind::Mobile, IdentifierKind::Email] {
         let Some(name) = wanted.name(kind) else { continue };
+        if wanted.signs_in && kind == IdentifierKind::Mobile && is_shown_by_sign_in(ctx, name).await? {
+            continue;
+        }
         match limits::postage(ctx, name.value(), Sender::Stranger).await {
             Ok(postage) => all.push((kind, postage)),
             Err(error) if kind == IdentifierKind::Email && error.problem == Problem::LimitReached => {}
@@ -140,6 +143,14 @@ async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Post
         }
     }
     Ok(all)
+}
+
+/// Whether signing in will ask for a code that goes to the number: it is a second factor here, and it is
+/// nobody else's, who would have to be told.
+async fn is_shown_by_sign_in(ctx: &Ctx, number: &Name) -> Result<bool> {
+    let second = &ctx.policy.sign_in.second;
+    let is_asked = second.when == When::Always && second.factors.contains(&FactorKind::Sms);
+    Ok(is_asked && identifiers::actions::owner(ctx, number).await?.is_none())
 }
 
 /// The answer that this very request was given before.

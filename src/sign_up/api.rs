@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::actions::{self, SignedUp};
-use super::rules::Wanted;
+use super::rules::{Wanted, line, locale};
 use crate::app::Ctx;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::Body;
@@ -71,7 +71,10 @@ impl NewUser {
 }
 
 /// Reads every field and reports everything that is wrong at once.
-fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
+///
+/// # Errors
+/// [`Problem::Invalid`](crate::error::Problem::Invalid).
+pub fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     let mut errors = Vec::new();
     let mut keep = |error: FieldError| errors.push(error);
     let given = [
@@ -94,7 +97,7 @@ fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     match password {
         Ok(password) if errors.is_empty() => {
             let wants_second_factor = ask.is_2fa_enabled;
-            Ok((Wanted { names, name, locale, wants_second_factor }, password))
+            Ok((Wanted { names, name, locale, wants_second_factor, signs_in: false }, password))
         }
         _ => Err(Error::invalid(errors)),
     }
@@ -106,34 +109,4 @@ pub fn foreign(ctx: &Ctx, name: &Name) -> Option<FieldError> {
     let Name::Email(email) = name else { return None };
     let sentence = "Only e-mail addresses of certain domains are taken here.";
     (!domains.is_empty() && !email.is_of(domains)).then(|| FieldError::new("email", "domain", sentence))
-}
-
-/// One line of text for people: some characters, none of them a control character.
-pub fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(FieldError::new(field, "too-short", "This is empty."));
-    }
-    if text.chars().count() > most {
-        return Err(FieldError::new(field, "too-long", format!("This may have {most} characters at most.")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(FieldError::new(field, "invalid", "Control characters are not allowed here."));
-    }
-    Ok(text.to_owned())
-}
-
-/// A language tag by the shape of RFC 5646: letters and digits in groups of up to eight.
-pub fn locale(text: String) -> Result<String, FieldError> {
-    let shaped = text.len() <= 35
-        && text.split('-').enumerate().all(|(at, group)| {
-            (1..=8).contains(&group.len())
-                && group.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                && (at > 0 || (group.len() >= 2 && group.bytes().all(|byte| byte.is_ascii_alphabetic())))
-        });
-    if shaped {
-        Ok(text)
-    } else {
-        Err(FieldError::new("locale", "invalid", "This is not a language tag such as en or pt-BR."))
-    }
 }

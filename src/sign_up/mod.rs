@@ -7,4 +7,4 @@ pub mod actions;
 pub mod api;
 mod rules;
 
-pub use rules::Wanted;
+pub use rules::{Wanted, line, locale};

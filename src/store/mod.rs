@@ -17,18 +17,20 @@ mod memory;
 pub mod migrations;
 mod postgres;
 mod query;
+mod reading;
 pub mod schema;
 mod sql;
 mod sqlite;
 
 pub use change::{Change, Decision, Seen, answer, refuse};
 pub use channel::ChannelState;
-pub use entity::{Column, Corrupt, Entity, Field, Index, Kind, Row, Table, Value};
+pub use entity::{Column, Corrupt, Entity, Field, Follows, Index, Kind, Row, Table, Value};
 pub(crate) use entity::{entity, json_field, text_enum};
 pub use kept::{Marks, Place, Tracked};
 pub use memory::{Faults, Memory};
 pub use postgres::{Postgres, Vitals};
 pub use query::{Cursor, Page, Query, Select};
+pub use reading::Reading;
 pub use sqlite::Sqlite;
 
 use std::any::Any;
@@ -189,13 +191,38 @@ impl Store {
         Ok(Page { items, next })
     }
 
+    /// Records of any table in the order of their keys, for taking everything along.
+    ///
+    /// # Errors
+    /// [`StoreError::Misuse`] over the engine for simulation, which has no such order.
+    pub async fn all(
+        &self,
+        table: &'static Table,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Vec<Value>>, StoreError> {
+        let index = Index { columns: &[], unique: false };
+        let (equal, low, high, descending) = (Vec::new(), None, None, false);
+        let select = Select { table, index, equal, low, high, descending, after, limit };
+        let rows = match &self.engine {
+            Engine::Sqlite(engine) => engine.find(&select).await?,
+            Engine::Postgres(engine) => engine.find(&select).await?,
+            Engine::Memory(_) => return Err(StoreError::Misuse("a map has no order of keys".into())),
+        };
+        let next = select.cursor_after(&rows)?;
+        Ok(Page { items: rows.into_iter().take(limit).map(|row| row.values).collect(), next })
+    }
+
     /// The first record that `query` finds.
     pub async fn first<T: Entity>(&self, query: Query<T>) -> Result<Option<Seen<T>>, StoreError> {
         Ok(self.find(query.limit(1)).await?.items.into_iter().next())
     }
 
-    /// Writes all of `changes`, or none and says [`StoreError::Conflict`]. Durable when it returns.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Writes all of `changes` and what follows from them, or none and says [`StoreError::Conflict`]. Durable
+    /// when it returns.
+    pub async fn commit(&self, mut changes: Vec<Change>) -> Result<(), StoreError> {
+        let following: Vec<_> = changes.iter().filter_map(Change::follows).collect();
+        changes.extend(following);
         let changes = change::in_order(changes)?;
         if changes.is_empty() {
             return Ok(());

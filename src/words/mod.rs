@@ -73,15 +73,28 @@ impl Locale {
         if self == Self::Ar { "rtl" } else { "ltr" }
     }
 
+    /// What the language calls itself.
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Self::En => "English",
+            Self::Es => "Español",
+            Self::Fr => "Français",
+            Self::De => "Deutsch",
+            Self::Pt => "Português",
+            Self::Ar => "العربية",
+            Self::Ja => "日本語",
+        }
+    }
+
     const fn source(self) -> &'static str {
         match self {
-            Self::En => include_str!("en.ftl"),
-            Self::Es => include_str!("es.ftl"),
-            Self::Fr => include_str!("fr.ftl"),
-            Self::De => include_str!("de.ftl"),
-            Self::Pt => include_str!("pt.ftl"),
-            Self::Ar => include_str!("ar.ftl"),
-            Self::Ja => include_str!("ja.ftl"),
+            Self::En => concat!(include_str!("en.ftl"), include_str!("pages/en.ftl")),
+            Self::Es => concat!(include_str!("es.ftl"), include_str!("pages/es.ftl")),
+            Self::Fr => concat!(include_str!("fr.ftl"), include_str!("pages/fr.ftl")),
+            Self::De => concat!(include_str!("de.ftl"), include_str!("pages/de.ftl")),
+            Self::Pt => concat!(include_str!("pt.ftl"), include_str!("pages/pt.ftl")),
+            Self::Ar => concat!(include_str!("ar.ftl"), include_str!("pages/ar.ftl")),
+            Self::Ja => concat!(include_str!("ja.ftl"), include_str!("pages/ja.ftl")),
         }
     }
 }

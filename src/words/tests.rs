@@ -82,7 +82,8 @@ fn every_language_has_every_key_with_the_same_places() {
 fn every_text_is_said_in_every_language_and_none_of_it_in_english() {
     let places = [("host", "h"), ("code", "c"), ("link", "l"), ("what", "w"), ("action", "a")];
     let mut args: Vec<(&str, Value<'_>)> = places.map(|(name, text)| (name, text.into())).to_vec();
-    args.push(("minutes", 5.into()));
+    args.push(("to", "t".into()));
+    args.extend(["minutes", "seconds", "count", "least"].map(|name| (name, 5.into())));
     for key in keys(Locale::En).keys() {
         let english = say(Locale::En, key, &args);
         assert_ne!(&english, key);
@@ -108,4 +109,68 @@ fn numbers_take_the_form_that_their_language_has_for_them() {
     assert!(said(Locale::En, 1).contains("1 minute,") && said(Locale::En, 2).contains("2 minutes,"));
     assert!(said(Locale::Ar, 2).contains("دقيقتين") && said(Locale::Ar, 3).contains("3 دقائق"));
     assert!(said(Locale::Ar, 11).contains("11 دقيقة") && said(Locale::Fr, 1).contains("1 minute "));
+}
+
+/// What is written in the sources of the house, templates and all.
+fn written(folder: &std::path::Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("words") {
+            written(&path, text);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "html") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_key_is_used() {
+    let mut text = String::new();
+    written(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut text);
+    // Keys that are put together: by the name of a problem, a field, a factor, an event, a message.
+    let made = [
+        "problem-",
+        "wrong-",
+        "event-",
+        "said-",
+        "strength-",
+        "field-",
+        "way-",
+        "code-",
+        "change-",
+        "notice-",
+        "page-",
+        "call-",
+        "sms-",
+    ];
+    // A question has a button by its own key.
+    let asked =
+        |key: &str| key.strip_suffix(".button").is_some_and(|key| text.contains(&format!("\"{key}\"")));
+    let all = keys(Locale::En);
+    let unused: Vec<_> = all
+        .keys()
+        .filter(|key| !made.iter().any(|start| key.starts_with(start)) && !asked(key))
+        .filter(|key| !text.contains(&format!("\"{key}\"")) && !text.contains(&format!("'{key}'")))
+        // A message needs a text of its own to carry the others.
+        .filter(|key| !all.keys().any(|other| other.starts_with(&format!("{key}."))))
+        .collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+#[test]
+fn every_key_in_a_template_exists() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/templates/html");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for quote in ['"', '\''] {
+            for rest in text.split(&format!("t({quote}")).skip(1) {
+                let (key, after) = rest.split_once(quote).unwrap();
+                // What is put together is looked up by other tests, page by page.
+                if !after.trim_start().starts_with('~') {
+                    assert!(has(key), "{}: {key}", path.display());
+                }
+            }
+        }
+    }
 }

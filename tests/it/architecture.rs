@@ -15,9 +15,9 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics",
-        "money", "outbound", "random", "secret", "shared", "store", "words",
+        "money", "outbound", "random", "secret", "shared", "store", "verify", "words",
     ],
-    &["policy"],
+    &["policy", "templates"],
     &["app"],
     &["worker"],
     &["twilio"],
@@ -27,8 +27,9 @@ const FLOORS: &[&[&str]] = &[
     &["spending"],
     &["limits"],
     &["idempotency"],
-    &["clients"],
+    &["clients", "service_accounts"],
     &["keys"],
+    &["revocations"],
     &["identifiers"],
     &["passwords"],
     &["messages"],
@@ -41,15 +42,16 @@ const FLOORS: &[&[&str]] = &[
     &["recovery"],
     &["challenges", "calls"],
     &["step_up"],
-    &["enrolment"],
+    &["enrolment", "service_accounts::actions"],
     &["sign_up", "sign_in", "administration", "recovery::actions", "new_password"],
     &["profile"],
     &["schema"],
+    &["moving"],
     &["tasks"],
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],
-    &["http::aliases", "http::openapi", "http::router", "http::server", "dev"],
+    &["http::aliases", "http::openapi", "http::postman", "http::router", "http::server", "dev"],
     &["cli"],
 ];
 

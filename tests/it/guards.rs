@@ -19,6 +19,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("PATCH", "/users/update-password", "an alias"),
     ("POST", "/auth/refresh", "the refresh token is the credential"),
     ("GET", "/.well-known/jwks.json", "public keys"),
+    ("GET", "/revocations", "for registered clients, by HTTP Basic, and for API keys"),
     ("POST", "/oauth2/introspect", "for registered clients, by HTTP Basic"),
     ("POST", "/oauth2/revoke", "for registered clients, by HTTP Basic"),
     ("POST", "/auth/logout", "also a success when nothing is left to end"),
@@ -42,6 +43,16 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/recover/verify", "the challenge is the credential"),
     ("POST", "/recover/second", "the challenge is the credential"),
     ("POST", "/recover/password", "the token is the credential"),
+    ("GET", "/sign-in", "a page that asks"),
+    ("POST", "/sign-in", "signing in"),
+    ("GET", "/sign-up", "a page that asks"),
+    ("POST", "/sign-up", "signing up"),
+    ("GET", "/code", "the challenge is the credential"),
+    ("POST", "/code", "the challenge is the credential"),
+    ("POST", "/code/resend", "the challenge is the credential"),
+    ("GET", "/sign-out", "a page that asks"),
+    ("POST", "/sign-out", "also a success when nothing is left to end"),
+    ("GET", "/assets/{file}", "the stylesheet, the script, the logo"),
     ("GET", "/docs", "documentation"),
     ("GET", "/api-docs", "documentation"),
     ("GET", "/docs/assets/{file}", "documentation"),
@@ -75,7 +86,8 @@ async fn every_route_refuses_whoever_is_not_signed_in_or_is_open_by_name() {
             continue;
         }
         closed += 1;
-        let path = route.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
+        let path =
+            route.path.replace("{id}", "00000000-0000-7000-8000-000000000000").replace("{kind}", "email");
         for token in [
             None,
             Some(""),

@@ -3,13 +3,20 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod api_tools;
 mod architecture;
 mod auth;
 mod browser;
+mod browser_attacks;
 mod browser_harness;
+mod browser_journeys;
+mod browser_look;
 mod calls;
+mod deploying;
 mod dev;
+mod developing;
 mod events;
+mod examples;
 mod factors;
 mod guards;
 mod incidents;
@@ -19,6 +26,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod moving;
 mod nodes;
 mod pages;
 mod passwords;
@@ -27,9 +35,11 @@ mod profile;
 mod providers;
 mod recovery;
 mod replaces;
+mod revocations;
 mod schema;
 mod scripted;
 mod secrets;
+mod service_accounts;
 mod sessions;
 mod spending;
 mod spoken;
@@ -38,5 +48,6 @@ mod store;
 mod tokens;
 mod twilio_library;
 mod users;
+mod verify;
 mod webhooks;
 mod world;

@@ -127,6 +127,13 @@ const TABLE: &[Row] = &[
     row("DELETE", "/devices/{id}", Own, Some(Device), Nothing, ""),
     row("GET", "/admin/policy", Admin, None, Nothing, ""),
     row("POST", "/admin/policy/simulate", Admin, None, Sent(&["operation", "user", "has", "locked", "roles", "shown"]), r#"{"operation": "user.delete"}"#),
+    row("GET", "/admin/service-accounts", Admin, None, PAGE, ""),
+    row("POST", "/admin/service-accounts", Admin, None, Sent(&["name"]), r#"{"name": "orders"}"#),
+    row("DELETE", "/admin/service-accounts/{id}", Admin, None, Nothing, ""),
+    row("GET", "/admin/service-accounts/{id}/keys", Admin, None, Nothing, ""),
+    row("POST", "/admin/service-accounts/{id}/keys", Admin, None, Sent(&["name", "scopes", "days"]), r#"{"name": "first", "scopes": ["introspect"]}"#),
+    row("DELETE", "/admin/api-keys/{id}", Admin, None, Nothing, ""),
+    row("GET", "/revocations", Signed, None, Nothing, ""),
     row("GET", "/events", Admin, None, PAGE, ""),
     row("GET", "/admin/events/dead", Admin, None, PAGE, ""),
     row("POST", "/admin/events/{id}/resend", Admin, None, Nothing, ""),
@@ -158,6 +165,42 @@ const TABLE: &[Row] = &[
     row("POST", "/recover/verify", Anybody, None, Form(&["challenge", "code"]), "challenge=vc_&code=0"),
     row("POST", "/recover/second", Anybody, None, Form(&["token", "challenge", "code"]), "token=vx_&challenge=vc_&code=0"),
     row("POST", "/recover/password", Anybody, None, Form(&["token", "new_password"]), "token=vx_&new_password=x"),
+    row("GET", "/sign-in", Anybody, None, Nothing, ""),
+    row("POST", "/sign-in", Anybody, None, Form(&["identifier", "password"]), "identifier=nobody&password=x"),
+    row("GET", "/sign-up", Anybody, None, Nothing, ""),
+    row("POST", "/sign-up", Anybody, None, Form(&["username", "email", "mobile", "password"]), "username=x"),
+    row("GET", "/code", Anybody, None, Nothing, ""),
+    row("POST", "/code", Anybody, None, Form(&["code", "trust_device"]), "code=0"),
+    row("POST", "/code/resend", Anybody, None, Form(&["factor"]), ""),
+    row("GET", "/sign-out", Anybody, None, Nothing, ""),
+    row("POST", "/sign-out", Anybody, None, Form(&[]), ""),
+    row("GET", "/assets/{file}", Anybody, None, Nothing, ""),
+    row("GET", "/step-up", Own, None, Nothing, ""),
+    row("POST", "/step-up", Own, None, Form(&["password", "factor"]), ""),
+    row("GET", "/account", Own, None, Nothing, ""),
+    row("POST", "/account", Own, None, Form(&["name", "locale"]), "name=Ada"),
+    row("GET", "/account/change/{kind}", Own, None, Nothing, ""),
+    row("POST", "/account/change/{kind}", Own, None, Form(&["value"]), "value=x"),
+    row("POST", "/account/verify", Own, None, Form(&["kind"]), "kind=email"),
+    row("GET", "/account/devices", Own, None, Nothing, ""),
+    row("POST", "/account/sessions", Own, None, Form(&["id", "scope"]), "scope=others"),
+    row("GET", "/account/activity", Own, None, Nothing, ""),
+    row("GET", "/account/data", Own, None, Nothing, ""),
+    row("GET", "/account/export", Own, None, Nothing, ""),
+    row("POST", "/account/export", Own, None, Form(&[]), ""),
+    row("GET", "/account/delete", Own, None, Nothing, ""),
+    row("POST", "/account/delete", Own, None, Form(&[]), ""),
+    row("GET", "/account/security", Own, None, Nothing, ""),
+    row("GET", "/account/password", Own, None, Nothing, ""),
+    row("POST", "/account/password", Own, None, Form(&["current_password", "new_password", "check"]), "new_password=x"),
+    row("GET", "/account/factors/add/{kind}", Own, None, Nothing, ""),
+    row("POST", "/account/factors/add/{kind}", Own, None, Form(&[]), ""),
+    row("GET", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
+    row("POST", "/account/factors/{id}/remove", Own, Some(Factor), Form(&[]), ""),
+    row("GET", "/account/totp", Own, None, Nothing, ""),
+    row("POST", "/account/totp", Own, None, Form(&["id", "code"]), ""),
+    row("GET", "/account/recovery-codes", Own, None, Nothing, ""),
+    row("POST", "/account/recovery-codes", Own, None, Form(&[]), ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),
     row("GET", "/api-docs", Anybody, None, Nothing, ""),
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
@@ -187,6 +230,7 @@ fn is_operation(path: &str) -> bool {
     ["/health", "/metrics", "/openapi", "/problems", "/verify", "/undo", "/not-me", "/recover", "/docs"]
         .iter()
         .chain(&["/api-docs", "/.well-known", "/oauth2"])
+        .chain(&["/sign-in", "/sign-up", "/sign-out", "/code", "/step-up", "/account", "/assets"])
         .any(|start| path.strip_prefix(start).is_some_and(|rest| !rest.starts_with("-2fa")))
 }
 
@@ -203,6 +247,7 @@ impl Row {
             .replace("{id}", id)
             .replace("{slug}", "code-wrong")
             .replace("{file}", "page.css")
+            .replace("{kind}", "email")
             .replace("{token}", "vm_x")
             .replace("{sealed}", "x");
         if self.is_operation() { vec![path] } else { MOUNTS.map(|mount| format!("{mount}{path}")).to_vec() }
@@ -292,7 +337,8 @@ fn denied(answer: &Answer) -> bool {
 /// Whether it was done, or might have been but for what was sent with it.
 fn granted(answer: &Answer) -> bool {
     let excused = ["step-up-required", "factor-required"];
-    answer.status.is_success() || excused.contains(&slug(answer))
+    // A page leads on to the next one.
+    answer.status.is_success() || answer.status.is_redirection() || excused.contains(&slug(answer))
 }
 
 /// What somebody can tell from an answer, without the name of the request.
@@ -867,6 +913,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/recover/verify", "recovery_token"),
     ("POST", "/factors/recovery-codes", "codes"),
     ("POST", "/factors/totp", "secret"), ("POST", "/factors/totp", "uri"),
+    ("POST", "/admin/service-accounts/{id}/keys", "key"),
     // Which kinds of factor were shown, and when.
     ("POST", "/auth/authorize", "proofs"),
     // Of a failure.

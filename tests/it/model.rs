@@ -684,6 +684,7 @@ async fn born(app: &Arc<App>, seed: u64) -> Life {
         name: None,
         locale: None,
         wants_second_factor: chosen,
+        signs_in: false,
     };
     let secret = Secret::new(PASSWORD);
     let password = vestibule::passwords::actions::choose(&ctx, "password", &secret, &[]).unwrap();

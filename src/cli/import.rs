@@ -1,0 +1,324 @@
+//! `vestibule import`: the users of another system, row by row.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use serde_json::{Value as Json, json};
+
+use super::{Outcome, Settings, house};
+use crate::app::Ctx;
+use crate::error::FieldError;
+use crate::moving::import::{self, BATCH, Outcome as Became, Tried};
+use crate::moving::native::{self, Native};
+use crate::moving::rows::{Csv, JsonLines, Row, object};
+use crate::moving::{Mapping, Newcomer, Reading, read};
+use crate::store;
+
+/// Rows between two lines of progress.
+const PROGRESS: u64 = 10_000;
+
+/// What to take in, and how.
+#[derive(Args)]
+#[command(group(ArgGroup::new("from").required(true).args(["csv", "json", "from_postgres"])))]
+pub struct Options {
+    /// A CSV file whose first line names the columns; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// A file with one JSON object on each line, or what `vestibule export` wrote; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A PostgreSQL to read from, or `@FILE` with its address.
+    #[arg(long, value_name = "URL", requires = "query")]
+    from_postgres: Option<String>,
+    /// What to read there: one SELECT, or `@FILE` with it.
+    #[arg(long, value_name = "SQL", requires = "from_postgres")]
+    query: Option<String>,
+    /// Which column is which field: FIELD=COLUMN, or FIELD=text{COLUMN}text{COLUMN}.
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    map: Vec<String>,
+    /// A value for every row: FIELD=VALUE.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// What stands between the values of a CSV file.
+    #[arg(long, value_name = "CHARACTER", default_value = ",")]
+    separator: char,
+    /// A name for where the users come from: ids of different sources never meet.
+    #[arg(long, value_name = "NAME", default_value = "import")]
+    source: String,
+    /// Take roles too; a row that has some is refused otherwise.
+    #[arg(long)]
+    with_roles: bool,
+    /// Keep ids that are UUIDs as they are.
+    #[arg(long)]
+    keep_ids: bool,
+    /// Only say what would happen. Nothing is stored.
+    #[arg(long)]
+    dry_run: bool,
+    /// Where every row that is refused is written with its line and the reasons.
+    #[arg(long, value_name = "FILE", default_value = "vestibule-import.jsonl")]
+    report: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A row that was read: its line, the id it had, and whom it makes.
+struct Candidate {
+    line: u64,
+    id: Option<String>,
+    newcomer: Result<Newcomer, Vec<FieldError>>,
+}
+
+/// Reads, decides and reports; exit code 1 when a row was refused.
+pub async fn run(options: &Options) -> Outcome {
+    let reading =
+        Reading { source: source(&options.source)?, roles: options.with_roles, keep_ids: options.keep_ids };
+    let mapping = Mapping::parse(&options.map, &options.set)?;
+    let ctx = house::enter(&options.settings)?;
+    let report = File::options().write(true).create(true).truncate(true).mode(0o600).open(&options.report);
+    let shown = options.report.display().to_string();
+    let mut work = Work {
+        ctx: &ctx,
+        reading: &reading,
+        tried: options.dry_run.then(Tried::default),
+        batch: Vec::with_capacity(BATCH),
+        report: BufWriter::new(
+            report.map_err(|error| format!("The report {shown} cannot be written: {error}."))?,
+        ),
+        sum: Sum::default(),
+    };
+    if let Some(url) = &options.from_postgres {
+        let query = options.query.as_deref().unwrap_or_default();
+        work.postgres(&at_file(url)?, &at_file(query)?, &mapping).await?;
+    } else if let Some(file) = &options.csv {
+        let separator =
+            u8::try_from(options.separator).ok().filter(|one| one.is_ascii() && !b"\"\r\n".contains(one));
+        let separator = separator.ok_or("--separator is one ASCII character, such as `;`.")?;
+        work.csv(Csv::new(open(file)?, separator)?, &mapping).await?;
+    } else if let Some(file) = &options.json {
+        work.json(JsonLines::new(open(file)?), &mapping).await?;
+    }
+    work.finish().await?;
+    work.sum.tell(options.dry_run, ctx.app.clock.now().since(ctx.now));
+    match work.sum.refused {
+        0 => Ok(()),
+        1 => Err(format!("One row was refused: see {shown}.")),
+        refused => Err(format!("{refused} rows were refused: see {shown}.")),
+    }
+}
+
+fn source(name: &str) -> Result<String, String> {
+    let fits = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| name.to_owned())
+        .ok_or_else(|| "--source has 1 to 64 letters, digits and signs, no spaces.".to_owned())
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>, String> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let opened =
+        File::open(file).map_err(|error| format!("The file {} cannot be read: {error}.", file.display()))?;
+    Ok(Box::new(BufReader::with_capacity(64 * 1_024, opened)))
+}
+
+/// What stands on the command line, or in the file that it names: an address may hold a password.
+fn at_file(text: &str) -> Result<String, String> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
+    let read =
+        std::fs::read_to_string(file).map_err(|error| format!("The file {file} cannot be read: {error}."))?;
+    Ok(read.trim().to_owned())
+}
+
+struct Work<'a> {
+    ctx: &'a Ctx,
+    reading: &'a Reading,
+    tried: Option<Tried>,
+    batch: Vec<Candidate>,
+    report: BufWriter<File>,
+    sum: Sum,
+}
+
+impl Work<'_> {
+    async fn csv(&mut self, mut csv: Csv<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
+        self.columns(csv.columns(), mapping)?;
+        while let Some(row) = csv.next()? {
+            self.row(row, mapping).await?;
+        }
+        Ok(())
+    }
+
+    async fn json(&mut self, mut lines: JsonLines<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
+        let Some(first) = lines.next()? else { return Ok(()) };
+        if native::announces(&first) {
+            return self.native(Native::new(lines, &first)?).await;
+        }
+        self.row(first, mapping).await?;
+        while let Some(row) = lines.next()? {
+            self.row(row, mapping).await?;
+        }
+        Ok(())
+    }
+
+    async fn native(&mut self, mut native: Native<Box<dyn BufRead>>) -> Outcome {
+        while let Some(person) = native.next()? {
+            let newcomer = person.read(&self.ctx.app, self.reading);
+            self.take(Candidate { line: person.line, id: Some(person.id), newcomer }).await?;
+        }
+        if native.passed > 0 {
+            tell(&format!("{} records of other kinds were passed over.", native.passed));
+        }
+        if !native.whole {
+            self.flush().await?;
+            return Err(
+                "The export is cut short: its last line is missing. What came before is taken in.".into()
+            );
+        }
+        Ok(())
+    }
+
+    async fn postgres(&mut self, url: &str, query: &str, mapping: &Mapping) -> Outcome {
+        let failed = |error: store::StoreError| format!("The query cannot be read: {error}.");
+        let mut rows = store::Reading::begin(url, query).await.map_err(failed)?;
+        let mut number = 0;
+        loop {
+            let page = rows.next(BATCH).await.map_err(failed)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for text in page {
+                number += 1;
+                let fields = object(&text);
+                if let (1, Ok(fields)) = (number, &fields) {
+                    self.columns(&fields.keys().cloned().collect::<Vec<_>>(), mapping)?;
+                }
+                self.row(Row { line: number, fields }, mapping).await?;
+            }
+        }
+    }
+
+    /// A column that is asked for and is not there would be missed in every row.
+    fn columns(&self, columns: &[String], mapping: &Mapping) -> Outcome {
+        let missing = mapping.missing(columns);
+        if !missing.is_empty() {
+            return Err(format!(
+                "There is no column {}; there are {}.",
+                missing.join(", "),
+                columns.join(", ")
+            ));
+        }
+        let unused = mapping.unused(columns);
+        if !unused.is_empty() {
+            tell(&format!("Columns that are not used: {}.", unused.join(", ")));
+        }
+        Ok(())
+    }
+
+    async fn row(&mut self, row: Row, mapping: &Mapping) -> Outcome {
+        let (id, newcomer) = match row.fields {
+            Err(fault) => (None, Err(vec![fault])),
+            Ok(fields) => {
+                let fields = mapping.apply(&fields);
+                let id = fields.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+                (id, read(&fields, self.reading, &self.ctx.policy.account, self.ctx.now))
+            }
+        };
+        self.take(Candidate { line: row.line, id, newcomer }).await
+    }
+
+    async fn take(&mut self, candidate: Candidate) -> Outcome {
+        self.batch.push(candidate);
+        if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    /// Decides on what has gathered, and reports it in the order of the rows.
+    async fn flush(&mut self) -> Outcome {
+        let batch = std::mem::take(&mut self.batch);
+        let good: Vec<Newcomer> =
+            batch.iter().filter_map(|candidate| candidate.newcomer.as_ref().ok().cloned()).collect();
+        let outcomes = import::take(self.ctx, &good, &self.reading.source, self.tried.as_mut()).await;
+        let mut outcomes = outcomes
+            .map_err(|error| {
+                format!(
+                    "{} Run the same command again: who is stored already is left as they are.",
+                    house::sentence(error)
+                )
+            })?
+            .into_iter();
+        for candidate in batch {
+            self.sum.rows += 1;
+            let (became, hindrance) = match candidate.newcomer {
+                Err(faults) => (Became::Refused(faults), None),
+                Ok(newcomer) => (
+                    outcomes.next().ok_or("A row was lost, which is a mistake of this program.")?,
+                    import::hindrance(self.ctx, &newcomer),
+                ),
+            };
+            let mut line = json!({"line": candidate.line, "id": candidate.id});
+            match became {
+                Became::Stored => self.sum.stored += 1,
+                Became::Already => self.sum.already += 1,
+                Became::Refused(faults) => {
+                    self.sum.refused += 1;
+                    line["refused"] = faults.iter().map(told).collect();
+                    self.write(&line)?;
+                    continue;
+                }
+            }
+            if let Some(hindrance) = hindrance {
+                self.sum.hindered += 1;
+                line["warning"] = hindrance.into();
+                self.write(&line)?;
+            }
+        }
+        if self.sum.rows / PROGRESS > self.sum.told / PROGRESS {
+            self.sum.told = self.sum.rows;
+            tell(&format!("{} rows", self.sum.rows));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Json) -> Outcome {
+        writeln!(self.report, "{line}").map_err(|error| format!("The report cannot be written: {error}."))
+    }
+
+    async fn finish(&mut self) -> Outcome {
+        self.flush().await?;
+        self.report.flush().map_err(|error| format!("The report cannot be written: {error}."))
+    }
+}
+
+fn told(fault: &FieldError) -> Json {
+    json!({"field": fault.field, "code": fault.code, "message": fault.message})
+}
+
+/// What is for people goes to standard error.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[derive(Default)]
+struct Sum {
+    rows: u64,
+    stored: u64,
+    already: u64,
+    refused: u64,
+    hindered: u64,
+    told: u64,
+}
+
+impl Sum {
+    fn tell(&self, dry: bool, took: std::time::Duration) {
+        let Self { rows, stored, already, refused, hindered, .. } = self;
+        let would = if dry { "would be taken in" } else { "taken in" };
+        tell(&format!("{rows} rows: {stored} {would}, {already} there already, {refused} refused."));
+        if *hindered > 0 {
+            tell(&format!("{hindered} of them cannot sign in under this policy yet: see the report."));
+        }
+        let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim);
+        tell(&format!("{:.1} s, peak memory {}.", took.as_secs_f64(), peak.unwrap_or("unknown")));
+    }
+}

@@ -1,0 +1,263 @@
+//! Somebody who looks at a page: in which language, where they came from, where they want to go on to.
+//!
+//! Always holds: of what an address carries along only what can be vouched for is kept. An address to
+//! return to is followed when it is, letter for letter, one of those in `pages.return_to`; a page to go
+//! on to is one of the account's own.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use http::header::{self, HeaderMap};
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
+use minijinja::{Value, context};
+
+use crate::app::App;
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::sessions::Caller;
+use crate::words::{self, Locale, say};
+
+/// Where the pages of one's account begin.
+pub const ACCOUNT: &str = "/account";
+
+/// The addresses that templates lead to, by name.
+const PLACES: &[(&str, &str)] = &[
+    ("sign_in", "/sign-in"),
+    ("sign_up", "/sign-up"),
+    ("sign_out", "/sign-out"),
+    ("code", "/code"),
+    ("resend", "/code/resend"),
+    ("recover", "/recover"),
+    ("recover_verify", "/recover/verify"),
+    ("recover_second", "/recover/second"),
+    ("recover_password", "/recover/password"),
+    ("profile", ACCOUNT),
+    ("verify", "/account/verify"),
+    ("security", "/account/security"),
+    ("password", "/account/password"),
+    ("totp", "/account/totp"),
+    ("recovery_codes", "/account/recovery-codes"),
+    ("end", "/account/sessions"),
+    ("export", "/account/export"),
+    ("delete", "/account/delete"),
+];
+
+/// The pages of one's account, and the words for them.
+const ROOMS: &[(&str, &str)] = &[
+    (ACCOUNT, "nav.profile"),
+    ("/account/security", "nav.security"),
+    ("/account/devices", "nav.devices"),
+    ("/account/activity", "nav.activity"),
+    ("/account/data", "nav.data"),
+];
+
+/// Words that a page may begin with, after something was done on another one.
+const SAID: &[&str] =
+    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone"];
+
+/// Somebody who looks at a page.
+#[derive(Clone)]
+pub struct Visit {
+    app: Arc<App>,
+    /// The language that they read.
+    pub locale: Locale,
+    /// The page's path.
+    pub path: String,
+    /// The language that the address asks for.
+    asked: Option<Locale>,
+    /// Where they go when they are signed in, when it is on the list.
+    pub return_to: Option<String>,
+    /// On to which page of their account.
+    pub then: Option<String>,
+    /// For which operation they show once more who they are.
+    pub operation: Option<String>,
+    said: Option<&'static str>,
+}
+
+impl Visit {
+    /// The visit that a request is. `own` is the language that the visitor has chosen for themselves.
+    pub fn of(app: &Arc<App>, uri: &Uri, headers: &HeaderMap, own: Option<&str>) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let find = |name: &str| {
+            let mut pairs = reqwest::Url::parse("http://x/").ok()?;
+            pairs.set_query(Some(query));
+            pairs.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        let asked = find("ui_locales").and_then(|tags| tags.split(' ').find_map(Locale::of_tag));
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let allowed = &app.config.pages.return_to;
+        Self {
+            locale: asked.unwrap_or_else(|| Locale::choose(own, accepted)),
+            path: uri.path().to_owned(),
+            asked,
+            return_to: find("return_to").filter(|address| allowed.contains(address)),
+            then: find("then").filter(|path| is_of_account(path)),
+            operation: find("operation").filter(|name| is_operation(name)),
+            said: find("said").and_then(|word| SAID.iter().copied().find(|known| *known == word)),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// The visit of somebody whose browser asks for a page, whatever the address.
+    pub fn of_browser(app: &Arc<App>, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+        let accepts = headers.get(header::ACCEPT)?.to_str().ok()?;
+        accepts.contains("text/html").then(|| Self::of(app, uri, headers, None))
+    }
+
+    /// The words of `key`.
+    pub fn say(&self, key: &str) -> String {
+        say(self.locale, key, &[])
+    }
+
+    /// The address of `path` with what is carried along.
+    pub fn to(&self, path: &str) -> String {
+        self.with(path, &[])
+    }
+
+    fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
+        let kept = [
+            ("ui_locales", self.asked.map(Locale::as_str)),
+            ("return_to", self.return_to.as_deref()),
+            ("then", self.then.as_deref()),
+            ("operation", self.operation.as_deref()),
+        ];
+        let kept = kept.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let kept = kept.filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        let pairs: Vec<_> = kept.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
+        // The one encoder of queries that is there reads them as browsers do.
+        match reqwest::Url::parse_with_params("http://x/", &pairs) {
+            Ok(url) if !pairs.is_empty() => format!("{path}?{}", url.query().unwrap_or_default()),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Sends the browser to another page of this server.
+    pub fn goes(&self, path: &str) -> Response {
+        Redirect::to(&self.to(path)).into_response()
+    }
+
+    /// Sends the browser to another page, which begins with some words.
+    pub fn goes_saying(&self, path: &str, word: &'static str) -> Response {
+        Redirect::to(&self.with(path, &[("said", word), ("then", ""), ("operation", "")])).into_response()
+    }
+
+    /// Sends whoever is done to where they wanted to go: a page of the account, the application, or the
+    /// account.
+    pub fn goes_on(&self) -> Response {
+        let on = match (&self.then, &self.return_to) {
+            (Some(then), _) => self.with(then, &[("then", ""), ("operation", "")]),
+            (None, Some(address)) => address.clone(),
+            (None, None) => self.with(ACCOUNT, &[("operation", "")]),
+        };
+        Redirect::to(&on).into_response()
+    }
+
+    /// A page.
+    pub fn shows(&self, file: &str, title: &str, given: Value) -> Response {
+        self.page(StatusCode::OK, file, title, given)
+    }
+
+    /// A page that says why what was sent did not work. What is nobody's fault but ours is an error.
+    ///
+    /// # Errors
+    /// `error`, when the server failed and not the visitor.
+    pub fn shows_why(&self, error: Error, file: &str, title: &str, given: Value) -> Result<Response> {
+        if error.problem.status() >= 500 && error.cause.is_some() {
+            return Err(error);
+        }
+        let status = StatusCode::from_u16(error.problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let wrong: std::collections::BTreeMap<&str, String> =
+            error.fields.iter().map(|field| (&*field.field, self.why(field))).collect();
+        let problem = context! { text => self.reason(&error) };
+        let given = context! { problem, wrong, ..given };
+        let mut response = self.page(status, file, title, given);
+        if let Some(seconds) = error.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    }
+
+    /// The page of a failure that nobody had a better answer for.
+    pub fn failure(&self, error: &Error, request_id: &str, method: &Method) -> Response {
+        let in_account = is_of_account(&self.path);
+        let leads = |path: &str, operation: &str| {
+            let back =
+                if *method == Method::GET || *method == Method::POST { self.path.as_str() } else { "" };
+            Redirect::to(&self.with(path, &[("then", back), ("operation", operation)])).into_response()
+        };
+        match (error.problem, &error.need) {
+            (Problem::Unauthenticated, _) if in_account => return leads("/sign-in", ""),
+            (Problem::StepUpRequired, Some(need)) if in_account => return leads("/step-up", &need.operation),
+            _ => {}
+        }
+        let status = StatusCode::from_u16(error.problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let id = (status.is_server_error()).then_some(request_id);
+        let home = self.with(ACCOUNT, &[("then", ""), ("operation", "")]);
+        let given = context! { id, home, wait => error.retry_after };
+        self.page(status, "error.html", &self.reason(error), given)
+    }
+
+    /// Why something did not work, in a sentence.
+    fn reason(&self, error: &Error) -> String {
+        let field = error.fields.first().filter(|_| error.fields.len() == 1);
+        if let Some(field) = field.filter(|_| error.problem != Problem::Invalid) {
+            return self.why(field);
+        }
+        let key = format!("problem-{}", error.problem.slug());
+        self.say(if words::has(&key) { &key } else { "problem-other" })
+    }
+
+    /// What is wrong with a field, in a sentence.
+    fn why(&self, field: &FieldError) -> String {
+        let key = format!("wrong-{}", field.code);
+        let of_field = format!("wrong-{}-{}", field.field, field.code);
+        match [of_field, key].into_iter().find(|key| words::has(key)) {
+            Some(key) => self.say(&key),
+            None => self.say("wrong-other"),
+        }
+    }
+
+    fn page(&self, status: StatusCode, file: &str, title: &str, given: Value) -> Response {
+        let places: std::collections::BTreeMap<&str, String> =
+            PLACES.iter().map(|(name, path)| (*name, self.to(path))).collect();
+        let rooms: Vec<_> = ROOMS
+            .iter()
+            .map(|(path, key)| context! { href => self.to(path), key => *key, here => *path == self.path })
+            .collect();
+        let tongues: Vec<_> = Locale::ALL
+            .iter()
+            .map(|one| {
+                let href = self.with(&self.path, &[("ui_locales", one.as_str())]);
+                context! { href, tag => one.as_str(), name => one.own_name() }
+            })
+            .collect();
+        let notice = self.said.filter(|_| status == StatusCode::OK);
+        let notice = notice.map(|word| self.say(&format!("said-{word}")));
+        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path) };
+        let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
+        (status, Html(html)).into_response()
+    }
+}
+
+/// Whether `path` is a page of the account and nothing else, however it is read.
+fn is_of_account(path: &str) -> bool {
+    let rest = path.strip_prefix(ACCOUNT);
+    rest.is_some_and(|rest| {
+        (rest.is_empty() || rest.starts_with('/'))
+            && !rest.contains("//")
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte))
+    })
+}
+
+fn is_operation(name: &str) -> bool {
+    name.len() <= 100 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+impl FromRequestParts<Arc<App>> for Visit {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let own = parts.extensions.get::<Caller>().and_then(|caller| caller.user.locale.clone());
+        Ok(Self::of(app, &parts.uri, &parts.headers, own.as_deref()))
+    }
+}

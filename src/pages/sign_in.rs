@@ -1,0 +1,119 @@
+//! Signing in and out.
+
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use minijinja::context;
+use serde::Deserialize;
+
+use super::{Sent, asks, question};
+use crate::app::Ctx;
+use crate::devices::Brought;
+use crate::error::{Error, Result};
+use crate::http::visit::Visit;
+use crate::passwords::GivenPassword;
+use crate::secret::{Secret, Token};
+use crate::sessions::actions::{Scope, end_scope};
+use crate::sessions::{self, Carry, Session, authenticate, clear_cookie, hand_out};
+use crate::sign_in::actions::{SignedIn, sign_in};
+
+/// `GET /sign-in`
+pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
+    if authenticate(&ctx, &headers).await?.is_some() {
+        return Ok(visit.goes_on());
+    }
+    asked(&ctx, &visit, "", None)
+}
+
+fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
+    let given = context! { identifier, is_open => ctx.policy.sign_up.open };
+    let title = visit.say("sign-in");
+    match error {
+        None => Ok(visit.shows("sign-in.html", &title, given)),
+        Some(error) => visit.shows_why(error, "sign-in.html", &title, given),
+    }
+}
+
+/// Who wants to sign in.
+#[derive(Deserialize)]
+pub struct SignIn {
+    /// Whatever they sign in with.
+    #[serde(default)]
+    pub identifier: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Secret,
+}
+
+/// `POST /sign-in`
+pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<SignIn>) -> Result<Response> {
+    match begin(&ctx, &visit, &headers, &form.identifier, &form.password).await {
+        Err(error) => asked(&ctx, &visit, &form.identifier, Some(error)),
+        answer => answer,
+    }
+}
+
+/// Signs in, or leads on to what is asked next.
+pub(super) async fn begin(
+    ctx: &Ctx,
+    visit: &Visit,
+    headers: &HeaderMap,
+    identifier: &str,
+    password: &Secret,
+) -> Result<Response> {
+    let origin = &ctx.app.origin;
+    let brought = Brought {
+        device: sessions::device(headers, origin),
+        overwritten: sessions::overwritten(headers, origin),
+        trust: false,
+    };
+    let password = GivenPassword::new(password);
+    match sign_in(ctx, identifier.trim(), None, password, None, Carry::Cookie, &brought).await? {
+        SignedIn::Now { session, token, device, .. } => {
+            arrives(ctx, visit, &session, &token, device.as_ref()).await
+        }
+        SignedIn::Asked(challenge, _) | SignedIn::Unverified(challenge, _) => {
+            Ok(asks(ctx, visit, &challenge))
+        }
+    }
+}
+
+/// Gives the browser its session, and leads on to where it wanted to go.
+pub(super) async fn arrives(
+    ctx: &Ctx,
+    visit: &Visit,
+    session: &Session,
+    token: &Token,
+    device: Option<&Token>,
+) -> Result<Response> {
+    let credential = hand_out(ctx, session, token).await?;
+    ctx.app.metrics.sign_in("signed_in");
+    let mut response = visit.goes_on();
+    let known = device.map(|device| sessions::device_cookie(&ctx.app.origin, device));
+    for cookie in credential.cookies.into_iter().chain(known) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// `GET /sign-out`
+pub async fn ask_out(visit: Visit) -> Response {
+    let title = visit.say("sign-out");
+    visit.shows("say.html", &title, question(&visit, "sign-out", "/sign-out", &[], false))
+}
+
+/// `POST /sign-out`
+pub async fn out(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
+    if let Some(caller) = authenticate(&ctx, &headers).await? {
+        end_scope(&ctx, &caller, Scope::This).await?;
+    }
+    Ok(signed_out(&ctx, &visit))
+}
+
+/// Takes the browser's cookies away, and leads to the sign-in.
+pub(super) fn signed_out(ctx: &Ctx, visit: &Visit) -> Response {
+    let mut response = visit.goes_saying("/sign-in", "signed-out");
+    for cookie in clear_cookie(&ctx.app.origin) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}

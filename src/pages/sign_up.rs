@@ -1,0 +1,89 @@
+//! Signing up. Whoever has signed up goes on to sign in at once: the one code that is asked for then
+//! also shows that the number is theirs.
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+use minijinja::context;
+use serde::Deserialize;
+
+use super::{Sent, filled, sign_in};
+use crate::app::Ctx;
+use crate::error::{Error, Problem, Result};
+use crate::http::visit::Visit;
+use crate::secret::Secret;
+use crate::sign_up::actions::{admit, sign_up};
+use crate::sign_up::api::{NewUser, read};
+
+/// Who wants an account.
+#[derive(Default, Deserialize)]
+pub struct SignUp {
+    /// A name to sign in with.
+    #[serde(default)]
+    pub username: String,
+    /// An e-mail address.
+    #[serde(default)]
+    pub email: String,
+    /// A mobile number.
+    #[serde(default)]
+    pub mobile: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Secret,
+}
+
+/// `GET /sign-up`
+pub async fn ask(ctx: Ctx, visit: Visit) -> Result<Response> {
+    if !ctx.policy.sign_up.open {
+        return Err(Problem::SignUpClosed.into());
+    }
+    asked(&ctx, &visit, &SignUp::default(), None)
+}
+
+fn asked(ctx: &Ctx, visit: &Visit, form: &SignUp, error: Option<Error>) -> Result<Response> {
+    let required: Vec<_> = ctx.policy.sign_up.required.iter().map(|kind| kind.as_str()).collect();
+    let filled_in = context! {
+        username => form.username.as_str(), email => form.email.as_str(), mobile => form.mobile.as_str(),
+    };
+    let given = context! { given => filled_in, required, least => ctx.policy.password.min_length };
+    let title = visit.say("sign-up");
+    match error {
+        None => Ok(visit.shows("sign-up.html", &title, given)),
+        Some(error) => visit.shows_why(error, "sign-up.html", &title, given),
+    }
+}
+
+/// `POST /sign-up`
+pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<SignUp>) -> Result<Response> {
+    match made(&ctx, &visit, &form).await {
+        Err(error) => asked(&ctx, &visit, &form, Some(error)),
+        Ok(identifier) => {
+            match sign_in::begin(&ctx, &visit, &headers, &identifier, &form.password).await {
+                // The account is there, whatever keeps its owner out for the moment.
+                Err(_) => Ok(visit.goes_saying("/sign-in", "made")),
+                answer => answer,
+            }
+        }
+    }
+}
+
+/// Makes the account, and tells by what its owner signs in.
+async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<String> {
+    admit(ctx).await?;
+    let ask = NewUser {
+        username: filled(&form.username),
+        email: filled(&form.email),
+        // People write numbers with spaces, hyphens and brackets.
+        mobile: filled(&form.mobile)
+            .map(|text| text.chars().filter(|letter| !" -().".contains(*letter)).collect()),
+        name: None,
+        password: form.password.clone(),
+        locale: Some(visit.locale.as_str().to_owned()),
+        is_2fa_enabled: false,
+    };
+    let given = [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().next();
+    let identifier = given.cloned().unwrap_or_default();
+    let (mut wanted, password) = read(ctx, ask)?;
+    wanted.signs_in = true;
+    sign_up(ctx, wanted, password, None).await?;
+    Ok(identifier)
+}

@@ -1,0 +1,280 @@
+//! Whole journeys in a real browser, from nothing to an account and out of it again.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use vestibule::policy::FactorKind;
+
+use crate::browser::Tab;
+use crate::factors::shows;
+use crate::world::{PASSWORD, Person, World};
+
+/// Signs up, and arrives in the account.
+pub async fn signs_up(tab: &mut Tab, person: &Person<'_>) {
+    tab.goes_to("/sign-in").await;
+    tab.follows("Create an account").await;
+    tab.fills("username", &person.username).await;
+    tab.fills("email", &person.email()).await;
+    tab.fills("mobile", &person.mobile).await;
+    tab.fills("password", PASSWORD).await;
+    tab.follows("Create account").await;
+    tab.sees("One more step").await;
+    gives_code(tab, person).await;
+    assert_eq!(tab.path().await, "/account");
+}
+
+/// Enters the newest code on the phone.
+pub async fn gives_code(tab: &mut Tab, person: &Person<'_>) {
+    person.world.run_due().await;
+    tab.fills("code", &person.world.last_code(&person.mobile).await).await;
+    tab.follows("Continue").await;
+}
+
+pub async fn gives_password(tab: &mut Tab, person: &Person<'_>, password: &str) {
+    tab.goes_to("/sign-in").await;
+    tab.fills("identifier", &person.username).await;
+    tab.fills("password", password).await;
+    tab.follows("Sign in").await;
+}
+
+pub async fn signs_in(tab: &mut Tab, person: &Person<'_>) {
+    gives_password(tab, person, PASSWORD).await;
+    gives_code(tab, person).await;
+}
+
+/// What the picture on the page says to an app that looks at it.
+async fn scanned(tab: &Tab) -> String {
+    let look = "(async () => { const img = document.querySelector('img.qr'); await img.decode(); const c = document.createElement('canvas'); \
+                c.width = c.height = 480; const g = c.getContext('2d'); g.fillStyle = '#fff'; g.fillRect(0, 0, 480, 480); \
+                g.drawImage(img, 20, 20, 440, 440); const d = g.getImageData(0, 0, 480, 480).data; let s = ''; \
+                for (let i = 0; i < d.length; i += 4) s += d[i] < 128 ? '1' : '0'; return s; })()";
+    let dots = tab.evaluates(look).await;
+    let dots = dots.as_str().unwrap().as_bytes();
+    let mut image = rqrr::PreparedImage::prepare_from_bitmap(480, 480, |x, y| dots[y * 480 + x] == b'1');
+    let (_, text) = image.detect_grids()[0].decode().unwrap();
+    text
+}
+
+/// The code that an app shows now.
+fn app_shows(world: &World, uri: &str) -> String {
+    let (_, rest) = uri.split_once("secret=").unwrap();
+    let secret = rest.split('&').next().unwrap();
+    shows(secret, world.app.clock.now().as_millis() / 30_000)
+}
+
+/// Goes on from the page that asks once more who one is, by text message, when it is asked.
+async fn proves(tab: &mut Tab, person: &Person<'_>) {
+    if tab.path().await.starts_with("/step-up") {
+        tab.follows("Text message").await;
+        gives_code(tab, person).await;
+    }
+}
+
+/// From nothing to an account with an app, out, in again, by recovery, and to the end of it and back.
+async fn whole_life(scripts: bool) {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    if !scripts {
+        tab.without_scripts().await;
+    }
+    let person = world.stranger();
+    signs_up(&mut tab, &person).await;
+    tab.sees(&person.username).await;
+    tab.sees("Confirmed").await;
+
+    // The address is confirmed by the code in the mail.
+    world.run_due().await;
+    world.advance(Duration::from_secs(120));
+    tab.follows("Confirm: E-mail address").await;
+    world.run_due().await;
+    let mail = world.last_mail(&person.email()).await;
+    tab.fills("code", mail["code"].as_str().unwrap()).await;
+    tab.follows("Continue").await;
+    tab.sees("that is confirmed").await;
+
+    // An app, by its picture.
+    tab.follows("Security").await;
+    tab.follows("Add an authenticator app").await;
+    proves(&mut tab, &person).await;
+    assert_eq!(tab.path().await, "/account/totp");
+    tab.follows("Go on").await;
+    let uri = scanned(&tab).await;
+    assert!(uri.starts_with("otpauth://totp/"), "{uri}");
+    tab.fills("code", "000000").await;
+    tab.follows("Turn it on").await;
+    tab.sees("That is not the code").await;
+    tab.fills("code", &app_shows(&world, &uri)).await;
+    tab.follows("Turn it on").await;
+    tab.sees("It is ready to use").await;
+    tab.sees("Authenticator app").await;
+
+    // Recovery codes, to keep.
+    tab.follows("Make recovery codes").await;
+    proves(&mut tab, &person).await;
+    tab.follows("Make new codes").await;
+    let codes = tab.evaluates("[...document.querySelectorAll('.codes code')].map(e => e.innerText)").await;
+    assert_eq!(codes.as_array().map(Vec::len), Some(10), "{codes}");
+    tab.follows("I have kept them").await;
+    tab.sees("10 codes left").await;
+
+    // Out, and in again with the app.
+    world.advance(Duration::from_secs(60));
+    tab.follows("Sign out").await;
+    tab.sees("You are signed out").await;
+    gives_password(&mut tab, &person, PASSWORD).await;
+    tab.sees("authenticator app shows").await;
+    tab.fills("code", &app_shows(&world, &uri)).await;
+    tab.follows("Continue").await;
+    assert_eq!(tab.path().await, "/account");
+
+    // Out; the password is forgotten; back by mail and app.
+    world.advance(Duration::from_secs(60));
+    tab.follows("Sign out").await;
+    tab.follows("Forgot your password?").await;
+    tab.fills("identifier", &person.email()).await;
+    tab.follows("Send me a code").await;
+    world.run_due().await;
+    let mail = world.last_mail(&person.email()).await;
+    tab.fills("code", mail["code"].as_str().unwrap()).await;
+    tab.follows("Continue").await;
+    tab.sees("One more proof").await;
+    tab.fills("code", &app_shows(&world, &uri)).await;
+    tab.follows("Continue").await;
+    let new = "eight quiet herons on the pier";
+    tab.fills("new_password", new).await;
+    tab.follows("Set the new password").await;
+    tab.sees("You can sign in with it now").await;
+    world.advance(Duration::from_secs(60));
+    gives_password(&mut tab, &person, new).await;
+    tab.fills("code", &app_shows(&world, &uri)).await;
+    tab.follows("Continue").await;
+
+    // Another name, which asks once more who one is when the last proof is old.
+    world.advance(Duration::from_secs(11 * 60));
+    tab.follows("Change: Username").await;
+    if tab.path().await.starts_with("/step-up") {
+        tab.fills("password", new).await;
+        tab.follows("Continue").await;
+    }
+    let other = format!("{}x", person.username);
+    tab.fills("value", &other).await;
+    tab.follows("Save").await;
+    tab.sees(&other).await;
+    // What tells of it arrives before what tells of the end.
+    world.run_due().await;
+    world.advance(Duration::from_secs(1));
+
+    // Everything that is held, and the end of it, taken back by the link in the mail.
+    tab.follows("Your data").await;
+    tab.follows("Delete your account").await;
+    if tab.path().await.starts_with("/step-up") {
+        let by_app = "document.querySelector('[name=factor][value=totp]') !== null";
+        assert_eq!(tab.evaluates(by_app).await, true, "{}", tab.shows().await);
+        tab.follows("Authenticator app").await;
+        tab.fills("code", &app_shows(&world, &uri)).await;
+        tab.follows("Continue").await;
+    }
+    assert_eq!(tab.path().await, "/account/delete");
+    tab.follows("Delete my account").await;
+    tab.sees("Your account is deleted").await;
+    tab.goes_to("/account").await;
+    assert!(tab.path().await.starts_with("/sign-in"), "{}", tab.path().await);
+    world.run_due().await;
+    let mail = world.last_mail(&person.email()).await;
+    let body = mail["body"].as_str().unwrap();
+    let link = body.split_whitespace().find(|word| word.contains("/undo?")).unwrap();
+    tab.goes_to(link).await;
+    tab.follows("Take it back").await;
+    tab.sees("It was taken back").await;
+    world.advance(Duration::from_secs(60));
+    tab.goes_to("/sign-in").await;
+    tab.fills("identifier", &other).await;
+    tab.fills("password", new).await;
+    tab.follows("Sign in").await;
+    tab.fills("code", &app_shows(&world, &uri)).await;
+    tab.follows("Continue").await;
+    assert_eq!(tab.path().await, "/account");
+}
+
+#[tokio::test]
+async fn a_whole_life_with_scripts() {
+    whole_life(true).await;
+}
+
+#[tokio::test]
+async fn a_whole_life_without_scripts() {
+    whole_life(false).await;
+}
+
+#[tokio::test]
+async fn somebody_signs_in_with_the_keyboard_alone() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.member().await;
+    tab.goes_to("/sign-in").await;
+    tab.tabs_to("[name=identifier]").await;
+    tab.types(&person.username).await;
+    tab.tabs_to("[name=password]").await;
+    tab.types(PASSWORD).await;
+    tab.presses("Enter").await;
+    tab.arrives().await;
+    world.run_due().await;
+    assert_eq!(tab.evaluates("document.activeElement.name").await, "code", "one can type at once");
+    tab.types(&world.last_code(&person.mobile).await).await;
+    tab.presses("Enter").await;
+    tab.arrives().await;
+    tab.tabs_to("a[href='/account/devices']").await;
+    tab.presses("Enter").await;
+    tab.arrives().await;
+    tab.sees("This device").await;
+    tab.tabs_to("[name=scope][value=all]").await;
+    tab.presses("Enter").await;
+    tab.arrives().await;
+    tab.sees("You are signed out").await;
+}
+
+#[tokio::test]
+async fn a_code_comes_another_way_and_again_after_a_while() {
+    let world = World::plan()
+        .policy(|policy| policy.sign_in.second.factors = vec![FactorKind::Sms, FactorKind::Call])
+        .build()
+        .await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.member().await;
+    gives_password(&mut tab, &person, PASSWORD).await;
+    tab.sees("have it sent again in").await;
+    assert_eq!(tab.evaluates("document.querySelector('[data-wait]').disabled").await, true);
+    world.run_due().await;
+    world.advance(Duration::from_secs(31));
+    tab.goes_to("/code").await;
+    tab.follows("Send it again").await;
+    tab.sees("have it sent again in").await;
+    world.advance(Duration::from_secs(31));
+    tab.clicks("Try another way").await;
+    tab.follows("Phone call").await;
+    tab.sees("We are calling").await;
+    world.run_due().await;
+    let told: Json = world.messages(&person.mobile).await;
+    assert!(told["items"].as_array().unwrap().iter().any(|item| item["kind"] == "call"), "{told}");
+}
+
+#[tokio::test]
+async fn one_ends_other_sessions_and_sees_what_happened() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.alice().await;
+    world.advance(Duration::from_secs(120));
+    signs_in(&mut tab, &person).await;
+    tab.follows("Devices").await;
+    assert!(person.is_signed_in().await);
+    tab.follows("Sign out everywhere else").await;
+    tab.sees("Signed out there").await;
+    assert!(!person.is_signed_in().await);
+    tab.follows("Activity").await;
+    tab.sees("You signed in.").await;
+    tab.follows("Profile").await;
+    tab.fills("name", "Ada").await;
+    tab.evaluates("document.querySelector('#locale').value = 'de', 1").await;
+    tab.follows("Save").await;
+    tab.sees("Gespeichert").await;
+}

@@ -1,0 +1,591 @@
+//! Moving in and out: by the real program, killed in the middle; by every kind of hash; out of a house and
+//! into an empty one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+use vestibule::accounts::{Metadata, User};
+use vestibule::factors::Factor;
+use vestibule::identifiers::Identifier;
+use vestibule::moving::import::{Outcome, take};
+use vestibule::moving::native::{Native, announces};
+use vestibule::moving::rows::JsonLines;
+use vestibule::moving::{Reading, export, read, seed, user_id};
+use vestibule::passwords::Password;
+use vestibule::policy::{FactorKind, When};
+use vestibule::random::Random;
+use vestibule::secret::Keyring;
+use vestibule::store::{Entity, Query};
+
+use crate::kill::server::Scratch;
+use crate::world::{PASSWORD, World};
+
+fn reading() -> Reading {
+    Reading { source: "old".into(), roles: false, keep_ids: false }
+}
+
+/// A house in which a password is enough.
+async fn house() -> World {
+    World::plan().policy(|policy| policy.sign_in.second.when = When::WhenEnrolled).build().await
+}
+
+/// Takes rows in as the command does.
+async fn moves_in(world: &World, rows: &[Json]) -> Vec<Outcome> {
+    let ctx = world.ctx();
+    let read = |row: &Json| read(row.as_object().unwrap(), &reading(), &ctx.policy.account, ctx.now).unwrap();
+    let newcomers: Vec<_> = rows.iter().map(read).collect();
+    take(&ctx, &newcomers, "old", None).await.unwrap()
+}
+
+fn refused(outcome: &Outcome) -> Vec<String> {
+    let Outcome::Refused(faults) = outcome else { panic!("{outcome:?}") };
+    faults.iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect()
+}
+
+// ---- The program
+
+/// The program over the house's database, in a folder of its own.
+struct Program {
+    folder: Scratch,
+}
+
+impl Program {
+    fn over(world: &World) -> Self {
+        let folder = Scratch::new().unwrap();
+        let key = Keyring::generate("test", &Random::seeded(1));
+        let settings = format!(
+            "[server]\norigin = \"https://a.example.com\"\n[store]\nurl = \"{}\"\n[secrets]\nkeys = [\"{}\"]\n",
+            world.place.url,
+            key.expose()
+        );
+        fs::write(folder.path().join("v.toml"), settings).unwrap();
+        Self { folder }
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VESTIBULE_"))
+        {
+            command.env_remove(name);
+        }
+        command.current_dir(self.folder.path()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let Output { status, stdout, stderr } = self.start(arguments).wait_with_output().unwrap();
+        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    }
+
+    fn report(&self) -> Vec<Json> {
+        let text = fs::read_to_string(self.folder.path().join("vestibule-import.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+const IMPORT: [&str; 5] = ["import", "--config", "v.toml", "--source", "old"];
+
+fn import<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [IMPORT.as_slice(), more].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_is_killed_loses_nobody_and_doubles_nobody() {
+    const USERS: usize = 6_000;
+    const KILLS: usize = 3;
+    let world = house().await;
+    let program = Program::over(&world);
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let row = |at: usize| format!("{at},person{at},person{at}@example.com,t,{hash}\n");
+    let head = "id,username,email,email_verified,password\n".to_owned();
+    program.file("users.csv", (0..USERS).fold(head, |text, at| text + &row(at)));
+    let arguments = import(&["--csv", "users.csv"]);
+    let stored = async || world.count::<User>(User::BY_CREATED).await;
+    let mut seen = Vec::new();
+    for _ in 0..KILLS {
+        let mut child = program.start(&arguments);
+        let before = stored().await;
+        while stored().await < before + 200 && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // SIGKILL, as a power cut would.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        seen.push(stored().await);
+    }
+    assert!(seen.last().is_some_and(|stored| *stored < USERS), "it was never killed in the middle: {seen:?}");
+    let (done, told) = program.run(&arguments);
+    assert!(done, "{told}");
+    let already = seen.last().unwrap();
+    assert!(
+        told.contains(&format!("{} taken in, {already} there already, 0 refused", USERS - already)),
+        "{told}"
+    );
+    let (done, told) = program.run(&arguments);
+    assert!(done && told.contains(&format!("0 taken in, {USERS} there already, 0 refused")), "{told}");
+    assert_eq!(stored().await, USERS);
+    for at in 0..USERS {
+        let id = user_id("old", &at.to_string());
+        let claims = Query::<Identifier>::along(Identifier::BY_USER).equal(id);
+        let claims = world.app.store.find(claims).await.unwrap().items;
+        let mut claims: Vec<_> = claims.iter().map(|one| one.value.clone()).collect();
+        claims.sort();
+        assert_eq!(claims, [format!("person{at}"), format!("person{at}@example.com")], "{at}");
+        assert!(world.app.store.get::<Password>(id).await.unwrap().is_some(), "{at}");
+    }
+    let factors = Query::<Factor>::along(Factor::BY_USER).limit(3 * USERS);
+    assert_eq!(world.app.store.find(factors).await.unwrap().items.len(), USERS);
+    let body = json!({"identifier": "person17", "password": PASSWORD});
+    let answer = world.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
+    assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
+    println!("killed with {seen:?} of {USERS} stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bad_row_is_told_and_a_dry_run_stores_nothing() {
+    let world = house().await;
+    let member = world.member().await;
+    let program = Program::over(&world);
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let text = [
+        b"\xef\xbb\xbfnr;login;mail;ok;pw;groups;city\r\n".to_vec(),
+        format!("1;ada;ada@example.com;1;{hash};;London\r\n").into_bytes(),
+        format!("2;\u{0430}da;other@example.com;1;{hash};;\r\n").into_bytes(),
+        format!("3;eve;ADA@example.com;0;{hash};;\r\n").into_bytes(),
+        b"4;bob;bob@example.com;1;5f4dcc3b5aa765d61d8327deb882cf99;;\r\n".to_vec(),
+        b"5;\xff;c@example.com;1;;;\r\n".to_vec(),
+        format!("6;{};d@example.com;1;{hash};;\r\n", member.username).into_bytes(),
+        format!("7;dan;dan@example.com;1;{hash};admin;\r\n").into_bytes(),
+        b"8;only;four;columns\r\n".to_vec(),
+        format!("1;else;else@example.com;1;{hash};;\r\n").into_bytes(),
+        b"10;gus;;;;;\r\n".to_vec(),
+    ];
+    program.file("users.csv", text.concat());
+    let arguments = import(&[
+        "--csv",
+        "users.csv",
+        "--separator",
+        ";",
+        "--map",
+        "id=nr",
+        "--map",
+        "username=login",
+        "--map",
+        "email=mail",
+        "--map",
+        "email_verified=ok",
+        "--map",
+        "password=pw",
+        "--map",
+        "roles=groups",
+    ]);
+    let (done, told) = program.run(&[arguments.as_slice(), &["--dry-run"]].concat());
+    assert!(!done && told.contains("10 rows: 2 would be taken in, 0 there already, 8 refused"), "{told}");
+    assert!(told.contains("Columns that are not used: city"), "{told}");
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 1);
+    let dry = program.report();
+    let (done, told) = program.run(&arguments);
+    assert!(!done && told.contains("10 rows: 2 taken in, 0 there already, 8 refused"), "{told}");
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 3);
+    let report = program.report();
+    assert_eq!(report, dry, "a dry run tells what will be");
+    let lines: Vec<_> = report
+        .iter()
+        .map(|line| {
+            let refused = line["refused"].as_array().map(|all| {
+                all.iter()
+                    .map(|one| {
+                        format!("{}:{}", one["field"].as_str().unwrap(), one["code"].as_str().unwrap())
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            });
+            (line["line"].as_u64().unwrap(), refused.unwrap_or_else(|| "warning".to_owned()))
+        })
+        .collect();
+    let expected = [
+        (2, "warning"),
+        (3, "username:invalid"),
+        (4, "email:taken"),
+        (5, "password:hash"),
+        (6, ":encoding"),
+        (7, "username:taken"),
+        (8, "roles:roles"),
+        (9, ":columns"),
+        (10, "id:conflict"),
+        (11, "warning"),
+    ];
+    let lines: Vec<_> = lines.iter().map(|(line, told)| (*line, told.as_str())).collect();
+    assert_eq!(lines, expected);
+    let whole = serde_json::to_string(&report).unwrap();
+    assert!(!whole.contains("5f4dcc3b") && !whole.contains("$2b$"), "a hash is in the report");
+    let (done, told) = program.run(&import(&["--csv", "users.csv", "--map", "email=post"]));
+    assert!(!done && told.contains("There is no column post"), "{told}");
+}
+
+#[tokio::test]
+async fn hashes_of_all_kinds_sign_in_and_are_replaced() {
+    let world = house().await;
+    let pbkdf2 =
+        {
+            use base64::Engine;
+            let tag =
+                base64::engine::general_purpose::STANDARD.encode(
+                    pbkdf2::pbkdf2_hmac_array::<sha2::Sha256, 32>(PASSWORD.as_bytes(), b"salt", 1_000),
+                );
+            format!("pbkdf2_sha256$1000$salt${tag}")
+        };
+    let salt = "c2FsdHNhbHRzYWx0";
+    // Made once by Python's hashlib.scrypt (n=1024, r=8, p=1) and by argon2-cffi.
+    let hashes = [("bcrypt", bcrypt::hash(PASSWORD, 4).unwrap()), ("pbkdf2", pbkdf2)];
+    let made = [("scrypt", SCRYPT), ("argon2", ARGON2)].map(|(name, hash)| (name, hash.to_owned()));
+    assert!(made.iter().all(|(_, hash)| hash.contains(salt)));
+    let all: Vec<_> = hashes.into_iter().chain(made).collect();
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(name, hash)| json!({"id": name, "username": format!("{name}.user"), "password": hash}))
+        .collect();
+    assert!(moves_in(&world, &rows).await.iter().all(|outcome| *outcome == Outcome::Stored));
+    for (name, hash) in all {
+        let id = user_id("old", name);
+        let login = json!({"identifier": format!("{name}.user"), "password": PASSWORD});
+        let wrong = json!({"identifier": format!("{name}.user"), "password": "wrong battery staple"});
+        world.stranger().post("/api/v1/auth/login", wrong).await.problem(401, "credentials-wrong");
+        for _ in 0..2 {
+            let answer =
+                world.stranger().post("/api/v1/auth/login", login.clone()).await.expect(StatusCode::OK);
+            assert_eq!(answer.body["status"], "signed_in", "{name}: {}", answer.body);
+            let phc = world.app.store.get::<Password>(id).await.unwrap().unwrap().phc.clone();
+            assert!(phc.starts_with("$argon2id$v=19$m=64,") && phc != hash, "{name}: {phc}");
+        }
+    }
+}
+
+const SCRYPT: &str = "$scrypt$ln=10,r=8,p=1$c2FsdHNhbHRzYWx0$uXgc3wJzN9n7Dd/ojxZBVCLFZQnD8CB2TYq0kY0xMKo";
+const ARGON2: &str =
+    "$argon2i$v=19$m=1024,t=2,p=1$c2FsdHNhbHRzYWx0$Syn85NakItookcwAQFNZ3AKnuJwywmI12CZT4/clYKY";
+
+#[tokio::test]
+async fn who_moves_in_meets_the_rules_of_whoever_signs_up() {
+    let world = house().await;
+    let member = world.member().await;
+    let pending = json!({"id": 1, "username": "someone.else", "email": member.email()});
+    let outcomes = moves_in(
+        &world,
+        &[
+            pending,
+            json!({"id": 2, "username": member.username.to_uppercase()}),
+            json!({"id": 3, "mobile": member.mobile, "mobile_verified": true}),
+            json!({"id": 4, "username": "paypa1"}),
+            json!({"id": 5, "username": "paypal"}),
+            json!({"id": 6, "email": "a@example.com"}),
+            json!({"id": 7, "email": "A@example.com", "email_verified": true}),
+        ],
+    )
+    .await;
+    assert_eq!(refused(&outcomes[0]), ["email: taken"]);
+    assert_eq!(refused(&outcomes[1]), ["username: taken"]);
+    assert_eq!(refused(&outcomes[2]), ["mobile: taken"]);
+    assert_eq!(outcomes[3], Outcome::Stored);
+    assert_eq!(refused(&outcomes[4]), ["username: taken"], "it looks like the one before");
+    assert_eq!(outcomes[5], Outcome::Stored);
+    assert_eq!(refused(&outcomes[6]), ["email: taken"], "nobody is merged");
+    // The same again, and a user of the same id and another name.
+    assert_eq!(moves_in(&world, &[json!({"id": 6, "email": "a@example.com"})]).await, [Outcome::Already]);
+    let other = moves_in(&world, &[json!({"id": 6, "email": "b@example.com"})]).await;
+    assert_eq!(refused(&other[0]), ["id: conflict"]);
+    // Who has moved in is not let in by an address that was not verified there.
+    let signed_in = world.app.store.get::<User>(user_id("old", "6")).await.unwrap().unwrap();
+    assert_eq!(
+        signed_in.metadata,
+        Metadata(json!({"imported": {"source": "old", "id": "6"}}).as_object().unwrap().clone())
+    );
+}
+
+#[tokio::test]
+async fn an_authenticator_app_moves_in_with_its_user() {
+    let world = World::new().await;
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let row = json!({"id": 1, "username": "ada.l", "password": hash, "totp_secret": "jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp"});
+    assert_eq!(moves_in(&world, &[row]).await, [Outcome::Stored]);
+    let factor = Query::<Factor>::along(Factor::BY_USER).equal(user_id("old", "1"));
+    let factor = world.app.store.first(factor).await.unwrap().unwrap();
+    assert_eq!((factor.kind, factor.bound_at.is_some()), (FactorKind::Totp, true));
+    let [what, id] = Factor::context(factor.id);
+    let key = world.app.keyring.open(&[&what, &id], factor.secret.as_ref().unwrap()).unwrap();
+    assert_eq!(vestibule::factors::totp::base32(&key), seed::TOTP_KEY);
+}
+
+// ---- Out, and in again
+
+/// The lines of an export.
+async fn lines(world: &World, open: Option<&Keyring>) -> Vec<Json> {
+    let mut lines = Vec::new();
+    let mut put = |line: &Json| {
+        lines.push(line.clone());
+        Ok(())
+    };
+    export::export(&world.ctx(), open, &mut put).await.unwrap();
+    lines
+}
+
+/// Those of them that make users up, in an order, without what is sealed anew each time.
+fn users(lines: &[Json]) -> Vec<String> {
+    let ours = ["users", "identifiers", "passwords", "factors"];
+    let mut users: Vec<_> = lines
+        .iter()
+        .filter(|line| ours.iter().any(|table| line["table"] == *table))
+        .map(|line| {
+            let mut line = line.clone();
+            if line["record"]["secret"].is_string() {
+                line["record"]["secret"] = "sealed".into();
+            }
+            line.to_string()
+        })
+        .collect();
+    users.sort();
+    users
+}
+
+fn text(lines: &[Json]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+async fn moves_over(world: &World, text: &str, roles: bool) -> (Vec<Outcome>, bool) {
+    let mut rows = JsonLines::new(text.as_bytes());
+    let first = rows.next().unwrap().unwrap();
+    assert!(announces(&first));
+    let mut native = Native::new(rows, &first).unwrap();
+    let mut outcomes = Vec::new();
+    while let Some(person) = native.next().unwrap() {
+        let reading = Reading { roles, ..reading() };
+        outcomes.push(match person.read(&world.app, &reading) {
+            Err(faults) => Outcome::Refused(faults),
+            Ok(newcomer) => take(&world.ctx(), &[newcomer], "old", None).await.unwrap().remove(0),
+        });
+    }
+    (outcomes, native.whole)
+}
+
+#[tokio::test]
+async fn what_is_handed_out_makes_the_same_users_in_an_empty_house() {
+    const USERS: usize = 60;
+    let old = house().await;
+    seed::fill(&old.ctx(), USERS as u64, 7).await.unwrap();
+    let out = lines(&old, None).await;
+    let whole = text(&out);
+    assert!(out.len() > 5 * USERS && out[0]["format"] == 1, "{}", out[0]);
+    assert_eq!(out.last().unwrap()["records"], out.len() - 2);
+
+    let new = house().await;
+    let (outcomes, is_whole) = moves_over(&new, &whole, true).await;
+    assert!(is_whole && outcomes.len() == USERS, "{}", outcomes.len());
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Stored), "{outcomes:?}");
+    assert_eq!(users(&lines(&new, None).await), users(&out));
+    let again = moves_over(&new, &whole, true).await.0;
+    assert!(again.iter().all(|outcome| *outcome == Outcome::Already), "{again:?}");
+
+    // One of them comes in, with the app's code.
+    let person =
+        out.iter().find(|line| line["table"] == "factors" && line["record"]["kind"] == "totp").unwrap();
+    let claim = out.iter().find(|line| {
+        line["record"]["user_id"] == person["record"]["user_id"] && line["record"]["kind"] == "username"
+    });
+    let body = json!({"identifier": claim.unwrap()["record"]["value"], "password": seed::PASSWORD});
+    let asked = new.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK).body;
+    assert_eq!(asked["status"], "second_factor_required", "{asked}");
+}
+
+#[tokio::test]
+async fn keys_of_apps_are_in_the_clear_only_for_whoever_brings_the_key() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 9, 7).await.unwrap();
+    let sealed = text(&lines(&old, None).await);
+    assert!(!sealed.contains(seed::TOTP_KEY));
+    let other = Keyring::parse(&[Keyring::generate("test", &Random::seeded(9))]).unwrap();
+    assert!(!text(&lines(&old, Some(&other)).await).contains(seed::TOTP_KEY), "another key opens nothing");
+    let clear = text(&lines(&old, Some(&old.app.keyring)).await);
+    assert!(clear.contains(seed::TOTP_KEY));
+
+    // A house with other keys takes what is in the clear, and says what it cannot open.
+    let stranger = |plan: crate::world::Plan| {
+        plan.config(|config| config.secrets.keys = vec![Keyring::generate("test", &Random::seeded(9))])
+    };
+    let new = stranger(World::plan()).build().await;
+    let (outcomes, _) = moves_over(&new, &sealed, true).await;
+    let told: Vec<_> =
+        outcomes.iter().filter(|one| matches!(one, Outcome::Refused(_))).flat_map(refused).collect();
+    assert_eq!(told, ["secret: sealed"; 3]);
+    let (outcomes, _) = moves_over(&new, &clear, true).await;
+    assert!(outcomes.iter().all(|one| matches!(one, Outcome::Stored | Outcome::Already)), "{outcomes:?}");
+    assert!(text(&lines(&new, Some(&new.app.keyring)).await).contains(seed::TOTP_KEY));
+}
+
+#[tokio::test]
+async fn an_export_that_was_changed_grants_nothing() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 3, 7).await.unwrap();
+    let out = lines(&old, None).await;
+    let new = house().await;
+    let outcomes = moves_over(&new, &text(&out), false).await.0;
+    assert_eq!(outcomes.iter().filter(|one| **one == Outcome::Stored).count(), 2);
+    assert!(
+        outcomes.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == ["roles: roles"])
+    );
+    // Cut short.
+    let (_, is_whole) = moves_over(&new, &text(&out[..out.len() - 1]), false).await;
+    assert!(!is_whole);
+    // What is not verified owns nothing, whatever the line says.
+    let mut forged = out.clone();
+    for line in &mut forged {
+        if line["table"] == "identifiers" && line["record"]["kind"] == "email" {
+            line["record"]["verified_at"] = Json::Null;
+            line["record"]["owned"] = "email:boss@example.com".into();
+        }
+    }
+    let empty = house().await;
+    moves_over(&empty, &text(&forged), true).await;
+    let owned = Query::<Identifier>::along(Identifier::BY_OWNED).equal("email:boss@example.com".to_owned());
+    assert!(empty.app.store.first(owned).await.unwrap().is_none());
+    // A factor that reaches somebody else's number.
+    let mut forged = out.clone();
+    let factor =
+        forged.iter_mut().find(|line| line["table"] == "factors" && line["record"]["kind"] == "sms").unwrap();
+    factor["record"]["identifier_id"] = "00000000-0000-7000-8000-000000000001".into();
+    let empty = house().await;
+    let outcomes = moves_over(&empty, &text(&forged), true).await.0;
+    assert!(outcomes.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == [": malformed"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_hands_out_and_takes_in() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 5, 7).await.unwrap();
+    let program = Program::over(&old);
+    let (done, told) = program.run(&["export", "--config", "v.toml", "--out", "all.jsonl"]);
+    assert!(done && told.contains("records."), "{told}");
+    let (done, told) = program.run(&["export", "--config", "v.toml", "--out", "all.jsonl"]);
+    assert!(!done && told.contains("cannot be made"), "{told}");
+    let path = program.folder.path().join("all.jsonl");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let new = house().await;
+    let other = Program::over(&new);
+    let (done, told) = other.run(&import(&["--json", path.to_str().unwrap(), "--with-roles"]));
+    assert!(done && told.contains("5 taken in") && told.contains("passed over"), "{told}");
+    assert_eq!(users(&lines(&new, None).await), users(&lines(&old, None).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_come_out_of_a_postgres() {
+    let Ok(server) = std::env::var("VESTIBULE_TEST_POSTGRES") else {
+        println!("LEFT OUT: VESTIBULE_TEST_POSTGRES names no server to read from.");
+        return;
+    };
+    let world = house().await;
+    let program = Program::over(&world);
+    let table = format!("old_users_{}", std::process::id());
+    let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
+    let pump = tokio::spawn(connection);
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let make = format!(
+        "DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (id bigserial PRIMARY KEY, mail text, confirmed boolean, hash text, joined timestamp, plan int); \
+         INSERT INTO {table} (mail, confirmed, hash, joined, plan) SELECT 'p' || n || '@example.com', n % 2 = 0, '{hash}', '2024-05-01 12:00', n FROM generate_series(1, 450) n"
+    );
+    client.batch_execute(&make).await.unwrap();
+    program.file("url", &server);
+    let columns = [
+        "--map",
+        "email=mail",
+        "--map",
+        "email_verified=confirmed",
+        "--map",
+        "password=hash",
+        "--map",
+        "created_at=joined",
+        "--map",
+        "metadata.plan=plan",
+    ];
+    let with = |query: &str| {
+        let arguments = import(&["--from-postgres", "@url", "--query", query]);
+        program.run(&[arguments.as_slice(), &columns].concat())
+    };
+    let all = format!("SELECT * FROM {table} ORDER BY id;");
+    let (done, told) = with(&all);
+    let user = world.app.store.get::<User>(user_id("old", "7")).await.unwrap();
+    let writes = with(&format!("WITH gone AS (DELETE FROM {table} RETURNING *) SELECT * FROM gone"));
+    let two = with(&format!("SELECT 1) q; DROP TABLE {table}; --"));
+    let nonsense = with("SELEKT 1");
+    let left =
+        client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get::<_, i64>(0);
+    client.batch_execute(&format!("DROP TABLE {table}")).await.unwrap();
+    drop(client);
+    pump.await.unwrap().unwrap();
+    assert!(done && told.contains("450 rows: 450 taken in, 0 there already, 0 refused"), "{told}");
+    let user = user.unwrap();
+    assert_eq!(
+        (user.created_at.to_string().as_str(), &user.metadata.0["plan"]),
+        ("2024-05-01T12:00:00.000Z", &json!(7))
+    );
+    for (done, told) in [writes, two, nonsense] {
+        assert!(!done && told.contains("The query cannot be read"), "{told}");
+    }
+    assert_eq!(left, 450);
+}
+
+// ---- People who never were
+
+#[tokio::test]
+async fn a_seed_makes_the_same_people_in_every_state() {
+    let (one, two, other) = (house().await, house().await, house().await);
+    let made = seed::fill(&one.ctx(), 120, 5).await.unwrap();
+    assert_eq!(seed::fill(&two.ctx(), 120, 5).await.unwrap(), made);
+    seed::fill(&other.ctx(), 120, 6).await.unwrap();
+    let (first, second, third) =
+        (lines(&one, None).await, lines(&two, None).await, lines(&other, None).await);
+    assert_eq!(users(&first), users(&second));
+    assert_ne!(users(&first), users(&third));
+    let of = |table: &str, field: &str| {
+        let records = first.iter().filter(|line| line["table"] == table).map(|line| &line["record"]);
+        records.map(|record| record[field].to_string()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(of("calls", "status").len(), vestibule::calls::Status::ALL.len());
+    assert_eq!(of("messages", "status").len(), vestibule::messages::Status::ALL.len());
+    assert_eq!(of("factors", "kind").len(), 4, "{:?}", of("factors", "kind"));
+    assert_eq!(of("sessions", "carry").len(), 3);
+    assert_eq!(of("users", "status").len(), 2);
+    assert_eq!(of("calls", "due_at").union(&of("messages", "due_at")).count(), 1, "nothing is due");
+    // The first one is an administrator and comes in.
+    let body = json!({"identifier": "admin1", "password": seed::PASSWORD});
+    let answer = one.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
+    assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
+    assert!(of("users", "roles").contains("[\"admin\"]"));
+    assert!(User::table().name == "users" && made.users == 120);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seed_belongs_into_an_empty_house_for_development() {
+    let world = house().await;
+    let program = Program::over(&world);
+    let (done, told) = program.run(&["seed", "--users", "5"]);
+    assert!(done && told.contains("5 users") && told.contains(seed::PASSWORD), "{told}");
+    let (done, told) = program.run(&["seed", "--users", "5", "--seed", "2"]);
+    assert!(!done && told.contains("--add"), "{told}");
+    let (done, told) = program.run(&["seed", "--config", "v.toml"]);
+    assert!(!done && told.contains("--anywhere"), "{told}");
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 0);
+    let (done, told) = program.run(&["seed", "--config", "v.toml", "--anywhere", "--users", "3"]);
+    assert!(done, "{told}");
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 3);
+}
