@@ -31,7 +31,7 @@ const EVERYWHERE: Duration = Duration::from_secs(1);
 /// By when service must be back after something was away.
 const BACK: Duration = Duration::from_secs(3);
 /// By when a node must say that it cannot, when its database hangs.
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(12);
 
 const ADA: &str = "+12025550123";
 
