@@ -18,7 +18,7 @@ pub struct SharedSettings {
 impl SharedSettings {
     /// Whether it is kept in this process.
     pub fn is_memory(&self) -> bool {
-        self.url.expose() == "memory"
+        ["memory"].contains(&self.url.expose())
     }
 
     pub(super) fn check(&self, layers: &mut Layers) {

@@ -39,7 +39,7 @@ use super::{Change, Corrupt, StoreError, sql};
 use crate::clock::Timestamp;
 
 /// How long to wait for a connection, whether for a free one or for a new one, tries again included.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long to go on trying when the server takes no connections: as long as it takes to restart.
 const BRIDGE: Duration = Duration::from_millis(1_500);
