@@ -192,8 +192,12 @@ fn opened(cursor: Cursor) -> Result<(usize, Option<Cursor>)> {
     if parts.len() != 4 {
         return Err(refused());
     }
-    let kind =
-        parts.remove(0)["i"].as_u64().and_then(|kind| usize::try_from(kind).ok()).ok_or_else(refused)?;
+    let kind = parts
+        .remove(0)
+        .get("i")
+        .and_then(serde_json::Value::as_u64)
+        .and_then(|kind| usize::try_from(kind).ok())
+        .ok_or_else(refused)?;
     Ok((kind, Some(Cursor::from_json(parts.into()).map_err(|_| refused())?)))
 }
 

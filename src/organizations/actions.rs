@@ -90,7 +90,7 @@ impl Asker<'_> {
             Self::Staff(caller) => staff(ctx, caller, operation::ADMIN_ORGANIZATIONS).await,
             Self::Member(caller) => {
                 rules::at_least(enter(ctx, self, id).await?.role, least)?;
-                Ok(By::User(permit(ctx, caller, operation).await?))
+                Ok(By::User(Box::new(permit(ctx, caller, operation).await?)))
             }
         }
     }
@@ -102,7 +102,7 @@ impl Asker<'_> {
 /// [`Problem::Invalid`]; [`Problem::LimitReached`]; those of [`permit`].
 pub async fn found(ctx: &Ctx, caller: &Caller, name: &str) -> Result<OrganizationView> {
     let name = rules::name(name)?;
-    let by = By::User(permit(ctx, caller, operation::ORGANIZATION_CREATE).await?);
+    let by = By::User(Box::new(permit(ctx, caller, operation::ORGANIZATION_CREATE).await?));
     limits::take(ctx, Limit::OrganizationUser, &caller.user.id.to_string()).await?;
     let made = make(ctx, &by, &name, caller.user.id).await?;
     Ok(OrganizationView::new(&made, Some(Role::Owner)))
@@ -539,6 +539,6 @@ pub async fn act(
     if !own.is_over(&member) {
         return Err(Problem::NotAllowed.into());
     }
-    let by = By::User(permit(ctx, caller, operation::ORGANIZATION_ACT).await?);
+    let by = By::User(Box::new(permit(ctx, caller, operation::ORGANIZATION_ACT).await?));
     acting::begin(ctx, &by, operation::ORGANIZATION_ACT, user, ask, Some(&[own, member])).await
 }

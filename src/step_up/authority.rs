@@ -16,7 +16,7 @@ pub enum By {
     /// Whoever can write to the database anyway: the command line.
     Operator,
     /// Somebody who is signed in, with the permit for it.
-    User(Permit),
+    User(Box<Permit>),
 }
 
 /// Whose right it is, read anew where it is decided.
@@ -32,7 +32,7 @@ pub async fn staff(ctx: &Ctx, caller: &Caller, operation: &str) -> Result<By> {
     if acts || !ctx.policy.staff.may(caller.user.rank(), operation) {
         return Err(Problem::NotFound.into());
     }
-    Ok(By::User(permit(ctx, caller, operation).await?))
+    Ok(By::User(Box::new(permit(ctx, caller, operation).await?)))
 }
 
 impl By {
