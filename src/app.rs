@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::breached::Breached;
+use crate::broker::Broker;
 use crate::circuit::Circuits;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
@@ -51,6 +52,8 @@ pub struct App {
     pub outbound: Outbound,
     /// The one SMTP client, when a server is configured.
     pub mailer: Option<Mailer>,
+    /// The one client of a message broker, when one is configured.
+    pub broker: Option<Broker>,
     /// What messages and calls cost.
     pub rates: Rates,
     /// What was drawn from the day's money and is not spent yet.
@@ -90,10 +93,12 @@ impl App {
         let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
         let rates = Rates::configured(&config.spending.rates)?;
+        let broker = Broker::configured(config.events.amqp.expose(), &config.events.exchange)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
         Ok(Arc::new(Self {
             origin,
             mailer,
+            broker,
             rates,
             purse: tokio::sync::Mutex::default(),
             circuits: Circuits::default(),

@@ -10,6 +10,7 @@ pub mod policy;
 
 // ground: knows nothing about accounts
 pub mod breached;
+pub mod broker;
 pub mod circuit;
 pub mod clock;
 pub mod hashing;
@@ -23,6 +24,7 @@ pub mod random;
 pub mod secret;
 pub mod shared;
 pub mod store;
+pub mod tls;
 pub mod twilio;
 pub mod words;
 pub mod worker;

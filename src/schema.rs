@@ -2,8 +2,8 @@
 
 use crate::store::{Entity, Table};
 use crate::{
-    accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, messages,
-    passwords, recovery, sessions, spending, undo,
+    accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, limits,
+    messages, passwords, recovery, sessions, spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -12,6 +12,7 @@ pub fn tables() -> Vec<&'static Table> {
         audit::Event::table(),
         audit::Outgoing::table(),
         spending::Day::table(),
+        limits::Sends::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),
         keys::SigningKey::table(),

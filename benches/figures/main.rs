@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -15,6 +15,7 @@ mod enumeration;
 mod foreign;
 mod load;
 mod overload;
+mod provider;
 mod server;
 mod sign_in;
 mod start;
@@ -50,8 +51,17 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 8] =
-    ["sign-in", "authenticated", "commits", "overload", "start", "foreign", "enumeration", "tokens"];
+const PARTS: [&str; 9] = [
+    "sign-in",
+    "authenticated",
+    "commits",
+    "overload",
+    "start",
+    "foreign",
+    "enumeration",
+    "tokens",
+    "provider",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -112,6 +122,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "foreign" => foreign::measure(table).await,
             "enumeration" => enumeration::measure(extent, table).await,
             "tokens" => tokens::measure(extent, table).await,
+            "provider" => provider::measure(extent, table).await,
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;

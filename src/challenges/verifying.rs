@@ -137,22 +137,31 @@ pub(super) struct Notices {
 
 /// Counts the messages that tell of what the right answer to `case` changes. What cannot be counted
 /// is left out: the change was announced when it was asked for.
-pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Notices {
+///
+/// # Errors
+/// The store's.
+pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Notices> {
     let is_right = case.challenge.purpose == Purpose::Verify && case.judge(given, &ctx.moment()).is_some();
-    let Some(claim) = case.identifier.as_ref().filter(|_| is_right) else { return Notices::default() };
+    let Some(claim) = case.identifier.as_ref().filter(|_| is_right) else { return Ok(Notices::default()) };
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
     let old = others.find(|one| one.verified_at.is_some());
     let Some((old, (what, notify))) = old.zip(change_of(ctx, claim.kind)) else {
-        return Notices::default();
+        return Ok(Notices::default());
     };
-    let pay = async |to: &str, is_told: bool| match is_told {
-        true => limits::postage(ctx, to, Sender::Notice(what.as_str())).await.ok(),
-        false => None,
+    let pay = async |to: &str, is_told: bool| -> Result<Option<Postage>> {
+        if !is_told {
+            return Ok(None);
+        }
+        match limits::postage(ctx, to, Sender::Notice(what.as_str())).await {
+            Ok(postage) => Ok(Some(postage)),
+            Err(error) if error.problem.is_no_postage() => Ok(None),
+            Err(error) => Err(error),
+        }
     };
-    Notices {
-        old: pay(&old.value, notify.contains(&Notify::Old) || notify.contains(&Notify::User)).await,
-        new: pay(&claim.value, notify.contains(&Notify::New)).await,
-    }
+    Ok(Notices {
+        old: pay(&old.value, notify.contains(&Notify::Old) || notify.contains(&Notify::User)).await?,
+        new: pay(&claim.value, notify.contains(&Notify::New)).await?,
+    })
 }
 
 /// What changing this kind is called in a notice, and who is told.

@@ -45,7 +45,12 @@ pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
     let address = ctx.client.as_ref().map(|client| client.address.to_string());
     let agent = ctx.client.as_ref().and_then(|client| client.user_agent.clone());
     let is_seen = devices.iter().any(|one| one.address == address && one.user_agent == agent);
-    if devices.is_empty() || is_seen {
+    // Devices are forgotten after a while, and all at once when all sessions end: who has none has signed
+    // in before, unless the account is younger than that.
+    let is_first = devices.is_empty()
+        && user.sessions_from <= user.created_at
+        && ctx.now.since(user.created_at) < *ctx.policy.devices.known;
+    if is_first || is_seen {
         return Ok(None);
     }
     notices::new_device(ctx, user).await

@@ -30,6 +30,7 @@ use super::kept::{Marks, Others, places};
 use super::query::Select;
 use super::{Change, Corrupt, StoreError, sql};
 use crate::clock::Timestamp;
+use crate::tls;
 
 /// How long to wait for a new connection, and for a free one.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -77,7 +78,11 @@ impl Postgres {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match config.get_ssl_mode() {
             SslMode::Disable => Manager::from_config(config, NoTls, recycling),
-            _ => Manager::from_config(config, MakeRustlsConnect::new(tls()?), recycling),
+            _ => Manager::from_config(
+                config,
+                MakeRustlsConnect::new(tls::client().map_err(StoreError::unavailable)?),
+                recycling,
+            ),
         };
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
@@ -281,17 +286,6 @@ pub(super) fn failure(error: Error) -> StoreError {
         _ if ["22", "23", "42", "0A"].iter().any(|class| code.starts_with(class)) => StoreError::Misuse(said),
         _ => StoreError::unavailable(said),
     }
-}
-
-fn tls() -> Result<rustls::ClientConfig, StoreError> {
-    let mut roots = rustls::RootCertStore::empty();
-    // What cannot be read is not trusted; a server that it vouched for will then be refused by name.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(StoreError::unavailable)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 // ---- values ----

@@ -99,7 +99,7 @@ async fn a_call_is_recorded_placed_answered_and_ended() {
 
 #[tokio::test]
 async fn what_the_other_end_does_is_told() {
-    let world = World::new().await;
+    let world = World::plan().policy(|policy| policy.limits.send_number_short.limit = 100).build().await;
     let alice = world.alice().await;
     for (rule, status) in [("busy", "busy"), ("no-answer", "no_answer"), ("fail", "failed")] {
         set_rule(&world, &alice.mobile, rule).await;
@@ -258,7 +258,8 @@ async fn what_is_somebody_elses_is_not_there() {
 
 #[tokio::test]
 async fn calls_are_listed_newest_first_and_by_status() {
-    let world = World::plan().policy(|policy| policy.limits.call_number.limit = 100).build().await;
+    let plan = World::plan().policy(|policy| policy.limits.call_number.limit = 100);
+    let world = plan.policy(|policy| policy.limits.send_number_short.limit = 100).build().await;
     let alice = world.alice().await;
     let mut ids = Vec::new();
     for _ in 0..5 {

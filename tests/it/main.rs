@@ -5,6 +5,7 @@
 
 mod architecture;
 mod auth;
+mod broker;
 mod calls;
 mod dev;
 mod events;
