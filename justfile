@@ -12,6 +12,14 @@ quick *NAME:
 run *ARGS:
     cargo run --release -- {{ARGS}}
 
+# the same, built quickly, and anew whenever a source file changes
+dev *ARGS:
+    ./scripts/dev {{ARGS}}
+
+# form and lints before each commit
+hooks:
+    git config core.hooksPath .githooks
+
 # the figures, each beside its limit
 figures:
     cargo bench --bench figures

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::breached::Breached;
@@ -22,7 +23,7 @@ use crate::policy::Policy;
 use crate::random::{Random, Seed};
 use crate::secret::{Keyring, Peppers};
 use crate::shared::Shared;
-use crate::store::{Decision, Engine, Store, StoreError};
+use crate::store::{Change, Decision, Engine, Store, StoreError};
 
 /// Everything that lives as long as the server.
 pub struct App {
@@ -62,6 +63,8 @@ pub struct App {
     pub circuits: Circuits,
     /// The keys that sign access tokens, as they were last read.
     pub signing: jwt::Held,
+    /// Those who follow a feed.
+    pub followers: Followers,
     /// The figures of `/metrics`.
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
@@ -95,6 +98,7 @@ impl App {
         let rates = Rates::configured(&config.spending.rates)?;
         let broker = Broker::configured(config.events.amqp.expose(), &config.events.exchange)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
+        let followers = config.server.max_followers;
         Ok(Arc::new(Self {
             origin,
             mailer,
@@ -107,10 +111,11 @@ impl App {
             breached,
             outbound,
             store: Store::new(engine, random.clone()),
-            shared: Shared::memory(),
+            shared: Shared::open(&config.shared)?,
             clock,
             random,
             signing: jwt::Held::default(),
+            followers: Followers::new(followers),
             metrics: Metrics::default(),
             bell: watch::Sender::new(0),
             config,
@@ -138,6 +143,39 @@ impl App {
     /// What is wrong with the newest policy, when it could not take its place.
     pub fn policy_faults(&self) -> Option<String> {
         self.policy_faults.borrow().clone()
+    }
+}
+
+/// Those who follow a feed: how many there may be, and what they share.
+#[derive(Debug)]
+pub struct Followers {
+    /// A place for each.
+    pub places: Arc<Semaphore>,
+    /// Whether the server is stopping: then every feed ends.
+    pub stopping: watch::Sender<bool>,
+    /// How far the feed of revocations reaches, as it was last looked at.
+    pub reach: tokio::sync::Mutex<Option<Reach>>,
+}
+
+/// How far a feed reaches.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// The cursor before the first entry.
+    pub first: Uuid,
+    /// The last entry's id.
+    pub last: Uuid,
+    /// The instant for which this holds: nothing that was committed before it is missing.
+    pub now: Timestamp,
+    /// When it was looked at, by a clock that nobody sets.
+    pub looked: Instant,
+    /// How often the bell had rung.
+    pub rings: u64,
+}
+
+impl Followers {
+    fn new(most: usize) -> Self {
+        let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Self { places, stopping: watch::Sender::new(false), reach: tokio::sync::Mutex::default() }
     }
 }
 
@@ -260,7 +298,8 @@ impl Ctx {
         let moment = self.moment();
         for round in 0..ATTEMPTS {
             let decision = attempt(moment.clone()).await?;
-            let rings = decision.changes.iter().any(|change| change.table().due.is_some());
+            let is_due = |change: &Change| change.table().due.is_some() || change.follows().is_some();
+            let rings = decision.changes.iter().any(is_due);
             match self.app.store.commit(decision.changes).await {
                 Ok(()) => {
                     if rings {

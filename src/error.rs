@@ -40,6 +40,8 @@ catalogue! {
     CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";
     RefreshRefused = "refresh-refused" 401 "This refresh token no longer counts.", "Sign in again. A refresh token is good for one use.";
     ClientUnknown = "client-unknown" 401 "This needs a registered client.", "Send the client's id and secret by HTTP Basic; `vestibule clients add` registers one.";
+    KeyUnknown = "key-unknown" 401 "This API key does not count.", "It was revoked, has expired, or never was one. An administrator makes a new one.";
+    ScopeMissing = "scope-missing" 403 "This API key may not do that.", "The detail names the scope that is needed; make a key that has it.";
     SignatureWrong = "signature-wrong" 403 "The signature does not belong to this request.", "Callbacks must be signed with the provider's token for the configured origin.";
     CrossSite = "cross-site" 403 "The request came from another site.", "Send it from the configured origin, or allow the other origin in the configuration.";
     StepUpRequired = "step-up-required" 403 "This needs a fresh proof.", "`need` names the factors that would do and how fresh; begin at `start`, then send the request again.";

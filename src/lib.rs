@@ -26,6 +26,7 @@ pub mod shared;
 pub mod store;
 pub mod tls;
 pub mod twilio;
+pub mod verify;
 pub mod words;
 pub mod worker;
 
@@ -50,7 +51,9 @@ pub mod notices;
 pub mod passwords;
 pub mod profile;
 pub mod recovery;
+pub mod revocations;
 pub mod schema;
+pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_up;

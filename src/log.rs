@@ -5,33 +5,44 @@
 
 mod access;
 mod lines;
+mod request;
 
 pub use access::ACCESS;
 pub use lines::Writing;
+pub use request::of_request;
 
+use std::fmt;
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::clock::Clock;
 use crate::config::{Log, LogFormat};
 use access::ByHand;
 use lines::Lines;
+use request::Named;
 
 /// Starts the log of the process, which goes on until what is returned is dropped.
 ///
 /// # Errors
 /// A sentence, when the filter cannot be read or a log has been started before.
 pub fn start(settings: &Log) -> Result<Writing, String> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| format!("log.level: {error}."))?;
+    let levels: Targets = settings.level.parse().map_err(|error| format!("log.level: {error}."))?;
     let terminal = std::io::stderr().is_terminal();
     let failed = |error: &dyn std::fmt::Display| format!("The log cannot be started: {error}.");
     let (lines, writing) = Lines::start(Box::new(std::io::stderr())).map_err(|error| failed(&error))?;
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone()).with_ansi(terminal);
+    let log = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_timer(Utc);
+    let levels = tracing_subscriber::registry().with(levels);
     let started = if is_human(settings.format, terminal) {
-        log.with_target(false).try_init()
+        let log = log.with_target(false).with_ansi(terminal);
+        levels.with(log.map_event_format(|line| Named::human(line.with_ansi(terminal)))).try_init()
     } else {
-        log.json().flatten_event(true).map_event_format(ByHand).try_init()
+        let log = log.json().flatten_event(true);
+        levels.with(log.map_event_format(|line| ByHand(Named::json(line)))).try_init()
     };
     started.map_err(|error| failed(&error))?;
     // What led to a panic is told before the panic is.
@@ -41,6 +52,15 @@ pub fn start(settings: &Log) -> Result<Writing, String> {
         told(panic);
     }));
     Ok(writing)
+}
+
+/// The machine's time, as the house writes every instant.
+struct Utc;
+
+impl FormatTime for Utc {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{}", Clock::System.now())
+    }
 }
 
 fn is_human(format: LogFormat, terminal: bool) -> bool {

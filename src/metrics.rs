@@ -3,6 +3,7 @@
 //! Never: a label whose values somebody outside can choose – ids, addresses, raw paths.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::circuit::State;
+use crate::shared::Standing;
+use crate::store::Vitals;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -36,6 +39,13 @@ pub struct Metrics {
     limits: Family<Labels, Counter>,
     tasks_failed: Family<Labels, Counter>,
     spending: Family<Labels, Gauge>,
+    pool: Family<Labels, Gauge>,
+    channel_up: Family<Labels, Gauge>,
+    channel_lag: Family<Labels, Gauge<f64, AtomicU64>>,
+    channel_words: Family<Labels, Counter>,
+    shared_up: Family<Labels, Gauge>,
+    shared_alone: Family<Labels, Counter>,
+    retries: Family<Labels, Counter>,
     /// The figures of each route by method and status, once found: looking by labels costs a microsecond.
     found: RwLock<HashMap<String, Vec<Answered>>>,
 }
@@ -67,6 +77,13 @@ impl Default for Metrics {
             limits: Family::default(),
             tasks_failed: Family::default(),
             spending: Family::default(),
+            pool: Family::default(),
+            channel_up: Family::default(),
+            channel_lag: Family::default(),
+            channel_words: Family::default(),
+            shared_up: Family::default(),
+            shared_alone: Family::default(),
+            retries: Family::default(),
             found: RwLock::default(),
         };
         let registry = &mut this.registry;
@@ -105,6 +122,33 @@ impl Default for Metrics {
             "The day's money for messages and calls in millionths, what is drawn and all",
             this.spending.clone(),
         );
+        registry.register(
+            "store_connections",
+            "Connections to the database: open, idle, and askers that wait for one",
+            this.pool.clone(),
+        );
+        registry.register(
+            "channel_up",
+            "Whether word of other nodes' changes surely comes in, so that what is kept counts",
+            this.channel_up.clone(),
+        );
+        registry.register(
+            "channel_lag_seconds",
+            "Time that a word to oneself took, the last time",
+            this.channel_lag.clone(),
+        );
+        registry.register("channel_words", "Words that came by the channel", this.channel_words.clone());
+        registry.register(
+            "shared_up",
+            "Whether the server of shared counters answered last",
+            this.shared_up.clone(),
+        );
+        registry.register(
+            "shared_counted_alone",
+            "Requests counted by this node alone, with its part of each limit",
+            this.shared_alone.clone(),
+        );
+        registry.register("retries", "What was asked of a dependency again", this.retries.clone());
         registry.register("tasks_failed", "Runs of background tasks that failed", this.tasks_failed.clone());
         this
     }
@@ -168,6 +212,30 @@ impl Metrics {
     pub fn spent(&self, drawn: i64, all: i64) {
         for (what, amount) in [("drawn", drawn), ("all", all)] {
             self.spending.get_or_create(&vec![("what", what.to_owned())]).set(amount);
+        }
+    }
+
+    /// How the servers are that this one needs, when it needs any.
+    pub fn dependencies(&self, store: Option<Vitals>, shared: Option<Standing>) {
+        let none = Labels::new;
+        let of = |dependency: &str| vec![("dependency", dependency.to_owned())];
+        let at_least = |counter: &Counter, sum: u64| {
+            counter.inner().fetch_max(sum, Ordering::Relaxed);
+        };
+        if let Some(Vitals { connections, idle, waiting, retries, channel }) = store {
+            for (state, count) in [("open", connections), ("idle", idle), ("waiting", waiting)] {
+                let gauge = self.pool.get_or_create(&vec![("state", state.to_owned())]).clone();
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            at_least(&self.retries.get_or_create(&of("store")), retries);
+            self.channel_up.get_or_create(&none()).set(i64::from(channel.trusted));
+            self.channel_lag.get_or_create(&none()).set(channel.lag.as_secs_f64());
+            at_least(&self.channel_words.get_or_create(&none()), channel.words);
+        }
+        if let Some(Standing { up, alone, retries }) = shared {
+            self.shared_up.get_or_create(&none()).set(i64::from(up));
+            at_least(&self.shared_alone.get_or_create(&none()), alone);
+            at_least(&self.retries.get_or_create(&of("shared")), retries);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::store::{Entity, Table};
 use crate::{
     accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, limits,
-    messages, passwords, recovery, sessions, spending, undo,
+    messages, passwords, recovery, revocations, service_accounts, sessions, sign_in, spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -15,7 +15,11 @@ pub fn tables() -> Vec<&'static Table> {
         limits::Sends::table(),
         idempotency::Replay::table(),
         clients::RegisteredClient::table(),
+        service_accounts::ServiceAccount::table(),
+        service_accounts::ApiKey::table(),
         keys::SigningKey::table(),
+        revocations::Revocation::table(),
+        revocations::Head::table(),
         identifiers::Identifier::table(),
         passwords::Password::table(),
         messages::Message::table(),
@@ -27,5 +31,6 @@ pub fn tables() -> Vec<&'static Table> {
         recovery::Recovery::table(),
         challenges::Challenge::table(),
         undo::Undo::table(),
+        sign_in::begun::Begun::table(),
     ]
 }

@@ -6,6 +6,7 @@
 //! wherever two values differ.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -79,6 +80,8 @@ pub enum TokenKind {
     Refresh,
     /// The secret of a registered client.
     Client,
+    /// An API key of a service account.
+    Key,
     /// Names a challenge.
     Challenge,
     /// A device that a user has signed in on.
@@ -97,6 +100,7 @@ impl TokenKind {
             Self::Session => "vs_",
             Self::Refresh => "vr_",
             Self::Client => "vx_",
+            Self::Key => "vk_",
             Self::Challenge => "vc_",
             Self::Device => "vd_",
             Self::Callback => "vm_",
@@ -204,6 +208,33 @@ impl Field for Sealed {
 struct SealingKey {
     id: String,
     bytes: Zeroizing<[u8; 32]>,
+    /// What was derived from it for keyed hashes, by purpose: deriving costs five times the hash itself.
+    derived: Arc<RwLock<Vec<(&'static str, hmac::Key)>>>,
+}
+
+impl SealingKey {
+    /// A keyed hash of `bytes` that serves one purpose only.
+    fn tag(&self, purpose: &'static str, bytes: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        let mut sign = |derived: &[(&str, hmac::Key)]| {
+            let (_, key) = derived.iter().find(|(known, _)| *known == purpose)?;
+            tag.copy_from_slice(hmac::sign(key, bytes).as_ref());
+            Some(())
+        };
+        if sign(&self.derived.read().unwrap_or_else(PoisonError::into_inner)).is_none() {
+            let key = Salt::new(HKDF_SHA256, b"vestibule.tag").extract(self.bytes.as_slice());
+            // HKDF refuses lengths over 255 blocks; this is one.
+            if let Ok(okm) = key.expand(&[purpose.as_bytes()], hmac::HMAC_SHA256) {
+                let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
+                // Somebody may have been quicker.
+                if !derived.iter().any(|(known, _)| *known == purpose) {
+                    derived.push((purpose, okm.into()));
+                }
+                sign(&derived);
+            }
+        }
+        tag
+    }
 }
 
 /// The sealing keys. The first seals, all open: to change keys, put a new one in front.
@@ -274,24 +305,15 @@ impl Keyring {
     ///
     /// Made with the *last*, that is the oldest key, so that a new key in front changes no name;
     /// dropping the oldest key renames everything, which only empties counters.
-    pub fn tag(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
-        self.0.last().map_or([0; 32], |key| tagged(key, purpose, bytes))
+    pub fn tag(&self, purpose: &'static str, bytes: &[u8]) -> [u8; 32] {
+        self.0.last().map_or([0; 32], |key| key.tag(purpose, bytes))
     }
 
     /// A keyed hash by each key, the first one's first: for what is handed out under the first key and
     /// recognised, without being stored, under all of them.
-    pub fn tags<'a>(&'a self, purpose: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = [u8; 32]> + 'a {
-        self.0.iter().map(move |key| tagged(key, purpose, bytes))
+    pub fn tags<'a>(&'a self, purpose: &'static str, bytes: &'a [u8]) -> impl Iterator<Item = [u8; 32]> + 'a {
+        self.0.iter().map(move |key| key.tag(purpose, bytes))
     }
-}
-
-fn tagged(key: &SealingKey, purpose: &str, bytes: &[u8]) -> [u8; 32] {
-    let mut tag = [0; 32];
-    let derived = Salt::new(HKDF_SHA256, b"vestibule.tag").extract(key.bytes.as_slice());
-    if let Ok(okm) = derived.expand(&[purpose.as_bytes()], hmac::HMAC_SHA256) {
-        tag.copy_from_slice(hmac::sign(&hmac::Key::from(okm), bytes).as_ref());
-    }
-    tag
 }
 
 impl fmt::Debug for Keyring {
@@ -318,7 +340,7 @@ fn named_keys(what: &str, keys: &[Secret]) -> Result<Vec<SealingKey>, String> {
         let bytes: [u8; 32] = decoded.as_slice().try_into().map_err(|_| {
             format!("{what} {id} is not 32 bytes in base64, as `vestibule keys generate` prints it")
         })?;
-        ring.push(SealingKey { id: id.to_owned(), bytes: Zeroizing::new(bytes) });
+        ring.push(SealingKey { id: id.to_owned(), bytes: Zeroizing::new(bytes), derived: Arc::default() });
     }
     Ok(ring)
 }

@@ -7,7 +7,7 @@ use crate::audit::Event;
 use crate::error::Result;
 use crate::store::Entity;
 use crate::worker::Task;
-use crate::{calls, events, keys, messages, profile, schema};
+use crate::{calls, events, keys, messages, profile, revocations, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -41,6 +41,11 @@ pub fn all() -> Vec<Task> {
             name: "events",
             every: Duration::from_secs(1),
             run: |ctx| Box::pin(async move { events::run_due(&ctx).await }),
+        },
+        Task {
+            name: "revocations",
+            every: Duration::from_secs(5),
+            run: |ctx| Box::pin(async move { revocations::actions::tend(&ctx).await }),
         },
         Task {
             name: "sweep",

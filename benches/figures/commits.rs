@@ -43,6 +43,8 @@ impl Entity for Specimen {
             indexes: &[],
             expires: None,
             due: None,
+            kept: None,
+            follows: None,
         };
         TABLE
     }

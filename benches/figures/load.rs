@@ -95,30 +95,39 @@ struct Head {
 }
 
 impl Head {
-    fn read(bytes: &[u8]) -> io::Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| bad("the head is not text"))?;
-        let mut lines = text.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|word| word.parse().ok());
+    /// The most lines that a head may have.
+    const LINES: usize = 64;
+
+    /// What the head says at the start of `bytes`, and its length; nothing while it is not all there.
+    fn read(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
+        let mut lines = [httparse::EMPTY_HEADER; Self::LINES];
+        let mut answer = httparse::Response::new(&mut lines);
+        let end = match answer.parse(bytes).map_err(|_| bad("the head is not HTTP"))? {
+            httparse::Status::Complete(end) => end,
+            httparse::Status::Partial => return Ok(None),
+        };
         let mut head = Self {
-            status: status.ok_or_else(|| bad("no status line"))?,
+            status: answer.code.ok_or_else(|| bad("no status line"))?,
             retry_after: None,
             length: None,
             chunked: false,
             close: false,
         };
-        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("content-length") {
-                head.length = Some(value.parse().map_err(|_| bad("content-length is no number"))?);
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                head.chunked = value.eq_ignore_ascii_case("chunked");
-            } else if name.eq_ignore_ascii_case("retry-after") {
-                head.retry_after = value.parse().ok();
-            } else if name.eq_ignore_ascii_case("connection") {
-                head.close = value.eq_ignore_ascii_case("close");
+        for line in answer.headers.iter() {
+            let is = |name: &str| line.name.eq_ignore_ascii_case(name);
+            let number = || std::str::from_utf8(line.value).ok().and_then(|text| text.parse().ok());
+            if is("content-length") {
+                let length = number().and_then(|length| usize::try_from(length).ok());
+                head.length = Some(length.ok_or_else(|| bad("content-length is no number"))?);
+            } else if is("transfer-encoding") {
+                head.chunked = line.value.eq_ignore_ascii_case(b"chunked");
+            } else if is("retry-after") {
+                head.retry_after = number();
+            } else if is("connection") {
+                head.close = line.value.eq_ignore_ascii_case(b"close");
             }
         }
-        Ok(head)
+        Ok(Some((head, end)))
     }
 }
 
@@ -154,9 +163,13 @@ impl Connection {
             self.stream = Some(stream);
         }
         self.stream()?.write_all(request).await?;
-        let end = self.until(b"\r\n\r\n").await?;
-        let head = Head::read(&self.take(end)?)?;
-        self.take(4)?;
+        let (head, end) = loop {
+            match Head::read(&self.buffer)? {
+                Some(read) => break read,
+                None => self.more().await?,
+            }
+        };
+        self.buffer.drain(..end);
         // 204 and 304 have no body and may say nothing of its length (RFC 9112, 6.3).
         let body = match head.length {
             _ if matches!(head.status, 204 | 304) => Vec::new(),

@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -10,12 +10,17 @@
 
 mod authenticated;
 mod bare;
+#[expect(dead_code, reason = "shared with the tests, which also make it hang")]
+mod beside;
+mod cluster;
 mod commits;
 mod enumeration;
 mod foreign;
 mod load;
+mod nodes;
 mod overload;
 mod provider;
+mod revocations;
 mod server;
 mod sign_in;
 mod start;
@@ -51,7 +56,7 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 11] = [
     "sign-in",
     "authenticated",
     "commits",
@@ -61,6 +66,8 @@ const PARTS: [&str; 9] = [
     "enumeration",
     "tokens",
     "provider",
+    "nodes",
+    "revocations",
 ];
 
 fn main() -> ExitCode {
@@ -123,6 +130,8 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "enumeration" => enumeration::measure(extent, table).await,
             "tokens" => tokens::measure(extent, table).await,
             "provider" => provider::measure(extent, table).await,
+            "nodes" => nodes::measure(extent, table).await,
+            "revocations" => revocations::measure(table).await,
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;

@@ -106,6 +106,18 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// The program, started where no `.env` lies, and without settings of whoever runs this.
+pub fn bare_vestibule(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.current_dir(home);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("VESTIBULE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A running child that answers on loopback.
 pub struct Process {
     child: Child,
@@ -125,17 +137,35 @@ impl Process {
         let policy = home.join("policy.toml");
         fs::write(&policy, second.policy())?;
         let address = free_address()?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        let mut command = bare_vestibule(home);
         command.arg("--listen").arg(address.to_string()).arg("--data").arg(home.join("data"));
-        // Started where no `.env` lies, and without settings of whoever runs this.
-        command.current_dir(home);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("VESTIBULE_") {
-                command.env_remove(name);
-            }
-        }
         command.env(POLICY, &policy).envs(settings.iter().copied());
         Self::start(command, address, path::HEALTH, &home.join("server.log")).await
+    }
+
+    /// One node of several, as in production: its settings are all in `settings`, its policy in `policy`.
+    ///
+    /// # Errors
+    /// When it does not answer in time; with what it wrote last.
+    pub async fn node(home: &Path, policy: &str, settings: &[(&str, &str)]) -> Res<Self> {
+        fs::write(home.join("policy.toml"), policy)?;
+        let address = free_address()?;
+        let mut command = bare_vestibule(home);
+        command.args(["serve", "--listen", &address.to_string()]);
+        command.env(POLICY, home.join("policy.toml")).envs(settings.iter().copied());
+        Self::start(command, address, path::HEALTH, &home.join("server.log")).await
+    }
+
+    /// Another process in the place of one that has ended.
+    ///
+    /// # Errors
+    /// As [`Process::node`].
+    pub async fn node_again(&mut self, home: &Path, settings: &[(&str, &str)]) -> Res<()> {
+        let mut command = bare_vestibule(home);
+        command.args(["serve", "--listen", &self.address.to_string()]);
+        command.env(POLICY, home.join("policy.toml")).envs(settings.iter().copied());
+        *self = Self::start(command, self.address, path::HEALTH, &home.join("server.log")).await?;
+        Ok(())
     }
 
     /// This very program again, with `arguments` before the address to listen on.

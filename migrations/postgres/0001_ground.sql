@@ -69,6 +69,29 @@ CREATE TABLE "clients" (
 );
 CREATE INDEX clients_by_created_at ON "clients" ("created_at");
 
+CREATE TABLE "service_accounts" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "name" text COLLATE "C" NOT NULL,
+    "made_by" uuid,
+    "created_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX service_accounts_by_created_at ON "service_accounts" ("created_at");
+
+CREATE TABLE "api_keys" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "account_id" uuid NOT NULL,
+    "name" text COLLATE "C" NOT NULL,
+    "digest" bytea NOT NULL,
+    "scopes" jsonb NOT NULL,
+    "created_at" timestamptz NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    "used_at" timestamptz,
+    revision bigint NOT NULL
+);
+CREATE INDEX api_keys_by_account_id_created_at ON "api_keys" ("account_id", "created_at");
+CREATE INDEX api_keys_by_expires_at ON "api_keys" ("expires_at");
+
 CREATE TABLE "signing_keys" (
     "id" uuid NOT NULL PRIMARY KEY,
     "algorithm" text COLLATE "C" NOT NULL,
@@ -83,6 +106,28 @@ CREATE TABLE "signing_keys" (
 );
 CREATE UNIQUE INDEX signing_keys_by_algorithm_number ON "signing_keys" ("algorithm", "number");
 CREATE INDEX signing_keys_by_expires_at ON "signing_keys" ("expires_at");
+
+CREATE TABLE "revocations" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "user_id" uuid NOT NULL,
+    "session_id" uuid,
+    "counts_from" timestamptz,
+    "number" bigint,
+    "due_at" timestamptz,
+    "expires_at" timestamptz,
+    revision bigint NOT NULL
+);
+CREATE UNIQUE INDEX revocations_by_number ON "revocations" ("number");
+CREATE INDEX revocations_by_due_at ON "revocations" ("due_at");
+CREATE INDEX revocations_by_expires_at ON "revocations" ("expires_at");
+
+CREATE TABLE "revocation_head" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "first" uuid NOT NULL,
+    "last" uuid NOT NULL,
+    "number" bigint NOT NULL,
+    revision bigint NOT NULL
+);
 
 CREATE TABLE "identifiers" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -214,6 +259,7 @@ CREATE TABLE "devices" (
     revision bigint NOT NULL
 );
 CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
+CREATE INDEX devices_by_user_id_address_user_agent ON "devices" ("user_id", "address", "user_agent");
 CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
 CREATE TABLE "calls" (
@@ -301,4 +347,12 @@ CREATE TABLE "undos" (
 );
 CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
 CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
+
+CREATE TABLE "begun_sign_ins" (
+    "id" bytea NOT NULL PRIMARY KEY,
+    "challenge" bytea NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX begun_sign_ins_by_expires_at ON "begun_sign_ins" ("expires_at");
 

@@ -69,6 +69,29 @@ CREATE TABLE "clients" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX clients_by_created_at ON "clients" ("created_at");
 
+CREATE TABLE "service_accounts" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "name" TEXT NOT NULL,
+    "made_by" TEXT,
+    "created_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX service_accounts_by_created_at ON "service_accounts" ("created_at");
+
+CREATE TABLE "api_keys" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "account_id" TEXT NOT NULL,
+    "name" TEXT NOT NULL,
+    "digest" BLOB NOT NULL,
+    "scopes" TEXT NOT NULL,
+    "created_at" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    "used_at" TEXT,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_by_account_id_created_at ON "api_keys" ("account_id", "created_at");
+CREATE INDEX api_keys_by_expires_at ON "api_keys" ("expires_at");
+
 CREATE TABLE "signing_keys" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "algorithm" TEXT NOT NULL,
@@ -83,6 +106,28 @@ CREATE TABLE "signing_keys" (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX signing_keys_by_algorithm_number ON "signing_keys" ("algorithm", "number");
 CREATE INDEX signing_keys_by_expires_at ON "signing_keys" ("expires_at");
+
+CREATE TABLE "revocations" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "user_id" TEXT NOT NULL,
+    "session_id" TEXT,
+    "counts_from" TEXT,
+    "number" INTEGER,
+    "due_at" TEXT,
+    "expires_at" TEXT,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX revocations_by_number ON "revocations" ("number");
+CREATE INDEX revocations_by_due_at ON "revocations" ("due_at");
+CREATE INDEX revocations_by_expires_at ON "revocations" ("expires_at");
+
+CREATE TABLE "revocation_head" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "first" TEXT NOT NULL,
+    "last" TEXT NOT NULL,
+    "number" INTEGER NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "identifiers" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -214,6 +259,7 @@ CREATE TABLE "devices" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX devices_by_user_id_created_at ON "devices" ("user_id", "created_at");
+CREATE INDEX devices_by_user_id_address_user_agent ON "devices" ("user_id", "address", "user_agent");
 CREATE INDEX devices_by_known_until ON "devices" ("known_until");
 
 CREATE TABLE "calls" (
@@ -301,4 +347,12 @@ CREATE TABLE "undos" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX undos_by_user_id_created_at ON "undos" ("user_id", "created_at");
 CREATE INDEX undos_by_expires_at ON "undos" ("expires_at");
+
+CREATE TABLE "begun_sign_ins" (
+    "id" BLOB NOT NULL PRIMARY KEY,
+    "challenge" BLOB NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX begun_sign_ins_by_expires_at ON "begun_sign_ins" ("expires_at");
 

@@ -14,7 +14,8 @@ use crate::factors::{self, Factor, FactorView, Held};
 use crate::identifiers::{self, IdentifierView};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, SecondFactor, When};
-use crate::store::{Seen, entity, json_field, text_enum};
+use crate::revocations::Revocation;
+use crate::store::{Change, Seen, entity, json_field, text_enum};
 use crate::words::Locale;
 
 text_enum! {
@@ -77,9 +78,25 @@ entity! {
     }
     index BY_CREATED (created_at);
     index BY_PURGE (purge_at);
+    kept id;
+    follows told;
+}
+
+/// What is written because the sessions of a user stand otherwise than before: whoever checks access tokens
+/// offline is told.
+fn told(change: &Change) -> Option<Change> {
+    let (was, is, revision) = change.turn::<User>()?;
+    let now = is.as_ref().and_then(User::lets_sessions_in);
+    let turned = was.lets_sessions_in() != now;
+    turned.then(|| Change::insert(&Revocation::of_user(was.id, revision, now)))
 }
 
 impl User {
+    /// From when on their sessions count; none when no session does.
+    fn lets_sessions_in(&self) -> Option<Timestamp> {
+        self.is_active().then_some(self.sessions_from)
+    }
+
     /// The language that is spoken to them, of those that are spoken here.
     pub fn language(&self) -> Locale {
         Locale::choose(self.locale.as_deref(), None)

@@ -76,6 +76,14 @@ text_enum! {
         SpendingWarned = "spending_warned",
         /// Something was not sent since the day's money for it is spent; the first time on that day.
         SpendingStopped = "spending_stopped",
+        /// A service account was made.
+        ServiceAccountMade = "service_account_made",
+        /// A service account was removed, and all its keys with it.
+        ServiceAccountRemoved = "service_account_removed",
+        /// An API key was made.
+        ApiKeyMade = "api_key_made",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api_key_revoked",
     }
 }
 
@@ -111,6 +119,10 @@ impl What {
             Self::Recovered => "A new password was set by a recovery.",
             Self::SpendingWarned => "Most of the day's money for messages is spent.",
             Self::SpendingStopped => "The day's money for messages is spent.",
+            Self::ServiceAccountMade => "You made a service account.",
+            Self::ServiceAccountRemoved => "You removed a service account.",
+            Self::ApiKeyMade => "You made an API key.",
+            Self::ApiKeyRevoked => "You revoked an API key.",
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::Undone => "Something was taken back with the link in a message.",

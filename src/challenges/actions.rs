@@ -231,13 +231,29 @@ pub async fn answer_code(
     given: &str,
     brought: &Brought,
 ) -> Result<Answered> {
+    answer_by(ctx, caller, token, given, brought, None).await
+}
+
+/// The same; the session that is opened travels by `carry`, when it is given, whatever was asked for when
+/// the sign-in began.
+///
+/// # Errors
+/// As [`answer_code`].
+pub async fn answer_by(
+    ctx: &Ctx,
+    caller: Option<&Caller>,
+    token: Option<&Token>,
+    given: &str,
+    brought: &Brought,
+    carry: Option<Carry>,
+) -> Result<Answered> {
     admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
     let judged = shown(ctx, token).await?;
     let recovered = &recovered(ctx, &judged, given).await?;
-    let notices = &verifying::notices(ctx, &judged, plain).await?;
+    let changed = &verifying::notices(ctx, &judged, plain).await?;
     let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
     let outcome = ctx
         .decide(move |moment| async move {
@@ -246,18 +262,21 @@ pub async fn answer_code(
             if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
                 return Ok(refuse(Problem::CodeGone));
             }
+            if let Some(carry) = carry {
+                case.challenge = case.challenge.with(|challenge| challenge.carry = carry);
+            }
             if let Expected::Recovery(matched) = &mut case.secret {
                 matched.clone_from(recovered);
             }
             let arriving = arriving(ctx, &case, brought).await?;
-            let user = case.user.clone();
             let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
-            let told = verifying::told(ctx, notices, &user, &decision, &moment);
-            let news = match (&decision.outcome, news) {
-                (Ok(Outcome::SignedIn { device: Some(_), .. }), Some(news)) => news.changes(ctx, &moment),
-                _ => Vec::new(),
+            let told = match &decision.outcome {
+                Ok(Outcome::SignedIn { device: Some(_), .. }) => news.as_ref(),
+                Ok(Outcome::Verified { replaces: true }) => changed.as_ref(),
+                _ => None,
             };
-            Ok(decision.and(told).and(news))
+            let told = told.map(|notices| notices.changes(ctx, &moment));
+            Ok(decision.and(told.unwrap_or_default()))
         })
         .await?;
     let is_first = judged.identifier.as_ref().is_some_and(|one| one.verified_at.is_none());
@@ -265,7 +284,7 @@ pub async fn answer_code(
         limits::came_back(ctx, to).await;
     }
     Ok(match outcome {
-        Outcome::Verified(_) => Answered::Verified,
+        Outcome::Verified { .. } => Answered::Verified,
         Outcome::Unverified { user, identifier, carry } => {
             let (challenge, token) = verifying::verify(ctx, user.id, identifier.id).await?;
             Answered::Unverified { challenge: Box::new(challenge), token, carry }
@@ -306,16 +325,14 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
     if challenge.purpose != Purpose::SignIn {
         return Ok(Arriving::default());
     }
-    let overwritten = match challenge.carry {
-        Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
-        Carry::Bearer | Carry::Jwt => None,
-    };
+    let cookie = brought.overwritten.as_ref();
+    let leaving = sessions::making_room(ctx, challenge.user_id, challenge.carry, cookie).await?;
     let trust = match brought.trust && ctx.policy.devices.trust {
         true => Some(accounts::held(ctx, &case.user).await?.0),
         false => None,
     };
     let device = devices::find(ctx, challenge.device_id, &case.user).await?;
-    Ok(Arriving { device, trust, overwritten })
+    Ok(Arriving { device, trust, leaving })
 }
 
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.

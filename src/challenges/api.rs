@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::http::extract::Body;
 use crate::policy::FactorKind;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, authenticate};
+use crate::sessions::{self, Carry, authenticate};
 use crate::sign_in::api::{SignIn, signed_in, verification_required};
 
 /// The body of `POST /auth/verify-code`.
@@ -80,7 +80,11 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
     let caller = authenticate(&ctx, &headers).await?;
     let overwritten = sessions::overwritten(&headers, &ctx.app.origin);
     let brought = Brought { device: None, overwritten, trust: ask.trust_device };
-    match actions::answer_code(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose(), &brought).await? {
+    // Whoever names the challenge by the cookie that holds it keeps cookies, and nothing else.
+    let carry = ask.challenge.is_none().then_some(Carry::Cookie);
+    let answered =
+        actions::answer_by(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose(), &brought, carry);
+    match answered.await? {
         Answered::Verified => {
             let verified =
                 VerifiedView::Verified { status: VerifiedStatus::Verified, operation: None, factor: None };

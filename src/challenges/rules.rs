@@ -14,7 +14,7 @@ use crate::identifiers::{self, Identifier, Verification};
 use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token, TokenKind, same};
-use crate::sessions::{Carry, Session};
+use crate::sessions::{self, Carry, Session};
 use crate::store::{Decision, Seen, answer as answered, refuse};
 use crate::words::Locale;
 
@@ -194,29 +194,20 @@ pub(super) struct Arriving {
     pub device: Option<Seen<Device>>,
     /// Under which factors the device shall be trusted, when it shall.
     pub trust: Option<Vec<Seen<Factor>>>,
-    /// The session whose cookie the new one takes (ASVS 5.0, 7.2.4).
-    pub overwritten: Option<Seen<Session>>,
+    /// The sessions that end with it: [`sessions::making_room`].
+    pub leaving: Vec<Seen<Session>>,
 }
 
 /// What an answer came to.
 pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
-    /// The identifier is shown to be the user's own.
-    Verified(Box<Replaced>),
+    /// The identifier is shown to be the user's own; whether it takes the place of one that was verified before.
+    Verified { replaces: bool },
     /// All that was asked has been shown, but nothing is opened before this is verified.
     Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
     SteppedUp { operation: String, factor: FactorKind },
-}
-
-/// What a claim that was verified took the place of, and itself.
-#[derive(Default)]
-pub(super) struct Replaced {
-    /// What was verified before and is no longer the user's.
-    pub old: Option<Identifier>,
-    /// What is theirs now.
-    pub new: Option<Identifier>,
 }
 
 /// Judges one guess. Whatever it comes to, what it changes makes the same guess impossible to
@@ -258,7 +249,7 @@ pub(super) fn answer(
     let decision = match challenge.purpose {
         Purpose::Verify => {
             let Some(verified) = verified else {
-                let decision = answered(Outcome::Verified(Box::default()));
+                let decision = answered(Outcome::Verified { replaces: false });
                 return decision.delete(&challenge).require(&user).update(&proved);
             };
             let event = note(What::IdentifierVerified).user(user.id);
@@ -277,7 +268,7 @@ pub(super) fn answer(
         Purpose::SignIn => {
             let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
             let (mut session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
-            let Arriving { device, trust, overwritten } = arriving;
+            let Arriving { device, trust, leaving } = arriving;
             let arrival = devices::arrive(device, &user, trust.as_deref(), &policy.devices, moment);
             session.device_id = Some(arrival.id);
             let event = note(What::SignedIn).user(user.id).session(session.id);
@@ -288,13 +279,7 @@ pub(super) fn answer(
                 device: arrival.token,
             };
             let decision = answered(outcome).insert(&session).and([arrival.change]).note(moment, event);
-            match overwritten {
-                Some(before) => {
-                    let ended = note(What::SignedOut).user(before.user_id).session(before.id);
-                    decision.delete(&before).note(moment, ended)
-                }
-                None => decision,
-            }
+            sessions::leave(decision, &leaving, moment)
         }
         Purpose::StepUp => {
             let (Some(session), Some(operation)) = (session, challenge.operation.clone()) else {
@@ -311,7 +296,7 @@ pub(super) fn answer(
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
             let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
-            answered(Outcome::Verified(Box::default())).update(&shown)
+            answered(Outcome::Verified { replaces: false }).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved);
@@ -346,9 +331,8 @@ fn replace(
 ) -> Decision<Outcome> {
     let others = identifiers.into_iter().filter(|one| one.kind == verified.kind && one.id != verified.id);
     let others: Vec<_> = others.collect();
-    let old = others.iter().find(|one| one.verified_at.is_some()).map(|one| (**one).clone());
-    let replaced = Replaced { old, new: Some((*verified).clone()) };
-    let mut decision = answered(Outcome::Verified(Box::new(replaced))).update(&verified);
+    let replaces = others.iter().any(|one| one.verified_at.is_some());
+    let mut decision = answered(Outcome::Verified { replaces }).update(&verified);
     for other in &others {
         decision = decision.delete(other);
     }

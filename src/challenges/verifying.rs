@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use super::actions::ask;
-use super::rules::{Case, Outcome, Replaced};
+use super::rules::Case;
 use super::{Ask, Asked, ChallengeView, Purpose};
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
@@ -16,11 +16,12 @@ use crate::error::{Problem, Result};
 use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Kind, Message, Notice};
-use crate::policy::{FactorKind, IdentifierKind, Notify, Proofs, operation};
+use crate::messages::{self, Kind, Message};
+use crate::notices::{self, About, Notice, Notices};
+use crate::policy::{FactorKind, IdentifierKind, Proofs, operation};
 use crate::secret::Token;
 use crate::sessions::Carry;
-use crate::store::{Change, Decision, answer};
+use crate::store::answer;
 use crate::undo;
 use crate::words::Locale;
 
@@ -127,79 +128,29 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
     .await
 }
 
-/// Postage for telling of a change of address or number, taken once the answer is right: wrong ones
-/// must not use it up.
-#[derive(Default)]
-pub(super) struct Notices {
-    old: Option<Postage>,
-    new: Option<Postage>,
-}
-
-/// Counts the messages that tell of what the right answer to `case` changes. What cannot be counted
-/// is left out: the change was announced when it was asked for.
+/// Prepares telling of what the right answer to `case` changes; wrong answers must not use up the
+/// messages. What cannot be counted is left out: the change was announced when it was asked for.
 ///
 /// # Errors
 /// The store's.
-pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Notices> {
+pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<Notices>> {
     let is_right = case.challenge.purpose == Purpose::Verify && case.judge(given, &ctx.moment()).is_some();
-    let Some(claim) = case.identifier.as_ref().filter(|_| is_right) else { return Ok(Notices::default()) };
+    let Some(claim) = case.identifier.as_deref().filter(|_| is_right) else { return Ok(None) };
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
     let old = others.find(|one| one.verified_at.is_some());
-    let Some((old, (what, notify))) = old.zip(change_of(ctx, claim.kind)) else {
-        return Ok(Notices::default());
-    };
-    let pay = async |to: &str, is_told: bool| -> Result<Option<Postage>> {
-        if !is_told {
-            return Ok(None);
-        }
-        match limits::postage(ctx, to, Sender::Notice(what.as_str())).await {
-            Ok(postage) => Ok(Some(postage)),
-            Err(error) if error.problem.is_no_postage() => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    Ok(Notices {
-        old: pay(&old.value, notify.contains(&Notify::Old) || notify.contains(&Notify::User)).await?,
-        new: pay(&claim.value, notify.contains(&Notify::New)).await?,
-    })
+    let Some((old, (name, what))) = old.zip(change_of(claim.kind)) else { return Ok(None) };
+    let about = About::operation(name, what)
+        .change(Some(old), Some(claim))
+        .undo(undo::What::Change { before: (&**old).into() })
+        .may_be_left_out();
+    notices::prepare(ctx, &case.user, about).await.map(Some)
 }
 
-/// What changing this kind is called in a notice, and who is told.
-fn change_of(ctx: &Ctx, kind: IdentifierKind) -> Option<(Notice, Vec<Notify>)> {
-    let (what, name) = match kind {
-        IdentifierKind::Email => (Notice::EmailChanged, operation::EMAIL_CHANGE),
-        IdentifierKind::Mobile => (Notice::MobileChanged, operation::MOBILE_CHANGE),
-        IdentifierKind::Username => return None,
-    };
-    Some((what, ctx.policy.operation.get(name)?.notify.clone()))
-}
-
-/// The records that tell of what `decision` replaces, and let the old address take it back.
-pub(super) fn told(
-    ctx: &Ctx,
-    notices: &Notices,
-    user: &User,
-    decision: &Decision<Outcome>,
-    moment: &Moment,
-) -> Vec<Change> {
-    let Ok(Outcome::Verified(replaced)) = &decision.outcome else { return Vec::new() };
-    let Replaced { old: Some(old), new: Some(new) } = &**replaced else { return Vec::new() };
-    let Some((what, _)) = change_of(ctx, new.kind) else { return Vec::new() };
-    let channel = if new.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms };
-    let locale = Locale::choose(user.locale.as_deref(), None);
-    let notify = messages::Notify { what, channel, to: "", user: user.id, locale, link: None, until: None };
-    let mut changes = Vec::new();
-    if let Some(postage) = &notices.old {
-        let (undo, token) = undo::offer(ctx, user, undo::What::Change { before: old.into() }, moment);
-        let path = undo.path(&token);
-        let until = Some(undo.expires_at);
-        let notify = messages::Notify { to: &old.value, link: Some(&path), until, ..notify };
-        changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));
-        changes.push(Change::insert(&undo));
+/// The operation that changes this kind, and what it is called in a notice.
+fn change_of(kind: IdentifierKind) -> Option<(&'static str, Notice)> {
+    match kind {
+        IdentifierKind::Email => Some((operation::EMAIL_CHANGE, Notice::EmailChanged)),
+        IdentifierKind::Mobile => Some((operation::MOBILE_CHANGE, Notice::MobileChanged)),
+        IdentifierKind::Username => None,
     }
-    if let Some(postage) = &notices.new {
-        let notify = messages::Notify { to: &new.value, ..notify };
-        changes.push(Change::insert(&messages::notice(ctx, postage, notify, moment)));
-    }
-    changes
 }

@@ -68,8 +68,8 @@ pub async fn run(options: &Options) -> Outcome {
     say(&greeting(address, &directory))?;
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
-    let router = http::router::development(&app, dev)?;
-    house::serve(app, listener, router, &given).await
+    let entrance = http::router::development(&app, dev)?;
+    house::serve(app, listener, entrance, &given).await
 }
 
 fn only_here(address: SocketAddr) -> Outcome {

@@ -16,6 +16,7 @@ use crate::mailer::Mailer;
 use crate::money::Rates;
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
+use crate::shared::Shared;
 use crate::store::{Engine, Store, migrations, schema};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,7 @@ pub async fn run(options: &Settings) -> Outcome {
             found.extend(breached(&loaded.config));
             found.extend(files(file, &loaded.config));
             found.extend(store(&loaded.config).await);
+            found.extend(shared(&loaded.config).await);
             found.extend(mail(&loaded.config).await);
         }
     }
@@ -200,6 +202,19 @@ async fn compared(engine: Engine) -> Vec<Finding> {
         ));
     }
     found
+}
+
+async fn shared(config: &Config) -> Option<Finding> {
+    let found = match Shared::open(&config.shared) {
+        Err(error) => Finding::bad("shared", format!("{error}.")),
+        Ok(shared) => match shared.health().await? {
+            Ok(()) => Finding::fine("shared", "The server of shared counters answers and counts."),
+            Err(error) => {
+                Finding::bad("shared", format!("{error}; each node counts its part of every limit alone."))
+            }
+        },
+    };
+    Some(found)
 }
 
 /// The day before which this program did not exist, and one that no machine of today should name.

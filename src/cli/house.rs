@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,6 +15,7 @@ use crate::app::{App, Ctx};
 use crate::clock::Clock;
 use crate::config::{Config, Figures};
 use crate::error::Error;
+use crate::http::entrance::Entrance;
 use crate::random::Random;
 use crate::store::{Engine, migrations};
 use crate::{http, tasks, worker};
@@ -88,7 +88,7 @@ pub fn sentence(error: Error) -> String {
 
 /// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.
 /// Meanwhile a policy that changes in the files that `given` names takes the place of the old one.
-pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: &Given<'_>) -> Outcome {
+pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, given: &Given<'_>) -> Outcome {
     let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
     let (mut interrupt, mut terminate) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
     let figures = match app.config.server.metrics {
@@ -105,7 +105,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: 
     };
     let workers = worker::start(&app, tasks::all());
     let figures = show(Arc::clone(&app), figures, stopped);
-    let serving = async { tokio::join!(http::server::serve(app.clone(), listener, router, stop), figures) };
+    let serving = async { tokio::join!(http::server::serve(app.clone(), listener, entrance, stop), figures) };
     let served = tokio::select! {
         (served, ()) = serving => served,
         never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
@@ -118,9 +118,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, given: 
 /// Shows the figures on a listener of their own, when there is one, until `stopped`.
 async fn show(app: Arc<App>, listener: Option<TcpListener>, mut stopped: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
-    let router = http::router::figures(&app);
+    let entrance = http::router::figures(&app);
     let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-    if let Err(error) = http::server::serve(app, listener, router, stop).await {
+    if let Err(error) = http::server::serve(app, listener, entrance, stop).await {
         tracing::error!(%error, "the figures are no longer shown");
     }
 }

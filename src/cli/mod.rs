@@ -7,6 +7,7 @@ mod admin;
 mod clients;
 mod develop;
 mod doctor;
+mod health;
 mod house;
 mod keys;
 mod migrate;
@@ -15,6 +16,7 @@ mod passwords;
 mod policy;
 mod reload;
 mod serve;
+mod service_accounts;
 mod settings;
 
 use std::io::{ErrorKind, Write};
@@ -43,6 +45,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Look for what is wrong with settings, database, keys, clock and files.
     Doctor(Settings),
+    /// Say whether the server on this machine can serve, and fail when it cannot: for probes.
+    Health(health::Options),
     /// Print the OpenAPI document.
     Openapi,
     /// Help a user who is locked out.
@@ -53,6 +57,8 @@ enum Command {
     Keys(keys::Options),
     /// Services that may ask what a token stands for.
     Clients(clients::Options),
+    /// Programs that ask this server something by themselves, and their API keys.
+    ServiceAccounts(service_accounts::Options),
     /// Make a filter of passwords that were stolen elsewhere.
     Passwords(passwords::Options),
 }
@@ -108,11 +114,13 @@ async fn execute(cli: Cli) -> Outcome {
         Some(Command::Serve(options)) => serve::run(&options).await,
         Some(Command::Migrate(options)) => migrate::run(&options).await,
         Some(Command::Doctor(options)) => doctor::run(&options).await,
+        Some(Command::Health(options)) => health::run(&options).await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Admin(options)) => admin::run(&options).await,
         Some(Command::Policy(options)) => policy::run(&options),
         Some(Command::Keys(options)) => keys::run(&options).await,
         Some(Command::Clients(options)) => clients::run(&options).await,
+        Some(Command::ServiceAccounts(options)) => service_accounts::run(&options).await,
         Some(Command::Passwords(options)) => passwords::run(&options),
     }
 }
@@ -148,6 +156,7 @@ mod tests {
             "vestibule migrate plan --config x.toml",
             "vestibule doctor --config x.toml",
             "vestibule openapi",
+            "vestibule health --listen 127.0.0.1:8080",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",
             "vestibule policy explain user.email.change --config x.toml",
@@ -161,6 +170,11 @@ mod tests {
             "vestibule clients add orders --config x.toml",
             "vestibule clients list --config x.toml",
             "vestibule clients remove 0194 --config x.toml",
+            "vestibule service-accounts add orders --config x.toml",
+            "vestibule service-accounts list --config x.toml",
+            "vestibule service-accounts key 0194 first --scopes revocations.read,introspect --days 30",
+            "vestibule service-accounts revoke 0194",
+            "vestibule service-accounts remove 0194",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -44,6 +44,6 @@ pub async fn run(options: &Options) -> Outcome {
     let app = house::build(settings, engine, Clock::System)?;
     let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     tracing::info!(listen = %address, origin = app.origin.as_str(), "serving");
-    let router = http::router::production(&app)?;
-    house::serve(app, listener, router, &given).await
+    let entrance = http::router::production(&app)?;
+    house::serve(app, listener, entrance, &given).await
 }

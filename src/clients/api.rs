@@ -70,11 +70,7 @@ pub struct IntrospectionView {
 }
 
 /// `POST /oauth2/introspect`
-pub async fn introspect(
-    ctx: Ctx,
-    _: RegisteredClient,
-    Form(ask): Form<Ask>,
-) -> Result<Json<IntrospectionView>> {
+pub async fn introspect(ctx: Ctx, Form(ask): Form<Ask>) -> Result<Json<IntrospectionView>> {
     let inspected = inspect::inspect(&ctx, ask.token.expose()).await?;
     Ok(Json(inspected.map_or_else(IntrospectionView::default, |inspected| tell(&ctx, inspected))))
 }

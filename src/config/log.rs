@@ -1,8 +1,7 @@
 //! `[log]`: how and how much is logged.
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::Layers;
 
@@ -35,7 +34,7 @@ impl Log {
             let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
             level.trim().parse::<LevelFilter>().is_ok() && !level.trim().is_empty()
         });
-        let right = levels && EnvFilter::try_new(&self.level).is_ok();
+        let right = levels && self.level.parse::<Targets>().is_ok();
         layers.must(
             right,
             "log.level",

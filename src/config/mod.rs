@@ -44,7 +44,7 @@ pub use period::Period;
 pub use safety::{Needs, unsafe_settings};
 pub use secrets::Secrets;
 pub use server::{Figures, Server};
-pub use shared::{SharedSettings, SharedUrl};
+pub use shared::SharedSettings;
 pub use smtp::{Smtp, SmtpTls};
 pub use spending::Spending;
 pub use store::StoreSettings;
@@ -123,6 +123,7 @@ impl Config {
         let config: Self = layers.read()?;
         config.server.check(layers);
         config.store.check(layers);
+        config.shared.check(layers);
         config.secrets.check(layers);
         config.hashing.check(layers);
         config.tokens.check(layers);
@@ -254,7 +255,7 @@ mod tests {
             ("store.url = \"mysql://x\"", "store.url must start with"),
             ("store.url = \"sqlite:\"", "store.url must start with"),
             ("store.connections = 0", "store.connections must be"),
-            ("shared.url = \"redis://x\"", "shared.url: only `memory` is known"),
+            ("shared.url = \"memcached://x\"", "shared.url must be memory, or start with redis://"),
             ("hashing.passes = 0", "hashing.passes must be"),
             ("hashing.lanes = 0", "hashing.lanes must be"),
             ("hashing.memory_kib = 4", "hashing.memory_kib must be"),

@@ -26,6 +26,8 @@ pub struct Server {
     pub body_limit: usize,
     /// Connections open at the same time.
     pub max_connections: usize,
+    /// Those who follow the feed of revocations at the same time.
+    pub max_followers: usize,
     /// Longest time for headers to arrive.
     pub header_timeout: Period,
     /// Longest time for a request, body and answer.

@@ -22,8 +22,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Form, Json, Router, middleware};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Form, Json, middleware};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -34,6 +34,7 @@ use crate::clock::Timestamp;
 use crate::config::Period;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::extract;
+use crate::http::route::Undocumented;
 use crate::twilio::signature;
 use lines::{Act, Habit, Lines, Rule};
 use phone::{Phone, Text, Wanted};
@@ -71,36 +72,41 @@ const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The routes of development mode, for the root of the router.
-pub fn routes(dev: Dev) -> Router<Arc<App>> {
+pub fn routes(dev: Dev) -> Vec<Undocumented> {
     let asset = |kind: &'static str, text: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
     };
-    Router::new()
-        .route("/", get(index))
-        .route("/dev/phone", get(show))
-        .route("/dev/phone.css", asset("text/css; charset=utf-8", include_str!("phone.css")))
-        .route("/dev/phone.js", asset("text/javascript; charset=utf-8", include_str!("phone.js")))
-        .route("/dev/phone.svg", asset("image/svg+xml", include_str!("phone.svg")))
-        .route("/dev/messages", get(messages))
-        .route("/dev/phone/calls/{id}", post(act))
-        .route("/dev/phone/rules", post(set_rule))
-        .route("/dev/clock", get(clock).post(advance))
-        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages.json", post(twilio::create))
-        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}", get(twilio::fetch))
-        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Calls.json", get(voice::list).post(voice::create))
-        .route("/dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}", get(voice::fetch).post(voice::update))
-        .layer(Extension(dev))
-        .route_layer(middleware::map_response(async |response: Response| {
-            let headers = [
-                (header::CONTENT_SECURITY_POLICY, CSP),
-                (header::CACHE_CONTROL, "no-store"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (header::REFERRER_POLICY, "no-referrer"),
-                (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-            ];
-            (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), response)
-        }))
-        .route_layer(middleware::from_fn(guard::this_machine_only))
+    let lines = vec![
+        ("/", get(index)),
+        ("/dev/phone", get(show)),
+        ("/dev/phone.css", asset("text/css; charset=utf-8", include_str!("phone.css"))),
+        ("/dev/phone.js", asset("text/javascript; charset=utf-8", include_str!("phone.js"))),
+        ("/dev/phone.svg", asset("image/svg+xml", include_str!("phone.svg"))),
+        ("/dev/messages", get(messages)),
+        ("/dev/phone/calls/{id}", post(act)),
+        ("/dev/phone/rules", post(set_rule)),
+        ("/dev/clock", get(clock).post(advance)),
+        ("/dev/twilio/2010-04-01/Accounts/{sid}/Messages.json", post(twilio::create)),
+        ("/dev/twilio/2010-04-01/Accounts/{sid}/Messages/{message}", get(twilio::fetch)),
+        ("/dev/twilio/2010-04-01/Accounts/{sid}/Calls.json", get(voice::list).post(voice::create)),
+        ("/dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}", get(voice::fetch).post(voice::update)),
+    ];
+    let own = async |response: Response| {
+        let headers = [
+            (header::CONTENT_SECURITY_POLICY, CSP),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        ];
+        (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), response)
+    };
+    let guarded = |line: MethodRouter<Arc<App>>| {
+        line.layer(Extension(dev.clone()))
+            .route_layer(middleware::map_response(own))
+            .route_layer(middleware::from_fn(guard::this_machine_only))
+    };
+    lines.into_iter().map(|(path, line)| (path, guarded(line))).collect()
 }
 
 /// `GET /`

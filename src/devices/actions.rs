@@ -7,7 +7,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
-use crate::notices::{self, Notices};
+use crate::notices::{self, About, Notice, Notices};
 use crate::secret::Token;
 use crate::sessions::Caller;
 use crate::store::{Cursor, Page, Query, Seen, answer};
@@ -34,26 +34,27 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
 }
 
 /// The notice of a sign-in from here, for the commit that opens the session on a device that is not
-/// known: none at the first sign-in of all, and none where the same client has signed in from the same
+/// known: none at the first sign-in of all, none
+/// when the policy wants none, and none where the same client has signed in from the same
 /// address before and merely did not keep its token.
 ///
 /// # Errors
 /// The store's.
 pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
-    let query = Query::along(Device::BY_USER).equal(user.id).descending().limit(100);
-    let devices = ctx.app.store.find::<Device>(query).await?.items;
+    let store = &ctx.app.store;
     let address = ctx.client.as_ref().map(|client| client.address.to_string());
     let agent = ctx.client.as_ref().and_then(|client| client.user_agent.clone());
-    let is_seen = devices.iter().any(|one| one.address == address && one.user_agent == agent);
+    let here = Query::<Device>::along(Device::BY_PLACE).equal(user.id).equal(address).equal(agent);
+    let anywhere = Query::<Device>::along(Device::BY_USER).equal(user.id);
     // Devices are forgotten after a while, and all at once when all sessions end: who has none has signed
     // in before, unless the account is younger than that.
-    let is_first = devices.is_empty()
-        && user.sessions_from <= user.created_at
-        && ctx.now.since(user.created_at) < *ctx.policy.devices.known;
-    if is_first || is_seen {
+    let is_young =
+        user.sessions_from <= user.created_at && ctx.now.since(user.created_at) < *ctx.policy.devices.known;
+    if store.first(here).await?.is_some() || is_young && store.first(anywhere).await?.is_none() {
         return Ok(None);
     }
-    notices::new_device(ctx, user).await
+    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device).may_be_left_out();
+    notices::prepare(ctx, user, about).await.map(Some)
 }
 
 /// One's own devices, newest first.

@@ -58,6 +58,7 @@ entity! {
         known_until: Timestamp,
     }
     index BY_USER (user_id, created_at);
+    index BY_PLACE (user_id, address, user_agent);
     expires known_until;
 }
 

@@ -9,7 +9,8 @@ pub enum Access {
     Admin,
     /// Anybody.
     Public,
-    /// A registered client, by HTTP Basic. No browser sends it.
+    /// A registered client, by HTTP Basic. No browser sends it. A line may also admit API keys, by a scope of
+    /// theirs: [`super::route::Route::admits`].
     Client,
     /// A provider that signs what it sends: the handler checks the signature. No browser sends it,
     /// so the guard against other sites stands aside.

@@ -11,14 +11,48 @@ use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Qu
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::app::{App, Ctx};
 use crate::clients::RegisteredClient;
 use crate::error::{Error, FieldError, Problem, Result};
+use crate::service_accounts;
 use crate::sessions::Caller;
 
 /// The longest name of a field that is repeated in an answer, in characters.
 const NAME_LIMIT: usize = 64;
+
+/// A service that asks: for what outlasts a request, and has to end when the service is let in no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asker {
+    /// A registered client.
+    Client(Uuid),
+    /// An API key.
+    Key(Uuid),
+}
+
+impl Asker {
+    /// Whether it is still let in.
+    ///
+    /// # Errors
+    /// [`Problem::ClientUnknown`] or [`Problem::KeyUnknown`] when not; the store's.
+    pub async fn stands(self, ctx: &Ctx) -> Result<()> {
+        match self {
+            Self::Client(id) => {
+                let client = ctx.app.store.get::<RegisteredClient>(id).await?;
+                client.map(drop).ok_or_else(|| Problem::ClientUnknown.into())
+            }
+            Self::Key(id) => service_accounts::stands(ctx, id).await,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asker {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| Problem::ClientUnknown.into())
+    }
+}
 
 /// A JSON body.
 #[derive(Debug)]

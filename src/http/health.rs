@@ -33,6 +33,8 @@ pub struct Health {
 enum Status {
     /// It can.
     Ok,
+    /// It can, and does without something that would be better there.
+    Degraded,
     /// Something that it needs fails.
     Unavailable,
 }
@@ -44,6 +46,8 @@ struct Check {
     name: &'static str,
     /// Whether it answers and works.
     ok: bool,
+    /// Whether nothing can be served without it.
+    required: bool,
     /// How long it took to answer, in whole milliseconds.
     ms: u64,
 }
@@ -55,10 +59,19 @@ pub async fn live() -> Json<Health> {
 
 /// `GET /health`, `GET /health/ready`
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let checks = vec![check("store", app.store.health()).await];
-    let all_well = checks.iter().all(|check| check.ok);
-    let (status, code) = if all_well {
+    let store = check("store", true, app.store.health());
+    let shared = async {
+        // Without it limits are still counted, by each node alone: no reason to serve nobody.
+        let standing = app.shared.standing();
+        let probe = async { app.shared.health().await.unwrap_or(Ok(())) };
+        if standing.is_some() { Some(check("shared", false, probe).await) } else { None }
+    };
+    let (store, shared) = tokio::join!(store, shared);
+    let checks: Vec<_> = std::iter::once(store).chain(shared).collect();
+    let (status, code) = if checks.iter().all(|check| check.ok) {
         (Status::Ok, StatusCode::OK)
+    } else if checks.iter().all(|check| check.ok || !check.required) {
+        (Status::Degraded, StatusCode::OK)
     } else {
         (Status::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
     };
@@ -67,6 +80,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 
 async fn check<E: std::error::Error>(
     name: &'static str,
+    required: bool,
     probe: impl Future<Output = Result<(), E>>,
 ) -> Check {
     let started = Instant::now();
@@ -81,13 +95,14 @@ async fn check<E: std::error::Error>(
             false
         }
     };
-    Check { name, ok, ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX) }
+    Check { name, ok, required, ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// `GET /metrics`
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], {
         app.metrics.hashing.set(i64::try_from(app.hashing.waiting()).unwrap_or(i64::MAX));
+        app.metrics.dependencies(app.store.vitals(), app.shared.standing());
         app.metrics.render()
     })
 }
@@ -99,9 +114,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_or_silent_dependency_is_not_well() {
-        assert!(check("store", async { Ok::<_, StoreError>(()) }).await.ok);
-        assert!(!check("store", async { Err(StoreError::Conflict) }).await.ok);
-        let silent = check("store", std::future::pending::<Result<(), StoreError>>()).await;
+        assert!(check("store", true, async { Ok::<_, StoreError>(()) }).await.ok);
+        assert!(!check("store", true, async { Err(StoreError::Conflict) }).await.ok);
+        let silent = check("store", true, std::future::pending::<Result<(), StoreError>>()).await;
         assert!(!silent.ok && silent.ms >= 2_000);
     }
 }

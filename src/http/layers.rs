@@ -1,6 +1,7 @@
 //! What every request passes, top to bottom in one place ([`enter`]), and what its line of the
 //! router adds ([`admit`]).
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -8,26 +9,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout};
-use tracing::Instrument;
+use tower::Service;
 use uuid::Uuid;
 
 use super::access::Access;
 use super::client;
+use super::extract::Asker;
 use super::origins::Origins;
 use super::problem;
 use crate::accounts::ADMIN;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
-use crate::log::ACCESS;
+use crate::log::{self, ACCESS};
+use crate::service_accounts::{self, Scope};
 use crate::{clients, sessions};
 
 /// The most headers a request may have. Browsers send about twenty, proxies add about ten.
@@ -48,6 +52,8 @@ pub struct Door {
     app: Arc<App>,
     proxies: Vec<Network>,
     origins: Origins,
+    /// The templates of the map's paths, for figures and log: a path itself can hold a token.
+    paths: matchit::Router<String>,
     /// What every answer wears, made once: for data, and for pages.
     dress: [HeaderMap; 2],
     ids: Ids,
@@ -61,22 +67,25 @@ struct Ids {
 }
 
 impl Door {
-    /// Reads what the configuration says about the way in.
+    /// Reads what the configuration says about the way in, to a map of these `paths`.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn new(app: Arc<App>) -> Result<Self, String> {
+    pub fn new(app: Arc<App>, paths: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let server = &app.config.server;
         let proxies = server.trusted_proxies.clone();
         let origins = Origins::new(&app.origin, &server.allowed_origins)?;
         let dress = [DATA_POLICY, PAGE_POLICY].map(|policy| wardrobe(policy, app.origin.is_secure()));
+        let mut templates = matchit::Router::new();
+        // One that is there already: two methods of one path.
+        paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
         let ids = Ids { node: app.random.bytes(), next: u64::from_le_bytes(app.random.bytes()).into() };
-        Ok(Self { app, proxies, origins, dress, ids })
+        Ok(Self { app, proxies, origins, paths: templates, dress, ids })
     }
 
     /// What is known about the asker before anything is read: the id of the request as it is told
     /// outside, and the client.
-    fn meet(&self, request: &Request) -> (String, Client) {
+    fn meet(&self, request: &Request) -> (Arc<str>, Client) {
         let peer =
             request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(client::UNKNOWN, |peer| peer.0.ip());
         let headers = request.headers();
@@ -90,7 +99,9 @@ impl Door {
             user_agent: headers.get(header::USER_AGENT).map(read_user_agent),
             request_id,
         };
-        (told.map_or_else(|| request_id.to_string(), str::to_owned), client)
+        let mut room = Uuid::encode_buffer();
+        let id = told.unwrap_or_else(|| request_id.hyphenated().encode_lower(&mut room));
+        (id.into(), client)
     }
 
     /// A UUIDv7 (RFC 9562).
@@ -103,7 +114,7 @@ impl Door {
 
     /// The way through: refuse what is too large or under a foreign name, answer preflights, take in
     /// the body, hand on.
-    async fn pass(&self, request: Request, next: Next) -> Result<Response> {
+    async fn pass(&self, request: Request, mut map: Router) -> Result<Response> {
         check_size(&request)?;
         self.origins.guard_host(request.headers())?;
         if let Some(preflight) = self.origins.preflight(request.method(), request.headers())? {
@@ -119,7 +130,7 @@ impl Door {
                 (ctx.now, ctx.policy) = (self.app.clock.now(), self.app.policy());
             }
         }
-        let answered = timeout(patience, caught(next.run(request))).await;
+        let answered = timeout(patience, caught(map.call(request))).await;
         answered
             .map_err(|_| Error::new(Problem::Unavailable).retry_after(PAUSE).because("no answer in time"))?
     }
@@ -189,19 +200,17 @@ const ALWAYS: [(HeaderName, &str); 7] = [
 /// What every request passes. Outside to inside: the request's id and the client; the log and the
 /// figures; security headers and CORS; failures written as problems; sizes; preflights; the body,
 /// in time; panics and time-outs of what lies behind.
-pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Response {
     let started = Instant::now();
     let (id, client) = door.meet(&request);
     let method = known(request.method());
-    // The template, not the path: paths can hold tokens.
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = door.paths.at(request.uri().path()).map_or("unmatched", |found| found.value);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
     request.extensions_mut().insert(Ctx::new(Arc::clone(&door.app), Some(client)));
 
-    let span = tracing::info_span!("request", id);
-    let response =
-        door.pass(request, next).instrument(span).await.unwrap_or_else(IntoResponse::into_response);
+    let answered = log::of_request(Arc::clone(&id), door.pass(request, map)).await;
+    let response = answered.unwrap_or_else(IntoResponse::into_response);
 
     let mut response = problem::settle(response, &id);
     door.origins.share(origin, response.headers_mut());
@@ -209,7 +218,6 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     door.note(method, route, response.status().as_u16(), started.elapsed(), &id, address);
     response
 }
@@ -217,14 +225,14 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
 impl Door {
     /// One line in the log and one in the figures.
     fn note(&self, method: &str, route: &str, status: u16, took: Duration, request_id: &str, client: IpAddr) {
-        tracing::info!(target: ACCESS, method, route, status, ms = took.as_secs_f64() * 1e3, request_id, %client, "answered");
+        tracing::info!(target: ACCESS, method, route, status, ms = took.as_secs_f64() * 1e3, request_id, client = %client::Written(client), "answered");
         self.app.metrics.request(method, route, status, took);
     }
 }
 
 /// What a route's line adds: nobody from another site, nobody without a session unless the line says so.
 pub async fn admit(
-    State((door, access)): State<(Arc<Door>, Access)>,
+    State((door, access, scope)): State<(Arc<Door>, Access, Option<Scope>)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
@@ -235,8 +243,16 @@ pub async fn admit(
         let ctx = request.extensions().get::<Ctx>().cloned();
         ctx.ok_or_else(|| Error::internal("the request did not come through the layers"))
     };
+    if let Some(scope) = scope
+        && let Some(shown) = service_accounts::shown(request.headers())
+    {
+        let key = service_accounts::authenticate(&entered(&request)?, shown, scope).await?;
+        request.extensions_mut().insert(Asker::Key(key));
+        return Ok(next.run(request).await);
+    }
     if access == Access::Client {
         let client = clients::authenticate(&entered(&request)?, request.headers()).await?;
+        request.extensions_mut().insert(Asker::Client(client.id));
         request.extensions_mut().insert(client);
     }
     if access.needs_session() {
@@ -300,12 +316,12 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Runs `work`; a panic in it is one request's failure, not the connection's.
-async fn caught(work: impl Future<Output = Response>) -> Result<Response> {
+async fn caught(work: impl Future<Output = Result<Response, Infallible>>) -> Result<Response> {
     let mut work = pin!(work);
     std::future::poll_fn(|cx| {
         // Nothing that panicked is looked at again: the future is dropped with the request.
         match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+            Ok(poll) => poll.map(|Ok(response)| Ok(response)),
             Err(_) => std::task::Poll::Ready(Err(Error::internal("a handler panicked"))),
         }
     })
@@ -390,7 +406,7 @@ mod tests {
     #[tokio::test]
     async fn ids_of_requests_differ() {
         let app = app();
-        let door = Door::new(Arc::clone(&app)).unwrap();
+        let door = Door::new(Arc::clone(&app), []).unwrap();
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| door.new_id()).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
@@ -562,6 +578,6 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_read_are_refused() {
         let wrong = crate::config::Server { allowed_origins: vec!["*".to_owned()], ..server() };
-        assert!(Door::new(app_with(wrong)).is_err());
+        assert!(Door::new(app_with(wrong), []).is_err());
     }
 }

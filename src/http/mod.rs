@@ -5,13 +5,14 @@
 //! catalogue; the address of the asker comes from [`client::client_ip`] and nowhere else.
 //! What it must never do: decide anything about accounts, or log a path, a header or a body.
 //!
-//! In reading order: [`server`] takes connections, [`layers`] sees every request, [`route`] and
+//! In reading order: [`server`] takes connections, [`entrance`] puts [`layers`] before the map, [`route`] and
 //! [`router`] are the map, [`extract`] reads what a handler asks for, [`problem`] answers failures.
 
 pub mod access;
 pub mod aliases;
 pub mod client;
 pub mod docs;
+pub mod entrance;
 pub mod extract;
 pub mod health;
 pub mod layers;

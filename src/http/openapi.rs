@@ -64,18 +64,21 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A session's token, opaque or signed."},
                 "client": {"type": "http", "scheme": "basic", "description": "Id and secret of a registered client."},
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `vk_…`, with the scope that is named."},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-vestibule", "description": "A session's cookie; `vestibule` on a server without TLS."},
             },
         },
     })
 }
 
-fn security(access: Access) -> Value {
-    match access {
-        Access::Session | Access::Admin => json!([{"bearer": []}, {"cookie": []}]),
-        Access::Client => json!([{"client": []}]),
-        Access::Public | Access::Webhook => json!([]),
-    }
+fn security(route: &Route) -> Value {
+    let mut ways = match route.access {
+        Access::Session | Access::Admin => vec![json!({"bearer": []}), json!({"cookie": []})],
+        Access::Client => vec![json!({"client": []})],
+        Access::Public | Access::Webhook => Vec::new(),
+    };
+    ways.extend(route.scope.map(|scope| json!({"key": [scope]})));
+    ways.into()
 }
 
 fn tag(mount: &str, route: &Route) -> String {
@@ -137,12 +140,12 @@ impl Printer {
             "summary": route.doc.about,
             "tags": [tag(mount, route)],
             "responses": self.responses(route),
-            "security": security(route.access),
+            "security": security(route),
         });
         let parameters = self.parameters(route);
         let also: Vec<String> = aliases::of(route)
             .filter(|_| !mount.is_empty())
-            .map(|alias| format!("`{} {mount}{}`", alias.method, alias.path))
+            .map(|alias| format!("`{} {}`", alias.method, alias.below(mount)))
             .collect();
         if let Some(object) = operation.as_object_mut() {
             if !also.is_empty() {

@@ -39,6 +39,9 @@ pub struct Report<'a> {
     /// Seconds after which trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    /// The failure in the words of OAuth 2.0 (RFC 6749 section 5.2), where its clients sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// The limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
@@ -66,6 +69,10 @@ struct NeedReport<'a> {
 /// A failure on its way through the layers.
 #[derive(Clone)]
 struct Fault(Arc<Error>);
+
+/// What OAuth 2.0 calls a failure (RFC 6749 section 5.2), on its way beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct OauthName(pub &'static str);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -135,6 +142,7 @@ pub fn settle(response: Response, request_id: &str) -> Response {
         instance: request_id,
         errors: &error.fields,
         retry_after: error.retry_after,
+        error: parts.extensions.remove::<OauthName>().map(|name| name.0),
         limit: error.limit,
         operation: error.need.as_ref().map(|need| need.operation.as_str()),
         need: error.need.as_ref().map(|need| NeedReport { factors: &need.factors, max_age: need.max_age }),

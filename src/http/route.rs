@@ -17,9 +17,13 @@ use super::access::Access;
 use crate::app::App;
 use crate::error::Problem;
 use crate::limits::Limit;
+use crate::service_accounts::Scope;
 
 /// Prints the schema of one type.
 pub type Print = fn(&mut SchemaGenerator) -> Schema;
+
+/// A path beside the map, and what answers there: the pages of development.
+pub type Undocumented = (&'static str, MethodRouter<Arc<App>>);
 
 /// A line of the router.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub struct Route {
     pub path: &'static str,
     /// Whom it lets in.
     pub access: Access,
+    /// The scope of API keys that it lets in besides; none when it lets in none.
+    pub scope: Option<Scope>,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -84,7 +90,7 @@ impl Route {
         handler: H,
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
-        Self { method, path, access: Access::Session, doc: Doc::default(), handler }
+        Self { method, path, access: Access::Session, scope: None, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
@@ -92,6 +98,13 @@ impl Route {
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
+    }
+
+    /// Also lets in API keys that have this scope. A line that does not say so refuses every key.
+    #[must_use]
+    pub fn admits(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self.may(&[Problem::KeyUnknown, Problem::ScopeMissing]).counted(&[Limit::ClientFailuresAddress])
     }
 
     /// Says what it does.

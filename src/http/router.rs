@@ -7,9 +7,10 @@ use axum::middleware::from_fn_with_state;
 use http::Method;
 
 use super::access::Access::{self, Admin, Public, Webhook};
+use super::entrance::Entrance;
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
-use super::route::{Route, delete, get, patch, post, put};
+use super::route::{Route, Undocumented, delete, get, patch, post, put};
 use super::{aliases, docs, health, openapi};
 use crate::app::App;
 use crate::config::Figures;
@@ -17,10 +18,12 @@ use crate::devices::DeviceView;
 use crate::error::Problem;
 use crate::factors::FactorView;
 use crate::limits::Limit;
+use crate::service_accounts::Scope;
 use crate::sessions::SessionView;
 use crate::{
     accounts, administration, calls, challenges, clients, dev, devices, enrolment, events, keys, messages,
-    new_password, pages, passwords, profile, recovery, sessions, sign_in, sign_up, step_up, undo,
+    new_password, pages, passwords, profile, recovery, revocations, service_accounts, sessions, sign_in,
+    sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -64,6 +67,10 @@ pub fn routes() -> Vec<Route> {
         // signing up and in
         post("/users", sign_up::api::create).access(Public).about("Sign up")
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
+            .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
+            .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
+        post("/users/register", aliases::register).access(Public).about("Sign up, and be told nothing")
+            .takes::<sign_up::api::NewUser>().answers_nothing(204, "The account is there; the user signs in next")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
             .counted(&[Limit::SignUpAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
@@ -159,9 +166,25 @@ pub fn routes() -> Vec<Route> {
         post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
             .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
             .may(&[Problem::NotFound]),
+        get("/admin/service-accounts", service_accounts::api::list).access(Admin).about("Service accounts, the oldest first")
+            .searches::<Listing>().answers::<List<service_accounts::api::AccountView>>(200, "A page of them"),
+        post("/admin/service-accounts", service_accounts::api::create).access(Admin).about("Make a service account")
+            .takes::<service_accounts::api::NewAccount>().answers::<service_accounts::api::AccountView>(201, "It has no key yet").may(&STEP_UP),
+        delete("/admin/service-accounts/{id}", service_accounts::api::remove).access(Admin).about("Remove a service account, with all its keys")
+            .answers_nothing(204, "It is gone, and its keys are refused").may(&STEP_UP).may(&[Problem::NotFound]),
+        get("/admin/service-accounts/{id}/keys", service_accounts::api::keys).access(Admin).about("The API keys of a service account")
+            .answers::<service_accounts::api::Keys>(200, "All of them").may(&[Problem::NotFound]),
+        post("/admin/service-accounts/{id}/keys", service_accounts::api::issue).access(Admin).about("Make an API key")
+            .takes::<service_accounts::api::NewKey>().answers::<service_accounts::api::IssuedView>(201, "The key, shown once").may(&STEP_UP).may(&[Problem::NotFound]),
+        delete("/admin/api-keys/{id}", service_accounts::api::revoke).access(Admin).about("Revoke an API key")
+            .answers_nothing(204, "It is refused from now on").may(&STEP_UP).may(&[Problem::NotFound]),
         // events
         get("/events", events::api::feed).access(Admin).about("What happened, oldest first")
-            .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound]),
+            .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound])
+            .admits(Scope::EventsRead),
+        get("/revocations", revocations::api::follow).access(Access::Client).about("Which sessions have ended, for services that check access tokens offline")
+            .searches::<revocations::api::Follow>().answers_in(200, revocations::api::JOSE, "A signed batch; a stream of them for whoever accepts `text/event-stream`")
+            .may(&[Problem::Busy, Problem::MalformedRequest]).admits(Scope::RevocationsRead),
         get("/admin/events/dead", events::api::dead).access(Admin).about("Events of which the application could not be told")
             .searches::<crate::http::listing::Listing>().answers::<List<events::api::DeadView>>(200, "A page of them"),
         post("/admin/events/{id}/resend", events::api::resend).access(Admin).about("Tell the application of an event again")
@@ -209,7 +232,7 @@ pub fn operations() -> Vec<Route> {
             .answers_in(200, "application/json", "A JWK set (RFC 7517)"),
         post("/oauth2/introspect", clients::api::introspect).access(Access::Client).about("What a token stands for (RFC 7662)")
             .takes_form::<clients::api::Ask>().answers::<clients::api::IntrospectionView>(200, "What it stands for, or that it does not count")
-            .counted(&[Limit::ClientFailuresAddress]),
+            .admits(Scope::Introspect),
         post("/oauth2/revoke", clients::api::revoke).access(Access::Client).about("End the session of a token (RFC 7009)")
             .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
             .counted(&[Limit::ClientFailuresAddress]),
@@ -219,6 +242,15 @@ pub fn operations() -> Vec<Route> {
             .answers_in(200, "text/html", "A page"),
         get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
             .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
+        // forms of old clients
+        post("/login", aliases::login).access(Public).about("Sign in with a password, as an OAuth 2.0 form")
+            .takes_form::<aliases::PasswordForm>().answers::<aliases::FormSignIn>(200, "Signed in, or what is asked for as a second factor")
+            .may(&[Problem::CredentialsWrong, Problem::FactorMissing, Problem::FactorLocked])
+            .counted(SIGN_IN).counted(SEND).may(&UNPAID),
+        post("/verify-2fa", aliases::verify_2fa).access(Public).about("Finish a sign-in by form with its code")
+            .takes_form::<aliases::OtpForm>().answers::<aliases::FormSignIn>(200, "Signed in")
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked])
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
         // pages: reading them changes nothing
         get("/verify", pages::links::verify).access(Public).hidden(),
         post("/verify", pages::links::do_verify).access(Public).hidden(),
@@ -246,6 +278,8 @@ pub struct RouteInfo {
     pub path: String,
     /// Whom it lets in.
     pub access: Access,
+    /// The scope of API keys that it lets in besides.
+    pub scope: Option<Scope>,
     /// Whether the OpenAPI document lists it: not for pages, and not for aliases.
     pub documented: bool,
 }
@@ -260,16 +294,19 @@ pub fn all() -> Vec<RouteInfo> {
 
 /// Under which methods and paths a line answers below `mount`: its own, and its aliases.
 fn addresses(route: &Route, mount: &str) -> Vec<RouteInfo> {
-    let access = route.access;
+    let (access, scope) = (route.access, route.scope);
     let own = RouteInfo {
         method: route.method.clone(),
         path: format!("{mount}{}", route.path),
         access,
+        scope,
         documented: !route.doc.hidden,
     };
-    let others = aliases::of(route).filter(|_| !mount.is_empty()).filter_map(|alias| {
+    let [first, _] = MOUNTS;
+    let here = |alias: &&aliases::Alias| !mount.is_empty() && (!alias.at_root || mount == first);
+    let others = aliases::of(route).filter(here).filter_map(|alias| {
         let method = Method::from_bytes(alias.method.as_bytes()).ok()?;
-        Some(RouteInfo { method, path: format!("{mount}{}", alias.path), access, documented: false })
+        Some(RouteInfo { method, path: alias.below(mount), access, scope, documented: false })
     });
     std::iter::once(own).chain(others).collect()
 }
@@ -278,15 +315,15 @@ fn addresses(route: &Route, mount: &str) -> Vec<RouteInfo> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn production(app: &Arc<App>) -> Result<Router, String> {
-    router(app.clone(), Router::new())
+pub fn production(app: &Arc<App>) -> Result<Entrance, String> {
+    router(app.clone(), Vec::new())
 }
 
 /// The door of development: the phone and the look-alike beside the map.
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
+pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Entrance, String> {
     router(app.clone(), dev::routes(dev))
 }
 
@@ -295,7 +332,7 @@ pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Router, String> {
 ///
 /// # Errors
 /// A sentence for the operator about a setting that cannot be used.
-fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
+fn router(app: Arc<App>, more: Vec<Undocumented>) -> Result<Entrance, String> {
     let figures = app.config.server.metrics == Figures::Public;
     let mut operations = operations();
     operations.retain(|route| figures || route.path != METRICS);
@@ -303,8 +340,9 @@ fn router(app: Arc<App>, more: Router<Arc<App>>) -> Result<Router, String> {
 }
 
 /// The figures alone, for a listener of their own.
-pub fn figures(app: &Arc<App>) -> Router {
-    Router::new().route(METRICS, axum::routing::get(health::metrics)).with_state(Arc::clone(app))
+pub fn figures(app: &Arc<App>) -> Entrance {
+    let map = Router::new().route(METRICS, axum::routing::get(health::metrics));
+    Entrance::bare(map.with_state(Arc::clone(app)))
 }
 
 /// The router of these lines.
@@ -312,13 +350,16 @@ pub(super) fn build(
     app: Arc<App>,
     routes: &[Route],
     operations: &[Route],
-    more: Router<Arc<App>>,
-) -> Result<Router, String> {
-    let door = Arc::new(Door::new(Arc::clone(&app))?);
-    let mut router = more;
+    more: Vec<Undocumented>,
+) -> Result<Entrance, String> {
     let mounted = MOUNTS.into_iter().flat_map(|mount| routes.iter().map(move |route| (mount, route)));
-    for (mount, route) in mounted.chain(operations.iter().map(|route| ("", route))) {
-        let admit = from_fn_with_state((Arc::clone(&door), route.access), layers::admit);
+    let mounted = mounted.chain(operations.iter().map(|route| ("", route)));
+    let paths = mounted.clone().flat_map(|(mount, route)| addresses(route, mount)).map(|one| one.path);
+    let paths = paths.chain(more.iter().map(|(path, _)| (*path).to_owned()));
+    let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
+    let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
+    for (mount, route) in mounted {
+        let admit = from_fn_with_state((Arc::clone(&door), route.access, route.scope), layers::admit);
         for address in addresses(route, mount) {
             let mut handler = route.handler(&address.method)?;
             if !layers::is_open(route.access, &address.method) {
@@ -327,7 +368,7 @@ pub(super) fn build(
             router = router.route(&address.path, handler);
         }
     }
-    Ok(router.layer(from_fn_with_state(door, layers::enter)).with_state(app))
+    Ok(Entrance::new(door, router.with_state(app)))
 }
 
 #[cfg(test)]

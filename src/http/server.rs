@@ -3,26 +3,26 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tower::ServiceExt;
+use tower::Service;
 
+use super::entrance::Entrance;
 use crate::app::App;
 
 /// The most bytes of a request's head that are read at all. The layers refuse less with a problem;
@@ -31,7 +31,7 @@ const HEAD_BYTES: usize = 32 * 1024;
 /// How long to wait when no connection can be accepted, such as when descriptors have run out.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `shutdown` is done; then no connection is accepted, and what
+/// Serves `entrance` on `listener` until `shutdown` is done; then no connection is accepted, and what
 /// is being answered has `drain_timeout` to finish before it is cut.
 ///
 /// At most `max_connections` are open; others wait to be accepted. A connection that does not send
@@ -43,12 +43,13 @@ const BREATH: Duration = Duration::from_millis(100);
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
-    router: Router,
+    entrance: Entrance,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let settings = &app.config.server;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(*settings.header_timeout).max_header_size(HEAD_BYTES);
+    // Its own timer for heads would be set and taken back for every request: see `Pace`.
+    http.header_read_timeout(None).max_header_size(HEAD_BYTES);
     let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let mut open = JoinSet::new();
@@ -60,24 +61,40 @@ pub async fn serve(
             Some(_) = open.join_next() => continue,
             arrival = arrive(&listener, &places) => arrival,
         };
-        let router = router.clone();
+        let entrance = entrance.clone();
+        let pace = Pace::default();
+        let paced = pace.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request.map(Body::new))
+            let answer = entrance.clone().call(request.map(Body::new));
+            let pace = paced.clone();
+            async move {
+                pace.answering();
+                let answered = answer.await;
+                pace.answered();
+                answered
+            }
         });
-        let stream = Patient { stream, patience: *settings.request_timeout, stuck: None };
+        let patience = *settings.request_timeout;
+        let stream = Patient { stream, patience, stuck: None, pace: pace.clone() };
         let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        let metrics = Arc::clone(&app);
+        let (metrics, patience) = (Arc::clone(&app), *settings.header_timeout);
         open.spawn(async move {
             metrics.metrics.connections.inc();
-            if let Err(error) = served.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                biased;
+                served = served => if let Err(error) = served {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                () = pace.dawdled(patience) => tracing::debug!("a connection asked for nothing in time"),
             }
             metrics.metrics.connections.dec();
             drop(place);
         });
     }
     drop(listener);
+    // Feeds have no end of their own.
+    app.followers.stopping.send_replace(true);
     if timeout(*settings.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were cut: they did not finish in time");
     }
@@ -112,17 +129,65 @@ async fn arrive(
     }
 }
 
+/// Since when a connection has been waiting for the head of a request; nothing while one is answered.
+///
+/// There is one timer a connection, which looks at this when it rings and is set anew only then.
+#[derive(Clone)]
+struct Pace(Arc<Mutex<Option<Instant>>>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+}
+
+impl Pace {
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answering(&self) {
+        *self.since() = None;
+    }
+
+    fn answered(&self) {
+        *self.since() = Some(Instant::now());
+    }
+
+    /// Something of an answer was taken that had waited for it.
+    fn goes_on(&self) {
+        self.since().as_mut().into_iter().for_each(|since| *since = Instant::now());
+    }
+
+    /// Returns when no head has come for `patience`.
+    async fn dawdled(&self, patience: Duration) {
+        loop {
+            let since = *self.since();
+            let now = Instant::now();
+            let until = since.unwrap_or(now) + patience;
+            if until <= now {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
 /// A connection that is given up when the other end takes nothing of what is written for too long.
 struct Patient {
     stream: TcpStream,
     patience: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
 }
 
 impl Patient {
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stuck = None;
+            // A long answer is not finished while somebody goes on taking it.
+            if self.stuck.take().is_some() {
+                self.pace.goes_on();
+            }
             return written;
         }
         let until = Instant::now() + self.patience;
@@ -258,6 +323,28 @@ mod tests {
         let started = Instant::now();
         assert!(running.send(ASK).await.starts_with("HTTP/1.1 200"));
         assert!(started.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_answer_does_not_dawdle() {
+        let running = start(app()).await;
+        // It takes longer than a head may.
+        let answer =
+            running.send(b"GET /api/v1/stuck HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
+
+    #[test]
+    fn time_runs_from_the_last_of_an_answer_and_never_during_one() {
+        let pace = Pace::default();
+        pace.answering();
+        pace.goes_on();
+        assert!(pace.since().is_none());
+        pace.answered();
+        let then = *pace.since();
+        assert!(then.is_some());
+        pace.goes_on();
+        assert!(*pace.since() >= then);
     }
 
     #[tokio::test]

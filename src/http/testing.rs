@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::access::Access::{Public, Webhook};
+use super::entrance::Entrance;
 use super::route::{Route, get as route_get, post};
 use super::{Body, Params, Search, router};
 use crate::accounts::{Roles, Status, User};
@@ -159,8 +160,8 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// The test lines and the operations, behind the layers.
-pub(crate) fn door(app: &Arc<App>) -> axum::Router {
-    router::build(Arc::clone(app), &routes(), &router::operations(), axum::Router::new()).unwrap()
+pub(crate) fn door(app: &Arc<App>) -> Entrance {
+    router::build(Arc::clone(app), &routes(), &router::operations(), Vec::new()).unwrap()
 }
 
 /// Sends one request from 10.0.0.1, a trusted proxy.

@@ -58,6 +58,7 @@ entity! {
     unique BY_OWNED (owned);
     index BY_CANONICAL (canonical, created_at);
     index BY_USER (user_id, created_at);
+    kept user_id;
 }
 
 impl Identifier {

@@ -30,6 +30,17 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What a token is for: its `typ`. What is signed for one purpose is never taken for another
+    /// (RFC 8725 §3.11).
+    pub enum Purpose {
+        /// An access token (RFC 9068 §2.1).
+        Access = "at+jwt",
+        /// What the feed of revocations says.
+        Revocations = "revocations+jwt",
+    }
+}
+
 /// The coordinates of a point on P-256.
 const COORDINATE: usize = 32;
 
@@ -51,8 +62,10 @@ enum Signer {
 pub struct Key {
     /// How it signs.
     pub algorithm: Algorithm,
-    /// The header of its tokens, in base64url.
+    /// The header of its access tokens, in base64url.
     pub header: String,
+    /// The header of what it signs for the feed, in base64url.
+    feed_header: String,
     pub(super) jwk: Json,
     /// None when the private half cannot be opened here.
     signer: Option<Signer>,
@@ -170,17 +183,35 @@ impl Key {
         named.insert("kid".to_owned(), id.to_string().into());
         named.insert("alg".to_owned(), algorithm.as_str().into());
         named.insert("use".to_owned(), "sig".into());
-        // `at+jwt`: what is signed for another purpose is never taken for an access token (RFC 9068 §2.1).
-        let header = format!(r#"{{"alg":"{algorithm}","typ":"at+jwt","kid":"{id}"}}"#);
+        let header = |purpose: Purpose| {
+            URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","typ":"{purpose}","kid":"{id}"}}"#))
+        };
         Some(Self {
             algorithm,
-            header: URL_SAFE_NO_PAD.encode(header),
+            header: header(Purpose::Access),
+            feed_header: header(Purpose::Revocations),
             signer: private.and_then(|private| signer(algorithm, private)),
             public: public(algorithm, public_half)?,
             jwk,
             signs,
             ends,
         })
+    }
+
+    /// A key as it is published (RFC 7517): it checks and does not sign. None for a key of another kind.
+    pub fn published(jwk: &Json) -> Option<Self> {
+        let text = |name: &str| jwk.get(name).and_then(Json::as_str);
+        let algorithm = Algorithm::ALL.iter().find(|known| Some(known.as_str()) == text("alg"))?;
+        let id = Uuid::parse_str(text("kid")?).ok()?;
+        Self::parse(id, *algorithm, None, jwk, (Timestamp::from_millis(0), None), None)
+    }
+
+    /// The header of what it signs for `purpose`, in base64url.
+    pub fn header_for(&self, purpose: Purpose) -> &str {
+        match purpose {
+            Purpose::Access => &self.header,
+            Purpose::Revocations => &self.feed_header,
+        }
     }
 
     pub(super) fn signs_at(&self, now: Timestamp) -> bool {
@@ -196,9 +227,14 @@ impl Key {
         self.public.verify_sig(signed, signature).is_ok()
     }
 
-    /// A token with this content. None without the private half.
+    /// An access token with this content. None without the private half.
     pub fn sign(&self, payload: &[u8]) -> Option<String> {
-        let mut token = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(payload));
+        self.sign_for(Purpose::Access, payload)
+    }
+
+    /// A token for `purpose` with this content. None without the private half.
+    pub fn sign_for(&self, purpose: Purpose, payload: &[u8]) -> Option<String> {
+        let mut token = format!("{}.{}", self.header_for(purpose), URL_SAFE_NO_PAD.encode(payload));
         let signature = self.signature(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);

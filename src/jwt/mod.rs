@@ -7,7 +7,7 @@
 
 mod key;
 
-pub use key::{Algorithm, Generated, Key, generate};
+pub use key::{Algorithm, Generated, Key, Purpose, generate};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -43,23 +43,34 @@ impl Ring {
         Self { keys, read_at }
     }
 
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The key that signs at `now`: the newest of this algorithm; while there is none, the newest of another.
     pub fn signer(&self, algorithm: Algorithm, now: Timestamp) -> Option<&Key> {
         let able = || self.keys.iter().filter(|key| key.signs_at(now));
         able().find(|key| key.algorithm == algorithm).or_else(|| able().next())
     }
 
-    /// The content of `token`, when its signature is right.
+    /// The content of the access token `token`, when its signature is right.
     ///
     /// # Errors
     /// [`Refusal`].
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Vec<u8>, Refusal> {
-        if token.len() > LONGEST {
-            return Err(Refusal::Wrong);
-        }
+        if token.len() > LONGEST { Err(Refusal::Wrong) } else { self.open_for(Purpose::Access, token, now) }
+    }
+
+    /// The content of what was signed for `purpose`, when its signature is right. How long it may be is for
+    /// the caller to say.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn open_for(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Vec<u8>, Refusal> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Wrong)?;
         let (header, payload) = signed.split_once('.').ok_or(Refusal::Wrong)?;
-        let key = self.keys.iter().find(|key| key.header == header && key.counts_at(now));
+        let key = self.keys.iter().find(|key| key.header_for(purpose) == header && key.counts_at(now));
         let key = key.ok_or(Refusal::UnknownKey)?;
         // Without padding and without bits to spare: each content has one spelling.
         let read = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Wrong);

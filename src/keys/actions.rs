@@ -10,7 +10,7 @@ pub use super::rules::Turn;
 use super::rules::{self, Terms};
 use crate::app::Ctx;
 use crate::error::{Error, Result};
-use crate::jwt::{self, Key, Refusal, Ring};
+use crate::jwt::{self, Key, Purpose, Refusal, Ring};
 use crate::store::{Query, Seen, answer};
 
 /// How long keys in memory are used before they are read again: so long at most goes on signing or
@@ -67,15 +67,15 @@ async fn read(ctx: &Ctx) -> Result<Arc<Ring>> {
     Ok(ctx.app.signing.set(Ring::new(keys, ctx.now)))
 }
 
-/// A token with this content, signed with the key whose turn it is. The first one is made here when
-/// nobody has made it yet.
+/// A token for `purpose` with this content, signed with the key whose turn it is. The first one is made
+/// here when nobody has made it yet.
 ///
 /// # Errors
 /// The store's; an internal one when the only keys were sealed with a key that is gone.
-pub async fn sign(ctx: &Ctx, payload: &[u8]) -> Result<String> {
+pub async fn sign(ctx: &Ctx, purpose: Purpose, payload: &[u8]) -> Result<String> {
     let algorithm = ctx.app.config.tokens.algorithm;
     let ring = ring(ctx).await?;
-    let signed = |ring: &Ring| ring.signer(algorithm, ctx.now).and_then(|key| key.sign(payload));
+    let signed = |ring: &Ring| ring.signer(algorithm, ctx.now).and_then(|key| key.sign_for(purpose, payload));
     if let Some(token) = signed(&ring) {
         return Ok(token);
     }

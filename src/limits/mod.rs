@@ -16,6 +16,7 @@ use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
 use crate::money::Way;
 use crate::policy::{Budget, Limits, Wider};
+use crate::shared::Claim;
 use crate::spending::{self, Destination};
 use crate::store::{answer, refuse, text_enum};
 
@@ -142,17 +143,34 @@ impl Limit {
 /// # Errors
 /// [`Problem::LimitReached`] with the time to wait; the store's failure when nothing can be counted.
 pub async fn take(ctx: &Ctx, limit: Limit, of: &str) -> Result<()> {
-    take_of(ctx, limit, of, limit.budget(&ctx.policy.limits)).await
+    take_each(ctx, &[(limit, of)]).await
 }
 
-async fn take_of(ctx: &Ctx, limit: Limit, of: &str, budget: Budget) -> Result<()> {
+/// Takes one from each of these budgets, in order, up to the first that has none: one round trip.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_each(ctx: &Ctx, limits: &[(Limit, &str)]) -> Result<()> {
+    let budget = |limit: Limit| limit.budget(&ctx.policy.limits);
+    let claims: Vec<_> = limits.iter().map(|(limit, of)| (*limit, *of, budget(*limit))).collect();
+    take_of(ctx, &claims).await
+}
+
+async fn take_of(ctx: &Ctx, wanted: &[(Limit, &str, Budget)]) -> Result<()> {
     let app = &ctx.app;
-    let taken = app.shared.take(&key(ctx, limit, of), budget.limit, *budget.window, ctx.now).await?;
-    if taken.allowed {
+    let claim = |(limit, of, budget): &(Limit, &str, Budget)| Claim {
+        key: key(ctx, *limit, of),
+        limit: budget.limit,
+        window: *budget.window,
+    };
+    let claims: Vec<_> = wanted.iter().map(claim).collect();
+    let taken = app.shared.take_each(&claims, ctx.now).await?;
+    let Some(((limit, _, budget), refused)) = wanted.iter().zip(&taken).find(|(_, taken)| !taken.allowed)
+    else {
         return Ok(());
-    }
+    };
     app.metrics.limit_reached(limit.as_str());
-    Err(reached(limit, budget, taken.wait))
+    Err(reached(*limit, *budget, refused.wait))
 }
 
 fn reached(limit: Limit, budget: Budget, wait: Duration) -> Error {
@@ -199,7 +217,8 @@ pub async fn clear(ctx: &Ctx, limit: Limit, of: &str) {
 
 fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
     let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
-    tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half = tag.first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 /// What guesses at the password of `user` from unknown devices are counted as.
@@ -213,8 +232,8 @@ pub fn account(user: Uuid) -> String {
 /// # Errors
 /// [`Problem::LimitReached`].
 pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
-    take(ctx, Limit::SignInDevice, &session.to_string()).await?;
-    take(ctx, Limit::SignInDeviceDay, &session.to_string()).await
+    let of = session.to_string();
+    take_each(ctx, &[(Limit::SignInDevice, &of), (Limit::SignInDeviceDay, &of)]).await
 }
 
 /// Makes whole what wrong guesses at the password of `user` have used up: it is another password now.
@@ -230,14 +249,28 @@ pub async fn forgive(ctx: &Ctx, user: Uuid) {
 /// # Errors
 /// As [`take`].
 pub async fn take_by_address(ctx: &Ctx, limit: Limit) -> Result<()> {
-    let Some(client) = &ctx.client else { return Ok(()) };
+    take_by_address_and(ctx, limit, &[]).await
+}
+
+/// The same, and then one from each of `others`: one round trip for all.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_by_address_and(ctx: &Ctx, limit: Limit, others: &[(Limit, &str)]) -> Result<()> {
     let limits = &ctx.policy.limits;
+    let networks = ctx.client.as_ref().map(|client| networks(client.address, &limits.wider));
+    let networks = networks.unwrap_or_default();
     let budget = limit.budget(limits);
-    for (network, times) in networks(client.address, &limits.wider) {
-        let wider = Budget { limit: budget.limit.saturating_mul(times), ..budget };
-        take_of(ctx, limit, &network, wider).await?;
-    }
-    Ok(())
+    let wider = |times: u32| Budget { limit: budget.limit.saturating_mul(times), ..budget };
+    let by_address = networks.iter().map(|(network, times)| (limit, network.as_str(), wider(*times)));
+    let others = others.iter().map(|(limit, of)| (*limit, *of, limit.budget(limits)));
+    take_of(ctx, &by_address.chain(others).collect::<Vec<_>>()).await
+}
+
+/// Who asks, as far as an address tells: the IPv4 address, or the /64 of IPv6. Nobody within the house.
+pub fn asker(ctx: &Ctx) -> Option<String> {
+    let networks = networks(ctx.client.as_ref()?.address, &ctx.policy.limits.wider);
+    networks.into_iter().next().map(|(network, _)| network)
 }
 
 /// What an address is counted under, the narrowest first, and how many times the budget of one address
@@ -372,13 +405,11 @@ async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
 }
 
 async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
-    take(ctx, Limit::SendBlock, &to.block).await?;
-    take(ctx, Limit::UnprovenBlock, &to.block).await?;
+    let mut limits = vec![(Limit::SendBlock, to.block.as_str()), (Limit::UnprovenBlock, &to.block)];
     if to.abroad {
-        take(ctx, Limit::SendCountry, &to.country).await?;
-        take(ctx, Limit::UnprovenCountry, &to.country).await?;
+        limits.extend([(Limit::SendCountry, to.country.as_str()), (Limit::UnprovenCountry, &to.country)]);
     }
-    Ok(())
+    take_each(ctx, &limits).await
 }
 
 /// How many codes that did not come back are forgiven for one that did.
@@ -413,9 +444,8 @@ pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str) -> Result<Postage
         return Ok(Postage(()));
     }
     let destination = Destination::of(ctx, to, Way::Call)?;
-    take_by_address(ctx, Limit::CallAddress).await?;
-    take(ctx, Limit::CallUser, &user.to_string()).await?;
-    take(ctx, Limit::CallNumber, to).await?;
+    let others = [(Limit::CallUser, &*user.to_string()), (Limit::CallNumber, to)];
+    take_by_address_and(ctx, Limit::CallAddress, &others).await?;
     match destination {
         Some(destination) => send(ctx, to, &destination, Share::User, true).await,
         None => take_send(ctx, to, Share::User).await,

@@ -6,9 +6,11 @@ use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::Utc;
 
 /// The target of these lines.
 pub const ACCESS: &str = "vestibule::access";
@@ -28,7 +30,7 @@ where
         }
         let mut line = Line(String::with_capacity(384));
         line.0.push_str("{\"timestamp\":\"");
-        SystemTime.format_time(&mut Writer::new(&mut line.0))?;
+        Utc.format_time(&mut Writer::new(&mut line.0))?;
         line.0.push_str("\",\"level\":\"");
         line.0.push_str(event.metadata().level().as_str());
         line.0.push('"');
@@ -50,7 +52,9 @@ impl Line {
     }
 
     fn text(&mut self, text: &str) {
-        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        // To look at all of it is quicker than to stop early: many bytes are looked at together.
+        if !text.bytes().fold(false, |found, byte| found | special(byte)) {
             self.0.push('"');
             self.0.push_str(text);
             self.0.push('"');

@@ -34,6 +34,7 @@ pub struct About<'a> {
     old: Option<&'a Identifier>,
     new: Option<&'a Identifier>,
     undo: undo::What,
+    may_be_left_out: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,13 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         let undo = undo::What::NotMe { operation: operation.to_owned() };
-        Self { what, told: Told::Operation(operation), old: None, new: None, undo }
+        Self { what, told: Told::Operation(operation), old: None, new: None, undo, may_be_left_out: false }
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
         let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
-        Self { what, told: Told::When(told), old: None, new: None, undo }
+        Self { what, told: Told::When(told), old: None, new: None, undo, may_be_left_out: false }
     }
 
     /// An address or a number changes from `old` to `new`.
@@ -67,6 +68,13 @@ impl<'a> About<'a> {
     #[must_use]
     pub fn undo(self, undo: undo::What) -> Self {
         Self { undo, ..self }
+    }
+
+    /// What it tells does not wait for it: a message that cannot be counted any more, since so many
+    /// others were sent, is left out.
+    #[must_use]
+    pub fn may_be_left_out(self) -> Self {
+        Self { may_be_left_out: true, ..self }
     }
 }
 
@@ -91,7 +99,8 @@ struct Addressee {
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
 ///
 /// # Errors
-/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it can be told.
+/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it
+/// can be told; not for what [may be left out](About::may_be_left_out).
 pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let told = match about.told {
         Told::Operation(name) => {
@@ -107,25 +116,13 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
     };
     let mut addressed = Vec::new();
     for addressee in addressees(&told, &own, about.old, about.new) {
-        let postage = limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await?;
-        addressed.push((addressee, postage));
+        match limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await {
+            Ok(postage) => addressed.push((addressee, postage)),
+            Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
-}
-
-/// The notice of a sign-in from a device that is not known, for the commit that opens the session; none
-/// when the policy wants none. A sign-in does not wait for its notice: one that cannot be counted any
-/// more is left out, since so many others were sent.
-///
-/// # Errors
-/// The store's.
-pub async fn new_device(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
-    let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device);
-    match prepare(ctx, user, about).await {
-        Ok(notices) => Ok(Some(notices)),
-        Err(error) if error.problem.is_no_postage() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is

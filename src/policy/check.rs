@@ -162,7 +162,7 @@ impl Policy {
     }
 
     fn check_password(&self, layers: &mut Layers) {
-        let Password { min_length, max_length, .. } = self.password;
+        let Password { min_length, max_length, refuse_common } = self.password;
         layers.must(min_length >= 4, "password.min_length", "must be at least 4");
         layers.must((1..=1024).contains(&max_length), "password.max_length", "must be between 1 and 1024");
         layers.must_with(
@@ -184,6 +184,13 @@ impl Policy {
             layers.warn(
                 "password.min_length",
                 format_args!("is {min_length}: NIST SP 800-63B-4 asks for at least 8"),
+            );
+        }
+        if !refuse_common {
+            layers.warn(
+                "password.refuse_common",
+                "is false: NIST SP 800-63B-4 asks to refuse what is widely used. What stands in its place are the \
+                 limits on guessing and, when it is set, the list of stolen passwords (setting password.breached)",
             );
         }
         if max_length < 64 {
@@ -222,6 +229,7 @@ impl Policy {
         for (path, period) in [("session.lifetime", session.lifetime), ("session.idle", session.idle)] {
             layers.must(!period.is_zero(), path, "must be longer than 0s");
         }
+        layers.must((1..=1000).contains(&session.at_most), "session.at_most", "must be between 1 and 1000");
         layers.must_with(
             session.idle <= session.lifetime,
             "session.idle",

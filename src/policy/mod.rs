@@ -146,14 +146,30 @@ pub struct Code {
     pub sends: u32,
 }
 
+text_enum! {
+    /// How a session's credential travels.
+    pub enum Carry {
+        /// In the `__Host-vestibule` cookie.
+        Cookie = "cookie",
+        /// As an opaque token in `Authorization: Bearer`.
+        Bearer = "bearer",
+        /// As a short access token (RFC 9068) in `Authorization: Bearer`, renewed with a refresh token.
+        Jwt = "jwt",
+    }
+}
+
 /// `[session]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
+    /// How it travels when whoever signs in does not say.
+    pub carry: Carry,
     /// Longest life, used or not.
     pub lifetime: Period,
     /// Longest pause between two uses.
     pub idle: Period,
+    /// How many a user may have open; one more ends the one that was used longest ago.
+    pub at_most: u32,
     /// Least time between two writes of when it was last used.
     pub seen_every: Period,
     /// How long an access token lasts, where the session is carried as JWT.
@@ -494,6 +510,7 @@ mod tests {
             ("sign_up.email_domains = [\"example.com\"]", "sign_up.email_domains says little"),
             ("password.min_length = 7", "password.min_length is 7"),
             ("password.max_length = 63", "password.max_length is 63"),
+            ("password.refuse_common = false", "password.refuse_common is false"),
             ("session.lifetime = \"25h\"", "session.lifetime is 25h"),
             ("session.idle = \"61m\"", "session.idle is 61m"),
         ] {

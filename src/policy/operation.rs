@@ -46,6 +46,8 @@ own! {
     FACTOR_REMOVE = "factor.remove";
     /// Make new recovery codes, which ends the old ones.
     RECOVERY_CODES_MAKE = "recovery_codes.make";
+    /// Make or remove service accounts and their API keys, as an administrator.
+    SERVICE_ACCOUNTS_MANAGE = "service_accounts.manage";
 }
 
 /// What one operation asks for.

@@ -29,4 +29,24 @@ mod tests {
         }
         assert_eq!(preset("none"), None);
     }
+
+    #[test]
+    fn a_preset_that_is_weaker_than_nist_asks_for_says_so() {
+        let warned = |name: &str| {
+            let mut layers = Policy::layers();
+            layers.lay_file(name, preset(name).unwrap());
+            Policy::read(&mut layers).unwrap();
+            layers.warnings
+        };
+        for name in ["bearer", "optional-otp"] {
+            let told = warned(name).join("\n");
+            assert!(told.contains("password.min_length is 4") && told.contains("at least 15"), "{told}");
+            assert!(told.contains("password.refuse_common is false") && told.contains("stolen"), "{told}");
+        }
+        let told = warned("calls").join("\n");
+        assert!(told.contains("calls.users is \"anybody\"") && !told.contains("password"), "{told}");
+        for name in ["sms-2fa", "sessions"] {
+            assert_eq!(warned(name), Vec::<String>::new());
+        }
+    }
 }

@@ -9,8 +9,8 @@ use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Kind, Notice};
-use crate::policy::{Gate, Holder, IdentifierKind, Notify, after_first_factor, operation};
+use crate::notices::{self, About, Notice, Notices};
+use crate::policy::{Gate, Holder, IdentifierKind, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::step_up::{Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
@@ -56,7 +56,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
             return Err(taken());
         }
     }
-    let paid = &pay(ctx, &wanted, &known).await?;
+    let paid = &pay(ctx, &caller.user, &wanted, &known).await?;
     let wanted = &wanted;
     let verifications = ctx
         .decide(move |moment| async move {
@@ -106,36 +106,20 @@ fn taken() -> Error {
     Error { fields, ..Error::new(Problem::IdentifierTaken) }
 }
 
-/// Postage for what one changed address or number makes go out.
+/// What one changed name, address or number makes go out.
 struct Paid {
     kind: IdentifierKind,
     /// For the code, to the new one.
     code: Option<Postage>,
-    /// For the notice, to the old one.
-    notice: Option<Postage>,
-}
-
-impl Paid {
-    /// What is told of a change of this kind, to the old address or number or, of a username, to the user. A new number is told of once it is confirmed: the code
-    /// of the step-up has just come to the old one.
-    fn notice(kind: IdentifierKind, is_removal: bool) -> Option<Notice> {
-        match (kind, is_removal) {
-            (IdentifierKind::Username, _) => Some(Notice::UsernameChanged),
-            (IdentifierKind::Email, false) => Some(Notice::EmailChangeAsked),
-            (IdentifierKind::Email, true) => Some(Notice::EmailChanged),
-            (IdentifierKind::Mobile, true) => Some(Notice::MobileChanged),
-            _ => None,
-        }
-    }
+    told: Option<Notices>,
 }
 
 /// Counts every message. One that cannot be counted refuses the change: nobody's address goes untold.
-async fn pay(ctx: &Ctx, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
+async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
     let mut all = Vec::new();
     for (kind, name) in &wanted.names {
-        let told = Paid::notice(*kind, name.is_none()).filter(|_| is_told(ctx, *kind));
-        let notice = match told_at(known, *kind).zip(told) {
-            Some((old, what)) => Some(limits::postage(ctx, &old.value, Sender::Notice(what.as_str())).await?),
+        let told = match about(*kind, name.is_none(), known) {
+            Some(about) => Some(notices::prepare(ctx, user, about).await?),
             None => None,
         };
         let code = match name {
@@ -144,24 +128,28 @@ async fn pay(ctx: &Ctx, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<V
             }
             _ => None,
         };
-        all.push(Paid { kind: *kind, code, notice });
+        all.push(Paid { kind: *kind, code, told });
     }
     Ok(all)
 }
 
-/// Where somebody is told of a change of this kind: only at what was shown to be theirs.
-fn told_at(known: &[Seen<Identifier>], kind: IdentifierKind) -> Option<&Seen<Identifier>> {
-    let own = |kind| current(known, kind).filter(|one| one.verified_at.is_some());
-    match kind {
-        IdentifierKind::Username => own(IdentifierKind::Email).or_else(|| own(IdentifierKind::Mobile)),
-        kind => own(kind),
+/// What is told of a change of this kind. A new number is told of once it is confirmed: the code of
+/// the step-up has just come to the old one.
+fn about(kind: IdentifierKind, is_removal: bool, known: &[Seen<Identifier>]) -> Option<About<'_>> {
+    let what = match (kind, is_removal) {
+        (IdentifierKind::Username, _) => Notice::UsernameChanged,
+        (IdentifierKind::Email, false) => Notice::EmailChangeAsked,
+        (IdentifierKind::Email, true) => Notice::EmailChanged,
+        (IdentifierKind::Mobile, true) => Notice::MobileChanged,
+        (IdentifierKind::Mobile, false) => return None,
+    };
+    let about = About::operation(rules::operation_of(kind), what);
+    if kind == IdentifierKind::Username {
+        return Some(about);
     }
-}
-
-fn is_told(ctx: &Ctx, kind: IdentifierKind) -> bool {
-    let told = ctx.policy.operation.get(rules::operation_of(kind)).map(|rule| rule.notify.as_slice());
-    let told = told.unwrap_or_default();
-    told.contains(&Notify::User) || kind != IdentifierKind::Username && told.contains(&Notify::Old)
+    // What was never shown to be the user's own is nothing that anybody would want back.
+    let old = current(known, kind).filter(|one| one.verified_at.is_some())?;
+    Some(about.change(Some(old), None).undo(undo::What::Change { before: undo::Claim::from(&**old) }))
 }
 
 /// A change, and everything that it looks at.
@@ -213,7 +201,7 @@ impl<'a> Changing<'a> {
                     decision = rules::take_away(decision, &gone, &self.factors);
                 }
             }
-            decision = decision.and(self.announce(ctx, *kind, name.is_none(), moment));
+            decision = decision.and(self.announce(ctx, *kind, moment));
         }
         Ok(decision.map(|()| verifications))
     }
@@ -248,41 +236,10 @@ impl<'a> Changing<'a> {
     }
 
     /// Tells of it, with a link that takes it back.
-    fn announce(&self, ctx: &Ctx, kind: IdentifierKind, is_removal: bool, moment: &Moment) -> Vec<Change> {
-        let paid = self.paid.iter().find(|paid| paid.kind == kind).and_then(|paid| paid.notice.as_ref());
-        let at = told_at(&self.identifiers, kind);
-        let (Some(postage), Some(at), Some(what)) = (paid, at, Paid::notice(kind, is_removal)) else {
-            return Vec::new();
-        };
-        let back = match kind {
-            IdentifierKind::Username => undo::What::NotMe { operation: rules::operation_of(kind).to_owned() },
-            _ => undo::What::Change { before: undo::Claim::from(&**at) },
-        };
-        tell(ctx, &self.user, at, what, back, postage, moment)
+    fn announce(&self, ctx: &Ctx, kind: IdentifierKind, moment: &Moment) -> Vec<Change> {
+        let told = self.paid.iter().find(|paid| paid.kind == kind).and_then(|paid| paid.told.as_ref());
+        told.map(|told| told.changes(ctx, moment)).unwrap_or_default()
     }
-}
-
-/// A notice to what is the user's own, with the link that takes back what it tells.
-fn tell(
-    ctx: &Ctx,
-    user: &User,
-    at: &Identifier,
-    what: Notice,
-    back: undo::What,
-    postage: &Postage,
-    moment: &Moment,
-) -> Vec<Change> {
-    let (undo, token) = undo::offer(ctx, user, back, moment);
-    let notify = messages::Notify {
-        what,
-        channel: if at.kind == IdentifierKind::Email { Kind::Email } else { Kind::Sms },
-        to: &at.value,
-        user: user.id,
-        locale: user.language(),
-        link: Some(&undo.path(&token)),
-        until: Some(undo.expires_at),
-    };
-    vec![Change::insert(&messages::notice(ctx, postage, notify, moment)), Change::insert(&undo)]
 }
 
 /// Sends a code to one's own address or number that is not verified yet: of several, the newest.
@@ -309,23 +266,12 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
 /// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told.
 pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
-    let told = ctx.policy.operation.get(operation::DELETE).is_some_and(|rule| !rule.notify.is_empty());
-    let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
-    let at = told_at(&known, IdentifierKind::Username).filter(|_| told);
-    let told = &match at {
-        Some(at) => {
-            let sender = Sender::Notice(Notice::AccountDeleted.as_str());
-            Some((at, limits::postage(ctx, &at.value, sender).await?))
-        }
-        None => None,
-    };
+    let about = About::operation(operation::DELETE, Notice::AccountDeleted).undo(undo::What::Deletion);
+    let told = &notices::prepare(ctx, &caller.user, about).await?;
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
-        let notice = told.as_ref().map(|(at, postage)| {
-            tell(ctx, &user, at, Notice::AccountDeleted, undo::What::Deletion, postage, &moment)
-        });
-        Ok(rules::delete(&session, user, grace, &moment).and(notice.unwrap_or_default()))
+        Ok(rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment)))
     })
     .await
 }

@@ -26,8 +26,7 @@ use crate::words::Locale;
 /// [`Problem::LimitReached`].
 pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
     let key = identifiers::actions::key(identifier);
-    limits::take_by_address(ctx, Limit::RecoverAddress).await?;
-    limits::take(ctx, Limit::RecoverIdentifier, &key).await?;
+    limits::take_by_address_and(ctx, Limit::RecoverAddress, &[(Limit::RecoverIdentifier, &key)]).await?;
 
     let found = identifiers::actions::find(ctx, identifier, None).await?;
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.

@@ -9,6 +9,7 @@ use super::Session;
 use crate::app::{App, Ctx};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::jwt::Purpose;
 use crate::keys;
 use crate::policy::{self, LONGEST_ACCESS};
 
@@ -32,6 +33,8 @@ pub struct Claims {
     pub client_id: String,
     /// The session.
     pub sid: Uuid,
+    /// From when on the session counts, in milliseconds since 1970: what the feed of revocations is compared with.
+    pub session_from: i64,
     /// Its own name.
     pub jti: Uuid,
     /// When it was issued, in seconds since 1970.
@@ -64,6 +67,7 @@ impl Claims {
             aud: audience(app).to_owned(),
             client_id: FIRST_PARTY.to_owned(),
             sid: session.id,
+            session_from: session.counts_from.as_millis(),
             jti: app.random.seed().uuid("jti", now),
             iat: now.as_seconds(),
             exp: ends.into_iter().map(Timestamp::as_seconds).min().unwrap_or_default(),
@@ -94,7 +98,7 @@ pub(super) async fn issue(ctx: &Ctx, session: &Session) -> Result<(String, u64)>
     let claims = Claims::of(session, &ctx.app, &ctx.policy.session, ctx.now);
     let payload = serde_json::to_vec(&claims).map_err(Error::internal)?;
     let lasts = u64::try_from(claims.exp.saturating_sub(claims.iat)).unwrap_or(0);
-    Ok((keys::sign(ctx, &payload).await?, lasts))
+    Ok((keys::sign(ctx, Purpose::Access, &payload).await?, lasts))
 }
 
 /// What `token` says, when it is an access token of ours for here and now.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::carry::{Carrier, Shown, shown};
 use super::refresh::Turn;
-use super::{Caller, Claims, Session, Tokens, access, hand_out, refresh};
+use super::{Caller, Carry, Claims, Session, Tokens, access, hand_out, refresh};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
@@ -145,11 +145,35 @@ async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     Ok(Some(look.keep(id, Known { session, user, answer: OnceLock::new() })))
 }
 
-/// The session whose token this is, whether or not it still counts.
+/// How many of a user's sessions may be too many for one sign-in to set right.
+const SURPLUS: usize = 50;
+
+/// The sessions that end when `user` opens another: the one whose `cookie` the new one takes (ASVS 5.0,
+/// 7.2.4), and those used longest ago, when there would be more than the policy allows (7.1.2).
+///
+/// Two that open one at the same instant may both find room; the next one sets that right.
 ///
 /// # Errors
 /// The store's.
-pub async fn named(ctx: &Ctx, token: Option<&Token>) -> Result<Option<Seen<Session>>> {
+pub async fn making_room(
+    ctx: &Ctx,
+    user: Uuid,
+    carry: Carry,
+    cookie: Option<&Token>,
+) -> Result<Vec<Seen<Session>>> {
+    let taken = named(ctx, cookie.filter(|_| carry == Carry::Cookie)).await?;
+    let at_most = usize::try_from(ctx.policy.session.at_most).unwrap_or(usize::MAX);
+    let query = Query::<Session>::along(Session::BY_USER).equal(user).limit(at_most.saturating_add(SURPLUS));
+    let mut open = ctx.app.store.find(query).await?.items;
+    open.retain(|session| taken.as_ref().is_none_or(|taken| taken.id != session.id));
+    open.sort_by_key(|session| session.seen_at);
+    open.truncate((open.len() + 1).saturating_sub(at_most));
+    open.extend(taken);
+    Ok(open)
+}
+
+/// The session whose token this is, whether or not it still counts.
+async fn named(ctx: &Ctx, token: Option<&Token>) -> Result<Option<Seen<Session>>> {
     let Some(token) = token else { return Ok(None) };
     let session = ctx.app.store.get::<Session>(token.id).await?;
     Ok(session.filter(|session| token.matches(&session.digest)))

@@ -1,6 +1,7 @@
 //! The JSON door of sessions.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -32,8 +33,8 @@ pub struct AuthenticatedView {
 }
 
 /// `GET /auth/authenticated`
-pub async fn authenticated(ctx: Ctx, headers: HeaderMap) -> Result<Response> {
-    let Some((known, _)) = actions::recognise(&ctx, &headers).await? else {
+pub async fn authenticated(ctx: Ctx, request: Request) -> Result<Response> {
+    let Some((known, _)) = actions::recognise(&ctx, request.headers()).await? else {
         let nobody = AuthenticatedView { authenticated: false, user: None, session: None };
         return Ok(Json(nobody).into_response());
     };

@@ -16,11 +16,12 @@ mod refresh;
 mod rules;
 
 pub use access::{Claims, FIRST_PARTY};
-pub use actions::{authenticate, named};
+pub use actions::{authenticate, making_room};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
 };
-pub use hand_out::{Credential, Tokens, hand_out};
+pub use hand_out::{BEARER, Credential, Tokens, hand_out};
+pub use rules::leave;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,20 +29,9 @@ use uuid::Uuid;
 
 use crate::accounts::User;
 use crate::clock::Timestamp;
+pub use crate::policy::Carry;
 use crate::policy::Proofs;
-use crate::store::{Seen, entity, text_enum};
-
-text_enum! {
-    /// How a session's credential travels.
-    pub enum Carry {
-        /// In the `__Host-vestibule` cookie.
-        Cookie = "cookie",
-        /// As an opaque token in `Authorization: Bearer`.
-        Bearer = "bearer",
-        /// As a short access token (RFC 9068) in `Authorization: Bearer`, renewed with a refresh token.
-        Jwt = "jwt",
-    }
-}
+use crate::store::{Seen, entity};
 
 entity! {
     /// One sign-in that has not ended.
@@ -78,6 +68,8 @@ entity! {
     }
     index BY_USER (user_id, created_at);
     expires expires_at;
+    kept id;
+    follows rules::told;
 }
 
 /// Who is asking: a session that stands, and its user.

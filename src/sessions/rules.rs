@@ -5,9 +5,21 @@ use uuid::Uuid;
 use super::{Carry, Session};
 use crate::accounts::User;
 use crate::app::Moment;
+use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
 use crate::policy::{self, Proofs};
+use crate::revocations::Revocation;
 use crate::secret::{Token, TokenKind};
+use crate::store::{Change, Decision, Seen};
+
+/// `decision`, with which these sessions end.
+#[must_use]
+pub fn leave<T>(decision: Decision<T>, leaving: &[Seen<Session>], moment: &Moment) -> Decision<T> {
+    leaving.iter().fold(decision, |decision, before| {
+        let ended = note(What::SignedOut).user(before.user_id).session(before.id);
+        decision.delete(before).note(moment, ended)
+    })
+}
 
 impl Session {
     /// Opens a session for what was proved. The token is shown once and kept only as a hash; where the
@@ -64,6 +76,13 @@ impl Session {
     }
 }
 
+/// What is written because a session ends: whoever checks its access tokens offline is told. A session that is
+/// carried otherwise is recognised nowhere else. One that is swept away has outlived its last access token.
+pub(super) fn told(change: &Change) -> Option<Change> {
+    let (was, None, _) = change.turn::<Session>()? else { return None };
+    (was.carry == Carry::Jwt).then(|| Change::insert(&Revocation::of_session(was.id, was.user_id)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -93,8 +112,10 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000_000_000);
         let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
         let policy = policy::Session {
+            carry: Carry::Bearer,
             lifetime: Period(day),
             idle: Period(hour),
+            at_most: 100,
             seen_every: Period(Duration::from_secs(60)),
             access: Period(Duration::from_secs(300)),
         };

@@ -125,11 +125,8 @@ pub async fn sign_in(
                 }
                 let relied_on: &[Seen<Factor>] = if is_trusted { factors } else { &[] };
                 let arrival = devices::arrive(device, &standing.user, None, &policy.devices, &moment);
-                let overwritten = match carry {
-                    Carry::Cookie => sessions::named(ctx, brought.overwritten.as_ref()).await?,
-                    Carry::Bearer | Carry::Jwt => None,
-                };
-                let opening = Opening { proofs: proofs.clone(), carry, arrival, overwritten, relied_on };
+                let leaving = sessions::making_room(ctx, id, carry, brought.overwritten.as_ref()).await?;
+                let opening = Opening { proofs: proofs.clone(), carry, arrival, leaving, relied_on };
                 let told = news.as_ref().map(|news| news.changes(ctx, &moment)).unwrap_or_default();
                 Ok(rules::open(&standing, opening, policy, &moment).and(told))
             })

@@ -33,7 +33,8 @@ pub struct Login {
     pub mobile: Option<String>,
     /// The password.
     pub password: Secret,
-    /// How the session travels; `bearer` when left out.
+    /// How the session travels; when left out, as the policy says (`session.carry`), or by cookie where
+    /// the second factor is answered by the cookie of the sign-in alone.
     pub session: Option<Carry>,
     /// The second factor to ask for, when there is a choice.
     pub factor: Option<FactorKind>,
@@ -107,27 +108,17 @@ impl Login {
 
 /// `POST /auth/login`
 pub async fn login(ctx: Ctx, headers: HeaderMap, Body(ask): Body<Login>) -> Result<Response> {
-    let (identifier, hint) = ask.identifier()?;
-    let carry = ask.session.unwrap_or(Carry::Bearer);
-    let password = GivenPassword::new(&ask.password);
-    let origin = &ctx.app.origin;
-    let brought = Brought {
-        device: match &ask.device {
-            Some(text) => Token::parse(TokenKind::Device, text.expose()),
-            None => sessions::device(&headers, origin),
-        },
-        overwritten: sessions::overwritten(&headers, origin),
-        trust: false,
-    };
-    let done = actions::sign_in(&ctx, identifier, hint, password, ask.factor, carry, &brought).await?;
-    Ok(match done {
+    let carry = ask.session.unwrap_or(ctx.policy.session.carry);
+    // A page that does not say may keep the challenge as a cookie: `POST /auth/verify-code` tells by it.
+    let keeps = carry == Carry::Cookie || ask.session.is_none() && headers.contains_key(header::ORIGIN);
+    Ok(match begin(&ctx, &headers, &ask, carry).await? {
         SignedIn::Now { user, session, token, device } => {
             signed_in(&ctx, *user, &session, &token, device.as_ref()).await?
         }
         SignedIn::Asked(challenge, token) => {
             let until = challenge.expires_at;
             let mut response = Json(SignIn::SecondFactorRequired { challenge }).into_response();
-            if carry == Carry::Cookie {
+            if keeps {
                 let cookie = pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until);
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -135,6 +126,25 @@ pub async fn login(ctx: Ctx, headers: HeaderMap, Body(ask): Body<Login>) -> Resu
         }
         SignedIn::Unverified(challenge, token) => verification_required(&ctx, challenge, &token, carry),
     })
+}
+
+/// Signs in as `ask` says, by `carry`, with what the client has kept from before.
+///
+/// # Errors
+/// Those of [`actions::sign_in`]; [`crate::error::Problem::Invalid`] when it names nobody, or two.
+pub async fn begin(ctx: &Ctx, headers: &HeaderMap, ask: &Login, carry: Carry) -> Result<SignedIn> {
+    let (identifier, hint) = ask.identifier()?;
+    let password = GivenPassword::new(&ask.password);
+    let origin = &ctx.app.origin;
+    let brought = Brought {
+        device: match &ask.device {
+            Some(text) => Token::parse(TokenKind::Device, text.expose()),
+            None => sessions::device(headers, origin),
+        },
+        overwritten: sessions::overwritten(headers, origin),
+        trust: false,
+    };
+    actions::sign_in(ctx, identifier, hint, password, ask.factor, carry, &brought).await
 }
 
 /// The answer to a sign-in that is complete but for an address or a number that must be verified first.

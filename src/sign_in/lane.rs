@@ -28,11 +28,9 @@ pub(super) enum Lane {
 
 /// Counts a stranger's try by the address and by the name.
 pub(super) async fn admit(ctx: &Ctx, name: &str) -> Result<()> {
-    limits::take_by_address(ctx, Limit::SignInAddress).await?;
-    for limit in STRANGER {
-        limits::take(ctx, limit, &counted_as(ctx, limit, name)).await?;
-    }
-    Ok(())
+    let names = STRANGER.map(|limit| (limit, counted_as(ctx, limit, name)));
+    let names = names.each_ref().map(|(limit, name)| (*limit, name.as_str()));
+    limits::take_by_address_and(ctx, Limit::SignInAddress, &names).await
 }
 
 /// What a name is counted as. Over a short time by itself; over a long one together with those that fall
@@ -61,18 +59,15 @@ impl Lane {
     pub(super) async fn take(&self, ctx: &Ctx) -> Result<bool> {
         match self {
             Self::Device(device) => {
-                for limit in DEVICE {
-                    limits::take(ctx, limit, &device.id.to_string()).await?;
-                }
+                let id = device.id.to_string();
+                limits::take_each(ctx, &DEVICE.map(|limit| (limit, id.as_str()))).await?;
             }
             // Nobody has no password that could be guessed.
             Self::Stranger { account: None, .. } => {}
             Self::Stranger { account: Some(account), .. } => {
-                for limit in STRANGER {
-                    match limits::take(ctx, limit, account).await {
-                        Err(error) if error.problem == Problem::LimitReached => return Ok(false),
-                        other => other?,
-                    }
+                match limits::take_each(ctx, &STRANGER.map(|limit| (limit, account.as_str()))).await {
+                    Err(error) if error.problem == Problem::LimitReached => return Ok(false),
+                    other => other?,
                 }
             }
         }

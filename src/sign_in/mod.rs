@@ -6,5 +6,6 @@
 
 pub mod actions;
 pub mod api;
+pub mod begun;
 mod lane;
 mod rules;

@@ -13,7 +13,7 @@ use crate::messages::Message;
 use crate::passwords::Password;
 use crate::policy::{Policy, Proofs};
 use crate::secret::Token;
-use crate::sessions::{Carry, Session};
+use crate::sessions::{self, Carry, Session};
 use crate::store::{Change, Decision, Seen, answer, refuse};
 
 /// What a first factor came to.
@@ -78,8 +78,8 @@ pub(super) struct Opening<'a> {
     pub carry: Carry,
     /// On which device.
     pub arrival: Arrival,
-    /// The session whose cookie this one takes (ASVS 5.0, 7.2.4).
-    pub overwritten: Option<Seen<Session>>,
+    /// The sessions that end with it: [`sessions::making_room`].
+    pub leaving: Vec<Seen<Session>>,
     /// The factors without which the device would not do without them.
     pub relied_on: &'a [Seen<Factor>],
 }
@@ -92,7 +92,7 @@ pub(super) fn open(
     moment: &Moment,
 ) -> Decision<Outcome> {
     let user = &*standing.user;
-    let Opening { proofs, carry, arrival, overwritten, relied_on } = opening;
+    let Opening { proofs, carry, arrival, leaving, relied_on } = opening;
     let (mut session, token) = Session::open(user, proofs, carry, &policy.session, moment);
     session.device_id = Some(arrival.id);
     let event = note(What::SignedIn).user(user.id).session(session.id);
@@ -104,13 +104,7 @@ pub(super) fn open(
     }));
     let decision = decision.insert(&session).and([arrival.change]).note(moment, event);
     let decision = decision.and(relied_on.iter().map(Change::require));
-    match overwritten {
-        Some(before) => {
-            let ended = note(What::SignedOut).user(before.user_id).session(before.id);
-            decision.delete(&before).note(moment, ended)
-        }
-        None => decision,
-    }
+    sessions::leave(decision, &leaving, moment)
 }
 
 /// A second factor is asked for; a code that is sent is on the way in the same commit.

@@ -11,6 +11,8 @@ use crate::error::Error;
 pub struct Seen<T> {
     record: T,
     revision: i64,
+    /// The fields as they were seen, once they were changed: for a table that something follows on.
+    was: Option<Vec<Value>>,
 }
 
 impl<T> Deref for Seen<T> {
@@ -22,12 +24,15 @@ impl<T> Deref for Seen<T> {
 
 impl<T: Entity> Seen<T> {
     pub(super) fn from_row(row: Row) -> Result<Self, StoreError> {
-        Ok(Self { record: T::from_values(row.values)?, revision: row.revision })
+        Ok(Self { record: T::from_values(row.values)?, revision: row.revision, was: None })
     }
 
     /// The record as it should be, still remembering what was seen.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
+        if T::table().follows.is_some() && self.was.is_none() {
+            self.was = Some(self.record.to_values());
+        }
         change(&mut self.record);
         self
     }
@@ -56,6 +61,8 @@ pub enum Change {
         revision: i64,
         /// The fields, the key first.
         values: Vec<Value>,
+        /// The fields as they were seen, for a table that something follows on; none when nothing changed.
+        was: Option<Vec<Value>>,
     },
     /// The end of what was seen.
     Delete {
@@ -87,7 +94,8 @@ impl Change {
 
     /// New content for what was seen.
     pub fn update<T: Entity>(seen: &Seen<T>) -> Self {
-        Self::Update { table: T::table(), revision: seen.revision, values: seen.to_values() }
+        let was = seen.was.clone();
+        Self::Update { table: T::table(), revision: seen.revision, values: seen.to_values(), was }
     }
 
     /// The end of what was seen.
@@ -98,6 +106,24 @@ impl Change {
     /// What was seen must still stand.
     pub fn require<T: Entity>(seen: &Seen<T>) -> Self {
         Self::Require { table: T::table(), key: seen.key(), revision: seen.revision }
+    }
+
+    /// What else is to be written because of it.
+    pub fn follows(&self) -> Option<Self> {
+        self.table().follows.and_then(|follows| follows(self))
+    }
+
+    /// What became of a record: as it was, as it is unless it is gone, and the revision that was seen. None for
+    /// what is new, only required, or as it was.
+    pub fn turn<T: Entity>(&self) -> Option<(T, Option<T>, i64)> {
+        let read = |values: &Vec<Value>| T::from_values(values.clone()).ok();
+        match self {
+            Self::Update { values, was, revision, .. } => {
+                Some((read(was.as_ref()?)?, Some(read(values)?), *revision))
+            }
+            Self::Delete { values, revision, .. } => Some((read(values)?, None, *revision)),
+            Self::Insert { .. } | Self::Require { .. } => None,
+        }
     }
 
     /// The table it touches.

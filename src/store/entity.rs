@@ -80,14 +80,22 @@ pub struct Table {
     pub expires: Option<&'static str>,
     /// The column that says when a worker should look at the record (Null: nothing to do).
     pub due: Option<&'static str>,
+    /// The column by whose value records are kept in memory, and other nodes told that they changed.
+    pub kept: Option<&'static str>,
+    /// What else is written in the commit that changes or ends a record, whoever changes it.
+    pub follows: Option<Follows>,
 }
+
+/// What else a commit writes because of one of its changes. Made of the change alone, so that it is the same
+/// however often it is asked.
+pub type Follows = fn(&super::Change) -> Option<super::Change>;
 
 impl Table {
     /// The one name that a declaration gives, when it gives one.
     #[doc(hidden)]
-    pub const fn only(names: &[&'static str]) -> Option<&'static str> {
-        match names {
-            [name] => Some(*name),
+    pub const fn only<T: Copy>(given: &[T]) -> Option<T> {
+        match given {
+            [one] => Some(*one),
             _ => None,
         }
     }
@@ -275,6 +283,8 @@ impl fmt::Display for Kind {
 ///     index BY_AGE (age);
 ///     expires expires_at;
 ///     due due_at;
+///     kept id;
+///     follows what_else;
 /// }
 /// ```
 #[doc(hidden)]
@@ -290,6 +300,8 @@ macro_rules! entity {
         $(index $index:ident ($($index_column:ident),+);)*
         $(expires $expires:ident;)?
         $(due $due:ident;)?
+        $(kept $kept:ident;)?
+        $(follows $follows:path;)?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
@@ -335,6 +347,8 @@ macro_rules! entity {
                     indexes: &[$($name::$unique,)* $($name::$index,)*],
                     expires: $crate::store::Table::only(&[$(stringify!($expires))?]),
                     due: $crate::store::Table::only(&[$(stringify!($due))?]),
+                    kept: $crate::store::Table::only(&[$(stringify!($kept))?]),
+                    follows: $crate::store::Table::only::<$crate::store::Follows>(&[$($follows)?]),
                 };
                 TABLE
             }

@@ -50,8 +50,6 @@ pub(super) enum Others {
         /// When the last one was asked for.
         asked: AtomicU64,
     },
-    /// They cannot be noticed, so nothing is kept.
-    Unknown,
 }
 
 impl Others {
@@ -122,15 +120,27 @@ impl Marks {
     /// A look that began at `clock` has noticed whatever others wrote before.
     pub(super) fn looked(&self, clock: u64) {
         if let Others::Noticed { looked, .. } = &self.others {
-            looked.store(clock, Ordering::SeqCst);
+            looked.fetch_max(clock, Ordering::SeqCst);
         }
+    }
+
+    /// Whatever was looked at before counts no longer: nobody is told of changes any more.
+    pub(super) fn distrust(&self) {
+        if let Others::Noticed { looked, .. } = &self.others {
+            looked.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// The mark of everything, and those of `places`.
+    #[cfg(test)]
+    pub(super) fn snapshot(&self, places: &[Place]) -> (u64, Vec<u64>) {
+        (self.all.load(Ordering::SeqCst), places.iter().map(|place| self.at(*place)).collect())
     }
 
     /// Whether what is kept may be used now; calls `ask` when it is time to look what others wrote.
     pub(super) fn are_trusted(&self, ask: impl FnOnce()) -> bool {
         match &self.others {
             Others::None => true,
-            Others::Unknown => false,
             Others::Noticed { looked, asked } => {
                 let now = self.clock();
                 let is_due = |then: u64| then == 0 || now.saturating_sub(then) >= millis(LOOK);
@@ -140,9 +150,21 @@ impl Marks {
                 if is_due(last) && is_due(before) && ours() {
                     ask();
                 }
-                last != 0 && now.saturating_sub(last) < millis(TRUST)
+                Self::counts(last, now)
             }
         }
+    }
+
+    /// The same, without asking for a look.
+    pub(super) fn are_trusted_now(&self) -> bool {
+        match &self.others {
+            Others::None => true,
+            Others::Noticed { looked, .. } => Self::counts(looked.load(Ordering::SeqCst), self.clock()),
+        }
+    }
+
+    fn counts(last: u64, now: u64) -> bool {
+        last != 0 && now.saturating_sub(last) < millis(TRUST)
     }
 }
 
@@ -164,6 +186,29 @@ pub(super) fn places(changes: &[Change]) -> Vec<Place> {
         let owner = table.position(OWNER).and_then(|at| values.get(at));
         places.extend(owner.map(|owner| place(table, OWNER, owner)));
     }
+    places
+}
+
+/// Where the marks are of what other nodes may keep and `changes` touch. What is inserted was not there
+/// before, and nobody keeps that something is not there.
+pub(super) fn told(changes: &[Change]) -> Vec<Place> {
+    let mut places = Vec::new();
+    for change in changes {
+        let table = change.table();
+        let Some(column) = table.kept else { continue };
+        let is_key = column == table.key().name;
+        let (values, key) = match change {
+            Change::Require { .. } => continue,
+            Change::Insert { .. } if is_key => continue,
+            Change::Insert { values, .. } | Change::Update { values, .. } | Change::Delete { values, .. } => {
+                (values, change.key())
+            }
+        };
+        let value = if is_key { Some(key) } else { table.position(column).and_then(|at| values.get(at)) };
+        places.extend(value.map(|value| place(table, column, value)));
+    }
+    places.sort_unstable();
+    places.dedup();
     places
 }
 
@@ -191,15 +236,20 @@ fn place(table: &Table, column: &str, value: &Value) -> Place {
 pub struct Tracked<'s> {
     store: &'s Store,
     noted: Noted,
+    /// Whether others tell of everything that this is made from.
+    whole: bool,
 }
 
 impl<'s> Tracked<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
         let all = store.marks().all.load(Ordering::SeqCst);
-        Self { store, noted: Noted { all, marks: Vec::with_capacity(3) } }
+        Self { store, noted: Noted { all, marks: Vec::with_capacity(3) }, whole: true }
     }
 
-    fn note(&mut self, place: Place) {
+    fn note(&mut self, table: &Table, column: &str, value: &Value) {
+        let place = place(table, column, value);
+        debug_assert_eq!(table.kept, Some(column), "`entity!` says what is kept of {}", table.name);
+        self.whole &= table.kept == Some(column);
         self.noted.marks.push((place, self.store.marks().at(place)));
     }
 
@@ -209,20 +259,22 @@ impl<'s> Tracked<'s> {
     /// The engine's.
     pub async fn get<T: Entity>(&mut self, key: T::Key) -> Result<Option<Seen<T>>, StoreError> {
         let table = T::table();
-        self.note(place(table, table.key().name, &key.to_value()));
-        self.store.get::<T>(key).await
+        self.note(table, table.key().name, &key.to_value());
+        let found = self.store.get::<T>(key).await?;
+        self.whole &= found.is_some();
+        Ok(found)
     }
 
     /// Says that what is made here also depends on which `T`s belong to `owner`, and how they are:
     /// to be said before they are read.
     pub fn depends_on<T: Entity>(&mut self, owner: Uuid) {
-        self.note(place(T::table(), OWNER, &Value::Uuid(owner)));
+        self.note(T::table(), OWNER, &Value::Uuid(owner));
     }
 
     /// Keeps `made` under `id`, for [`Store::recall`].
     pub fn keep<V: Any + Send + Sync>(self, id: Uuid, made: V) -> Arc<V> {
         let made = Arc::new(made);
-        if !matches!(self.store.marks().others, Others::Unknown) {
+        if self.whole {
             self.store.kept.put(id, Arc::new(Entry { noted: self.noted, made: made.clone() }));
         }
         made

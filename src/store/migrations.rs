@@ -3,6 +3,11 @@
 //! Each migration runs once and whole, in a transaction of its own, however many nodes start
 //! together: PostgreSQL holds the others back with an advisory lock, SQLite with its write lock. A
 //! migration that has been applied never changes; its checksum is compared at every start.
+//!
+//! A release runs beside the one before it on the same database: what is new is added first
+//! (*expand*), and what nobody uses any more is taken away in a later release (*contract*). Each
+//! migration says which one a program must know at least to work on what it leaves behind; that
+//! number is kept with it, so an older program knows whether it may start.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -21,6 +26,10 @@ pub struct Migration {
     pub version: i64,
     /// Its file's name without the ending.
     pub name: &'static str,
+    /// The newest migration that a program must know to work on the database after this one. Less than
+    /// `version` when it only adds what older programs need not know: tables, columns that may be
+    /// NULL, indexes that are not unique.
+    pub needs: i64,
     /// The statements. No `BEGIN` or `COMMIT`: each migration is one transaction.
     pub text: &'static str,
 }
@@ -35,17 +44,19 @@ pub struct Migrations {
 }
 
 macro_rules! embedded {
-    ($($version:literal $name:literal;)+) => {
+    ($($version:literal $name:literal needs $needs:literal;)+) => {
         /// What the program was built with: `migrations/{sqlite,postgres}/NNNN_name.sql`.
         pub const EMBEDDED: Migrations = Migrations {
             sqlite: &[$(Migration {
                 version: $version,
                 name: $name,
+                needs: $needs,
                 text: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
             }),+],
             postgres: &[$(Migration {
                 version: $version,
                 name: $name,
+                needs: $needs,
                 text: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
             }),+],
         };
@@ -53,7 +64,7 @@ macro_rules! embedded {
 }
 
 embedded! {
-    1 "0001_ground";
+    1 "0001_ground" needs 1;
 }
 
 /// Why the schema was left as it is.
@@ -64,11 +75,19 @@ pub enum Refusal {
         "migration {0} has been changed since it was applied to this database; restore it, and put the change into a new migration"
     )]
     Changed(String),
-    /// The database has been migrated by a newer program.
+    /// The database has been migrated by a newer program, to a shape in which this one cannot work.
     #[error(
-        "the database has migration {0}, which this program does not know: it belongs to a newer version"
+        "the database has migration {name}, after which programs must know migration {needs}, and this one knows \
+         {knows} at most: start the newer version, or restore the backup from before"
     )]
-    Newer(String),
+    Newer {
+        /// The migration.
+        name: String,
+        /// What it takes to work after it.
+        needs: i64,
+        /// What this program knows.
+        knows: i64,
+    },
     /// A migration could not be applied; nothing of it remains.
     #[error("migration {0} failed: {1}")]
     Failed(&'static str, #[source] StoreError),
@@ -128,7 +147,8 @@ impl Migrations {
         loop {
             run("BEGIN IMMEDIATE")?;
             run("CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY NOT NULL, \
-                 name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT")?;
+                 name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL, \
+                 needs INTEGER NOT NULL) STRICT")?;
             let known = sqlite_applied(&connection).map_err(StoreError::from)?;
             let Some(next) = pending(self.sqlite, &known)?.first().copied() else {
                 run("COMMIT")?;
@@ -140,8 +160,9 @@ impl Migrations {
                     return Err(StoreError::Misuse("a reference leads nowhere".into()).into());
                 }
                 connection.execute(
-                    "INSERT INTO schema_migrations VALUES ($1, $2, $3, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
-                    (next.version, next.name, checksum(next.text)),
+                    "INSERT INTO schema_migrations (version, name, checksum, applied_at, needs) \
+                     VALUES ($1, $2, $3, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), $4)",
+                    (next.version, next.name, checksum(next.text), next.needs),
                 )?;
                 Ok(())
             };
@@ -160,7 +181,8 @@ impl Migrations {
             let begin = "BEGIN READ WRITE; SET LOCAL statement_timeout = 0; \
                 SELECT pg_advisory_xact_lock(hashtextextended('schema_migrations ' || current_schema(), 0)); \
                 CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY, \
-                name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+                name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), \
+                needs bigint NOT NULL)";
             client.batch_execute(begin).await.map_err(postgres::failure)?;
             let known = postgres_applied(&client).await?;
             let Some(next) = pending(self.postgres, &known)?.first().copied() else {
@@ -169,8 +191,11 @@ impl Migrations {
             };
             let step = async {
                 client.batch_execute(next.text).await?;
-                let insert = "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)";
-                client.execute(insert, &[&next.version, &next.name, &checksum(next.text)]).await?;
+                let insert =
+                    "INSERT INTO schema_migrations (version, name, checksum, needs) VALUES ($1, $2, $3, $4)";
+                client
+                    .execute(insert, &[&next.version, &next.name, &checksum(next.text), &next.needs])
+                    .await?;
                 client.batch_execute("COMMIT").await
             };
             step.await.map_err(|error| Refusal::Failed(next.name, postgres::failure(error)))?;
@@ -182,10 +207,10 @@ impl Migrations {
 /// How long to wait for another process that migrates the same file.
 const OTHERS: Duration = Duration::from_secs(60);
 
-/// Version, name and checksum of what has been applied.
-type Applied = (i64, String, String);
+/// Version, name and checksum of what has been applied, and what it takes to work after it.
+type Applied = (i64, String, String, i64);
 
-const LIST: &str = "SELECT version, name, checksum FROM schema_migrations ORDER BY version";
+const LIST: &str = "SELECT version, name, checksum, needs FROM schema_migrations ORDER BY version";
 
 fn sqlite_applied(connection: &rusqlite::Connection) -> Result<Vec<Applied>, Failure> {
     let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'";
@@ -193,7 +218,7 @@ fn sqlite_applied(connection: &rusqlite::Connection) -> Result<Vec<Applied>, Fai
         return Ok(Vec::new());
     }
     let mut statement = connection.prepare(LIST)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -204,15 +229,22 @@ async fn postgres_applied(client: &tokio_postgres::Client) -> Result<Vec<Applied
     }
     let rows = client.query(LIST, &[]).await.map_err(postgres::failure)?;
     rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)))
         .collect::<Result<_, _>>()
         .map_err(postgres::failure)
 }
 
 fn pending(known: &'static [Migration], applied: &[Applied]) -> Result<Vec<&'static Migration>, Refusal> {
-    for (version, name, sum) in applied {
+    let knows = known.last().map_or(0, |migration| migration.version);
+    for (version, name, sum, needs) in applied {
         match known.iter().find(|migration| migration.version == *version) {
-            None => return Err(Refusal::Newer(name.clone())),
+            None if *needs <= knows => {
+                tracing::warn!(
+                    migration = name,
+                    "a newer version has migrated the database; this one can still work on it"
+                );
+            }
+            None => return Err(Refusal::Newer { name: name.clone(), needs: *needs, knows }),
             Some(migration) if checksum(migration.text) != *sum => {
                 return Err(Refusal::Changed(name.clone()));
             }
@@ -245,6 +277,7 @@ mod tests {
         for (at, migration) in EMBEDDED.sqlite.iter().enumerate() {
             assert_eq!(usize::try_from(migration.version).unwrap(), at + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
+            assert!((1..=migration.version).contains(&migration.needs), "{}", migration.name);
         }
     }
 }

@@ -10,6 +10,7 @@
 //! [`Store::health`]. One file an engine; one contract suite for all.
 
 mod change;
+mod channel;
 mod entity;
 mod kept;
 mod memory;
@@ -21,11 +22,12 @@ mod sql;
 mod sqlite;
 
 pub use change::{Change, Decision, Seen, answer, refuse};
-pub use entity::{Column, Corrupt, Entity, Field, Index, Kind, Row, Table, Value};
+pub use channel::ChannelState;
+pub use entity::{Column, Corrupt, Entity, Field, Follows, Index, Kind, Row, Table, Value};
 pub(crate) use entity::{entity, json_field, text_enum};
 pub use kept::{Marks, Place, Tracked};
 pub use memory::{Faults, Memory};
-pub use postgres::Postgres;
+pub use postgres::{Postgres, Vitals};
 pub use query::{Cursor, Page, Query, Select};
 pub use sqlite::Sqlite;
 
@@ -144,16 +146,24 @@ impl Store {
     }
 
     /// What was kept under `id`, when nothing that it was made from has changed since: by this
-    /// process up to now, by another that writes to the same SQLite file up to half a second ago.
-    ///
-    /// Always nothing where changes by others cannot be noticed: on Postgres.
+    /// process up to now, by others up to half a second ago. Nothing while it is not known what
+    /// others have changed.
     pub fn recall<V: Any + Send + Sync>(&self, id: Uuid) -> Option<Arc<V>> {
         let marks = self.marks();
         let trusted = match &self.engine {
             Engine::Sqlite(engine) => marks.are_trusted(|| engine.look()),
-            Engine::Postgres(_) | Engine::Memory(_) => marks.are_trusted(|| {}),
+            Engine::Postgres(engine) => marks.are_trusted(|| engine.look()),
+            Engine::Memory(_) => marks.are_trusted(|| {}),
         };
         if trusted { self.kept.recall(id, marks) } else { None }
+    }
+
+    /// How the connections to a server are; nothing of a file.
+    pub fn vitals(&self) -> Option<Vitals> {
+        match &self.engine {
+            Engine::Postgres(engine) => Some(engine.vitals()),
+            Engine::Sqlite(_) | Engine::Memory(_) => None,
+        }
     }
 
     /// The record with this key, and the revision that was seen.
@@ -184,8 +194,11 @@ impl Store {
         Ok(self.find(query.limit(1)).await?.items.into_iter().next())
     }
 
-    /// Writes all of `changes`, or none and says [`StoreError::Conflict`]. Durable when it returns.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Writes all of `changes` and what follows from them, or none and says [`StoreError::Conflict`]. Durable
+    /// when it returns.
+    pub async fn commit(&self, mut changes: Vec<Change>) -> Result<(), StoreError> {
+        let following: Vec<_> = changes.iter().filter_map(Change::follows).collect();
+        changes.extend(following);
         let changes = change::in_order(changes)?;
         if changes.is_empty() {
             return Ok(());

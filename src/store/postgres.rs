@@ -5,6 +5,9 @@
 //! rollback. Only revisions decide who was first; the one lock that is asked for (`FOR SHARE`)
 //! keeps what was required from changing until the commit.
 //!
+//! A server that does not answer costs each asker a bounded time, and no more than one connection;
+//! what failed before anything was sent, and reads, are tried again, shortly and not often.
+//!
 //! Always: sessions are read-only outside of the `BEGIN READ WRITE` of a commit, so a change whose
 //! `BEGIN` failed cannot take effect by itself. Never: a connection with an open transaction in the
 //! pool; everything up to the `COMMIT` is handed over in one step that cannot be interrupted.
@@ -12,19 +15,23 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Config, Error, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::channel::{self, Channel, ChannelState};
 use super::entity::{Kind, Row, Table, Value};
 use super::kept::{Marks, Others, places};
 use super::query::Select;
@@ -32,16 +39,19 @@ use super::{Change, Corrupt, StoreError, sql};
 use crate::clock::Timestamp;
 use crate::tls;
 
-/// How long to wait for a new connection, and for a free one.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long to wait for a connection, whether for a free one or for a new one, tries again included.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long to go on trying when the server takes no connections: as long as it takes to restart.
+const BRIDGE: Duration = Duration::from_millis(1_500);
 
 /// How long one verb may take. Longer than the server's own limit, so that usually the server says no.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What every session is told once. A commit must be durable when it is answered, so
 /// `synchronous_commit` may be stricter than `on`, but not off.
-const SESSION: &str = "SET statement_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '30s'; \
+const SESSION: &str = "SET statement_timeout = '5s'; \
+    SET idle_in_transaction_session_timeout = '10s'; \
     SET default_transaction_isolation = 'read committed'; \
     SET default_transaction_read_only = on; \
     SELECT set_config('synchronous_commit', 'on', false) \
@@ -52,6 +62,33 @@ const SESSION: &str = "SET statement_timeout = '10s'; \
 pub struct Postgres {
     pool: Pool,
     marks: Arc<Marks>,
+    channel: Arc<Channel>,
+    care: Arc<Care>,
+}
+
+/// What was learned of the server.
+#[derive(Debug)]
+struct Care {
+    /// When the server was last silent for too long. Connections that were made before may be dead
+    /// without knowing it.
+    silent: Mutex<Option<Instant>>,
+    /// What was tried again.
+    retries: AtomicU64,
+}
+
+/// How the connections to the server are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vitals {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    /// Askers that wait for one.
+    pub waiting: usize,
+    /// What was tried again so far.
+    pub retries: u64,
+    /// How word of changes by other nodes comes in.
+    pub channel: ChannelState,
 }
 
 impl Postgres {
@@ -76,34 +113,77 @@ impl Postgres {
         config.tcp_user_timeout(PATIENCE);
 
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match config.get_ssl_mode() {
-            SslMode::Disable => Manager::from_config(config, NoTls, recycling),
-            _ => Manager::from_config(
-                config,
-                MakeRustlsConnect::new(tls::client().map_err(StoreError::unavailable)?),
-                recycling,
-            ),
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => Some(MakeRustlsConnect::new(tls::client().map_err(StoreError::unavailable)?)),
+        };
+        let marks = Marks::new(Others::noticed());
+        let channel = Arc::new(Channel::new(config.clone(), tls.clone(), marks.clone()));
+        let manager = match tls {
+            None => Manager::from_config(config, NoTls, recycling),
+            Some(tls) => Manager::from_config(config, tls, recycling),
         };
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
+        let care = Arc::new(Care { silent: Mutex::default(), retries: AtomicU64::default() });
+        let doubted = care.clone();
+        let doubt = Hook::sync_fn(move |_, metrics| {
+            let silent = *doubted.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            match silent {
+                Some(silent) if metrics.created <= silent => Err(HookError::message("it may be dead")),
+                _ => Ok(()),
+            }
+        });
         let pool = Pool::builder(manager)
             .max_size(connections.max(1))
-            .wait_timeout(Some(CONNECT))
-            .create_timeout(Some(CONNECT))
-            .recycle_timeout(Some(CONNECT))
             .runtime(Runtime::Tokio1)
             .post_create(prepare)
+            .pre_recycle(doubt)
             .build()
             .map_err(StoreError::unavailable)?;
-        Ok(Self { pool, marks: Marks::new(Others::Unknown) })
+        Ok(Self { pool, marks, channel, care })
     }
 
+    /// A connection of one's own until it is dropped. Nobody who has one asks for another, so the pool
+    /// cannot be starved by those who wait.
     pub(super) async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| match error {
-            deadpool_postgres::PoolError::Backend(error) => failure(error),
-            other => StoreError::unavailable(other),
-        })
+        let begun = Instant::now();
+        let get = async {
+            let mut pause = Duration::from_millis(20);
+            loop {
+                let error = match self.pool.get().await {
+                    Ok(client) => return Ok(client),
+                    Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
+                        error
+                    }
+                    Err(other) => return Err(StoreError::unavailable(other)),
+                };
+                if !is_passing(&error) || begun.elapsed() + pause > BRIDGE {
+                    return Err(failure(error));
+                }
+                self.care.retries.fetch_add(1, Ordering::Relaxed);
+                sleep(pause).await;
+                pause *= 2;
+            }
+        };
+        timeout(CONNECT, get).await.map_err(StoreError::unavailable)?
+    }
+
+    /// Has the channel prove itself soon.
+    pub(super) fn look(&self) {
+        self.channel.ask();
+    }
+
+    pub(super) fn vitals(&self) -> Vitals {
+        let pool = self.pool.status();
+        Vitals {
+            connections: pool.size,
+            idle: pool.available,
+            waiting: pool.waiting,
+            retries: self.care.retries.load(Ordering::Relaxed),
+            channel: self.channel.state(),
+        }
     }
 
     pub(super) fn marks(&self) -> &Marks {
@@ -111,33 +191,53 @@ impl Postgres {
     }
 
     pub(super) async fn get(&self, table: &'static Table, key: &Value) -> Result<Option<Row>, StoreError> {
-        let client = self.client().await?;
-        let answer = timeout(PATIENCE, async {
-            let statement = client.prepare_cached(&sql::of(table).get).await?;
-            client.query_opt(&statement, &[key]).await
-        });
-        let answer = answer.await;
-        settle(client, answer)?.map(|row| read_row(&row, table)).transpose()
+        let rows = self.query(&sql::of(table).get, &[key]).await?;
+        rows.first().map(|row| read_row(row, table)).transpose()
     }
 
     pub(super) async fn find(&self, select: &Select) -> Result<Vec<Row>, StoreError> {
         let limit = Value::Int(sql::limit(select));
-        let client = self.client().await?;
-        let answer = timeout(PATIENCE, async {
-            let statement = client.prepare_cached(sql::find(select)).await?;
-            let parameters: Vec<_> =
-                sql::parameters(select).chain([&limit]).map(|value| value as &(dyn ToSql + Sync)).collect();
-            client.query(&statement, &parameters).await
-        });
-        let answer = answer.await;
-        settle(client, answer)?.iter().map(|row| read_row(row, select.table)).collect()
+        let parameters: Vec<_> =
+            sql::parameters(select).chain([&limit]).map(|value| value as &(dyn ToSql + Sync)).collect();
+        let rows = self.query(sql::find(select), &parameters).await?;
+        rows.iter().map(|row| read_row(row, select.table)).collect()
+    }
+
+    /// Asks; once more when the connection turns out to be gone.
+    async fn query(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let mut again = true;
+        loop {
+            let client = self.client().await?;
+            let answer = timeout(PATIENCE, async {
+                let statement = client.prepare_cached(text).await?;
+                client.query(&statement, parameters).await
+            });
+            match answer.await {
+                Ok(Err(error)) if again && is_passing(&error) => again = self.once_more(client),
+                answer => return self.settle(client, answer),
+            }
+        }
+    }
+
+    /// Lets a connection go that is gone. Never a third time.
+    fn once_more(&self, client: Object) -> bool {
+        drop(Object::take(client));
+        self.care.retries.fetch_add(1, Ordering::Relaxed);
+        false
     }
 
     pub(super) async fn commit(&self, changes: Vec<Change>, revision: i64) -> Result<(), StoreError> {
         let places = places(&changes);
-        let work = changes.into_iter().map(|change| guarded(change, revision)).collect();
+        let word = channel::word(&changes);
+        let mut work: Vec<_> = changes.into_iter().map(|change| guarded(change, revision)).collect();
+        work.extend(word.map(|word| (channel::TELL.to_owned(), vec![Value::Text(word)])));
         let outcome = self.transaction(work).await.map(drop);
-        // Not reached when the caller goes away: one reason why nothing is kept over this engine.
+        // Not reached when the caller goes away: then nobody was told of the commit, and the word that
+        // it sends comes here, too.
         self.marks.forget(&places);
         outcome
     }
@@ -157,18 +257,52 @@ impl Postgres {
         self.transaction(Vec::new()).await.map(drop)
     }
 
-    /// Runs `work` in one transaction and returns how many rows it touched.
+    /// Runs `work` in one transaction and returns how many rows it touched. Tried again only while
+    /// nothing of it was sent.
     async fn transaction(&self, work: Vec<(String, Vec<Value>)>) -> Result<u64, StoreError> {
-        let client = self.client().await?;
-        let answer = timeout(PATIENCE, async {
-            let mut prepared = Vec::with_capacity(work.len());
-            for (text, values) in &work {
-                prepared.push((client.prepare_cached(text).await?, values));
+        let mut again = true;
+        loop {
+            let client = self.client().await?;
+            let mut sent = false;
+            let answer = timeout(PATIENCE, async {
+                let mut prepared = Vec::with_capacity(work.len());
+                for (text, values) in &work {
+                    prepared.push((client.prepare_cached(text).await?, values));
+                }
+                sent = true;
+                pipelined(&client, &prepared).await
+            });
+            match answer.await {
+                Ok(Err(error)) if again && !sent && is_passing(&error) => again = self.once_more(client),
+                answer => return self.settle(client, answer),
             }
-            pipelined(&client, &prepared).await
-        });
-        let answer = answer.await;
-        settle(client, answer)
+        }
+    }
+
+    /// Gives the connection back, unless it did not answer in time: then nobody shall wait for it again,
+    /// nor for another one of its age.
+    fn settle<T>(&self, client: Object, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, StoreError> {
+        match answer {
+            Ok(answer) => answer.map_err(failure),
+            Err(elapsed) => {
+                drop(Object::take(client));
+                *self.care.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Err(StoreError::unavailable(elapsed))
+            }
+        }
+    }
+}
+
+/// Whether a server that restarts, or one that takes over, says so: nothing is known to be wrong with
+/// what was asked.
+fn is_passing(error: &Error) -> bool {
+    match error.as_db_error() {
+        // Shutting down, crashed, starting; too many connections.
+        Some(server) => ["57P01", "57P02", "57P03", "53300"].contains(&server.code().code()),
+        None => {
+            error.is_closed()
+                || std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
+        }
     }
 }
 
@@ -259,17 +393,6 @@ fn guarded(change: Change, new: i64) -> (String, Vec<Value>) {
     }
 }
 
-/// Gives the connection back, unless it did not answer in time: then nobody shall wait for it again.
-fn settle<T>(client: Object, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, StoreError> {
-    match answer {
-        Ok(answer) => answer.map_err(failure),
-        Err(elapsed) => {
-            drop(Object::take(client));
-            Err(StoreError::unavailable(elapsed))
-        }
-    }
-}
-
 /// What an error of the driver or the server means. The server's details may quote records, so only
 /// its code and its message are kept.
 pub(super) fn failure(error: Error) -> StoreError {
@@ -329,9 +452,9 @@ impl ToSql for Value {
 }
 
 /// An instant as the server sends it.
-struct Instant(Timestamp);
+struct At(Timestamp);
 
-impl<'a> FromSql<'a> for Instant {
+impl<'a> FromSql<'a> for At {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         let micros = i64::from_sql(&Type::INT8, raw)?;
         Ok(Self(Timestamp::from_millis(micros.div_euclid(1_000).saturating_add(EPOCH_MILLIS))))
@@ -354,7 +477,7 @@ fn read_row(row: &tokio_postgres::Row, table: &Table) -> Result<Row, StoreError>
         Kind::Text => one(row, at, Value::Text),
         Kind::Int => one(row, at, Value::Int),
         Kind::Bool => one(row, at, Value::Bool),
-        Kind::Time => one(row, at, |Instant(instant)| Value::Time(instant)),
+        Kind::Time => one(row, at, |At(instant)| Value::Time(instant)),
         Kind::Uuid => one(row, at, Value::Uuid),
         Kind::Bytes => one(row, at, Value::Bytes),
         Kind::Json => one(row, at, Value::Json),

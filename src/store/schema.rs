@@ -32,7 +32,8 @@ struct LiveIndex {
 
 /// What differs between the database and `tables`, a sentence each; nothing when they agree.
 ///
-/// Indexes that nobody declared are left alone unless they are unique, which would refuse records.
+/// Indexes that nobody declared are left alone unless they are unique, which would refuse records; so
+/// are columns, unless they must be given something.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -85,7 +86,9 @@ fn compare(table: &Table, live: &Live, native: fn(Kind) -> &'static str, found: 
             say(format!("has column {} in the order of {collation}, not COLLATE \"C\"", column.name));
         }
     }
-    for known in live.columns.iter().filter(|known| !wanted.iter().any(|column| column.name == known.name)) {
+    let is_known = |known: &LiveColumn| wanted.iter().any(|column| column.name == known.name);
+    // One that may be left out harms nobody: a newer version has added it.
+    for known in live.columns.iter().filter(|known| !known.nullable && !is_known(known)) {
         say(format!("has column {}, which no record knows", known.name));
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use tower::ServiceExt;
 use vestibule::accounts::{Status, User};
+use vestibule::http::entrance::Entrance;
 use vestibule::identifiers::{self, Identifier};
 use vestibule::policy::Proofs;
 use vestibule::random::Random;
@@ -19,7 +19,7 @@ use vestibule::store::{Change, Engine, Query, Store};
 
 use crate::world::World;
 
-async fn asks(router: &Router, token: &str) -> Json {
+async fn asks(router: &Entrance, token: &str) -> Json {
     let request = Request::get("/api/v1/auth/authenticated")
         .header("host", "localhost")
         .header("authorization", format!("Bearer {token}"));
@@ -28,7 +28,7 @@ async fn asks(router: &Router, token: &str) -> Json {
     serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
-async fn counts(router: &Router, token: &str) -> bool {
+async fn counts(router: &Entrance, token: &str) -> bool {
     asks(router, token).await["authenticated"] == true
 }
 
@@ -217,10 +217,8 @@ async fn an_end_whose_asker_has_gone_is_an_end() {
 #[tokio::test]
 async fn what_another_process_ends_is_over_within_a_second() {
     let world = World::new().await;
-    let Engine::Sqlite(file) = world.app.store.engine() else { return };
-    // Another writer of the same file: to this one no different from another process.
-    let url = format!("sqlite:{}", file.path().display());
-    let other = Store::new(Engine::open(&url, 1).unwrap(), Random::seeded(9));
+    // Another writer of the same records: to this one no different from another process.
+    let other = Store::new(Engine::open(&world.place.url, 1).unwrap(), Random::seeded(9));
     let user = somebody(&world).await;
     let mut waited = Vec::new();
     for _ in 0..5 {

@@ -14,10 +14,10 @@ use vestibule::random::Random;
 
 #[path = "../../benches/figures/load.rs"]
 #[expect(dead_code, reason = "shared with the benches, which also use what makes a load of it")]
-mod load;
+pub mod load;
 #[path = "../../benches/figures/server.rs"]
 #[expect(dead_code, reason = "shared with the benches, which also measure the process")]
-mod server;
+pub mod server;
 
 use crate::scripted::{Reply, Scripted};
 use load::{Connection, request};

@@ -86,9 +86,12 @@ const PAGE: Takes = Query(&["limit", "after"]);
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     row("POST", "/users", Anybody, None, NEW_USER, "{}"),
+    row("POST", "~/users", Anybody, None, NEW_USER, "{}"),
     row("POST", "/users/register", Anybody, None, NEW_USER, "{}"),
     row("POST", "/auth/login", Anybody, None, LOGIN, "{}"),
     row("POST", "/login", Anybody, None, LOGIN, "{}"),
+    row("POST", "~/login", Anybody, None, Form(&["grant_type", "username", "password", "send_otp"]), "username=nobody&password=x"),
+    row("POST", "~/verify-2fa", Anybody, None, Form(&["username", "otp_code"]), "username=nobody&otp_code=0"),
     row("POST", "/auth/verify-code", Anybody, None, Sent(&["challenge", "code", "trust_device"]), r#"{"challenge": "vc_", "code": "000000"}"#),
     row("POST", "/auth/resend-code", Anybody, None, Sent(&["challenge", "factor"]), r#"{"challenge": "vc_"}"#),
     row("POST", "/auth/password-strength", Anybody, None, Sent(&["password", "username", "email", "mobile", "name"]), r#"{"password": "x"}"#),
@@ -124,6 +127,13 @@ const TABLE: &[Row] = &[
     row("DELETE", "/devices/{id}", Own, Some(Device), Nothing, ""),
     row("GET", "/admin/policy", Admin, None, Nothing, ""),
     row("POST", "/admin/policy/simulate", Admin, None, Sent(&["operation", "user", "has", "locked", "roles", "shown"]), r#"{"operation": "user.delete"}"#),
+    row("GET", "/admin/service-accounts", Admin, None, PAGE, ""),
+    row("POST", "/admin/service-accounts", Admin, None, Sent(&["name"]), r#"{"name": "orders"}"#),
+    row("DELETE", "/admin/service-accounts/{id}", Admin, None, Nothing, ""),
+    row("GET", "/admin/service-accounts/{id}/keys", Admin, None, Nothing, ""),
+    row("POST", "/admin/service-accounts/{id}/keys", Admin, None, Sent(&["name", "scopes", "days"]), r#"{"name": "first", "scopes": ["introspect"]}"#),
+    row("DELETE", "/admin/api-keys/{id}", Admin, None, Nothing, ""),
+    row("GET", "/revocations", Signed, None, Nothing, ""),
     row("GET", "/events", Admin, None, PAGE, ""),
     row("GET", "/admin/events/dead", Admin, None, PAGE, ""),
     row("POST", "/admin/events/{id}/resend", Admin, None, Nothing, ""),
@@ -171,18 +181,33 @@ const MOUNTS: [&str; 2] = ["/api/v1", "/api"];
 /// The key of nothing.
 const NOT_THERE: &str = "01234567-89ab-7cde-8f01-23456789abcd";
 
+/// What a row calls a route: by its path below the mount; an operation by its path; what else is at the
+/// root, where the same path is also below the mounts, by its path after `~`.
+fn called(path: &str) -> String {
+    match path.strip_prefix(MOUNTS[0]) {
+        Some(below) => below.to_owned(),
+        None if is_operation(path) => path.to_owned(),
+        None => format!("~{path}"),
+    }
+}
+
+fn is_operation(path: &str) -> bool {
+    ["/health", "/metrics", "/openapi", "/problems", "/verify", "/undo", "/not-me", "/recover", "/docs"]
+        .iter()
+        .chain(&["/api-docs", "/.well-known", "/oauth2"])
+        .any(|start| path.strip_prefix(start).is_some_and(|rest| !rest.starts_with("-2fa")))
+}
+
 impl Row {
     fn is_operation(&self) -> bool {
-        ["/health", "/metrics", "/openapi", "/problems", "/verify", "/undo", "/not-me", "/recover", "/docs"]
-            .iter()
-            .chain(&["/api-docs", "/.well-known", "/oauth2"])
-            .any(|start| self.path.starts_with(start))
+        self.path.starts_with('~') || is_operation(self.path)
     }
 
     /// Its addresses, with `id` in the place of every `{…}`.
     pub fn paths(&self, id: &str) -> Vec<String> {
         let path = self
             .path
+            .trim_start_matches('~')
             .replace("{id}", id)
             .replace("{slug}", "code-wrong")
             .replace("{file}", "page.css")
@@ -342,10 +367,7 @@ pub async fn rewrite(person: &Person<'_>, change: impl Fn(&mut User)) {
 fn t52_every_route_has_a_row_and_every_row_a_route() {
     let routes: BTreeMap<_, _> = vestibule::http::router::all()
         .into_iter()
-        .map(|route| {
-            let path = route.path.strip_prefix(MOUNTS[0]).unwrap_or(&route.path).to_owned();
-            ((route.method.to_string(), path), route.access)
-        })
+        .map(|route| ((route.method.to_string(), called(&route.path)), route.access))
         .collect();
     let rows: BTreeSet<_> = TABLE.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
     assert_eq!(rows.len(), TABLE.len(), "one row a route");
@@ -847,10 +869,13 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/login", "access_token"), ("POST", "/auth/login", "refresh_token"),
     ("POST", "/auth/verify-code", "access_token"), ("POST", "/auth/verify-code", "refresh_token"),
     ("POST", "/auth/refresh", "access_token"), ("POST", "/auth/refresh", "refresh_token"),
+    ("POST", "~/login", "access_token"), ("POST", "~/login", "refresh_token"),
+    ("POST", "~/verify-2fa", "access_token"), ("POST", "~/verify-2fa", "refresh_token"),
     // Shown once, when they are made.
     ("POST", "/auth/recover/verify", "recovery_token"),
     ("POST", "/factors/recovery-codes", "codes"),
     ("POST", "/factors/totp", "secret"), ("POST", "/factors/totp", "uri"),
+    ("POST", "/admin/service-accounts/{id}/keys", "key"),
     // Which kinds of factor were shown, and when.
     ("POST", "/auth/authorize", "proofs"),
     // Of a failure.
@@ -900,7 +925,8 @@ fn held(json: &Json, names: &mut BTreeSet<String>) {
 
 /// What the answers of `row` may hold, by the document; nothing when it is not in there.
 fn documented(document: &Json, row: &Row, status: u16) -> Option<BTreeSet<String>> {
-    let path = if row.is_operation() { row.path.to_owned() } else { format!("{}{}", MOUNTS[0], row.path) };
+    let path = row.path.trim_start_matches('~').to_owned();
+    let path = if row.is_operation() { path } else { format!("{}{path}", MOUNTS[0]) };
     let route = document["paths"].get(path)?.get(row.method.to_lowercase())?;
     let answer = route["responses"].get(status.to_string())?;
     let mut names = BTreeSet::new();

@@ -41,6 +41,14 @@ impl Place {
         let url = format!("{server}{mark}options=-csearch_path%3D{schema}");
         Self { url, directory: None, schema: Some((server, schema)) }
     }
+
+    /// Statements by hand, past the program.
+    pub async fn by_hand(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            None => run(&self.url, sql).await,
+        }
+    }
 }
 
 async fn run(server: &str, sql: &str) {

@@ -117,6 +117,15 @@ async fn proves_both(person: &Person<'_>) -> String {
     proved["recovery_token"].as_str().unwrap().to_owned()
 }
 
+/// Gets back in by a recovery from its beginning to its end.
+pub async fn recovers(person: &Person<'_>) {
+    shows_email(person).await;
+    person.world.advance(MINUTE);
+    let token = proves_both(person).await;
+    let body = json!({"recovery_token": token, "new_password": NEW});
+    sets(person, body).await.expect(StatusCode::NO_CONTENT);
+}
+
 pub async fn steps_up(person: &Person<'_>) {
     let body = json!({"operation": operation::PASSWORD_CHANGE});
     let asked = person.post("/api/v1/auth/step-up", body).await.expect(StatusCode::OK).body;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::world::World;
+use vestibule::sessions::Session;
+
+use crate::world::{Plan, World};
 
 #[tokio::test]
 async fn one_sees_and_ends_ones_own_sessions_and_nobody_elses() {
@@ -101,4 +103,49 @@ async fn lists_are_read_page_by_page_with_cursors_that_cannot_be_made_up() {
         let answer = alice.get(&format!("/api/v1/sessions?{bad}")).await;
         assert!(answer.status.is_client_error(), "{bad}: {}", answer.status);
     }
+}
+
+#[tokio::test]
+async fn one_more_than_the_policy_allows_ends_the_one_that_was_used_longest_ago() {
+    let world = Plan::default().policy(|policy| policy.session.at_most = 3).build().await;
+    let first = world.alice().await;
+    let mut others = vec![first.clone(), first.clone(), first.clone()];
+    for other in &mut others {
+        world.advance(Duration::from_secs(120));
+        // Used again and again, so that it is not the one used longest ago, although it is the oldest.
+        assert!(first.is_signed_in().await);
+        other.signs_in().await;
+    }
+    assert!(first.is_signed_in().await && others[1].is_signed_in().await && others[2].is_signed_in().await);
+    assert!(!others[0].is_signed_in().await, "the fourth ended it");
+    let ended = first.get("/api/v1/activity").await.expect(StatusCode::OK).body;
+    assert!(ended["items"].as_array().unwrap().iter().any(|one| one["what"] == "signed_out"), "{ended}");
+
+    // Fewer than there are: one sign-in sets it right.
+    let mut policy = (*world.app.policy()).clone();
+    policy.session.at_most = 1;
+    world.app.replace_policy(policy);
+    let mut only = first.clone();
+    only.signs_in().await;
+    assert!(only.is_signed_in().await && !first.is_signed_in().await);
+    assert!(!others[1].is_signed_in().await && !others[2].is_signed_in().await);
+}
+
+#[tokio::test]
+async fn the_last_use_is_written_down_once_a_minute_and_not_with_each_request() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let list = alice.get("/api/v1/sessions").await.body;
+    let id = list["items"][0]["id"].as_str().unwrap().parse().unwrap();
+    let written = async || format!("{:?}", world.app.store.get::<Session>(id).await.unwrap().unwrap());
+    let before = written().await;
+    for _ in 0..30 {
+        world.advance(Duration::from_millis(1_900));
+        assert!(alice.is_signed_in().await);
+        alice.get("/api/v1/users/me").await.expect(StatusCode::OK);
+    }
+    assert_eq!(written().await, before, "not one write, revision included");
+    world.advance(Duration::from_secs(3));
+    assert!(alice.is_signed_in().await);
+    assert_ne!(written().await, before);
 }

@@ -979,8 +979,9 @@ async fn what_differs_from_the_records_is_said_in_sentences() {
 }
 
 macro_rules! steps {
-    ($($version:literal $name:literal $text:expr;)+) => {{
-        const STEPS: &[Migration] = &[$(Migration { version: $version, name: $name, text: $text }),+];
+    ($($version:literal $name:literal needs $needs:literal $text:expr;)+) => {{
+        const STEPS: &[Migration] =
+            &[$(Migration { version: $version, name: $name, needs: $needs, text: $text }),+];
         Migrations { sqlite: STEPS, postgres: STEPS }
     }};
 }
@@ -991,12 +992,12 @@ async fn migrations_run_once(place: &Place) {
     const SECOND: &str = "INSERT INTO marks WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
         SELECT 2 FROM n WHERE i = 100000; INSERT INTO marks VALUES (3);";
     const THIRD: &str = "INSERT INTO marks VALUES (4); INSERT INTO nowhere VALUES (1);";
-    const ALL: Migrations = steps! { 1 "0001_first" FIRST; 2 "0002_second" SECOND; };
+    const ALL: Migrations = steps! { 1 "0001_first" needs 1 FIRST; 2 "0002_second" needs 2 SECOND; };
     let names = |list: Vec<&'static Migration>| list.iter().map(|one| one.name).collect::<Vec<_>>();
     assert_eq!(names(ALL.plan(&place.engine()).await.unwrap()), ["0001_first", "0002_second"]);
 
     // A fresh database, then one that is upgraded.
-    const OLD: Migrations = steps! { 1 "0001_first" FIRST; };
+    const OLD: Migrations = steps! { 1 "0001_first" needs 1 FIRST; };
     for set in [OLD, ALL] {
         let mut nodes = JoinSet::new();
         for _ in 0..10 {
@@ -1009,17 +1010,20 @@ async fn migrations_run_once(place: &Place) {
     assert!(ALL.plan(&engine).await.unwrap().is_empty());
 
     // One that fails leaves nothing, and says which it was.
-    let broken = steps! { 1 "0001_first" FIRST; 2 "0002_second" SECOND; 3 "0003_third" THIRD; };
+    let broken = steps! { 1 "0001_first" needs 1 FIRST; 2 "0002_second" needs 2 SECOND; 3 "0003_third" needs 3 THIRD; };
     assert!(matches!(broken.apply(&engine).await, Err(Refusal::Failed("0003_third", _))));
     assert_eq!(names(broken.plan(&engine).await.unwrap()), ["0003_third"]);
     place.run("CREATE UNIQUE INDEX once ON marks (step); INSERT INTO marks VALUES (4)").await;
 
-    let changed = steps! { 1 "0001_first" "SELECT 1"; 2 "0002_second" SECOND; };
+    let changed = steps! { 1 "0001_first" needs 1 "SELECT 1"; 2 "0002_second" needs 2 SECOND; };
     for refusal in [changed.plan(&engine).await, changed.apply(&engine).await] {
         assert!(matches!(&refusal, Err(Refusal::Changed(name)) if name == "0001_first"), "{refusal:?}");
     }
     for refusal in [OLD.plan(&engine).await, OLD.apply(&engine).await] {
-        assert!(matches!(&refusal, Err(Refusal::Newer(name)) if name == "0002_second"), "{refusal:?}");
+        assert!(
+            matches!(&refusal, Err(Refusal::Newer { name, needs: 2, knows: 1 }) if name == "0002_second"),
+            "{refusal:?}"
+        );
     }
 }
 

@@ -47,24 +47,24 @@ pub async fn carries_jwt(person: &mut Person<'_>) -> String {
     done["refresh_token"].as_str().unwrap().to_owned()
 }
 
-async fn refreshes(person: &Person<'_>, token: &str) -> Answer {
+pub async fn refreshes(person: &Person<'_>, token: &str) -> Answer {
     let mut bare = person.clone();
     bare.token = None;
     bare.post(REFRESH, json!({"refresh_token": token})).await
 }
 
-async fn next(person: &mut Person<'_>, token: &str) -> String {
+pub async fn next(person: &mut Person<'_>, token: &str) -> String {
     let answer = refreshes(person, token).await.expect(StatusCode::OK).body;
     person.token = Some(answer["access_token"].as_str().unwrap().to_owned());
     answer["refresh_token"].as_str().unwrap().to_owned()
 }
 
-fn claims(token: &str) -> Json {
+pub fn claims(token: &str) -> Json {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-fn session_of(token: &str) -> Uuid {
+pub fn session_of(token: &str) -> Uuid {
     claims(token)["sid"].as_str().unwrap().parse().unwrap()
 }
 
@@ -340,10 +340,10 @@ async fn a_session_that_is_refreshed_is_used_and_ends_with_its_lifetime_all_the_
 }
 
 /// Another process over the same records.
-async fn again(world: &World) -> Arc<App> {
+pub async fn again(world: &World) -> Arc<App> {
     let engine = Engine::open(&world.place.url, 4).unwrap();
     let clock = world.app.clock.clone();
-    let policy = Policy::from_toml("").unwrap();
+    let policy = (*world.app.policy()).clone();
     App::build(world.app.config.clone(), policy, engine, clock, Random::seeded(77)).unwrap()
 }
 
@@ -507,7 +507,20 @@ async fn every_claim_counts_and_none_may_be_missing() {
     let said = claims(&real);
     let sign = |said: &Json| key.sign(said.to_string().as_bytes()).unwrap();
     assert!(counts(&world.app, &sign(&said)).await, "what is altered below is otherwise sound");
-    let all = ["iss", "sub", "aud", "client_id", "sid", "jti", "iat", "exp", "auth_time", "aal", "amr"];
+    let all = [
+        "iss",
+        "sub",
+        "aud",
+        "client_id",
+        "sid",
+        "session_from",
+        "jti",
+        "iat",
+        "exp",
+        "auth_time",
+        "aal",
+        "amr",
+    ];
     assert_eq!(said.as_object().unwrap().len(), all.len());
     let now = said["iat"].as_i64().unwrap();
     for name in all {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -18,6 +17,7 @@ use tower::ServiceExt;
 use vestibule::app::{App, Ctx};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::config::Config;
+use vestibule::http::entrance::Entrance;
 use vestibule::policy::Policy;
 use vestibule::random::Random;
 use vestibule::store::Engine;
@@ -27,7 +27,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// A house under test.
 pub struct World {
     pub app: Arc<App>,
-    pub router: Router,
+    pub router: Entrance,
     pub address: SocketAddr,
     people: AtomicU32,
     serving: tokio::task::JoinHandle<()>,

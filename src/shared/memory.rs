@@ -1,64 +1,13 @@
-//! What several nodes share for a moment: the counters of limits. In memory, for one node.
-//!
-//! Always holds: a budget never lets more through than its limit at once, and no more than its
-//! limit again in any window after that; counting is exact under any number of parallel takers.
+//! Counters in this process.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::{Taken, step};
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
-
-/// Counters with windows.
-#[derive(Clone, Debug)]
-pub enum Shared {
-    /// In this process.
-    Memory(Memory),
-}
-
-/// What taking one came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Taken {
-    /// Whether it was there to take.
-    pub allowed: bool,
-    /// How many are left at once.
-    pub remaining: u32,
-    /// Until there is one more to take; nothing when there is one now.
-    pub wait: Duration,
-}
-
-impl Shared {
-    /// Counters in this process.
-    pub fn memory() -> Self {
-        Self::Memory(Memory::default())
-    }
-
-    /// Takes one from the budget of `key`, which holds `limit` and fills up evenly over `window`.
-    ///
-    /// # Errors
-    /// [`Problem::Busy`] when there is no room to count another key: what cannot be counted is refused.
-    pub async fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
-        match self {
-            Self::Memory(memory) => memory.take(key, limit, window, now),
-        }
-    }
-
-    /// Puts one back into the budget of `key`: what was taken turned out not to count.
-    pub async fn put_back(&self, key: &str, limit: u32, window: Duration) {
-        match self {
-            Self::Memory(memory) => memory.put_back(key, limit, window),
-        }
-    }
-
-    /// Makes the budget of `key` whole again.
-    pub async fn clear(&self, key: &str) {
-        match self {
-            Self::Memory(memory) => memory.clear(key),
-        }
-    }
-}
 
 const SHARDS: usize = 64;
 
@@ -78,7 +27,7 @@ impl Default for Memory {
 impl Memory {
     /// The generic cell rate algorithm: one number a key. In microseconds, so that a limit of
     /// thousands a second still has a whole number between two.
-    fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
+    pub(super) fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
         let step = step(limit, window);
         let now = now.as_millis().saturating_mul(1_000);
         let Some(shard) = self.shard(key) else { return Err(Problem::Internal.into()) };
@@ -89,8 +38,7 @@ impl Memory {
         let full = step.saturating_mul(i64::from(limit));
         let over = after - now - full;
         if limit == 0 || over > 0 {
-            let wait = Duration::from_micros(u64::try_from(over.max(1)).unwrap_or(u64::MAX));
-            return Ok(Taken { allowed: false, remaining: 0, wait });
+            return Ok(Taken::refused(over));
         }
         if keys.len() >= KEYS && !keys.contains_key(key) {
             keys.retain(|_, whole| *whole > now);
@@ -99,16 +47,10 @@ impl Memory {
             }
         }
         keys.insert(key.to_owned(), after);
-        let remaining = u32::try_from(-over / step).unwrap_or(u32::MAX);
-        let wait = if remaining == 0 {
-            Duration::from_micros(u64::try_from(over + step).unwrap_or(0))
-        } else {
-            Duration::ZERO
-        };
-        Ok(Taken { allowed: true, remaining, wait })
+        Ok(Taken::allowed(over, step))
     }
 
-    fn put_back(&self, key: &str, limit: u32, window: Duration) {
+    pub(super) fn put_back(&self, key: &str, limit: u32, window: Duration) {
         let Some(shard) = self.shard(key) else { return };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(whole) = keys.get_mut(key) {
@@ -117,9 +59,28 @@ impl Memory {
         }
     }
 
-    fn clear(&self, key: &str) {
+    pub(super) fn clear(&self, key: &str) {
         if let Some(shard) = self.shard(key) {
             shard.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
+    }
+
+    /// When the budget of `key` is whole again, in microseconds, as far as is known here; zero: nothing is.
+    pub(super) fn whole(&self, key: &str) -> i64 {
+        let keys = self.shard(key).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        keys.and_then(|keys| keys.get(key).copied()).unwrap_or(0)
+    }
+
+    /// Notes when the budget of `key` is whole again, when there is room for that.
+    pub(super) fn remember(&self, key: &str, whole: i64, now: Timestamp) {
+        let Some(shard) = self.shard(key) else { return };
+        let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS && !keys.contains_key(key) {
+            let now = now.as_millis().saturating_mul(1_000);
+            keys.retain(|_, whole| *whole > now);
+        }
+        if keys.len() < KEYS || keys.contains_key(key) {
+            keys.insert(key.to_owned(), whole);
         }
     }
 
@@ -128,12 +89,6 @@ impl Memory {
         key.hash(&mut hash);
         self.0.get(usize::try_from(hash.finish() % SHARDS as u64).unwrap_or(0))
     }
-}
-
-/// Microseconds in which a budget gets one more.
-fn step(limit: u32, window: Duration) -> i64 {
-    let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX / 4);
-    (window / i64::from(limit.max(1))).max(1)
 }
 
 #[cfg(test)]

@@ -1,0 +1,194 @@
+//! Three nodes, as in production, over one PostgreSQL and one Valkey.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+use vestibule::accounts::User;
+use vestibule::app::Moment;
+use vestibule::clock::Clock;
+use vestibule::policy::{Policy, Proofs};
+use vestibule::random::Random;
+use vestibule::secret::Keyring;
+use vestibule::sessions::{Carry, Session};
+use vestibule::store::{Change, Engine, Store};
+
+use super::beside::{Postgres, Valkey};
+use super::load::{Answer, Connection, request};
+use super::server::{PASSWORD, Process, Res, Scratch, UNLIMITED, path};
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+
+/// What signs a session out.
+pub const SIGN_OUT: &str = "/api/v1/auth/logout";
+
+/// All of it. The nodes go before what they need.
+pub struct Cluster {
+    pub nodes: Vec<Process>,
+    pub postgres: Postgres,
+    pub valkey: Valkey,
+    homes: Vec<Scratch>,
+    settings: Vec<(String, String)>,
+    random: Random,
+}
+
+/// A policy that asks for no second factor and limits nobody but by `more`.
+pub fn policy(required: &str, second: &str, more: &str) -> String {
+    let kept: Vec<_> =
+        UNLIMITED.lines().filter(|line| !more.contains(line.split(' ').next().unwrap_or("#"))).collect();
+    format!(
+        "[sign_up]\nrequired = [{required}]\n[sign_in.second]\nwhen = \"{second}\"\n{}\n\
+         refresh_address = {{ limit = 1000000, window = \"1m\" }}\n{more}\n",
+        kept.join("\n")
+    )
+}
+
+impl Cluster {
+    /// Starts everything, the nodes all at once over an empty database.
+    pub async fn start(policy: &str, more: &[(&str, &str)]) -> Res<Self> {
+        let (postgres, valkey) = tokio::try_join!(Postgres::start(), Valkey::start())?;
+        let key = Keyring::generate("test", &Random::System);
+        let settings = [
+            ("VESTIBULE_ORIGIN", "http://127.0.0.1:1"),
+            ("VESTIBULE_STORE", &postgres.url()),
+            ("VESTIBULE_SHARED", &valkey.url()),
+            ("VESTIBULE_SECRETS_KEYS", key.expose()),
+            ("VESTIBULE_LOG_FORMAT", "json"),
+        ];
+        let settings: Vec<_> = settings
+            .iter()
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let homes: Vec<_> = (0..NODES).map(|_| Scratch::new()).collect::<Result<_, _>>()?;
+        let given = pairs(&settings);
+        let starting = homes.iter().map(|home| Process::node(home.path(), policy, &given));
+        let nodes = futures_util::future::try_join_all(starting).await?;
+        Ok(Self { nodes, postgres, valkey, homes, settings, random: Random::System })
+    }
+
+    /// Starts a node that has ended, at its old address.
+    pub async fn again(&mut self, node: usize) -> Res<()> {
+        self.nodes[node].node_again(self.homes[node].path(), &pairs(&self.settings)).await
+    }
+
+    /// A connection of one's own to a node.
+    pub fn to(&self, node: usize) -> Connection {
+        Connection::new(self.nodes[node].address)
+    }
+
+    /// One request to a node.
+    pub async fn post(&self, node: usize, path: &str, body: &Json) -> Res<Answer> {
+        Ok(self.to(node).send(&request("POST", path, None, Some(body))).await?)
+    }
+
+    /// Somebody signs up at a node; their id.
+    pub async fn sign_up(&self, node: usize, name: &str, mobile: Option<&str>) -> Res<Uuid> {
+        let mut body = json!({"username": name, "password": PASSWORD});
+        if let Some(mobile) = mobile {
+            body["mobile"] = json!(mobile);
+        }
+        let answer = self.post(node, path::SIGN_UP, &body).await?.must_be(201)?;
+        Ok(answer.text("/user/id").ok_or("no id")?.parse()?)
+    }
+
+    /// The records, as a process sees them that is no node.
+    pub fn store(&self) -> Res<Store> {
+        Ok(Store::new(Engine::open(&self.postgres.url(), 32)?, self.random.clone()))
+    }
+
+    /// Tokens of `count` new sessions of a user, without the way in.
+    pub async fn sessions(&self, user: Uuid, count: usize) -> Res<Vec<String>> {
+        let store = self.store()?;
+        let user = store.get::<User>(user).await?.ok_or("nobody")?;
+        let policy = Policy::from_toml("").map_err(|faults| faults.to_string())?.session;
+        let mut tokens = Vec::with_capacity(count);
+        for _ in 0..count {
+            let now = Clock::System.now();
+            let moment = Moment { now, seed: self.random.seed(), client: None, publishes: false };
+            let (session, token) = Session::open(&user, Proofs::default(), Carry::Bearer, &policy, &moment);
+            store.commit(vec![Change::insert(&session)]).await?;
+            tokens.push(token.reveal());
+        }
+        Ok(tokens)
+    }
+}
+
+fn pairs(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Whether a token counts; nothing when the node does not say.
+pub async fn counts(connection: &mut Connection, token: &str) -> Option<bool> {
+    let ask = request("GET", path::AUTHENTICATED, Some(token), None);
+    let answer = connection.send(&ask).await.ok()?;
+    answer.json().get("authenticated").and_then(Json::as_bool).filter(|_| answer.status == 200)
+}
+
+/// What ending sessions on one node came to.
+#[derive(Default)]
+pub struct Ended {
+    /// Times at which the node that ended one was asked for it afterwards.
+    pub asked: u64,
+    /// Times at which it let it in.
+    pub accepted: u64,
+    /// From the answer of the end until the other nodes refused.
+    pub until: Vec<Duration>,
+}
+
+impl Ended {
+    pub fn merge(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.accepted += other.accepted;
+        self.until.extend(other.until);
+    }
+
+    /// The time within which so large a part was over, such as 0.99.
+    pub fn percentile(&mut self, part: f64) -> Duration {
+        self.until.sort_unstable();
+        let last = self.until.len().saturating_sub(1);
+        let at = (part * self.until.len() as f64).ceil() as usize;
+        self.until.get(at.saturating_sub(1).min(last)).copied().unwrap_or_default()
+    }
+}
+
+/// Ends each of `tokens` on the first of `nodes` while all of them know it, asks that one for it
+/// `again` times afterwards, and the others until they refuse.
+pub async fn end_each(nodes: &[std::net::SocketAddr], tokens: &[String], again: u64) -> Res<Ended> {
+    let mut nodes: Vec<_> = nodes.iter().map(|address| Connection::new(*address)).collect();
+    let mut ended = Ended::default();
+    let (first, others) = nodes.split_first_mut().ok_or("no node")?;
+    for token in tokens {
+        for _ in 0..2 {
+            for node in std::iter::once(&mut *first).chain(&mut *others) {
+                if counts(node, token).await != Some(true) {
+                    return Err("a session does not count although nobody has ended it".into());
+                }
+            }
+        }
+        let out = request("POST", SIGN_OUT, Some(token), Some(&json!({})));
+        first.send(&out).await?.must_be(204)?;
+        let start = Instant::now();
+        let afterwards = async {
+            let mut accepted = 0;
+            for _ in 0..again {
+                accepted += u64::from(counts(first, token).await != Some(false));
+            }
+            accepted
+        };
+        let elsewhere = others.iter_mut().map(|node| async move {
+            while counts(node, token).await != Some(false) {
+                if start.elapsed() > Duration::from_secs(10) {
+                    break;
+                }
+            }
+            start.elapsed()
+        });
+        let (accepted, until) = tokio::join!(afterwards, futures_util::future::join_all(elsewhere));
+        ended.asked += again;
+        ended.accepted += accepted;
+        ended.until.extend(until);
+    }
+    Ok(ended)
+}

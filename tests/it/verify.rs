@@ -1,0 +1,346 @@
+//! The verifier for other services, in a service, over a real server that comes and goes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::{Extension, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use vestibule::app::App;
+use vestibule::http;
+use vestibule::jwt::Purpose;
+use vestibule::keys;
+use vestibule::service_accounts::Scope;
+use vestibule::verify::{Claims, Refused, Settings, Verifier, VerifyLayer, WhenStale};
+
+use crate::service_accounts::key;
+use crate::tokens::{carries_jwt, claims};
+use crate::world::{Person, World};
+
+/// A server at an address of its own that can be stopped and started.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start(app: &Arc<App>, at: Option<SocketAddr>) -> Self {
+        let listener = TcpListener::bind(at.unwrap_or(([127, 0, 0, 1], 0).into())).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        app.followers.stopping.send_replace(false);
+        let (app, router) = (app.clone(), http::router::production(app).unwrap());
+        let serving = tokio::spawn(async move {
+            let stopped = async move { drop(stopped.await) };
+            http::server::serve(app, listener, router, stopped).await.unwrap();
+        });
+        Self { address, stop: Some(stop), serving }
+    }
+
+    pub async fn stop(mut self) -> SocketAddr {
+        self.stop.take().unwrap().send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(5), self.serving).await.expect("streams end").unwrap();
+        self.address
+    }
+}
+
+/// Those who check by themselves: one that refuses when it does not know, and one that accepts.
+fn verifiers(world: &World, key: &str, server: SocketAddr) -> [Verifier; 2] {
+    [WhenStale::Refuse, WhenStale::Accept].map(|when_stale| {
+        let mut settings = Settings::new(world.app.origin.as_str(), key, when_stale);
+        settings.server = format!("http://{server}/");
+        // A proxy of the machine's is not asked about what is beside us.
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Verifier::with_clock(settings, http, world.app.clock.clone()).unwrap()
+    })
+}
+
+fn follows(verifier: &Verifier) -> JoinHandle<()> {
+    let verifier = verifier.clone();
+    tokio::spawn(async move { match verifier.follow().await {} })
+}
+
+/// Until `done`, for a while that is far longer than it should take.
+async fn comes(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let waits = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waits).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+async fn said(verifier: &Verifier, person: &Person<'_>) -> Result<Claims, Refused> {
+    verifier.check(person.token.as_ref().unwrap()).await
+}
+
+/// A session that ends is refused elsewhere; without a feed one refuses and one accepts; and whoever comes
+/// back goes on where they were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_hears_of_the_end_of_a_session() {
+    let world = World::new().await;
+    let (_, key) = key(&world, &[Scope::RevocationsRead]).await;
+    let server = Server::start(&world.app, None).await;
+    let [refuses, accepts] = verifiers(&world, &key, server.address);
+    let (mut alice, mut bob) = (world.member().await, world.member().await);
+    carries_jwt(&mut alice).await;
+    carries_jwt(&mut bob).await;
+    assert_eq!(said(&refuses, &alice).await, Err(Refused::Stale), "nothing was heard yet");
+    assert!(said(&accepts, &alice).await.is_ok());
+    let following = [follows(&refuses), follows(&accepts)];
+    comes("the feed is read", async || said(&refuses, &alice).await.is_ok()).await;
+
+    // A real service with the layer in front.
+    let whose = async |Extension(claims): Extension<Claims>| claims.sub.to_string();
+    let service = Router::new().route("/orders", axum::routing::get(whose));
+    let service = service.layer(VerifyLayer::new(refuses.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let orders = format!("http://{}/orders", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asks = async |person: &Person<'_>| {
+        let asked = http.get(&orders).bearer_auth(person.token.as_ref().unwrap());
+        asked.send().await.unwrap()
+    };
+    let answer = asks(&alice).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.text().await.unwrap(), claims(alice.token.as_ref().unwrap())["sub"].as_str().unwrap());
+    let bare = http.get(&orders).send().await.unwrap();
+    assert_eq!(
+        (bare.status().as_u16(), &bare.headers()["www-authenticate"]),
+        (401, &"Bearer error=\"invalid_token\"".parse().unwrap())
+    );
+
+    alice.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    comes("she is refused", async || asks(&alice).await.status() == 401).await;
+    comes("by both", async || said(&accepts, &alice).await == Err(Refused::Ended)).await;
+    assert_eq!(asks(&bob).await.status(), 200);
+
+    // The accounts are away. What is known goes on counting; what is not known is up to the service.
+    let cursor = refuses.cursor();
+    let at = server.stop().await;
+    world.advance(Duration::from_secs(15));
+    assert!(said(&refuses, &bob).await.is_ok(), "as old as it may be");
+    world.advance(Duration::from_millis(1));
+    assert_eq!(said(&refuses, &bob).await, Err(Refused::Stale));
+    let answer = asks(&bob).await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    assert!(said(&accepts, &bob).await.is_ok());
+    assert_eq!(said(&accepts, &alice).await, Err(Refused::Ended));
+    bob.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+
+    let server = Server::start(&world.app, Some(at)).await;
+    comes("he is refused", async || said(&refuses, &bob).await == Err(Refused::Ended)).await;
+    comes("by both", async || said(&accepts, &bob).await == Err(Refused::Ended)).await;
+    assert_ne!(refuses.cursor(), cursor);
+    assert_eq!(said(&refuses, &alice).await, Err(Refused::Ended), "what was known is still known");
+    carries_jwt(&mut bob).await;
+    assert!(said(&refuses, &bob).await.is_ok());
+    for task in following {
+        task.abort();
+    }
+    serving.abort();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_access_token_for_here_and_now_is_refused() {
+    let world = World::new().await;
+    let server = Server::start(&world.app, None).await;
+    let [_, verifier] = verifiers(&world, "vk_x", server.address);
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    assert!(said(&verifier, &alice).await.is_ok());
+    for (name, token) in vectors(&world, &alice).await {
+        assert_eq!(verifier.check(&token).await.err(), Some(Refused::Invalid), "{name}");
+    }
+    world.advance(Duration::from_secs(299));
+    assert!(said(&verifier, &alice).await.is_ok());
+    world.advance(Duration::from_secs(1));
+    assert_eq!(said(&verifier, &alice).await, Err(Refused::Invalid), "expired");
+    // A new key is asked for when it is met, and one that nobody has is not asked for again and again.
+    let turn = keys::actions::turn(&world.ctx(), keys::actions::Turn::Revoking).await.unwrap();
+    assert!(turn.is_some());
+    world.advance(Duration::from_secs(31));
+    carries_jwt(&mut alice).await;
+    assert!(said(&verifier, &alice).await.is_ok());
+    server.stop().await;
+}
+
+/// Tokens that every verifier has to refuse, by what is wrong with each.
+pub async fn vectors(world: &World, alice: &Person<'_>) -> Vec<(String, String)> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    let good = alice.token.clone().unwrap();
+    let said = claims(&good);
+    let ctx = world.ctx();
+    let mut bad: Vec<(String, String)> = Vec::new();
+    let parts: Vec<_> = good.split('.').map(str::to_owned).collect();
+    let header = String::from_utf8(BASE64.decode(&parts[0]).unwrap()).unwrap();
+    let mut with_header = |name: &str, header: String| {
+        bad.push((name.to_owned(), format!("{}.{}.{}", BASE64.encode(header), parts[1], parts[2])));
+    };
+    with_header("none", r#"{"alg":"none","typ":"at+jwt"}"#.to_owned());
+    with_header("other algorithm", header.replacen(r#""alg":""#, r#""alg":"H"#, 1));
+    with_header("other type", header.replace("at+jwt", "jwt"));
+    with_header("unknown key", header.replace(r#""kid":"0"#, r#""kid":"1"#));
+    with_header("a member more", header.replace(r#"{"alg"#, r#"{"crit":["b64"],"b64":false,"alg"#));
+    bad.push(("no signature".to_owned(), format!("{}.{}.", parts[0], parts[1])));
+    bad.push(("no signature at all".to_owned(), format!("{}.{}", parts[0], parts[1])));
+    bad.push(("padding".to_owned(), format!("{good}=")));
+    bad.push(("more".to_owned(), format!("{good}.{}", parts[2])));
+    bad.push(("too long".to_owned(), format!("{good}{}", "A".repeat(4_000))));
+    bad.push(("nothing".to_owned(), String::new()));
+    let mut payload = said.clone();
+    payload["aal"] = json!(3);
+    bad.push((
+        "other content".to_owned(),
+        format!("{}.{}.{}", parts[0], BASE64.encode(payload.to_string()), parts[2]),
+    ));
+    for (name, field, value) in [
+        ("other issuer", "iss", json!("https://evil.example")),
+        ("other audience", "aud", json!("https://other.example")),
+        ("expired", "exp", json!(said["iat"])),
+        ("of the future", "iat", json!(said["iat"].as_i64().unwrap() + 120)),
+        ("too long a life", "exp", json!(said["iat"].as_i64().unwrap() + 3_601)),
+        ("no session", "sid", json!(null)),
+        ("no beginning", "session_from", json!(null)),
+    ] {
+        let mut payload = said.clone();
+        payload[field] = value;
+        let signed = keys::sign(&ctx, Purpose::Access, payload.to_string().as_bytes()).await.unwrap();
+        bad.push((name.to_owned(), signed));
+    }
+    let signed = keys::sign(&ctx, Purpose::Revocations, said.to_string().as_bytes()).await.unwrap();
+    bad.push(("of the feed".to_owned(), signed));
+    for at in (0..good.len()).step_by(5) {
+        let mut altered = good.clone().into_bytes();
+        altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+        bad.push((format!("altered at {at}"), String::from_utf8(altered).unwrap()));
+    }
+    bad
+}
+
+/// The verifier in TypeScript, compiled by `scripts/test`, in a Node of its own.
+struct Node<'w> {
+    world: &'w World,
+    process: tokio::process::Child,
+    lines: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+}
+
+impl<'w> Node<'w> {
+    /// None where it was not compiled.
+    async fn start(world: &'w World, key: &str, server: SocketAddr, when_stale: &str) -> Option<Self> {
+        use tokio::io::AsyncBufReadExt;
+        let Ok(module) = std::env::var("VESTIBULE_TEST_TYPESCRIPT") else {
+            println!(
+                "LEFT OUT: VESTIBULE_TEST_TYPESCRIPT names no compiled verifier; `scripts/test` makes one"
+            );
+            return None;
+        };
+        let mut process = tokio::process::Command::new("node")
+            .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript/drive.mjs"), module.as_str()])
+            .env("NODE_NO_WARNINGS", "1")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = tokio::io::BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut node = Self { world, process, lines };
+        node.writes(json!({
+            "issuer": world.app.origin.as_str(), "server": format!("http://{server}/"), "key": key,
+            "whenStale": when_stale, "now": world.ctx().now.as_millis(),
+        }))
+        .await;
+        Some(node)
+    }
+
+    async fn writes(&mut self, line: serde_json::Value) {
+        use tokio::io::AsyncWriteExt;
+        let line = format!("{line}\n");
+        self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// The user, or why not.
+    async fn says(&mut self, token: &str) -> String {
+        self.writes(json!({"token": token, "now": self.world.ctx().now.as_millis()})).await;
+        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
+        let line = line.expect("an answer").unwrap().expect("it runs");
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let word = said.get("refused").or(said.get("sub")).unwrap();
+        word.as_str().unwrap().to_owned()
+    }
+
+    async fn comes(&mut self, token: &str, wanted: &str) {
+        let waits = async {
+            while self.says(token).await != wanted {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waits).await.unwrap_or_else(|_| panic!("{wanted}"));
+    }
+}
+
+fn user_of(token: &str) -> String {
+    claims(token)["sub"].as_str().unwrap().to_owned()
+}
+
+/// The same as above, by the verifier in TypeScript.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_typescript_a_service_hears_of_the_end_of_a_session() {
+    let world = World::new().await;
+    let (_, key) = key(&world, &[Scope::RevocationsRead]).await;
+    let server = Server::start(&world.app, None).await;
+    let Some(mut refuses) = Node::start(&world, &key, server.address, "refuse").await else { return };
+    let mut accepts = Node::start(&world, &key, server.address, "accept").await.unwrap();
+    let (mut alice, mut bob) = (world.member().await, world.member().await);
+    carries_jwt(&mut alice).await;
+    carries_jwt(&mut bob).await;
+    let (hers, his) = (alice.token.clone().unwrap(), bob.token.clone().unwrap());
+    assert_eq!(accepts.says(&hers).await, user_of(&hers));
+    refuses.comes(&hers, &user_of(&hers)).await;
+    alice.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    refuses.comes(&hers, "ended").await;
+    accepts.comes(&hers, "ended").await;
+    assert_eq!(refuses.says(&his).await, user_of(&his));
+
+    let at = server.stop().await;
+    world.advance(Duration::from_secs(16));
+    assert_eq!(refuses.says(&his).await, "stale");
+    assert_eq!(accepts.says(&his).await, user_of(&his));
+    bob.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
+    let server = Server::start(&world.app, Some(at)).await;
+    refuses.comes(&his, "ended").await;
+    accepts.comes(&his, "ended").await;
+    assert_eq!(refuses.says(&hers).await, "ended", "what was known is still known");
+    server.stop().await;
+}
+
+/// The same vectors, for each algorithm.
+#[tokio::test]
+async fn in_typescript_what_is_no_access_token_for_here_and_now_is_refused() {
+    for algorithm in vestibule::jwt::Algorithm::ALL {
+        let world = World::plan().config(|config| config.tokens.algorithm = *algorithm).build().await;
+        let server = Server::start(&world.app, None).await;
+        let Some(mut node) = Node::start(&world, "vk_x", server.address, "accept").await else { return };
+        let [_, verifier] = verifiers(&world, "vk_x", server.address);
+        let mut alice = world.member().await;
+        carries_jwt(&mut alice).await;
+        let good = alice.token.clone().unwrap();
+        assert_eq!(node.says(&good).await, user_of(&good), "{algorithm}");
+        assert!(verifier.check(&good).await.is_ok(), "{algorithm}");
+        for (name, token) in vectors(&world, &alice).await {
+            assert_eq!(node.says(&token).await, "invalid", "{algorithm} {name}");
+            assert_eq!(verifier.check(&token).await.err(), Some(Refused::Invalid), "{algorithm} {name}");
+        }
+        world.advance(Duration::from_secs(300));
+        assert_eq!(node.says(&good).await, "invalid", "{algorithm}: expired");
+        server.stop().await;
+    }
+}
