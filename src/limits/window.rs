@@ -224,7 +224,9 @@ mod tests {
         for others in [[Sender::Stranger, Sender::Recovery], [Sender::Recovery, Sender::Newcomer]] {
             let mut log = Log::default();
             for now in (0..24 * 60).map(|minute| minute * MINUTE) {
-                others.map(|sender| burst(&mut log, NUMBER, sender, now));
+                for sender in others {
+                    burst(&mut log, NUMBER, sender, now);
+                }
             }
             assert!(burst(&mut log, NUMBER, SENDERS[0], 24 * 60 * MINUTE - 1) >= 3, "{others:?}");
         }

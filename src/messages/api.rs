@@ -48,7 +48,8 @@ pub async fn delivery(
     let told: providers::webhook::Told = serde_json::from_slice(&body)
         .map_err(|error| Error::new(Problem::MalformedBody).detail(error.to_string()))?;
     // One that was signed for another message is about none here.
-    actions::callback(&ctx, &token, |id| (told.id == id).then(|| told.heard())).await?;
+    let heard = |id| (told.id == id).then(|| told.heard());
+    actions::callback(&ctx, &token, heard).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

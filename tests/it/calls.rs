@@ -13,7 +13,7 @@ use crate::world::{Answer, Person, World};
 const CALLS: &str = "/api/v1/calls";
 
 /// Waits, by the real clock, until the call has come to `status`: callbacks travel by themselves.
-async fn comes_to(person: &Person<'_>, id: &str, status: &str) -> Json {
+pub async fn comes_to(person: &Person<'_>, id: &str, status: &str) -> Json {
     let mut call = Json::Null;
     for _ in 0..500 {
         call = person.get(&format!("{CALLS}/{id}")).await.expect(StatusCode::OK).body;
@@ -32,7 +32,7 @@ fn words(call: &Json) -> Vec<String> {
 
 impl Person<'_> {
     /// Calls their own number.
-    async fn calls(&self, say: &str) -> Json {
+    pub async fn calls(&self, say: &str) -> Json {
         let body = json!({"to": self.mobile, "say": say});
         self.post(CALLS, body).await.expect(StatusCode::ACCEPTED).body
     }
@@ -61,7 +61,7 @@ async fn rings_at(world: &World, number: &str) -> Json {
     panic!("nothing rings at {number}");
 }
 
-async fn set_rule(world: &World, number: &str, does: &str) {
+pub async fn set_rule(world: &World, number: &str, does: &str) {
     let mut here = world.stranger();
     here.ip = [127, 0, 0, 1].into();
     let form = format!("to={}&does={does}", number.replace('+', "%2B")).into_bytes();

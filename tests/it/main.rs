@@ -24,6 +24,7 @@ mod model;
 mod nodes;
 mod pages;
 mod passwords;
+mod phone;
 mod place;
 mod profile;
 mod providers;

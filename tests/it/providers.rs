@@ -603,3 +603,49 @@ async fn a_message_that_came_too_late_is_told_as_a_failure() {
     assert_eq!(failed.len(), 1, "{events:?}");
     assert_eq!(failed[0].detail["status"], "expired");
 }
+
+/// A code that went by mail proves that a mail was read, and goes there only where that would do.
+#[tokio::test]
+async fn a_code_that_went_another_way_proves_that_way() {
+    for (factors, goes) in [(r#"["sms", "email"]"#, true), (r#"["sms"]"#, false)] {
+        let plan = World::plan().config(|config| config.delivery.fallback = vec![Channel::Email]);
+        let plan = plan.policy(move |policy| {
+            let text = format!("[sign_in.second]\nfactors = {factors}");
+            policy.sign_in = vestibule::policy::Policy::from_toml(&text).unwrap().sign_in;
+        });
+        let world = plan.build().await;
+        let alice = world.alice().await;
+        let ctx = &world.ctx();
+        let query = vestibule::store::Query::<Identifier>::along(Identifier::BY_USER).limit(100);
+        let own = world.app.store.find(query).await.unwrap().items;
+        let email = &own.into_iter().find(|one| one.kind == IdentifierKind::Email).unwrap();
+        let verified = ctx.decide(move |moment| async move {
+            let email = email.clone().with(|email| email.verified_at = Some(moment.now));
+            Ok(decided(()).update(&email))
+        });
+        verified.await.unwrap();
+        crate::calls::set_rule(&world, &alice.mobile, "fail").await;
+        world.advance(Duration::from_secs(60));
+        let asked = alice.gives_password().await.expect(StatusCode::OK).body;
+        assert_eq!(asked["challenge"]["factor"], "sms", "{asked}");
+        world.run_due().await;
+        let mut mail = Json::Null;
+        for _ in 0..if goes { 500 } else { 50 } {
+            // The failure is told by a callback, which travels by itself.
+            world.run_due().await;
+            mail = world.messages(&alice.email()).await["items"][0].clone();
+            if mail["body"].as_str().is_some_and(|text| text.contains("sign")) && mail["code"].is_string() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let body = serde_json::json!({"challenge": asked["challenge"]["id"], "code": mail["code"]});
+        if !goes {
+            alice.post("/api/v1/auth/verify-code", body).await.problem(401, "code-wrong");
+            continue;
+        }
+        let done = alice.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK).body;
+        let amr = done["session"]["amr"].as_array().unwrap();
+        assert!(amr.len() == 2 && !amr.contains(&Json::from("sms")), "{done}");
+    }
+}
