@@ -68,10 +68,10 @@ async fn somebody_answers_declines_is_busy_and_lets_it_ring_with_the_mouse() {
     for (button, status) in [("Decline", "busy"), ("Be busy", "busy"), ("+ 1 minute", "no_answer")] {
         let call = alice.calls("Hello").await;
         world.run_due().await;
-        shows(&tab, "Incoming call").await;
+        shows(&tab, "Or let it ring.").await;
         tab.clicks(button).await;
         comes_to(&alice, call["id"].as_str().unwrap(), status).await;
-        no_longer_shows(&tab, "Incoming call").await;
+        no_longer_shows(&tab, "Or let it ring.").await;
     }
 }
 
