@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::breached::Breached;
+use crate::broker::Broker;
 use crate::circuit::Circuits;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
@@ -53,6 +54,8 @@ pub struct App {
     pub outbound: Outbound,
     /// The one SMTP client, when a server is configured.
     pub mailer: Option<Mailer>,
+    /// The one client of a message broker, when one is configured.
+    pub broker: Option<Broker>,
     /// What messages and calls cost.
     pub rates: Rates,
     /// What was drawn from the day's money and is not spent yet.
@@ -96,6 +99,7 @@ impl App {
         let breached = Breached::configured(&config.password.breached)?;
         let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
         let rates = Rates::configured(&config.spending.rates)?;
+        let broker = Broker::configured(config.events.amqp.expose(), &config.events.exchange)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;
         let followers = config.server.max_followers;
         let templates = Templates::configured(&config.pages, origin.host())?;
@@ -103,6 +107,7 @@ impl App {
             templates,
             origin,
             mailer,
+            broker,
             rates,
             purse: tokio::sync::Mutex::default(),
             circuits: Circuits::default(),

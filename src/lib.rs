@@ -10,6 +10,7 @@ pub mod policy;
 
 // ground: knows nothing about accounts
 pub mod breached;
+pub mod broker;
 pub mod circuit;
 pub mod clock;
 pub mod hashing;
@@ -24,6 +25,7 @@ pub mod secret;
 pub mod shared;
 pub mod store;
 pub mod templates;
+pub mod tls;
 pub mod twilio;
 pub mod verify;
 pub mod words;

@@ -6,7 +6,7 @@
 
 mod signature;
 
-pub use signature::{SIGNATURE, sign};
+pub use signature::{SIGNATURE, sign, verify};
 
 use std::collections::HashSet;
 use std::error::Error as _;

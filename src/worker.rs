@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::{App, Ctx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One run of a task.
 pub type Run = Pin<Box<dyn Future<Output = Result<usize>> + Send>>;
@@ -54,6 +54,66 @@ impl Workers {
         let _ = self.stop.send(true);
         for task in self.tasks {
             let _ = task.await;
+        }
+    }
+}
+
+/// What was taken to be dealt with, none in place of what needs nothing after all; and why no more was.
+pub type Leased<T> = (Vec<Option<T>>, Option<Error>);
+
+/// How long what falls due may wait beside something that is still under way.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Deals with everything that is due, and with what falls due meanwhile, so many pieces `at_once`; returns
+/// how many it took. `lease` takes up to as many as it is told to.
+///
+/// What is slow holds up nothing else: whatever is free goes on. On a failure of the store nothing more is
+/// begun, but what is on its way is waited for and recorded.
+///
+/// # Errors
+/// What `lease` failed with.
+pub async fn keep_up<T, L, D>(
+    ctx: &Ctx,
+    at_once: usize,
+    lease: impl Fn(Ctx, usize) -> L,
+    deal: impl Fn(Ctx, T) -> D,
+) -> Result<usize>
+where
+    L: Future<Output = Leased<T>>,
+    D: Future<Output = ()> + Send + 'static,
+{
+    let app = &ctx.app;
+    let mut rings = app.bell.subscribe();
+    let mut under_way = JoinSet::new();
+    let mut taken = 0;
+    let mut failure = None;
+    loop {
+        // Marked before looking, so that what is committed in between is not missed.
+        rings.borrow_and_update();
+        let free = at_once - under_way.len();
+        if free > 0 && failure.is_none() {
+            // What was leased before the trouble is dealt with all the same: its lease is committed.
+            let (leased, trouble) = lease(Ctx::new(app.clone(), None), free).await;
+            failure = trouble;
+            taken += leased.len();
+            let more = leased.len() == free;
+            for one in leased.into_iter().flatten() {
+                under_way.spawn(deal(ctx.clone(), one));
+            }
+            if more {
+                continue;
+            }
+        }
+        if under_way.is_empty() {
+            return failure.map_or(Ok(taken), Err);
+        }
+        tokio::select! {
+            Some(ended) = under_way.join_next() => if let Err(error) = ended {
+                // Its lease runs out, and it is taken again.
+                tracing::error!(%error, "something was dropped while it was dealt with");
+            },
+            _ = rings.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 }

@@ -337,7 +337,8 @@ impl Tally {
         self.latency.add(waited);
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Counts what `other` counted.
+    pub fn merge(&mut self, other: &Self) {
         for (status, count) in &other.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }

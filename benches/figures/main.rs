@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|nodes|revocations|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -19,6 +19,7 @@ mod foreign;
 mod load;
 mod nodes;
 mod overload;
+mod provider;
 mod revocations;
 mod server;
 mod sign_in;
@@ -55,7 +56,7 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "sign-in",
     "authenticated",
     "commits",
@@ -64,6 +65,7 @@ const PARTS: [&str; 10] = [
     "foreign",
     "enumeration",
     "tokens",
+    "provider",
     "nodes",
     "revocations",
 ];
@@ -127,6 +129,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "foreign" => foreign::measure(table).await,
             "enumeration" => enumeration::measure(extent, table).await,
             "tokens" => tokens::measure(extent, table).await,
+            "provider" => provider::measure(extent, table).await,
             "nodes" => nodes::measure(extent, table).await,
             "revocations" => revocations::measure(table).await,
             _ => start::measure(table).await,

@@ -45,10 +45,14 @@ send_stranger_short = { limit = 1000000, window = "1m" }
 send_stranger_day = { limit = 1000000, window = "1m" }
 send_block = { limit = 1000000, window = "1m" }
 unproven_block = { limit = 1000000, window = "1m" }
+send_others_short = { limit = 1000000, window = "1m" }
+send_others_day = { limit = 1000000, window = "1m" }
 send_address = { limit = 1000000, window = "1m" }
 recover_identifier = { limit = 1000000, window = "1m" }
 recover_address = { limit = 1000000, window = "1m" }
 send_recovery = { limit = 1000000, window = "1m" }
+send_recovery_number = { limit = 1000000, window = "1m" }
+send_recovery_number_day = { limit = 1000000, window = "1m" }
 "#;
 
 /// When a second factor is asked for.

@@ -23,6 +23,8 @@ CREATE TABLE "outgoing" (
     "id" uuid NOT NULL PRIMARY KEY,
     "state" text COLLATE "C" NOT NULL,
     "attempts" bigint NOT NULL,
+    "posted" boolean NOT NULL,
+    "published" boolean NOT NULL,
     "trouble" text COLLATE "C",
     "at" timestamptz NOT NULL,
     "due_at" timestamptz,
@@ -81,6 +83,14 @@ CREATE TABLE "spending" (
     revision bigint NOT NULL
 );
 CREATE INDEX spending_by_expires_at ON "spending" ("expires_at");
+
+CREATE TABLE "sends" (
+    "of" text COLLATE "C" NOT NULL PRIMARY KEY,
+    "log" jsonb NOT NULL,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX sends_by_expires_at ON "sends" ("expires_at");
 
 CREATE TABLE "replays" (
     "id" bytea NOT NULL PRIMARY KEY,

@@ -23,6 +23,8 @@ CREATE TABLE "outgoing" (
     "id" TEXT NOT NULL PRIMARY KEY,
     "state" TEXT NOT NULL,
     "attempts" INTEGER NOT NULL,
+    "posted" INTEGER NOT NULL,
+    "published" INTEGER NOT NULL,
     "trouble" TEXT,
     "at" TEXT NOT NULL,
     "due_at" TEXT,
@@ -81,6 +83,14 @@ CREATE TABLE "spending" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spending_by_expires_at ON "spending" ("expires_at");
+
+CREATE TABLE "sends" (
+    "of" TEXT NOT NULL PRIMARY KEY,
+    "log" TEXT NOT NULL,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sends_by_expires_at ON "sends" ("expires_at");
 
 CREATE TABLE "replays" (
     "id" BLOB NOT NULL PRIMARY KEY,

@@ -27,6 +27,10 @@ entity! {
         state: State,
         /// How often it was tried.
         attempts: u32,
+        /// Whether the application's address has taken it.
+        posted: bool,
+        /// Whether the message broker has taken it.
+        published: bool,
         /// What came of the last try.
         trouble: Option<String>,
         /// When the event happened.
@@ -52,6 +56,8 @@ impl Outgoing {
             id: event.id,
             state: State::Waiting,
             attempts: 0,
+            posted: false,
+            published: false,
             trouble: None,
             at: event.at,
             due_at: Some(event.at),

@@ -1,9 +1,6 @@
 //! Asking for a call, looking at one's calls, calling one back; placing what is due, and hearing what
 //! became of it.
 
-use std::time::Duration;
-
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::rules::{self, Taken};
@@ -20,15 +17,13 @@ use crate::sessions::Caller;
 use crate::store::{Cursor, Decision, Page, Query, Seen, answer};
 use crate::twilio::voice::{self, News, Placed};
 use crate::twilio::{RETRIES, twiml};
+use crate::worker::{self, Leased};
 
 /// The path of callbacks, before the token.
 pub const CALLBACK_PATH: &str = "/api/v1/webhooks/twilio/calls/";
 
 /// How many calls are dealt with at once. Twilio begins one a second for an account.
 const AT_ONCE: usize = 8;
-
-/// How long a call that falls due may wait beside one that is being placed.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Whom `caller` may call: the number, once it is read and judged.
 ///
@@ -134,45 +129,14 @@ pub async fn cancel(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<CallView> {
 
 /// Deals with every call that is due, and with what falls due meanwhile; returns how many it took.
 ///
-/// On a failure of the store nothing more is begun, but what is on its way is waited for and recorded.
+/// # Errors
+/// The store's.
 pub async fn run_due(ctx: &Ctx) -> Result<usize> {
-    let mut rings = ctx.app.bell.subscribe();
-    let mut under_way = JoinSet::new();
-    let mut taken = 0;
-    let mut failure = None;
-    loop {
-        // Marked before looking, so that what is committed in between is not missed.
-        rings.borrow_and_update();
-        let free = AT_ONCE - under_way.len();
-        if free > 0 && failure.is_none() {
-            let (leased, trouble) = lease(ctx, free).await;
-            failure = trouble;
-            taken += leased.len();
-            let more = leased.len() == free;
-            for (call, what) in leased {
-                under_way.spawn(act(ctx.clone(), call, what));
-            }
-            if more {
-                continue;
-            }
-        }
-        if under_way.is_empty() {
-            return failure.map_or(Ok(taken), Err);
-        }
-        tokio::select! {
-            Some(ended) = under_way.join_next() => if let Err(error) = ended {
-                // Its lease runs out; it is then one that may have been placed.
-                tracing::error!(%error, "a call was dropped while it was dealt with");
-            },
-            _ = rings.changed() => {}
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
+    worker::keep_up(ctx, AT_ONCE, lease, |ctx, (call, what)| act(ctx, call, what)).await
 }
 
 /// Takes up to `limit` due calls.
-async fn lease(ctx: &Ctx, limit: usize) -> (Vec<(Call, Taken)>, Option<Error>) {
-    let ctx = Ctx::new(ctx.app.clone(), None);
+async fn lease(ctx: Ctx, limit: usize) -> Leased<(Call, Taken)> {
     let due = match ctx.app.store.find(Query::<Call>::along(Call::BY_DUE).until(ctx.now).limit(limit)).await {
         Ok(due) => due,
         Err(error) => return (Vec::new(), Some(error.into())),
@@ -193,7 +157,7 @@ async fn lease(ctx: &Ctx, limit: usize) -> (Vec<(Call, Taken)>, Option<Error>) {
             .await;
         match taken {
             Ok((what, Some(news))) => {
-                leased.push((news.call.clone(), what));
+                leased.push(Some((news.call.clone(), what)));
                 tell(&ctx, Some(news));
             }
             // Another worker was quicker: it is out of this one's way.

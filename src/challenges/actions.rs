@@ -21,7 +21,7 @@ use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
 use crate::sessions::{self, Caller, Carry, Session};
-use crate::store::{Decision, Seen, answer, refuse};
+use crate::store::{Decision, Query, Seen, answer, refuse};
 use crate::words::Locale;
 
 /// A factor that can be asked for now, and what asking for it takes.
@@ -127,6 +127,20 @@ fn message(
     (postage, locale): (&Postage, Locale),
     moment: &Moment,
 ) -> Message {
+    let mut message = made(ctx, challenge, token, code, (postage, locale), moment);
+    // Another way only where what it proves would do as well.
+    message.fallback.0.retain(|way| challenge.offered.0.contains(&kind(*way)));
+    message
+}
+
+fn made(
+    ctx: &Ctx,
+    challenge: &Challenge,
+    token: &Token,
+    code: &str,
+    (postage, locale): (&Postage, Locale),
+    moment: &Moment,
+) -> Message {
     let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
         .then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     messages::code(
@@ -158,6 +172,15 @@ fn channel(kind: FactorKind) -> messages::Kind {
         FactorKind::Call => messages::Kind::Call,
         FactorKind::Email => messages::Kind::Email,
         _ => messages::Kind::Sms,
+    }
+}
+
+/// What a code proves that went this way.
+fn kind(way: messages::Kind) -> FactorKind {
+    match way {
+        messages::Kind::Sms => FactorKind::Sms,
+        messages::Kind::Call => FactorKind::Call,
+        messages::Kind::Email => FactorKind::Email,
     }
 }
 
@@ -228,13 +251,13 @@ pub async fn answer_by(
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
-    let judged = case(ctx, token).await?;
+    let judged = shown(ctx, token).await?;
     let recovered = &recovered(ctx, &judged, given).await?;
     let changed = &verifying::notices(ctx, &judged, plain).await?;
     let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
     let outcome = ctx
         .decide(move |moment| async move {
-            let mut case = case(ctx, token).await?;
+            let mut case = shown(ctx, token).await?;
             let asked_by = case.challenge.session_id;
             if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
                 return Ok(refuse(Problem::CodeGone));
@@ -387,6 +410,21 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, recovery, secret })
 }
 
+/// The case as its answer is judged: its code proves the way by which it really went. One that went by
+/// mail, because no text message got through, proves that a mail was read and no more.
+async fn shown(ctx: &Ctx, token: &Token) -> Result<Case> {
+    let mut case = case(ctx, token).await?;
+    let falls_back = !ctx.app.config.delivery.fallback.is_empty();
+    if falls_back && matches!(case.challenge.factor, FactorKind::Sms | FactorKind::Call) {
+        let query = Query::<Message>::along(Message::BY_CHALLENGE).equal(case.challenge.id).limit(100);
+        let sent = ctx.app.store.find(query).await?.items;
+        if sent.iter().any(|message| message.kind == messages::Kind::Email) {
+            case.challenge = case.challenge.with(|challenge| challenge.factor = FactorKind::Email);
+        }
+    }
+    Ok(case)
+}
+
 /// What the right answer is.
 async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
     match challenge.factor {
@@ -489,16 +527,17 @@ pub async fn resend(
 /// The factor to ask for next: the same, or the `wanted` one, which must be among those that would do.
 async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next> {
     let kind = wanted.unwrap_or(case.challenge.factor);
-    if kind == case.challenge.factor {
+    let is_offered = case.challenge.offered.0.contains(&kind);
+    // What is being verified is one claim, whichever way its code goes: not another number of the user's.
+    if kind == case.challenge.factor || is_offered && case.challenge.purpose == Purpose::Verify {
         let target = case.identifier.as_deref().cloned();
         return Ok(Next { factor: (*case.factor).clone(), kind, target });
     }
-    if !case.challenge.offered.0.contains(&kind) {
+    if !is_offered {
         return Err(Problem::FactorMissing.into());
     }
     let factors = match case.challenge.purpose {
-        // Whether it is a second factor has nothing to do with whether it is one's own; and a recovery
-        // may need an address that is none.
+        // A recovery may need an address that is no second factor.
         Purpose::Verify | Purpose::Recover => factors::of_user(ctx, case.user.id).await?,
         Purpose::SignIn | Purpose::StepUp => accounts::held(ctx, &case.user).await?.0,
     };

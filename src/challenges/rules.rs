@@ -11,7 +11,7 @@ use crate::devices::{self, Device};
 use crate::error::{Error, Problem};
 use crate::factors::{Factor, totp};
 use crate::identifiers::{self, Identifier, Verification};
-use crate::policy::{FactorKind, Policy, Proofs};
+use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token, TokenKind, same};
 use crate::sessions::{self, Carry, Session};
@@ -231,7 +231,10 @@ pub(super) fn answer(
     };
     let proved = proved.with(|factor| factor.succeeded(moment.now));
     let Case { challenge, user, identifier, owner, session, recovery, identifiers, factors, .. } = case;
-    let verified = match identifier.filter(|identifier| identifier.verified_at.is_none()) {
+    // A code that was read in a mail shows no number.
+    let is_shown =
+        |one: &Seen<Identifier>| challenge.factor != FactorKind::Email || one.kind == IdentifierKind::Email;
+    let verified = match identifier.filter(|one| one.verified_at.is_none() && is_shown(one)) {
         None => None,
         Some(identifier) => match identifiers::verify(identifier, owner.as_ref(), moment.now) {
             Verification::Verified(identifier) => Some(identifier),

@@ -69,7 +69,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(600);
 
 /// Nothing from elsewhere, nothing inline, no frame around it.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// A mail is somebody else's page: it gets an origin of its own, runs nothing, loads nothing, leads nowhere.
+const MAIL_CSP: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'self'";
 
 /// The routes of development mode, for the root of the router.
 pub fn routes(dev: Dev) -> Vec<Undocumented> {
@@ -83,6 +87,7 @@ pub fn routes(dev: Dev) -> Vec<Undocumented> {
         ("/dev/phone.js", asset("text/javascript; charset=utf-8", include_str!("phone.js"))),
         ("/dev/phone.svg", asset("image/svg+xml", include_str!("phone.svg"))),
         ("/dev/messages", get(messages)),
+        ("/dev/mails/{id}", get(mail_page)),
         ("/dev/phone/calls/{id}", post(act)),
         ("/dev/phone/rules", post(set_rule)),
         ("/dev/clock", get(clock).post(advance)),
@@ -92,8 +97,9 @@ pub fn routes(dev: Dev) -> Vec<Undocumented> {
         ("/dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}", get(voice::fetch).post(voice::update)),
     ];
     let own = async |response: Response| {
+        let policy = if response.extensions().get::<IsMail>().is_some() { MAIL_CSP } else { CSP };
         let headers = [
-            (header::CONTENT_SECURITY_POLICY, CSP),
+            (header::CONTENT_SECURITY_POLICY, policy),
             (header::CACHE_CONTROL, "no-store"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
@@ -107,6 +113,18 @@ pub fn routes(dev: Dev) -> Vec<Undocumented> {
             .route_layer(middleware::from_fn(guard::this_machine_only))
     };
     lines.into_iter().map(|(path, line)| (path, guarded(line))).collect()
+}
+
+/// Marks an answer as the HTML of a mail.
+#[derive(Clone, Copy)]
+struct IsMail;
+
+/// `GET /dev/mails/{id}`: the HTML part of a mail, for the frame beside its text.
+async fn mail_page(Extension(dev): Extension<Dev>, Path(id): Path<Uuid>) -> Result<impl IntoResponse> {
+    let texts = dev.phone.find(&Wanted::default());
+    let mail = texts.into_iter().find(|text| text.id == id).and_then(|text| text.mail);
+    let mail = mail.ok_or(Problem::NotFound)?;
+    Ok((Extension(IsMail), Html(mail.html)))
 }
 
 /// `GET /`

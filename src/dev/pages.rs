@@ -185,12 +185,19 @@ fn entry(html: &mut String, name: &str, text: &Text, line: Option<&Line>) {
     let kind = if text.kind == "call" { "☎ " } else { "" };
     let seconds = line.and_then(Line::seconds).filter(|_| is_heard && text.kind == "call");
     let length = seconds.map(|seconds| format!(" · {seconds} s")).unwrap_or_default();
+    let html_part = match &text.mail {
+        Some(_) => format!(
+            r#"<details class="mail"><summary>As HTML</summary><iframe sandbox loading="lazy" src="/dev/mails/{id}" title="The mail as HTML"></iframe></details>
+"#
+        ),
+        None => String::new(),
+    };
     let body = if line.is_some_and(|line| line.status == "ringing") { "It rings.".to_owned() } else { body };
     let _ = writeln!(
         html,
         r#"
 <div class="bubble">{kind}{body}</div>
-<p class="meta"><time datetime="{at}">{time} UTC</time> · <span class="status-{status}">{status}</span>{length}</p>
+{html_part}<p class="meta"><time datetime="{at}">{time} UTC</time> · <span class="status-{status}">{status}</span>{length}</p>
 </li>"#
     );
 }

@@ -46,7 +46,11 @@ pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
     let agent = ctx.client.as_ref().and_then(|client| client.user_agent.clone());
     let here = Query::<Device>::along(Device::BY_PLACE).equal(user.id).equal(address).equal(agent);
     let anywhere = Query::<Device>::along(Device::BY_USER).equal(user.id);
-    if store.first(here).await?.is_some() || store.first(anywhere).await?.is_none() {
+    // Devices are forgotten after a while, and all at once when all sessions end: who has none has signed
+    // in before, unless the account is younger than that.
+    let is_young =
+        user.sessions_from <= user.created_at && ctx.now.since(user.created_at) < *ctx.policy.devices.known;
+    if store.first(here).await?.is_some() || is_young && store.first(anywhere).await?.is_none() {
         return Ok(None);
     }
     let about = About::event(Notice::NewDevice, ctx.policy.notices.new_device).may_be_left_out();

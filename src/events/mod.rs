@@ -1,7 +1,7 @@
 //! Events out: the application is told of what happens, and can read it again.
 //!
 //! Always holds: what an event tells of, the event, and the row that has it told are one commit; the row
-//! goes only when the application has answered 2xx. So every event is told at least once, and, since a
+//! goes only when the application has answered 2xx, and the broker has confirmed it, where there is one. So every event is told at least once, and, since a
 //! process can end between the answer and the commit, perhaps twice: the id says so. Events are told in
 //! the order in which they happened, one at a time; one that was not taken is overtaken.
 
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::app::Ctx;
 use crate::audit::{Event, Outgoing, State, What};
+use crate::broker::{Broker, Published};
 use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::outbound::{Outcome, SIGNATURE, sign};
@@ -104,31 +105,69 @@ async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
                 return Ok(answer(None));
             }
             let seen = seen.with(|row| row.lease(now));
-            Ok(answer(Some(seen.attempts)).update(&seen))
+            Ok(answer(Some(Outgoing::clone(&seen))).update(&seen))
         })
         .await?;
-    let Some(attempt) = leased else { return Ok(Told::Nothing) };
-    let trouble = match store.get::<Event>(id).await? {
-        Some(event) => post(ctx, &event, attempt).await.err(),
+    let Some(row) = leased else { return Ok(Told::Nothing) };
+    let attempt = row.attempts;
+    let heard = match store.get::<Event>(id).await? {
+        Some(event) => tell_all(ctx, &event, &row).await,
         // Older than events are kept: there is nothing left to tell.
-        None => None,
+        None => Heard { posted: true, published: true, trouble: None },
     };
-    let (now, trouble) = (ctx.app.clock.now(), trouble.as_deref());
+    let (now, heard) = (ctx.app.clock.now(), &heard);
     ctx.decide(move |moment| async move {
         let seen = store.get::<Outgoing>(id).await?;
         // Another worker has it, whose lease is newer.
         let Some(seen) = seen.filter(|seen| seen.attempts == attempt) else { return Ok(answer(())) };
-        let Some(trouble) = trouble else { return Ok(answer(()).delete(&seen)) };
+        let Some(trouble) = &heard.trouble else { return Ok(answer(()).delete(&seen)) };
         let [chance] = moment.seed.bytes("pause");
-        Ok(answer(()).update(&seen.with(|row| row.not_taken(trouble, now, chance))))
+        Ok(answer(()).update(&seen.with(|row| {
+            (row.posted, row.published) = (heard.posted, heard.published);
+            row.not_taken(trouble, now, chance);
+        })))
     })
     .await?;
-    Ok(if trouble.is_none() { Told::Taken } else { Told::NotTaken })
+    Ok(if heard.trouble.is_none() { Told::Taken } else { Told::NotTaken })
 }
 
-async fn post(ctx: &Ctx, event: &Event, attempt: u32) -> Result<(), String> {
+/// Who has an event, and why somebody has it not.
+struct Heard {
+    posted: bool,
+    published: bool,
+    trouble: Option<String>,
+}
+
+/// Tells everybody of an event who does not have it yet.
+async fn tell_all(ctx: &Ctx, event: &Event, row: &Outgoing) -> Heard {
+    let (posts, broker) = (ctx.app.config.events.posts(), ctx.app.broker.as_ref());
+    let body = serde_json::to_string(&EventView::from(event)).unwrap_or_default();
+    let (posted, published) = tokio::join!(
+        async { if posts && !row.posted { post(ctx, event, &body, row.attempts).await } else { Ok(()) } },
+        async {
+            match broker.filter(|_| !row.published) {
+                Some(broker) => publish(broker, event, &body).await,
+                None => Ok(()),
+            }
+        }
+    );
+    let is_taken = (posted.is_ok(), published.is_ok());
+    let trouble: Option<String> =
+        posted.err().into_iter().chain(published.err()).reduce(|one, other| format!("{one}; {other}"));
+    if let Some(trouble) = &trouble {
+        tracing::warn!(event = %event.id, attempt = row.attempts, trouble, "an event was not taken");
+    }
+    Heard { posted: is_taken.0, published: is_taken.1, trouble }
+}
+
+async fn publish(broker: &Broker, event: &Event, body: &str) -> Result<(), String> {
+    let id = event.id.to_string();
+    let message = Published { id: &id, kind: event.what.as_str(), at: event.at, body };
+    broker.publish(message).await.map_err(|why| why.chars().take(200).collect())
+}
+
+async fn post(ctx: &Ctx, event: &Event, body: &str, attempt: u32) -> Result<(), String> {
     let settings = &ctx.app.config.events;
-    let body = serde_json::to_string(&EventView::from(event)).map_err(|error| error.to_string())?;
     let signature = sign(&settings.secret, ctx.app.clock.now(), body.as_bytes());
     let (id, attempt) = (event.id.to_string(), attempt.to_string());
     let headers = [
@@ -136,13 +175,11 @@ async fn post(ctx: &Ctx, event: &Event, attempt: u32) -> Result<(), String> {
         ("idempotency-key", id.as_str()),
         ("vestibule-attempt", attempt.as_str()),
     ];
-    let trouble = match ctx.app.outbound.post_json(&settings.url, body, &headers).await {
-        Outcome::Answered { status: 200..=299, .. } => return Ok(()),
-        Outcome::Answered { status, .. } => format!("it answered {status}"),
-        Outcome::NotSent(why) | Outcome::Unknown(why) => why.chars().take(200).collect(),
-    };
-    tracing::warn!(event = id, attempt, trouble, "the application did not take an event");
-    Err(trouble)
+    match ctx.app.outbound.post_json(&settings.url, body.to_owned(), &headers).await {
+        Outcome::Answered { status: 200..=299, .. } => Ok(()),
+        Outcome::Answered { status, .. } => Err(format!("it answered {status}")),
+        Outcome::NotSent(why) | Outcome::Unknown(why) => Err(why.chars().take(200).collect()),
+    }
 }
 
 /// What was tried too often, the newest first.

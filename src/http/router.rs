@@ -302,7 +302,7 @@ pub fn routes() -> Vec<Route> {
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
             .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber]).may(&UNPAID),
+            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber, Limit::SendNumberShort, Limit::SendNumberDay]).may(&UNPAID),
         get("/calls", calls::api::list).about("One's own calls, newest first")
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")
@@ -316,6 +316,9 @@ pub fn routes() -> Vec<Route> {
         post("/webhooks/twilio/voice/{sealed}", messages::api::twilio_voice).access(Webhook)
             .about("What a call says when a key is pressed, asked by Twilio")
             .answers_in(200, "text/xml", "TwiML").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),
+        post("/webhooks/messages/{token}", messages::api::delivery).access(Webhook)
+            .about("What became of a message, told by a provider of one's own")
+            .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound, Problem::MalformedBody]).hidden(),
         post("/webhooks/twilio/messages/{token}", messages::api::twilio_status).access(Webhook)
             .about("What became of a message, told by Twilio")
             .answers_nothing(204, "Heard").may(&[Problem::SignatureWrong, Problem::NotFound]).hidden(),

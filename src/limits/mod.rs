@@ -2,9 +2,13 @@
 //!
 //! Always holds: what is counted is stored under a keyed hash, never as typed; what cannot be
 //! counted is refused, never let through. A message or a call cannot be made without [`Postage`], and
-//! postage is only had by counting it against the budgets of its number and of its asker, and by paying.
+//! postage is only had by counting it against the limits of its number and of its asker, and by paying.
+//! What one number gets is counted exactly ([`window`]), in the store; all else in [`crate::shared`].
+
+mod window;
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -14,7 +18,11 @@ use crate::money::Way;
 use crate::policy::{Budget, Limits, Wider};
 use crate::shared::Claim;
 use crate::spending::{self, Destination};
-use crate::store::text_enum;
+use crate::store::{answer, refuse, text_enum};
+
+use window::Share;
+
+pub use window::Sends;
 
 text_enum! {
     /// Every limit.
@@ -50,14 +58,18 @@ text_enum! {
         RefreshAddress = "refresh-address",
         /// Wrong client secrets from one address.
         ClientFailuresAddress = "client-failures-address",
-        /// Messages to one number in a short time.
+        /// Messages and calls to one number in a short time, whoever asks for them.
         SendNumberShort = "send-number-short",
-        /// Messages to one number in a day.
+        /// Messages and calls to one number in a day, whoever asks for them.
         SendNumberDay = "send-number-day",
         /// Messages to one number in a short time for which nobody has shown a password.
         SendStrangerShort = "send-stranger-short",
         /// Messages to one number in a day for which nobody has shown a password.
         SendStrangerDay = "send-stranger-day",
+        /// Messages to one number in a short time for which nobody has shown it to be theirs.
+        SendOthersShort = "send-others-short",
+        /// Messages to one number in a day for which nobody has shown it to be theirs.
+        SendOthersDay = "send-others-day",
         /// Messages asked for from one address.
         SendAddress = "send-address",
         /// Messages to one address or number in a day that tell of one kind of event.
@@ -74,6 +86,10 @@ text_enum! {
         InvitationUser = "invitation-user",
         /// Recovery codes to one number or address.
         SendRecovery = "send-recovery",
+        /// Recovery codes to one number in a short time.
+        SendRecoveryNumber = "send-recovery-number",
+        /// Recovery codes to one number in a day.
+        SendRecoveryNumberDay = "send-recovery-number-day",
         /// Messages to one block of a thousand numbers that strangers ask for.
         SendBlock = "send-block",
         /// Messages to one country abroad that strangers ask for.
@@ -108,6 +124,8 @@ impl Limit {
             Self::SendNumberDay => limits.send_number_day,
             Self::SendStrangerShort => limits.send_stranger_short,
             Self::SendStrangerDay => limits.send_stranger_day,
+            Self::SendOthersShort => limits.send_others_short,
+            Self::SendOthersDay => limits.send_others_day,
             Self::SendAddress => limits.send_address,
             Self::SendNotice => limits.send_notice,
             Self::CallUser => limits.call_user,
@@ -116,6 +134,8 @@ impl Limit {
             Self::OrganizationUser => limits.organization_user,
             Self::InvitationUser => limits.invitation_user,
             Self::SendRecovery => limits.send_recovery,
+            Self::SendRecoveryNumber => limits.send_recovery_number,
+            Self::SendRecoveryNumberDay => limits.send_recovery_number_day,
             Self::SendBlock => limits.send_block,
             Self::SendCountry => limits.send_country,
             Self::UnprovenBlock => limits.unproven_block,
@@ -156,9 +176,38 @@ async fn take_of(ctx: &Ctx, wanted: &[(Limit, &str, Budget)]) -> Result<()> {
         return Ok(());
     };
     app.metrics.limit_reached(limit.as_str());
+    Err(reached(*limit, *budget, refused.wait))
+}
+
+fn reached(limit: Limit, budget: Budget, wait: Duration) -> Error {
     let (name, quota) =
         (Some(limit.as_str()), Some(Box::new((budget.limit, budget.window.as_secs().max(1)))));
-    Err(Error { limit: name, quota, ..Error::new(Problem::LimitReached).retry_after(refused.wait) })
+    Error { limit: name, quota, ..Error::new(Problem::LimitReached).retry_after(wait) }
+}
+
+/// Takes one of what may be sent to `to`, in one commit of its own: of all that are taken at once, on
+/// whatever nodes, no more pass than there are.
+async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<Postage> {
+    let (limits, of) = (&ctx.policy.limits, key(ctx, Limit::SendNumberDay, to));
+    let of = &of;
+    ctx.decide(move |moment| async move {
+        let seen = ctx.app.store.get::<Sends>(of.clone()).await?;
+        let mut log = seen.as_ref().map(|seen| seen.log.clone()).unwrap_or_default();
+        if let Err(full) = log.take(to, share, limits, moment.now) {
+            ctx.app.metrics.limit_reached(full.limit.as_str());
+            let told = share.told(full.limit);
+            let budget = told.budget(limits);
+            // Strangers are not told when, either: it is when somebody else had something sent.
+            let wait = match share {
+                Share::User | Share::Notice => full.until.since(moment.now),
+                Share::Newcomer | Share::Stranger | Share::Recovery => *budget.window,
+            };
+            return Ok(refuse(reached(told, budget, wait)));
+        }
+        let expires_at = moment.now + window::longest(to, limits);
+        Ok(answer(Postage(())).upsert(seen, Sends { of: of.clone(), log, expires_at }))
+    })
+    .await
 }
 
 /// Puts back one that was taken and does not count after all.
@@ -290,7 +339,7 @@ pub enum Sender {
     Stranger,
     /// The house itself, telling its user of a kind of event. Each kind has a budget of its own, which
     /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
-    /// thing by causing others.
+    /// thing by causing others. A number's phone rings no more often for that.
     Notice(&'static str),
     /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
     /// what the owner needs to sign in nor shows in what others may still send.
@@ -326,28 +375,39 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
     }
     let destination = Destination::of(ctx, to, way)?;
     count(ctx, to, sender).await?;
-    let Some(destination) = destination else { return Ok(Postage(())) };
-    if matches!(sender, Sender::Stranger | Sender::Newcomer) {
-        count_strangers(ctx, &destination).await?;
-    }
-    // Last: what is refused by anything else must not cost.
+    let share = Share::of(sender);
+    let Some(destination) = destination else {
+        // A notice by mail waits for nobody and rings nowhere: its kind was counted, and that is all.
+        return if share == Share::Notice { Ok(Postage(())) } else { take_send(ctx, to, share).await };
+    };
     let known = matches!(sender, Sender::User(_) | Sender::Notice(_));
-    spending::pay(ctx, &destination, known).await?;
-    Ok(Postage(()))
+    if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
+        return send(ctx, to, &destination, share, known).await;
+    }
+    count_strangers(ctx, &destination).await?;
+    let sent = send(ctx, to, &destination, share, known).await;
+    if sent.is_err() {
+        // Who asks for one number again and again closes nobody else's block or country with it.
+        put_strangers_back(ctx, &destination).await;
+    }
+    sent
+}
+
+/// Pays, and takes one of what may be sent to `to`: the one that costs a commit comes last.
+async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) -> Result<Postage> {
+    spending::pay(ctx, at, known).await?;
+    let taken = take_send(ctx, to, share).await;
+    if taken.is_err() {
+        spending::give_back(ctx, at, known).await;
+    }
+    taken
 }
 
 async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
-    if let Sender::Notice(what) = sender {
-        return take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await;
+    match sender {
+        Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
+        _ => take_by_address(ctx, Limit::SendAddress).await,
     }
-    let number = [(Limit::SendNumberShort, to), (Limit::SendNumberDay, to)];
-    let strangers = [(Limit::SendStrangerShort, to), (Limit::SendStrangerDay, to)];
-    let others = match sender {
-        Sender::Recovery => vec![(Limit::SendRecovery, to)],
-        Sender::Stranger => [strangers, number].concat(),
-        _ => number.to_vec(),
-    };
-    take_by_address_and(ctx, Limit::SendAddress, &others).await
 }
 
 async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
@@ -372,6 +432,15 @@ pub async fn came_back(ctx: &Ctx, to: &str) {
     }
 }
 
+async fn put_strangers_back(ctx: &Ctx, to: &Destination) {
+    put_back(ctx, Limit::SendBlock, &to.block).await;
+    put_back(ctx, Limit::UnprovenBlock, &to.block).await;
+    if to.abroad {
+        put_back(ctx, Limit::SendCountry, &to.country).await;
+        put_back(ctx, Limit::UnprovenCountry, &to.country).await;
+    }
+}
+
 /// Postage for one call that a `user` who is signed in asks for.
 ///
 /// # Errors
@@ -383,10 +452,10 @@ pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str) -> Result<Postage
     let destination = Destination::of(ctx, to, Way::Call)?;
     let others = [(Limit::CallUser, &*user.to_string()), (Limit::CallNumber, to)];
     take_by_address_and(ctx, Limit::CallAddress, &others).await?;
-    if let Some(destination) = destination {
-        spending::pay(ctx, &destination, true).await?;
+    match destination {
+        Some(destination) => send(ctx, to, &destination, Share::User, true).await,
+        None => take_send(ctx, to, Share::User).await,
     }
-    Ok(Postage(()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! Sending what is due, and hearing what became of it.
 
-use std::time::Duration;
-
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::providers::{self, Parcel, twilio};
-use super::rules::{Lease, Look, Sent};
+use super::rules::{Heard, Lease, Look, Sent};
 use super::{Kind, Letter, Message, Status};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Note, Noting, What, note};
@@ -17,57 +15,22 @@ use crate::money;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::store::{Change, Decision, Query, Seen, answer};
+use crate::worker::{self, Leased};
 
 /// How many messages are on their way to the provider at once. Twilio sends one a second from a
 /// long code and up to a hundred from a short code; sixteen requests of a tenth of a second are more.
 const AT_ONCE: usize = 16;
 
-/// How long a retry that falls due may wait beside a send that is still under way.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Sends everything that is due, and what falls due meanwhile; returns how many it took.
 ///
-/// A provider that is slow for one message holds up no other: whatever is free goes on. On a failure
-/// of the store nothing more is begun, but what is on its way is waited for and recorded.
+/// # Errors
+/// The store's.
 pub async fn run_due(ctx: &Ctx) -> Result<usize> {
-    let mut rings = ctx.app.bell.subscribe();
-    let mut under_way = JoinSet::new();
-    let mut taken = 0;
-    let mut failure = None;
-    loop {
-        // Marked before looking, so that what is committed in between is not missed.
-        rings.borrow_and_update();
-        let free = AT_ONCE - under_way.len();
-        if free > 0 && failure.is_none() {
-            // What was leased before the trouble is sent all the same: its lease is committed.
-            let (leased, trouble) = lease(ctx, free).await;
-            failure = trouble;
-            taken += leased.len();
-            let more = leased.len() == free;
-            for message in leased.into_iter().flatten() {
-                under_way.spawn(deliver(ctx.clone(), message));
-            }
-            if more {
-                continue;
-            }
-        }
-        if under_way.is_empty() {
-            return failure.map_or(Ok(taken), Err);
-        }
-        tokio::select! {
-            Some(ended) = under_way.join_next() => if let Err(error) = ended {
-                // Its lease runs out, and it is taken again.
-                tracing::error!(%error, "a message was dropped while it was sent");
-            },
-            _ = rings.changed() => {}
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
+    worker::keep_up(ctx, AT_ONCE, lease, deliver).await
 }
 
 /// Takes up to `limit` due messages; none in place of one that is not to be sent after all.
-async fn lease(ctx: &Ctx, limit: usize) -> (Vec<Option<Message>>, Option<Error>) {
-    let ctx = Ctx::new(ctx.app.clone(), None);
+async fn lease(ctx: Ctx, limit: usize) -> Leased<Message> {
     let due = match ctx.app.store.find(Query::along(Message::BY_DUE).until(ctx.now).limit(limit)).await {
         Ok(due) => due,
         Err(error) => return (Vec::new(), Some(error.into())),
@@ -84,9 +47,10 @@ async fn lease(ctx: &Ctx, limit: usize) -> (Vec<Option<Message>>, Option<Error>)
 
 async fn lease_one(ctx: &Ctx, found: &Seen<Message>) -> Result<Option<Message>> {
     let news = ctx
-        .decide(async |_| {
+        .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Message>(found.id).await? else { return Ok(answer(None)) };
-            Ok(change(seen, |message| message.lease(ctx.now) != Lease::Nothing))
+            // One that was too late to be sent has failed, too.
+            Ok(noted(change(seen, |message| message.lease(ctx.now) != Lease::Nothing), &moment))
         })
         .await?;
     let leased =
@@ -136,12 +100,9 @@ async fn settle(ctx: &Ctx, id: Uuid, rule: impl Fn(&mut Message, &Moment) -> boo
     let news = ctx
         .decide(async |moment| {
             let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
-            let decision = change(seen, |message| rule(message, &moment));
+            let decision = noted(change(seen, |message| rule(message, &moment)), &moment);
             let Ok(Some(news)) = &decision.outcome else { return Ok(decision) };
-            let failure = news.failed();
             let (before_it, is_wanted) = (news.before, news.message.wants_another_way(moment.now));
-            let decision =
-                failure.into_iter().fold(decision, |decision, event| decision.note(&moment, event));
             let is_over = !before_it.is_final() && is_wanted;
             let Some(way) = way.filter(|_| is_over) else { return Ok(decision) };
             let next = before.follow(ctx, &way.postage, way.channel, &way.to, &way.letter, &moment);
@@ -164,17 +125,22 @@ struct Way {
 async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
     let Some((letter, _)) = message.unseal(&ctx.app.keyring) else { return Ok(None) };
     let Some(user) = message.user else { return Ok(None) };
+    let own = verified(ctx, user).await?;
+    // Whoever has not shown the number to be theirs pays for another way as for the first.
+    let sender = Sender::User(user).to(own.iter().any(|one| one.value == message.to));
     for channel in message.fallback.0.iter().copied() {
         let config = &ctx.app.config;
         let to = match channel {
             _ if !config.delivery.serves(config, channel.channel()) => None,
-            Kind::Email => verified_email(ctx, user).await?,
+            Kind::Email => {
+                own.iter().find(|one| one.kind == IdentifierKind::Email).map(|one| one.value.clone())
+            }
             Kind::Sms | Kind::Call => Some(message.to.clone()),
         };
         let Some(to) = to else { continue };
         // It counts like any other message: who cannot be sent one is not.
         let way = if channel == Kind::Call { money::Way::Call } else { money::Way::Text };
-        match limits::postage_by(ctx, &to, way, Sender::User(user)).await {
+        match limits::postage_by(ctx, &to, way, sender).await {
             Ok(postage) => return Ok(Some(Way { channel, to, letter, postage })),
             Err(error) if error.problem.is_no_postage() => {}
             Err(error) => return Err(error),
@@ -183,11 +149,11 @@ async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
     Ok(None)
 }
 
-async fn verified_email(ctx: &Ctx, user: Uuid) -> Result<Option<String>> {
+/// What was shown to be the user's own.
+async fn verified(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Identifier>>> {
     let query = Query::<Identifier>::along(Identifier::BY_USER).equal(user).limit(100);
     let found = ctx.app.store.find(query).await?.items;
-    let is_own = |one: &Identifier| one.kind == IdentifierKind::Email && one.verified_at.is_some();
-    Ok(found.into_iter().find(|one| is_own(one)).map(|one| one.value.clone()))
+    Ok(found.into_iter().filter(|one| one.verified_at.is_some()).collect())
 }
 
 /// Looks after what was handed over and of which nothing final was heard; returns how much that was.
@@ -248,17 +214,18 @@ pub async fn withdrawn(ctx: &Ctx, challenge: Uuid) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// What the provider tells by a callback whose signature was found right; grants nothing.
+/// What a provider tells by a callback whose signature was found right; grants nothing. `heard` reads it,
+/// when it is about a message of this id.
 ///
 /// # Errors
 /// [`Problem::NotFound`] for a token that belongs to no message.
-pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Result<()> {
+pub async fn callback(ctx: &Ctx, token: &str, heard: impl FnOnce(Uuid) -> Option<Heard>) -> Result<()> {
     let token = Token::parse(TokenKind::Callback, token).ok_or(Problem::NotFound)?;
-    let heard = twilio::callback(params);
     let known = ctx.app.store.get::<Message>(token.id).await?.ok_or(Problem::NotFound)?;
     if !token.matches(&known.callback) {
         return Err(Problem::NotFound.into());
     }
+    let heard = heard(token.id);
     if let Some(heard) = &heard {
         settle(ctx, token.id, |message, moment| message.fold(heard, moment.now)).await?;
     }
@@ -284,6 +251,12 @@ fn change(seen: Seen<Message>, rule: impl FnOnce(&mut Message) -> bool) -> Decis
     }
 }
 
+/// The same, with the event of a failure.
+fn noted(decision: Decision<Option<News>>, moment: &Moment) -> Decision<Option<News>> {
+    let failure = decision.outcome.as_ref().ok().and_then(Option::as_ref).and_then(News::failed);
+    failure.into_iter().fold(decision, |decision, event| decision.note(moment, event))
+}
+
 /// A message that changed, and what it was before.
 struct News {
     before: Status,
@@ -293,7 +266,7 @@ struct News {
 impl News {
     /// The event of its failure, when it has just failed.
     fn failed(&self) -> Option<Note> {
-        let has = |status| matches!(status, Status::Failed | Status::Undelivered);
+        let has = |status| matches!(status, Status::Failed | Status::Undelivered | Status::Expired);
         let message = &self.message;
         let detail = serde_json::json!({
             "message": message.id, "kind": message.kind, "purpose": message.purpose,

@@ -267,14 +267,18 @@ pub struct Limits {
     pub refresh_address: Budget,
     /// Wrong client secrets from one address.
     pub client_failures_address: Budget,
-    /// Messages to one number in a short time.
+    /// Messages and calls to one number in a short time, whoever asks for them.
     pub send_number_short: Budget,
-    /// Messages to one number in a day.
+    /// Messages and calls to one number in a day, whoever asks for them.
     pub send_number_day: Budget,
     /// Of the messages to one number in a short time, those for which nobody has shown a password.
     pub send_stranger_short: Budget,
     /// Of the messages to one number in a day, those for which nobody has shown a password.
     pub send_stranger_day: Budget,
+    /// Of the messages to one number in a short time, those for which nobody has shown it to be theirs.
+    pub send_others_short: Budget,
+    /// Of the messages to one number in a day, those for which nobody has shown it to be theirs.
+    pub send_others_day: Budget,
     /// Messages that one address causes.
     pub send_address: Budget,
     /// Messages to one number or e-mail address that tell of one kind of event.
@@ -291,6 +295,10 @@ pub struct Limits {
     pub invitation_user: Budget,
     /// Recovery codes to one number or e-mail address.
     pub send_recovery: Budget,
+    /// Recovery codes to one number in a short time.
+    pub send_recovery_number: Budget,
+    /// Recovery codes to one number in a day.
+    pub send_recovery_number_day: Budget,
     /// Messages to one block of a thousand numbers that strangers ask for.
     pub send_block: Budget,
     /// Messages to one country abroad that strangers ask for.

@@ -8,7 +8,7 @@ use crate::challenges::actions::{Chosen, choose};
 use crate::challenges::{self, Ask, ChallengeView, Purpose, blind};
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
-use crate::factors::Factor;
+use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::Message;
@@ -176,7 +176,14 @@ enum By<'a> {
     /// One of the account's factors.
     Held(Chosen<'a>),
     /// A code to the e-mail address, where the number is all else that there is.
-    Email(Factor, Identifier, Postage),
+    Email {
+        /// What counts its wrong guesses.
+        factor: Factor,
+        /// Whether it had to be made.
+        is_new: bool,
+        to: Identifier,
+        postage: Postage,
+    },
 }
 
 impl<'a> Second<'a> {
@@ -203,9 +210,17 @@ impl<'a> Second<'a> {
             let sentence = "A code to one place is not enough for this account, and it has no other.";
             return Err(Error::new(Problem::FactorMissing).detail(sentence));
         };
+        // One that an earlier recovery has made counts the wrong guesses of this one, too.
+        let made = factors::of_user(ctx, user.id).await?;
+        let made =
+            made.iter().find(|factor| factor.identifier_id == Some(email.id) && factor.bound_at.is_some());
+        if made.is_some_and(|factor| factor.locked_at.is_some()) {
+            return Err(Problem::FactorLocked.into());
+        }
         let postage = limits::postage(ctx, &email.value, sender).await?;
-        let factor = Factor::reaching(&ctx.moment(), email);
-        Ok(Self { by: By::Email(factor, (**email).clone(), postage), kinds: vec![FactorKind::Email], locale })
+        let factor = made.map_or_else(|| Factor::reaching(&ctx.moment(), email), |made| (**made).clone());
+        let by = By::Email { factor, is_new: made.is_none(), to: (**email).clone(), postage };
+        Ok(Self { by, kinds: vec![FactorKind::Email], locale })
     }
 
     /// Asks for it; also the factor that had to be made for that.
@@ -217,7 +232,7 @@ impl<'a> Second<'a> {
     ) -> (challenges::Asked, Option<Message>, Option<&Factor>) {
         let (factor, kind, identifier) = match &self.by {
             By::Held(chosen) => (&**chosen.factor, chosen.kind, chosen.target.as_deref()),
-            By::Email(factor, identifier, _) => (factor, FactorKind::Email, Some(identifier)),
+            By::Email { factor, to, .. } => (factor, FactorKind::Email, Some(to)),
         };
         let ask = Ask {
             purpose: Purpose::Recover,
@@ -235,9 +250,9 @@ impl<'a> Second<'a> {
                 let (asked, message) = chosen.ask(ctx, ask, moment);
                 (asked, message, None)
             }
-            By::Email(factor, _, postage) => {
+            By::Email { factor, is_new, postage, .. } => {
                 let (asked, message) = challenges::actions::ask(ctx, ask, Some(postage), moment);
-                (asked, message, Some(factor))
+                (asked, message, Some(factor).filter(|_| *is_new))
             }
         };
         asked.challenge.recovery_id = Some(recovery.id);

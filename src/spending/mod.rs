@@ -113,7 +113,7 @@ const LOTS: Micros = 500;
 /// [`Problem::MessagesPaused`] when the day's money for such a payer is spent; the store's.
 pub async fn pay(ctx: &Ctx, to: &Destination, known: bool) -> Result<()> {
     let (payer, cost) = (Payer::of(to.abroad, known), to.cost);
-    let today: String = ctx.now.to_string().chars().take(10).collect();
+    let today = today(ctx);
     // One draw at a time: whoever waits here finds the lot that was drawn meanwhile.
     let mut purse = ctx.app.purse.lock().await;
     purse.begin(&today);
@@ -125,6 +125,18 @@ pub async fn pay(ctx: &Ctx, to: &Destination, known: bool) -> Result<()> {
     let drawn = draw(ctx, &today, payer, cost - left).await?;
     purse.change(payer.as_str(), drawn, cost);
     Ok(())
+}
+
+/// Gives back what was paid for something that is not sent after all. Only to this process's lot: it was
+/// drawn, and stays drawn.
+pub async fn give_back(ctx: &Ctx, to: &Destination, known: bool) {
+    let mut purse = ctx.app.purse.lock().await;
+    purse.begin(&today(ctx));
+    purse.change(Payer::of(to.abroad, known).as_str(), to.cost, 0);
+}
+
+fn today(ctx: &Ctx) -> String {
+    ctx.now.to_string().chars().take(10).collect()
 }
 
 async fn draw(ctx: &Ctx, today: &str, payer: Payer, least: Micros) -> Result<Micros> {

@@ -37,6 +37,7 @@ use super::kept::{Marks, Others, places};
 use super::query::Select;
 use super::{Change, Corrupt, StoreError, sql};
 use crate::clock::Timestamp;
+use crate::tls;
 
 /// How long to wait for a connection, whether for a free one or for a new one, tries again included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -114,7 +115,7 @@ impl Postgres {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let tls = match config.get_ssl_mode() {
             SslMode::Disable => None,
-            _ => Some(MakeRustlsConnect::new(tls()?)),
+            _ => Some(MakeRustlsConnect::new(tls::client().map_err(StoreError::unavailable)?)),
         };
         let marks = Marks::new(Others::noticed());
         let channel = Arc::new(Channel::new(config.clone(), tls.clone(), marks.clone()));
@@ -408,17 +409,6 @@ pub(super) fn failure(error: Error) -> StoreError {
         _ if ["22", "23", "42", "0A"].iter().any(|class| code.starts_with(class)) => StoreError::Misuse(said),
         _ => StoreError::unavailable(said),
     }
-}
-
-fn tls() -> Result<rustls::ClientConfig, StoreError> {
-    let mut roots = rustls::RootCertStore::empty();
-    // What cannot be read is not trusted; a server that it vouched for will then be refused by name.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(StoreError::unavailable)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 // ---- values ----

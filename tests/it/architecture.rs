@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
-        "breached", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer", "metrics",
-        "money", "outbound", "random", "secret", "shared", "store", "verify", "words",
+        "breached", "broker", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer",
+        "metrics", "money", "outbound", "random", "secret", "shared", "store", "tls", "verify", "words",
     ],
     &["policy", "templates"],
     &["app"],

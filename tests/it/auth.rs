@@ -260,7 +260,7 @@ async fn a_code_belongs_to_one_challenge() {
 #[tokio::test]
 async fn a_resend_carries_the_same_code_after_a_pause_and_not_too_often() {
     let world = World::new().await;
-    let person = world.member().await;
+    let person = world.alice().await;
     world.advance(Duration::from_secs(86_400));
     let challenge = asked(&person).await;
     world.run_due().await;
@@ -337,6 +337,8 @@ fn unlimited(policy: &mut vestibule::policy::Policy) {
         &mut limits.send_number_day,
         &mut limits.send_stranger_short,
         &mut limits.send_stranger_day,
+        &mut limits.send_others_short,
+        &mut limits.send_others_day,
         &mut limits.send_address,
     ] {
         budget.limit = 1_000_000;
@@ -381,14 +383,49 @@ async fn t14_addresses_of_one_v6_network_share_a_budget() {
 #[tokio::test]
 async fn a_number_gets_five_messages_in_ten_minutes() {
     let world = World::new().await;
-    let person = world.member().await;
-    for _ in 0..4 {
+    // One to show the number at sign-up, and one at the first sign-in.
+    let person = world.alice().await;
+    for _ in 0..3 {
         asked(&person).await;
     }
-    let answer = person.gives_password().await.problem(429, "limit-reached");
-    assert_eq!(answer.body["limit"], "send-number-short");
+    for _ in 0..2 {
+        let answer = person.gives_password().await.problem(429, "limit-reached");
+        assert_eq!(answer.body["limit"], "send-number-short");
+        assert_eq!(answer.headers["retry-after"], "600", "until the first is ten minutes old");
+    }
     world.run_due().await;
     assert_eq!(world.messages(&person.mobile).await["items"].as_array().unwrap().len(), 5);
+    // Not one comes back sooner than the oldest is out of the window.
+    world.advance(10 * MINUTE - Duration::from_secs(1));
+    person.gives_password().await.problem(429, "limit-reached");
+    world.advance(Duration::from_secs(1));
+    asked(&person).await;
+}
+
+#[tokio::test]
+async fn whoever_only_claims_a_number_has_a_stranger_s_share_of_it_and_learns_nothing() {
+    let world = World::new().await;
+    let owner = world.alice().await;
+    world.advance(10 * MINUTE);
+    let mut heard = Vec::new();
+    for number in [owner.mobile.clone(), "+12025559999".to_owned()] {
+        // An account of one's own, with somebody else's number, or with nobody's.
+        let mut claimant = world.stranger();
+        claimant.mobile = number;
+        claimant.signs_up().await.expect(StatusCode::CREATED);
+        for _ in 0..3 {
+            asked(&claimant).await;
+        }
+        heard.push(claimant.gives_password().await.problem(429, "limit-reached"));
+    }
+    let told = |answer: &super::world::Answer| {
+        let names = ["ratelimit", "ratelimit-policy", "retry-after"];
+        let said = names.map(|name| answer.headers.get(name).cloned());
+        (answer.body["limit"].clone(), answer.body["detail"].clone(), said)
+    };
+    assert_eq!(told(&heard[0]), told(&heard[1]));
+    assert_eq!(heard[0].body["limit"], "send-stranger-short");
+    asked(&owner).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::world::{Answer, Person, World};
 const CALLS: &str = "/api/v1/calls";
 
 /// Waits, by the real clock, until the call has come to `status`: callbacks travel by themselves.
-async fn comes_to(person: &Person<'_>, id: &str, status: &str) -> Json {
+pub async fn comes_to(person: &Person<'_>, id: &str, status: &str) -> Json {
     let mut call = Json::Null;
     for _ in 0..500 {
         call = person.get(&format!("{CALLS}/{id}")).await.expect(StatusCode::OK).body;
@@ -32,7 +32,7 @@ fn words(call: &Json) -> Vec<String> {
 
 impl Person<'_> {
     /// Calls their own number.
-    async fn calls(&self, say: &str) -> Json {
+    pub async fn calls(&self, say: &str) -> Json {
         let body = json!({"to": self.mobile, "say": say});
         self.post(CALLS, body).await.expect(StatusCode::ACCEPTED).body
     }
@@ -61,7 +61,7 @@ async fn rings_at(world: &World, number: &str) -> Json {
     panic!("nothing rings at {number}");
 }
 
-async fn set_rule(world: &World, number: &str, does: &str) {
+pub async fn set_rule(world: &World, number: &str, does: &str) {
     let mut here = world.stranger();
     here.ip = [127, 0, 0, 1].into();
     let form = format!("to={}&does={does}", number.replace('+', "%2B")).into_bytes();
@@ -99,7 +99,7 @@ async fn a_call_is_recorded_placed_answered_and_ended() {
 
 #[tokio::test]
 async fn what_the_other_end_does_is_told() {
-    let world = World::new().await;
+    let world = World::plan().policy(|policy| policy.limits.send_number_short.limit = 100).build().await;
     let alice = world.alice().await;
     for (rule, status) in [("busy", "busy"), ("no-answer", "no_answer"), ("fail", "failed")] {
         set_rule(&world, &alice.mobile, rule).await;
@@ -258,7 +258,8 @@ async fn what_is_somebody_elses_is_not_there() {
 
 #[tokio::test]
 async fn calls_are_listed_newest_first_and_by_status() {
-    let world = World::plan().policy(|policy| policy.limits.call_number.limit = 100).build().await;
+    let plan = World::plan().policy(|policy| policy.limits.call_number.limit = 100);
+    let world = plan.policy(|policy| policy.limits.send_number_short.limit = 100).build().await;
     let alice = world.alice().await;
     let mut ids = Vec::new();
     for _ in 0..5 {

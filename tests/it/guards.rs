@@ -25,6 +25,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/auth/logout", "also a success when nothing is left to end"),
     ("GET", "/auth/authenticated", "says no to whoever is not"),
     ("POST", "/webhooks/twilio/messages/{token}", "signed by the provider"),
+    ("POST", "/webhooks/messages/{token}", "signed by the provider"),
     ("POST", "/webhooks/twilio/calls/{token}", "signed by the provider"),
     ("POST", "/webhooks/twilio/voice/{sealed}", "signed by the provider"),
     ("GET", "/health", "operations"),

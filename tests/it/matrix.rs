@@ -198,6 +198,7 @@ const TABLE: &[Row] = &[
     row("POST", "/webhooks/twilio/calls/{token}", Signed, None, Nothing, ""),
     row("POST", "/webhooks/twilio/voice/{sealed}", Signed, None, Nothing, ""),
     row("POST", "/webhooks/twilio/messages/{token}", Signed, None, Nothing, ""),
+    row("POST", "/webhooks/messages/{token}", Signed, None, Nothing, ""),
     row("POST", "/oauth2/introspect", Signed, None, Form(&["token", "token_type_hint"]), "token=vs_"),
     row("POST", "/oauth2/revoke", Signed, None, Form(&["token", "token_type_hint"]), "token=vs_"),
     row("GET", "/.well-known/jwks.json", Anybody, None, Nothing, ""),

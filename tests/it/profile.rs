@@ -33,6 +33,8 @@ fn unlimited(policy: &mut Policy) {
         &mut limits.send_number_day,
         &mut limits.send_stranger_short,
         &mut limits.send_stranger_day,
+        &mut limits.send_others_short,
+        &mut limits.send_others_day,
         &mut limits.send_address,
         &mut limits.send_notice,
     ] {

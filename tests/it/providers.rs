@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use axum::http::StatusCode;
 use serde_json::Value as Json;
 use uuid::Uuid;
 use vestibule::config::{Channel, Config, Route};
@@ -469,4 +470,182 @@ async fn a_notice_by_text_message_is_short_and_leads_to_a_page() {
     let text = world.messages(number).await["items"][0]["body"].as_str().unwrap().to_owned();
     let link = world.app.origin.link("/not-me/1");
     assert_eq!(text, format!("127.0.0.1: Your password was changed. This was not me: {link}"));
+}
+
+/// A callback of the provider of one's own, signed at `at` for what is in it.
+async fn told(world: &World, path: &str, body: &Json, secret: &str, at: i64) -> crate::world::Answer {
+    let body = body.to_string();
+    let now = world.app.clock.now().as_millis() + at * 1_000;
+    let now = vestibule::clock::Timestamp::from_millis(now);
+    let mut provider = world.stranger();
+    let signature = vestibule::outbound::sign(&Secret::new(secret), now, body.as_bytes());
+    provider.headers.insert("vestibule-signature", signature.parse().unwrap());
+    provider.send("POST", path, Some(("application/json", body.into_bytes()))).await
+}
+
+#[tokio::test]
+async fn what_a_provider_of_one_s_own_tells_is_signed_and_only_ever_raises_a_status() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    let (id, other) = (sent(&world, 300).await, sent(&world, 301).await);
+    world.run_due().await;
+    let path = || {
+        let bodies =
+            webhook.requests().into_iter().map(|one| serde_json::from_str::<Json>(&one.body).unwrap());
+        let body = bodies.into_iter().find(|body| body["id"] == id.to_string()).unwrap();
+        let link = body["callback"].as_str().unwrap().to_owned();
+        link.strip_prefix(world.app.origin.as_str()).unwrap().to_owned()
+    };
+    let status = async || message(&world, id).await.status;
+    assert_eq!(status().await, Status::Accepted);
+    let news = |id: Uuid, status: &str| serde_json::json!({"id": id, "status": status});
+    let (delivered, path) = (news(id, "delivered"), path());
+    for (secret, at) in [("another secret of thirty-two letters", 0), ("", 0), (SECRET, -301), (SECRET, 301)]
+    {
+        told(&world, &path, &delivered, secret, at).await.problem(403, "signature-wrong");
+    }
+    // Well signed, and for another message; for another token; not as it should be.
+    told(&world, &path, &news(other, "delivered"), SECRET, 0).await.expect(StatusCode::NO_CONTENT);
+    told(&world, &format!("{path}x"), &delivered, SECRET, 0).await.problem(404, "not-found");
+    for wrong in [news(id, "read"), serde_json::json!({"id": id}), serde_json::json!([]), {
+        serde_json::json!({"id": id, "status": "sent", "more": 1})
+    }] {
+        told(&world, &path, &wrong, SECRET, 0).await.problem(400, "malformed-body");
+    }
+    assert_eq!(status().await, Status::Accepted, "nothing of that was heard");
+    // In any order, as often as it comes.
+    for (word, then) in
+        [("sent", Status::Sent), ("delivered", Status::Delivered), ("sent", Status::Delivered)]
+    {
+        for _ in 0..2 {
+            told(&world, &path, &news(id, word), SECRET, -200).await.expect(StatusCode::NO_CONTENT);
+            assert_eq!(status().await, then);
+        }
+    }
+    let failed = serde_json::json!({"id": id, "status": "failed", "error": "number", "reference": "x"});
+    told(&world, &path, &failed, SECRET, 0).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(status().await, Status::Delivered);
+}
+
+#[tokio::test]
+async fn a_failure_that_is_told_later_lets_a_code_take_its_next_way() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house_with(None, Some(&webhook), &["sms: webhook", "call: webhook"], |config| {
+        config.delivery.fallback = vec![Channel::Call];
+    });
+    let world = world.await;
+    let id = sent(&world, 302).await;
+    world.run_due().await;
+    let first: Json = serde_json::from_str(&webhook.requests()[0].body).unwrap();
+    let path =
+        first["callback"].as_str().unwrap().strip_prefix(world.app.origin.as_str()).unwrap().to_owned();
+    let failed = serde_json::json!({"id": id, "status": "undelivered", "error": "number"});
+    told(&world, &path, &failed, SECRET, 0).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(message(&world, id).await.failure(), Some(Class::Number));
+    world.run_due().await;
+    let second: Json = serde_json::from_str(&webhook.requests()[1].body).unwrap();
+    assert_eq!((&second["kind"], &second["to"]), (&Json::from("call"), &first["to"]));
+}
+
+/// The adapter of the document, run by Python, between us and a company.
+#[tokio::test]
+async fn the_adapter_of_the_document_sends_and_tells_what_became_of_it() {
+    let document = include_str!("../../docs/providers.md");
+    let adapter = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let company = Scripted::new([answer(200, r#"{"id":"c1"}"#)]).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let plan = World::plan().config(move |config| {
+        routes(config, &["sms: webhook"]);
+        config.server.outbound_allow.push(url.trim_start_matches("http://").to_owned());
+        config.webhook.url = url;
+        config.webhook.secret = Secret::new(SECRET);
+    });
+    let world = plan.build().await;
+    // Its clock is the house's.
+    let now = world.app.clock.now().as_millis() / 1_000;
+    let program = format!("import time\ntime.time = lambda: {now}\n{adapter}");
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", &program]).env("SECRET", SECRET).env("PORT", port.to_string());
+    python.env("COMPANY", company.url()).stderr(std::process::Stdio::null());
+    let mut child = python.spawn().unwrap();
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "the adapter ended");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let id = sent(&world, 303).await;
+    world.run_due().await;
+    for _ in 0..500 {
+        if message(&world, id).await.status == Status::Sent {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let message = message(&world, id).await;
+    assert_eq!((message.status, message.provider_ref.as_deref()), (Status::Sent, Some("c1")));
+    let order: Json = serde_json::from_str(&company.requests()[0].body).unwrap();
+    assert_eq!(order["number"], to(303));
+}
+
+#[tokio::test]
+async fn a_message_that_came_too_late_is_told_as_a_failure() {
+    let world = World::new().await;
+    let id = send_code(&world, &to(304), "123456", CodePurpose::SignIn, Duration::from_secs(60)).await;
+    world.advance(Duration::from_secs(61));
+    world.run_due().await;
+    assert_eq!(message(&world, id).await.status, Status::Expired);
+    let query = vestibule::store::Query::<vestibule::audit::Event>::along(vestibule::audit::Event::BY_TIME);
+    let events = world.app.store.find(query.limit(100)).await.unwrap().items;
+    let failed: Vec<_> =
+        events.iter().filter(|event| event.what == vestibule::audit::What::MessageFailed).collect();
+    assert_eq!(failed.len(), 1, "{events:?}");
+    assert_eq!(failed[0].detail["status"], "expired");
+}
+
+/// A code that went by mail proves that a mail was read, and goes there only where that would do.
+#[tokio::test]
+async fn a_code_that_went_another_way_proves_that_way() {
+    for (factors, goes) in [(r#"["sms", "email"]"#, true), (r#"["sms"]"#, false)] {
+        let plan = World::plan().config(|config| config.delivery.fallback = vec![Channel::Email]);
+        let plan = plan.policy(move |policy| {
+            let text = format!("[sign_in.second]\nfactors = {factors}");
+            policy.sign_in = vestibule::policy::Policy::from_toml(&text).unwrap().sign_in;
+        });
+        let world = plan.build().await;
+        let alice = world.alice().await;
+        let ctx = &world.ctx();
+        let query = vestibule::store::Query::<Identifier>::along(Identifier::BY_USER).limit(100);
+        let own = world.app.store.find(query).await.unwrap().items;
+        let email = &own.into_iter().find(|one| one.kind == IdentifierKind::Email).unwrap();
+        let verified = ctx.decide(move |moment| async move {
+            let email = email.clone().with(|email| email.verified_at = Some(moment.now));
+            Ok(decided(()).update(&email))
+        });
+        verified.await.unwrap();
+        crate::calls::set_rule(&world, &alice.mobile, "fail").await;
+        world.advance(Duration::from_secs(60));
+        let asked = alice.gives_password().await.expect(StatusCode::OK).body;
+        assert_eq!(asked["challenge"]["factor"], "sms", "{asked}");
+        world.run_due().await;
+        let mut mail = Json::Null;
+        for _ in 0..if goes { 500 } else { 50 } {
+            // The failure is told by a callback, which travels by itself.
+            world.run_due().await;
+            mail = world.messages(&alice.email()).await["items"][0].clone();
+            if mail["body"].as_str().is_some_and(|text| text.contains("sign")) && mail["code"].is_string() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let body = serde_json::json!({"challenge": asked["challenge"]["id"], "code": mail["code"]});
+        if !goes {
+            alice.post("/api/v1/auth/verify-code", body).await.problem(401, "code-wrong");
+            continue;
+        }
+        let done = alice.post("/api/v1/auth/verify-code", body).await.expect(StatusCode::OK).body;
+        let amr = done["session"]["amr"].as_array().unwrap();
+        assert!(amr.len() == 2 && !amr.contains(&Json::from("sms")), "{done}");
+    }
 }

@@ -33,11 +33,15 @@ pub fn unlimited(policy: &mut Policy) {
         &mut limits.send_number_day,
         &mut limits.send_stranger_short,
         &mut limits.send_stranger_day,
+        &mut limits.send_others_short,
+        &mut limits.send_others_day,
         &mut limits.send_address,
         &mut limits.send_notice,
         &mut limits.recover_identifier,
         &mut limits.recover_address,
         &mut limits.send_recovery,
+        &mut limits.send_recovery_number,
+        &mut limits.send_recovery_number_day,
     ] {
         much(budget);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 use serde_json::json;
 use uuid::Uuid;
@@ -70,6 +71,21 @@ async fn what_an_attacker_with_100_000_numbers_may_send_is_bounded_by_number_blo
     attack(1_000_000).await;
 }
 
+const HAMMERED: &str = "+17205550199";
+
+/// Everything at once that makes one phone ring, for somebody who has shown the password and the number.
+async fn hammer(world: &World, ctx: &Ctx, sent: &mut Vec<Timestamp>) {
+    let user = Sender::User(Uuid::nil());
+    for sender in [Sender::Stranger, Sender::Recovery, Sender::Newcomer, Sender::Notice("x"), user, user] {
+        if limits::postage(ctx, HAMMERED, sender).await.is_ok() {
+            sent.push(world.app.clock.now());
+        }
+    }
+    if limits::postage_for_call(ctx, Uuid::nil(), HAMMERED).await.is_ok() {
+        sent.push(world.app.clock.now());
+    }
+}
+
 async fn attack(money: u32) {
     let plan = World::plan().config(move |config| {
         config.spending.home = "US".to_owned();
@@ -84,23 +100,30 @@ async fn attack(money: u32) {
     let mut sent: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
     let mut cost = BTreeMap::<bool, i64>::new();
     let mut by_country = BTreeMap::<String, u32>::new();
+    let mut hammered = Vec::new();
     let (mut tries, mut users, mut newcomers) = (0_u32, 0_u32, 0_u32);
     // 500 rounds in a day; in each a number of every country. The first of each country is tried in every round.
     for round in 0..500_u32 {
-        for (at, (_, list)) in numbers.iter().enumerate() {
+        let tried = numbers.iter().enumerate().map(async |(at, (_, list))| {
             let ip = Ipv4Addr::from(0x0b00_0000 + round * 65_521 + u32::try_from(at).unwrap() * 257);
             let ctx = from(&world, ip);
             let favourite = at % 10 == 0;
+            let mut tried = Vec::new();
             for number in [Some(&list[round as usize]), favourite.then_some(&list[0])].into_iter().flatten() {
-                tries += 1;
-                if limits::postage(&ctx, number, Sender::Stranger).await.is_ok() {
-                    sent.entry(number.clone()).or_default().push(ctx.now);
-                    // Some countries share a plan: the number says which it is.
-                    let place = Destination::of(&ctx, number, Way::Text).unwrap().unwrap();
-                    assert!(place.abroad, "{number}");
-                    *by_country.entry(place.country.clone()).or_default() += 1;
-                    *cost.entry(false).or_default() += world.app.rates.of(&place.country, Way::Text);
-                }
+                tried.push((number, limits::postage(&ctx, number, Sender::Stranger).await.is_ok()));
+            }
+            tried
+        });
+        for (number, is_sent) in join_all(tried).await.into_iter().flatten() {
+            tries += 1;
+            if is_sent {
+                let ctx = world.ctx();
+                sent.entry(number.clone()).or_default().push(ctx.now);
+                // Some countries share a plan: the number says which it is.
+                let place = Destination::of(&ctx, number, Way::Text).unwrap().unwrap();
+                assert!(place.abroad, "{number}");
+                *by_country.entry(place.country.clone()).or_default() += 1;
+                *cost.entry(false).or_default() += world.app.rates.of(&place.country, Way::Text);
             }
         }
         if round % 5 == 0 {
@@ -109,6 +132,7 @@ async fn attack(money: u32) {
             let known = format!("+1303555{:04}", round);
             limits::postage(&home, &known, Sender::User(Uuid::nil())).await.unwrap();
             users += 1;
+            hammer(&world, &from(&world, [198, 51, 100, 9]), &mut hammered).await;
             let new = format!("+1404{:03}{:04}", 200 + round % 90, round * 7);
             limits::postage(&home, &new, Sender::Stranger).await.unwrap();
             limits::came_back(&home, &new).await;
@@ -136,6 +160,8 @@ async fn attack(money: u32) {
     assert!(spent + at_home <= budget, "{spent} + {at_home}");
     // Strangers elsewhere: what is neither kept for home nor for the known.
     assert!(spent <= budget * 35 / 100, "{spent}");
+    assert!(hammered.len() >= 9, "{hammered:?}");
+    sent.insert(HAMMERED.to_owned(), hammered);
     for (number, times) in &sent {
         assert!(times.len() <= 10, "{number}: {} in a day", times.len());
         for (at, start) in times.iter().enumerate() {
@@ -182,6 +208,112 @@ async fn whoever_has_a_block_of_numbers_is_stopped_there_until_codes_come_back()
     assert_eq!(opened, 5);
 }
 
+/// People who give their codes back, however many: what one address, one block of numbers and one country
+/// may cause is bounded all the same.
+#[tokio::test]
+async fn codes_that_come_back_are_bounded_by_address_block_and_country_too() {
+    let plan = World::plan().policy(built_in).policy(|policy| policy.limits.send_country.limit = 90);
+    let plan = plan.config(|config| config.spending.home = "US".to_owned());
+    let world = plan.config(|config| config.spending.day = 1_000).build().await;
+    let germans = |n: u32| format!("+4915{:02}3{:06}", n % 10 + 10, n * 1_001);
+    let in_block = |n: u32| format!("+1303555{:04}", 1_000 + n);
+    let many = |n: u32| Ipv4Addr::from(0x0b00_0000 + n * 65_537);
+    let one = |_: u32| Ipv4Addr::new(198, 51, 100, 7);
+    type Number<'a> = &'a dyn Fn(u32) -> String;
+    let rows: [(&str, u32, Number<'_>, &dyn Fn(u32) -> Ipv4Addr); 3] = [
+        ("send-block", 60, &in_block, &many),
+        ("send-country", 90, &germans, &many),
+        ("send-address", 30, &|n| format!("+1{}555{:04}", 303, 2_000 + n * 100), &one),
+    ];
+    for (name, most, number, address) in rows {
+        let mut sent = 0;
+        let refused = loop {
+            let ctx = from(&world, address(sent));
+            match limits::postage(&ctx, &number(sent), Sender::Stranger).await {
+                Ok(_) => limits::came_back(&ctx, &number(sent)).await,
+                Err(refused) => break refused,
+            }
+            sent += 1;
+            assert!(sent < 1_000, "{name}: never closed");
+        };
+        assert_eq!((refused.limit, sent), (Some(name), most), "{refused:?}");
+    }
+}
+
+/// Who asks for one number all the time neither spends the day's money nor closes the number's block.
+#[tokio::test]
+async fn what_a_number_s_limit_refuses_costs_nothing_and_closes_nothing() {
+    let world = World::plan().policy(built_in).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 65_537));
+    let number = "+13035550100";
+    for n in 0..3 {
+        limits::postage(&ctx(n), number, Sender::Stranger).await.unwrap();
+    }
+    let spent = async || {
+        let purse = world.app.purse.lock().await;
+        day(&world, "2030-01-01").await.total() - purse.left("home_stranger")
+    };
+    let before = spent().await;
+    for n in 3..500 {
+        let refused = limits::postage(&ctx(n), number, Sender::Stranger).await.unwrap_err();
+        assert_eq!(refused.limit, Some("send-stranger-short"));
+    }
+    assert_eq!((before, spent().await), (60_000, 60_000));
+    limits::postage(&ctx(500), "+13035550101", Sender::Stranger).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_restart() {
+    let place = super::place::Place::new().await;
+    let start: Timestamp = "2030-01-01T08:00:00Z".parse().unwrap();
+    let node = async |seed: u64| node(&place, start, seed, 100).await;
+    let number = "+13035550100";
+    let user = Sender::User(Uuid::nil());
+    let mut nodes = [node(1).await, node(2).await];
+    limits::postage_by(&Ctx::new(nodes[0].clone(), None), number, Way::Call, user).await.unwrap();
+    limits::postage(&Ctx::new(nodes[1].clone(), None), number, Sender::Notice("x")).await.unwrap();
+    limits::postage_for_call(&Ctx::new(nodes[0].clone(), None), Uuid::nil(), number).await.unwrap();
+    nodes[0] = node(3).await;
+    // The last two, of forty at once.
+    let tries: Vec<_> = (0..40)
+        .map(|n| {
+            let ctx = Ctx::new(nodes[n % 2].clone(), None);
+            tokio::spawn(async move { limits::postage(&ctx, number, user).await })
+        })
+        .collect();
+    let mut sent = 0;
+    for tried in tries {
+        match tried.await.unwrap() {
+            Ok(_) => sent += 1,
+            Err(refused) => assert_eq!(refused.limit, Some("send-number-short")),
+        }
+    }
+    assert_eq!(sent, 2);
+    let ctx = Ctx::new(nodes[1].clone(), None);
+    let refused = limits::postage_for_call(&ctx, Uuid::nil(), number).await.unwrap_err();
+    assert_eq!((refused.limit, refused.retry_after), (Some("send-number-short"), Some(600)));
+    let refused = limits::postage(&ctx, number, Sender::Notice("y")).await.unwrap_err();
+    assert_eq!(refused.limit, Some("send-notice"));
+    // A recovery is refused without a word of why.
+    let refused = limits::postage(&ctx, number, Sender::Recovery).await.unwrap_err();
+    assert_eq!(refused.limit, Some("send-recovery"));
+}
+
+async fn node(place: &super::place::Place, start: Timestamp, seed: u64, money: u32) -> Arc<App> {
+    let mut config = vestibule::config::Config::from_toml("").unwrap();
+    config.develop_at("127.0.0.1:4000".parse().unwrap(), &Random::seeded(2));
+    config.hashing.memory_kib = 64;
+    config.hashing.passes = 1;
+    config.hashing.permits = 1;
+    config.spending.day = money;
+    config.spending.known_reserve = 0;
+    config.secrets.keys = vec![vestibule::secret::Keyring::generate("test", &Random::seeded(1))];
+    let engine = Engine::open(&place.url, 2).unwrap();
+    vestibule::store::migrations::apply(&engine).await.unwrap();
+    let policy = Policy::from_toml("").unwrap();
+    App::build(config, policy, engine, Clock::manual(start), Random::seeded(seed)).unwrap()
+}
+
 #[tokio::test]
 async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused() {
     let plan = World::plan().config(|config| {
@@ -212,20 +344,7 @@ async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused(
 async fn the_day_s_money_is_one_for_all_nodes_and_restarts() {
     let place = super::place::Place::new().await;
     let start: Timestamp = "2030-01-01T08:00:00Z".parse().unwrap();
-    let node = async |seed: u64| -> Arc<App> {
-        let mut config = vestibule::config::Config::from_toml("").unwrap();
-        config.develop_at("127.0.0.1:4000".parse().unwrap(), &Random::seeded(2));
-        config.hashing.memory_kib = 64;
-        config.hashing.passes = 1;
-        config.hashing.permits = 1;
-        config.spending.day = 1;
-        config.spending.known_reserve = 0;
-        config.secrets.keys = vec![vestibule::secret::Keyring::generate("test", &Random::seeded(1))];
-        let engine = Engine::open(&place.url, 2).unwrap();
-        vestibule::store::migrations::apply(&engine).await.unwrap();
-        let policy = Policy::from_toml("").unwrap();
-        App::build(config, policy, engine, Clock::manual(start), Random::seeded(seed)).unwrap()
-    };
+    let node = async |seed: u64| node(&place, start, seed, 1).await;
     let mut nodes = [node(1).await, node(2).await];
     let mut sent = 0;
     for n in 0..200_u32 {

@@ -1,12 +1,97 @@
 //! A provider of one's own: one signed POST a message. `docs/providers.md` is its contract.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use super::super::rules::{Heard, Sent};
 use super::super::{Kind, Status, letters, trouble};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::{Outcome, SIGNATURE, sign};
+
+/// The path of callbacks, before the token.
+const CALLBACK_PATH: &str = "/api/v1/webhooks/messages/";
+
+/// What the provider tells of a message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// The message's id, as it was sent: so a signed callback is good for one message alone.
+    pub id: Uuid,
+    /// How far it has come.
+    pub status: Word,
+    /// The provider's name for it.
+    pub reference: Option<String>,
+    /// Why it failed.
+    pub error: Option<Reason>,
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DeliveryStatus")]
+pub enum Word {
+    /// The provider has it.
+    Accepted,
+    /// The provider has handed it on.
+    Sent,
+    /// It arrived.
+    Delivered,
+    /// The network could not deliver it.
+    Undelivered,
+    /// It was refused.
+    Failed,
+}
+
+/// Why a message failed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DeliveryError")]
+pub enum Reason {
+    /// It may be tried again.
+    Later,
+    /// This number cannot be reached.
+    Number,
+    /// Stopped because of fraud.
+    Fraud,
+    /// The account does not work.
+    Account,
+    /// The sender or the text is not accepted.
+    Sender,
+}
+
+impl Reason {
+    fn code(self) -> i64 {
+        match self {
+            Self::Later => trouble::LATER,
+            Self::Number => trouble::UNREACHABLE,
+            Self::Fraud => trouble::FRAUD,
+            Self::Account => trouble::NOT_LET_IN,
+            Self::Sender => trouble::NOT_ACCEPTED,
+        }
+    }
+}
+
+impl Told {
+    /// The news in it.
+    pub fn heard(&self) -> Heard {
+        let status = match self.status {
+            Word::Accepted => Status::Accepted,
+            Word::Sent => Status::Sent,
+            Word::Delivered => Status::Delivered,
+            Word::Undelivered => Status::Undelivered,
+            Word::Failed => Status::Failed,
+        };
+        let reference = self.reference.as_deref().map(|text| text.chars().take(REFERENCE).collect());
+        let error = self.error.map(Reason::code);
+        Heard { reference, word: status.to_string(), status: Some(status), error }
+    }
+}
+
+/// The longest name for a message that is kept.
+const REFERENCE: usize = 64;
 
 /// Posts it.
 pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
@@ -23,7 +108,7 @@ pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
 }
 
 fn body(app: &App, parcel: Parcel<'_>) -> Json {
-    let Parcel { message, letter, .. } = parcel;
+    let Parcel { message, letter, callback, .. } = parcel;
     let mut body = json!({
         "id": message.id,
         "kind": message.kind,
@@ -32,6 +117,7 @@ fn body(app: &App, parcel: Parcel<'_>) -> Json {
         "from": app.config.webhook.from,
         "locale": letter.locale,
         "valid_until": message.valid_until,
+        "callback": app.origin.link(&format!("{CALLBACK_PATH}{callback}")),
     });
     let Some(fields) = body.as_object_mut() else { return body };
     match message.kind {
@@ -63,7 +149,7 @@ fn read(outcome: &Outcome) -> Sent {
     let text = |name: &str| answer.get(name).and_then(Json::as_str);
     match status {
         200..=299 => {
-            let reference = text("reference").map(|text| text.chars().take(64).collect());
+            let reference = text("reference").map(|text| text.chars().take(REFERENCE).collect());
             let status = match text("status") {
                 Some("delivered") => Status::Delivered,
                 Some("sent") => Status::Sent,
@@ -73,13 +159,10 @@ fn read(outcome: &Outcome) -> Sent {
         }
         429 | 503 => Sent::NotProcessed(Some(trouble::LATER)),
         401 | 403 => Sent::Refused(Some(trouble::NOT_LET_IN)),
-        400..=499 => match text("error") {
-            Some("later") => Sent::NotProcessed(Some(trouble::LATER)),
-            Some("number") => Sent::Refused(Some(trouble::UNREACHABLE)),
-            Some("fraud") => Sent::Refused(Some(trouble::FRAUD)),
-            Some("account") => Sent::Refused(Some(trouble::NOT_LET_IN)),
-            Some("sender") => Sent::Refused(Some(trouble::NOT_ACCEPTED)),
-            _ => Sent::Refused(None),
+        400..=499 => match answer.get("error").and_then(|why| Reason::deserialize(why).ok()) {
+            Some(Reason::Later) => Sent::NotProcessed(Some(trouble::LATER)),
+            Some(why) => Sent::Refused(Some(why.code())),
+            None => Sent::Refused(None),
         },
         _ => Sent::Doubtful,
     }
