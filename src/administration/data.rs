@@ -231,6 +231,8 @@ mod tests {
             indexes: &[],
             expires: None,
             due: None,
+            kept: None,
+            follows: None,
         };
         let row = Row { revision: 1, values: vec![Value::Text("secret".to_owned())] };
         assert_eq!(view(&UNKNOWN, &row), Map::new());

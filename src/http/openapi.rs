@@ -73,7 +73,9 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
 
 fn security(route: &Route) -> Value {
     let mut ways = match route.access {
-        Access::Session | Access::Admin | Access::Staff(_) => vec![json!({"bearer": []}), json!({"cookie": []})],
+        Access::Session | Access::Admin | Access::Staff(_) => {
+            vec![json!({"bearer": []}), json!({"cookie": []})]
+        }
         Access::Client => vec![json!({"client": []})],
         Access::Public | Access::Webhook => Vec::new(),
     };

@@ -25,8 +25,8 @@ use crate::service_accounts::Scope;
 use crate::sessions::SessionView;
 use crate::{
     accounts, acting, administration, calls, challenges, clients, dev, devices, enrolment, events, keys,
-    messages, new_password, organizations, pages, passwords, profile, recovery, revocations, service_accounts,
-    sessions, sign_in, sign_up, step_up, undo,
+    messages, new_password, organizations, pages, passwords, profile, recovery, revocations,
+    service_accounts, sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -507,7 +507,8 @@ pub(super) fn build(
     let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
     let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
     for (mount, route) in mounted {
-        let admit = from_fn_with_state((Arc::clone(&door), route.access, route.scope, route.acting), layers::admit);
+        let admit =
+            from_fn_with_state((Arc::clone(&door), route.access, route.scope, route.acting), layers::admit);
         for address in addresses(route, mount) {
             let mut handler = route.handler(&address.method)?;
             if !layers::is_open(route.access, &address.method) {

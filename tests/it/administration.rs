@@ -900,8 +900,13 @@ async fn the_operator_makes_the_first_administrator() {
             .map(|(kind, text)| Name::parse(kind, text).unwrap())
             .to_vec()
     };
-    let wanted =
-        Wanted { names: names("ada@example.com"), name: None, locale: None, wants_second_factor: false };
+    let wanted = Wanted {
+        names: names("ada@example.com"),
+        name: None,
+        locale: None,
+        wants_second_factor: false,
+        signs_in: false,
+    };
     let roles = Roles(vec!["admin".to_owned()]);
     let made = actions::create(&world.ctx(), &By::Operator, &wanted, &roles).await.unwrap();
     let token = made.link.split("token=").nth(1).unwrap().to_owned();

@@ -3,8 +3,8 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
-mod api_tools;
 mod administration;
+mod api_tools;
 mod architecture;
 mod auth;
 mod broker;
