@@ -1,6 +1,6 @@
 //! The tables as they are, for reading.
 //!
-//! Always holds: a column is hidden until [`SHOWN`] names it, so nobody shows a secret by adding one; and
+//! Always holds: a column is hidden until `SHOWN` names it, so nobody shows a secret by adding one; and
 //! nobody looks for rows by what is hidden, which would tell it by and by.
 
 use base64::Engine;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{Outcome, Settings, house};
 use crate::app::Ctx;
@@ -144,26 +144,26 @@ struct Work<'a> {
 impl Work<'_> {
     async fn csv(&mut self, mut csv: Csv<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
         self.columns(csv.columns(), mapping)?;
-        while let Some(row) = csv.next()? {
+        while let Some(row) = csv.read()? {
             self.row(row, mapping).await?;
         }
         Ok(())
     }
 
     async fn json(&mut self, mut lines: JsonLines<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
-        let Some(first) = lines.next()? else { return Ok(()) };
+        let Some(first) = lines.read()? else { return Ok(()) };
         if native::announces(&first) {
             return self.native(Native::new(lines, &first)?).await;
         }
         self.row(first, mapping).await?;
-        while let Some(row) = lines.next()? {
+        while let Some(row) = lines.read()? {
             self.row(row, mapping).await?;
         }
         Ok(())
     }
 
     async fn native(&mut self, mut native: Native<Box<dyn BufRead>>) -> Outcome {
-        while let Some(person) = native.next()? {
+        while let Some(person) = native.read()? {
             let newcomer = person.read(&self.ctx.app, self.reading);
             self.take(Candidate { line: person.line, id: Some(person.id), newcomer }).await?;
         }
@@ -256,21 +256,24 @@ impl Work<'_> {
                     import::hindrance(self.ctx, &newcomer),
                 ),
             };
-            let mut line = json!({"line": candidate.line, "id": candidate.id});
+            let mut line = Map::from_iter([
+                ("line".to_owned(), candidate.line.into()),
+                ("id".to_owned(), json!(candidate.id)),
+            ]);
             match became {
                 Became::Stored => self.sum.stored += 1,
                 Became::Already => self.sum.already += 1,
                 Became::Refused(faults) => {
                     self.sum.refused += 1;
-                    line["refused"] = faults.iter().map(told).collect();
-                    self.write(&line)?;
+                    line.insert("refused".to_owned(), faults.iter().map(told).collect());
+                    self.write(&line.into())?;
                     continue;
                 }
             }
             if let Some(hindrance) = hindrance {
                 self.sum.hindered += 1;
-                line["warning"] = hindrance.into();
-                self.write(&line)?;
+                line.insert("warning".to_owned(), hindrance.into());
+                self.write(&line.into())?;
             }
         }
         if self.sum.rows / PROGRESS > self.sum.told / PROGRESS {

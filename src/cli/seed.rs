@@ -39,7 +39,8 @@ pub async fn run(options: &Options) -> Outcome {
     let mut given = options.settings.given();
     given.mode = vec![("store.url", own.clone()), ("secrets.keys", key.expose().to_owned())];
     let mut settings = given.load().map_err(|faults| faults.to_string())?;
-    if settings.config.store.url.expose() != own && !options.anywhere {
+    let is_own = matches!(settings.config.store.url.expose().strip_prefix(own.as_str()), Some(""));
+    if !is_own && !options.anywhere {
         return Err(
             "The settings name a database that is not development mode's: people who never were do not \
                     belong among others. --anywhere puts them there all the same."

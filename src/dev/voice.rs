@@ -33,6 +33,9 @@ const REFUSED_TO: &[(&str, Refusal)] = &[
     ("+15005550021", Refusal(503, 20503, "Service unavailable.")),
 ];
 
+/// How often a ringing call looks whether it has rung long enough.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How long somebody listens who does not hang up.
 const ATTENTION: Duration = Duration::from_secs(90);
 
@@ -275,7 +278,7 @@ impl Call {
             Habit::Answer => Some(Act::Answer),
             Habit::Busy => Some(Act::Busy),
             Habit::NoAnswer => None,
-            _ => tokio::time::timeout(self.order.ring, decided(&mut acts)).await.ok(),
+            _ => self.rings(&mut acts).await,
         };
         match act {
             Some(Act::Answer) => self.speak(&mut acts).await,
@@ -283,6 +286,20 @@ impl Call {
             Some(Act::Busy) => self.end("busy", &[("SipResponseCode", "486")]).await,
             Some(_) => self.end("canceled", &[]).await,
             None => self.end("no-answer", &[]).await,
+        }
+    }
+
+    /// Rings until somebody does something, or for as long as was ordered by the clock of the server, which
+    /// can be moved.
+    async fn rings(&self, acts: &mut UnboundedReceiver<Act>) -> Option<Act> {
+        let until = self.app.clock.now() + self.order.ring;
+        loop {
+            if let Ok(act) = tokio::time::timeout(LOOK, decided(acts)).await {
+                return Some(act);
+            }
+            if self.app.clock.now() >= until {
+                return None;
+            }
         }
     }
 

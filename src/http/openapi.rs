@@ -97,6 +97,7 @@ const TAGS: &[(&str, &str)] = &[
     ("sessions", "Where one is signed in."),
     ("devices", "Where one has signed in before."),
     ("admin", "For administrators."),
+    ("organizations", "Groups of users, with administrators of their own."),
     ("events", "What happened, for the application."),
     ("revocations", "Which sessions have ended, for services that check tokens by themselves."),
     ("calls", "Calling people."),

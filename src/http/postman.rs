@@ -126,9 +126,9 @@ pub fn collection(document: &Value) -> Value {
     let mut folders: Vec<(String, Vec<Value>)> = Vec::new();
     for operation in &operations {
         let item = json!({"name": operation.name, "request": operation.request(operation.example(document))});
-        match folders.iter_mut().find(|(tag, _)| *tag == operation.tag) {
+        match folders.iter_mut().find(|(group, _)| *group == operation.group) {
             Some((_, items)) => items.push(item),
-            None => folders.push((operation.tag.clone(), vec![item])),
+            None => folders.push((operation.group.clone(), vec![item])),
         }
     }
     let mut items = vec![json!({
@@ -136,7 +136,7 @@ pub fn collection(document: &Value) -> Value {
         "description": "From nobody to signed out. Run it in this order against development mode.",
         "item": journey,
     })];
-    items.extend(folders.into_iter().map(|(tag, item)| json!({"name": tag, "item": item})));
+    items.extend(folders.into_iter().map(|(group, item)| json!({"name": group, "item": item})));
     let variable = |(key, value): (&str, &str)| json!({"key": key, "value": value});
     let variables =
         [("origin", "http://127.0.0.1:8080"), ("password", "violet kettle forty moons"), ("token", "")];
@@ -157,7 +157,7 @@ pub fn collection(document: &Value) -> Value {
 struct Operation {
     id: String,
     name: String,
-    tag: String,
+    group: String,
     method: String,
     path: String,
     is_public: bool,
@@ -176,7 +176,7 @@ fn operations(document: &Value) -> Vec<Operation> {
             all.push(Operation {
                 id: text("operationId"),
                 name: text("summary"),
-                tag: operation.pointer("/tags/0").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                group: operation.pointer("/tags/0").and_then(Value::as_str).unwrap_or_default().to_owned(),
                 method: method.to_uppercase(),
                 path: path.clone(),
                 is_public: operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty),

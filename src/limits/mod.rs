@@ -3,7 +3,7 @@
 //! Always holds: what is counted is stored under a keyed hash, never as typed; what cannot be
 //! counted is refused, never let through. A message or a call cannot be made without [`Postage`], and
 //! postage is only had by counting it against the limits of its number and of its asker, and by paying.
-//! What one number gets is counted exactly ([`window`]), in the store; all else in [`crate::shared`].
+//! What one number gets is counted exactly (`window`), in the store; all else in [`crate::shared`].
 
 mod window;
 

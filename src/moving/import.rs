@@ -51,7 +51,7 @@ pub async fn take(
     tried: Option<&mut Tried>,
 ) -> Result<Vec<Outcome>> {
     if let Some(tried) = tried {
-        return Ok(judge(ctx, rows, Some(tried)).await?);
+        return judge(ctx, rows, Some(tried)).await;
     }
     ctx.decide(move |moment| async move {
         let outcomes = judge(ctx, rows, None).await?;
@@ -112,7 +112,8 @@ async fn known(ctx: &Ctx, newcomer: &Newcomer) -> Result<Option<Outcome>> {
         let canonical = |one: &Identifier| one.canonical.clone();
         let mut there: Vec<_> = there.iter().map(|one| canonical(one)).collect();
         let mut here: Vec<_> = newcomer.identifiers.iter().map(canonical).collect();
-        (there.sort(), here.sort());
+        there.sort();
+        here.sort();
         return Ok(Some(if there == here { Outcome::Already } else { other_names() }));
     }
     let mut faults = Vec::new();

@@ -119,12 +119,12 @@ impl<R: BufRead> Native<R> {
     ///
     /// # Errors
     /// When the file cannot be read at all.
-    pub fn next(&mut self) -> Result<Option<Person>, Unreadable> {
+    pub fn read(&mut self) -> Result<Option<Person>, Unreadable> {
         let mut person: Option<Person> = None;
         loop {
             let row = match self.ahead.take() {
                 Some(row) => Some(row),
-                None => self.lines.next()?,
+                None => self.lines.read()?,
             };
             let Some(row) = row else { return Ok(person) };
             let named = row.fields.as_ref().ok().and_then(|fields| fields.get("table")?.as_str());

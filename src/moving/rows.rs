@@ -50,8 +50,8 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
-        } else {
-            self.skip_line(bytes.len() > LONGEST)?;
+        } else if bytes.len() > LONGEST {
+            self.skip_line()?;
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
@@ -62,19 +62,18 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(if bytes.len() > LONGEST { Line::TooLong } else { Line::Whole(bytes) }))
     }
 
-    /// Leaves out what is left of a line, when there is something left.
-    fn skip_line(&mut self, more: bool) -> io::Result<()> {
-        while more {
+    /// Leaves out what is left of a line.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
             let buffer = self.input.fill_buf()?;
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let (length, done) =
                 (end.map_or(buffer.len(), |end| end + 1), end.is_some() || buffer.is_empty());
             self.input.consume(length);
             if done {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
@@ -103,7 +102,7 @@ impl<R: BufRead> JsonLines<R> {
     ///
     /// # Errors
     /// Only when the file cannot be read at all.
-    pub fn next(&mut self) -> Result<Option<Row>, Unreadable> {
+    pub fn read(&mut self) -> Result<Option<Row>, Unreadable> {
         loop {
             let line = match self.0.next().map_err(|error| error.to_string())? {
                 None => return Ok(None),
@@ -170,7 +169,7 @@ impl<R: BufRead> Csv<R> {
     ///
     /// # Errors
     /// Only when the file cannot be read at all.
-    pub fn next(&mut self) -> Result<Option<Row>, Unreadable> {
+    pub fn read(&mut self) -> Result<Option<Row>, Unreadable> {
         let Some(Record { line, values }) = self.record()? else { return Ok(None) };
         let fields = values.and_then(|values| {
             if values.len() != self.columns.len() {
@@ -295,7 +294,7 @@ mod tests {
     fn rows(bytes: &[u8]) -> Vec<(u64, Result<Vec<String>, String>)> {
         let mut csv = Csv::new(bytes, b',').unwrap();
         let mut rows = Vec::new();
-        while let Some(row) = csv.next().unwrap() {
+        while let Some(row) = csv.read().unwrap() {
             let values =
                 |fields: Fields| fields.values().map(|value| value.as_str().unwrap().to_owned()).collect();
             rows.push((row.line, row.fields.map(values).map_err(|error| error.code.into_owned())));
@@ -364,7 +363,7 @@ mod tests {
         let text = b"\xef\xbb\xbf{\"a\": 1}\r\n\n{\"a\"\n[]\n\xff\n{\"b\": \"\xc3\xa9\"}";
         let mut lines = JsonLines::new(text.as_slice());
         let mut found = Vec::new();
-        while let Some(row) = lines.next().unwrap() {
+        while let Some(row) = lines.read().unwrap() {
             found.push((
                 row.line,
                 row.fields.map_err(|error| error.code.into_owned()).map(|fields| fields.len()),
@@ -384,17 +383,17 @@ mod tests {
             let names: Vec<_> = (0..values.len()).map(|at| format!("c{at}")).collect();
             let text = format!("{}\n{}\n", names.join(","), quoted.join(","));
             let mut csv = Csv::new(text.as_bytes(), b',').unwrap();
-            let fields = csv.next().unwrap().unwrap().fields.unwrap();
+            let fields = csv.read().unwrap().unwrap().fields.unwrap();
             let read: Vec<_> = names.iter().map(|name| fields[name].as_str().unwrap().to_owned()).collect();
             prop_assert_eq!(read, values);
-            prop_assert!(csv.next().unwrap().is_none());
+            prop_assert!(csv.read().unwrap().is_none());
         }
 
         #[test]
         fn nothing_makes_it_panic_or_run_on(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             if let Ok(mut csv) = Csv::new(bytes.as_slice(), b',') {
                 let mut rows = 0;
-                while csv.next().unwrap().is_some() { rows += 1; }
+                while csv.read().unwrap().is_some() { rows += 1; }
                 prop_assert!(rows <= bytes.len());
             }
         }

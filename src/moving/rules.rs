@@ -444,6 +444,7 @@ mod tests {
                 "email_verified: invalid",
                 "second_factor: invalid",
                 "totp_secret: invalid",
+                "metadata: invalid",
             ]
         );
         assert_eq!(row(json!({"name": "Nobody"}), &reading()).unwrap_err(), ["identifier: missing"]);

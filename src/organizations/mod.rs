@@ -65,6 +65,7 @@ entity! {
     index BY_ORGANIZATION (organization_id, created_at);
     index BY_ROLE (organization_id, role);
     index BY_USER (user_id, created_at);
+    kept id;
 }
 
 entity! {

@@ -8,7 +8,7 @@ use super::{Sent, asks};
 use crate::accounts;
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
-use crate::http::visit::Visit;
+use crate::http::visit::{ACCOUNT, Visit};
 use crate::passwords::GivenPassword;
 use crate::policy::FactorKind;
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ fn operation(visit: &Visit) -> Result<&str> {
 }
 
 async fn asked(ctx: &Ctx, visit: &Visit, caller: &Caller, why: Option<Error>) -> Result<Response> {
-    let operation = operation(visit)?;
+    let Ok(operation) = operation(visit) else { return Ok(visit.goes(ACCOUNT)) };
     let need = match permit(ctx, caller, operation).await {
         Ok(_) => return Ok(visit.goes_on()),
         Err(Error { problem: Problem::StepUpRequired, need: Some(need), .. }) => need,

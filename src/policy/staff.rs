@@ -88,7 +88,7 @@ pub struct Acting {
 }
 
 /// What is never done for a user: whoever could do it would be the user from then on.
-const NEVER_FOR: [&str; 11] = [
+const NEVER_FOR: [&str; 12] = [
     operation::USERNAME_CHANGE,
     operation::EMAIL_CHANGE,
     operation::MOBILE_CHANGE,
@@ -100,6 +100,7 @@ const NEVER_FOR: [&str; 11] = [
     operation::FACTOR_REMOVE,
     operation::RECOVERY_CODES_MAKE,
     operation::ORGANIZATION_ACT,
+    operation::SERVICE_ACCOUNTS_MANAGE,
 ];
 
 impl Acting {

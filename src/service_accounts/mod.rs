@@ -22,6 +22,7 @@ use crate::store::{Change, Query, Seen, StoreError, entity, json_field, text_enu
 
 text_enum! {
     /// What an API key may do. Closed: what no route asks for is not here.
+    #[schemars(rename = "KeyScope")]
     pub enum Scope {
         /// Follow the feed of revocations.
         RevocationsRead = "revocations.read",

@@ -81,7 +81,7 @@ async fn a_user_is_found_by_the_beginning_of_whatever_they_are_known_by() {
     assert_eq!(found("q=%2B1202556010&limit=2").await.0, all);
     assert_eq!(found("q=1202556").await.0.len(), 7);
     assert_eq!(found("q=zoe-x").await.0, Vec::<String>::new());
-    assert_eq!(found("role=admin").await.0, [admin.username.clone()]);
+    assert_eq!(found("role=admin").await.0, std::slice::from_ref(&admin.username));
     assert_eq!(found("role=admin&q=zoe").await.0, Vec::<String>::new());
     assert_eq!(found("status=active&limit=3").await.0.len(), 8);
     assert_eq!(found("status=suspended").await.0, Vec::<String>::new());

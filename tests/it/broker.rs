@@ -225,7 +225,7 @@ async fn who_has_an_event_is_not_told_again_because_the_broker_is_away() {
         config.events.url = url;
         config.events.secret = Secret::new("0123456789abcdef0123456789abcdef");
         // Nobody listens there.
-        config.events.amqp = Secret::new(&format!("amqp://127.0.0.1:{}", free_port()));
+        config.events.amqp = Secret::new(format!("amqp://127.0.0.1:{}", free_port()));
         config.server.outbound_allow.push(allowed);
     });
     let world = plan.build().await;

@@ -126,7 +126,8 @@ async fn whole_life(scripts: bool) {
     tab.follows("Continue").await;
     assert_eq!(tab.path().await, "/account");
 
-    // Out; the password is forgotten; back by mail and app.
+    // Out; the password is forgotten; back by mail and app. What was told before has arrived by then.
+    world.run_due().await;
     world.advance(Duration::from_secs(60));
     tab.follows("Sign out").await;
     tab.follows("Forgot your password?").await;

@@ -253,7 +253,7 @@ const TABLE: &[Row] = &[
     row("GET", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
     row("POST", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
     row("GET", "/account/totp", Own, None, Nothing, ""),
-    row("POST", "/account/totp", Own, None, Form(&["id", "code"]), ""),
+    row("POST", "/account/totp", Own, None, Nothing, ""),
     row("GET", "/account/recovery-codes", Own, None, Nothing, ""),
     row("POST", "/account/recovery-codes", Own, None, Nothing, ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),

@@ -364,11 +364,11 @@ fn text(lines: &[Json]) -> String {
 
 async fn moves_over(world: &World, text: &str, roles: bool) -> (Vec<Outcome>, bool) {
     let mut rows = JsonLines::new(text.as_bytes());
-    let first = rows.next().unwrap().unwrap();
+    let first = rows.read().unwrap().unwrap();
     assert!(announces(&first));
     let mut native = Native::new(rows, &first).unwrap();
     let mut outcomes = Vec::new();
-    while let Some(person) = native.next().unwrap() {
+    while let Some(person) = native.read().unwrap() {
         let reading = Reading { roles, ..reading() };
         outcomes.push(match person.read(&world.app, &reading) {
             Err(faults) => Outcome::Refused(faults),

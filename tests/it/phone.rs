@@ -81,11 +81,15 @@ async fn a_number_is_made_busy_late_or_lost_by_the_form() {
     let Some(mut tab) = Tab::open(&world).await else { return };
     let alice = world.alice().await;
     tab.goes_to("/dev/phone").await;
-    for (habit, status) in [("busy", "busy"), ("no-answer", "no_answer"), ("fail", "failed")] {
+    for (habit, told, status) in [
+        ("busy", "be busy for calls", "busy"),
+        ("no-answer", "let calls ring out", "no_answer"),
+        ("fail", "fail messages and calls", "failed"),
+    ] {
         tab.fills("to", &alice.mobile).await;
         tab.evaluates(&format!("document.querySelector('[name=does]').value = {habit:?}")).await;
         tab.clicks("Set").await;
-        shows(&tab, &format!("{} shall", alice.mobile)).await;
+        shows(&tab, &format!("{} shall {told}", alice.mobile)).await;
         let call = alice.calls("Hello").await;
         world.run_due().await;
         comes_to(&alice, call["id"].as_str().unwrap(), status).await;

@@ -119,7 +119,7 @@ async fn one_more_than_the_policy_allows_ends_the_one_that_was_used_longest_ago(
     assert!(first.is_signed_in().await && others[1].is_signed_in().await && others[2].is_signed_in().await);
     assert!(!others[0].is_signed_in().await, "the fourth ended it");
     let ended = first.get("/api/v1/activity").await.expect(StatusCode::OK).body;
-    assert!(ended["items"].as_array().unwrap().iter().any(|one| one["what"] == "signed_out"), "{ended}");
+    assert!(ended["items"].as_array().unwrap().iter().any(|one| one["event"] == "signed_out"), "{ended}");
 
     // Fewer than there are: one sign-in sets it right.
     let mut policy = (*world.app.policy()).clone();

@@ -220,7 +220,8 @@ async fn codes_that_come_back_are_bounded_by_address_block_and_country_too() {
     let many = |n: u32| Ipv4Addr::from(0x0b00_0000 + n * 65_537);
     let one = |_: u32| Ipv4Addr::new(198, 51, 100, 7);
     type Number<'a> = &'a dyn Fn(u32) -> String;
-    let rows: [(&str, u32, Number<'_>, &dyn Fn(u32) -> Ipv4Addr); 3] = [
+    type Row<'a> = (&'a str, u32, Number<'a>, &'a dyn Fn(u32) -> Ipv4Addr);
+    let rows: [Row<'_>; 3] = [
         ("send-block", 60, &in_block, &many),
         ("send-country", 90, &germans, &many),
         ("send-address", 30, &|n| format!("+1{}555{:04}", 303, 2_000 + n * 100), &one),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Client, OTHER, house, refuses_rubbish};
+use super::{Client, OTHER, house, promote, refuses_rubbish};
 use crate::world::World;
 
 const EMAIL: &str = "ada@example.com";
@@ -159,4 +159,24 @@ async fn bearer_refuses_what_is_wrong() {
     client.json("PATCH", "/api/users/update-password", sets).await.fails(401, "credentials-wrong");
     let routes = [("POST", "/api/users/register"), ("POST", "/api/login"), ("PATCH", "/api/users/me")];
     refuses_rubbish(&mut client, &routes).await;
+}
+
+#[tokio::test]
+async fn bearer_shows_the_tables_to_administrators_without_what_is_secret() {
+    let world = house("bearer").await;
+    let mut client = Client::of(&world);
+    client.post("/api/users/register", account(EMAIL, SHORTEST)).await.is(204);
+    client.token = Some(signs_in(&mut client.clone(), EMAIL, SHORTEST).await);
+    client.get("/api/admin/data").await.fails(404, "not-found");
+    let id = client.get("/api/users/me").await.is(200).told("id");
+    promote(&world, &id).await;
+    let tables = client.get("/api/admin/data").await.is(200);
+    assert!(tables.text.contains("sessions") && tables.text.contains("identifiers"), "{}", tables.text);
+    let rows = client.get("/api/admin/data/users").await.is(200);
+    assert_eq!(rows.body["items"][0]["id"], json!(id), "{}", rows.text);
+    for table in ["passwords", "sessions"] {
+        let text = client.get(&format!("/api/admin/data/{table}")).await.is(200).text;
+        assert!(!text.contains("$argon2") && !text.contains("digest"), "{text}");
+    }
+    client.get("/api/admin/data/nothing").await.fails(404, "not-found");
 }

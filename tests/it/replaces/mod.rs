@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vestibule::accounts::{Roles, User};
 use vestibule::policy::{Policy, preset};
+use vestibule::store::Change;
 
 use crate::world::World;
 
@@ -156,6 +158,14 @@ impl Reply {
     pub fn told(&self, name: &str) -> String {
         self.body[name].as_str().unwrap_or_else(|| panic!("no {name}: {}", self.text)).to_owned()
     }
+}
+
+/// Makes an administrator of the user `id`, as `vestibule admin` does.
+pub async fn promote(world: &World, id: &str) {
+    let store = &world.app.store;
+    let user = store.get::<User>(id.parse().unwrap()).await.unwrap().unwrap();
+    let user = user.with(|user| user.set_roles(Roles(vec!["admin".to_owned()])));
+    store.commit(vec![Change::update(&user)]).await.unwrap();
 }
 
 /// Whatever is sent there, it is refused in the catalogue's words, and nothing breaks.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{Client, PASSWORD, house, refuses_rubbish};
+use super::{Client, OTHER, PASSWORD, house, promote, refuses_rubbish};
 use crate::world::World;
 
 const EMAIL: &str = "ada@example.com";
@@ -119,8 +119,8 @@ async fn sessions_refuses_what_is_wrong() {
         told.body["errors"].as_array().unwrap().iter().map(|one| one["field"].clone()).collect();
     assert_eq!(fields, ["email", "password", "name", "locale"]);
     // A taken address looks like a free one; it stays its owner's, whatever password was given.
-    client.post("/api/users", json!({"email": EMAIL, "password": super::OTHER})).await.is(201);
-    let stolen = json!({"email": EMAIL, "password": super::OTHER});
+    client.post("/api/users", json!({"email": EMAIL, "password": OTHER})).await.is(201);
+    let stolen = json!({"email": EMAIL, "password": OTHER});
     client.post("/api/login", stolen).await.fails(401, "credentials-wrong");
     for body in [json!({"email": EMAIL, "password": "a guess"}), account("nobody@example.com")] {
         client.post("/api/login", body).await.fails(401, "credentials-wrong");
@@ -151,4 +151,34 @@ async fn sessions_without_a_preset() {
     client.json("PUT", "/api/users/me", json!({"name": "Ada"})).await.is(200);
     client.send("DELETE", "/api/users/me", None).await.is(204);
     client.get("/api/users/me").await.fails(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn sessions_let_an_administrator_act_for_a_user_and_for_an_organisation() {
+    let world = house("sessions").await;
+    let (mut ada, ada_id) = joins(&world, EMAIL).await;
+    let (mut admin, admin_id) = joins(&world, "admin@example.com").await;
+    let path = format!("/api/admin/users/{ada_id}/act");
+    let ask = json!({"reason": "Ticket 4711", "minutes": 15, "read_only": false});
+    admin.post(&path, ask.clone()).await.fails(404, "not-found");
+    promote(&world, &admin_id).await;
+    let token = admin.post(&path, ask).await.is(201).told("token");
+    let mut acting = Client { token: Some(token), ..admin.clone() };
+    assert_eq!(acting.get("/api/users/me").await.is(200).told("id"), ada_id);
+    acting.json("PATCH", "/api/users/me", json!({"name": "Ada"})).await.is(200);
+    // Never what would make the one the other; and it is seen.
+    let sets = json!({"current_password": PASSWORD, "new_password": OTHER});
+    acting.json("PATCH", "/api/users/update-password", sets).await.fails(403, "acting-never");
+    let happened = ada.get("/api/activity").await.is(200);
+    let changed =
+        happened.body["items"].as_array().unwrap().iter().find(|one| one["event"] == "profile_changed");
+    assert_eq!(changed.unwrap()["actor"], json!(admin_id));
+
+    let harbour = ada.post("/api/organizations", json!({"name": "Harbour"})).await.is(201).told("id");
+    let path = format!("/api/admin/organizations/{harbour}");
+    ada.json("PATCH", &path, json!({"name": "Pier"})).await.fails(404, "not-found");
+    admin.json("PATCH", &path, json!({"name": "Pier"})).await.is(200);
+    let members = admin.get(&format!("{path}/members")).await.is(200);
+    assert_eq!(members.body["items"].as_array().unwrap().len(), 1, "{}", members.text);
+    assert_eq!(ada.get(&format!("/api/organizations/{harbour}")).await.is(200).body["name"], "Pier");
 }
