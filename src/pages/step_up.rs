@@ -20,12 +20,8 @@ pub async fn ask(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response> {
     asked(&ctx, &visit, &caller, None).await
 }
 
-fn operation(visit: &Visit) -> Result<&str> {
-    visit.operation.as_deref().ok_or_else(|| Problem::NotFound.into())
-}
-
 async fn asked(ctx: &Ctx, visit: &Visit, caller: &Caller, why: Option<Error>) -> Result<Response> {
-    let Ok(operation) = operation(visit) else { return Ok(visit.goes(ACCOUNT)) };
+    let Some(operation) = visit.operation.as_deref() else { return Ok(visit.goes(ACCOUNT)) };
     let need = match permit(ctx, caller, operation).await {
         Ok(_) => return Ok(visit.goes_on()),
         Err(Error { problem: Problem::StepUpRequired, need: Some(need), .. }) => need,
@@ -57,7 +53,7 @@ pub struct StepUp {
 
 /// `POST /step-up?operation=…`
 pub async fn sent(ctx: Ctx, visit: Visit, caller: Caller, Sent(form): Sent<StepUp>) -> Result<Response> {
-    let operation = operation(&visit)?;
+    let Some(operation) = visit.operation.as_deref() else { return Ok(visit.goes(ACCOUNT)) };
     let password = (!form.password.is_empty()).then(|| GivenPassword::new(&form.password));
     let wanted = super::kind(&form.factor);
     match begin(&ctx, &caller, operation, wanted, password).await {

@@ -11,7 +11,7 @@ use vestibule::factors::Factor;
 use vestibule::sessions::Session;
 use vestibule::store::Change;
 
-use crate::world::{PASSWORD, Person, World};
+use crate::world::{PASSWORD, Person, World, unlimited};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -324,25 +324,6 @@ async fn a_hundred_parallel_sign_ins_share_one_factors_guesses() {
     let code = world.last_code(&person.mobile).await;
     let body = json!({"challenge": challenges[99], "code": code});
     person.post("/api/v1/auth/verify-code", body).await.problem(403, "factor-locked");
-}
-
-fn unlimited(policy: &mut vestibule::policy::Policy) {
-    let limits = &mut policy.limits;
-    for budget in [
-        &mut limits.sign_in_identifier,
-        &mut limits.sign_in_address,
-        &mut limits.sign_up_address,
-        &mut limits.code_try_address,
-        &mut limits.send_number_short,
-        &mut limits.send_number_day,
-        &mut limits.send_stranger_short,
-        &mut limits.send_stranger_day,
-        &mut limits.send_others_short,
-        &mut limits.send_others_day,
-        &mut limits.send_address,
-    ] {
-        budget.limit = 1_000_000;
-    }
 }
 
 #[tokio::test]

@@ -252,7 +252,7 @@ const SCRIPTS: [&str; 5] = [
 
 #[tokio::test]
 async fn scripts_in_fields_and_addresses_are_text() {
-    let world = World::plan().policy(crate::recovery::unlimited).build().await;
+    let world = World::plan().policy(crate::world::unlimited).build().await;
     let Some(mut tab) = Tab::open(&world).await else { return };
     let unhit = async |tab: &mut Tab| {
         assert_eq!(tab.evaluates("window.hit ?? null").await, json!(null), "{}", tab.path().await);

@@ -61,6 +61,17 @@ async fn rings_at(world: &World, number: &str) -> Json {
     panic!("nothing rings at {number}");
 }
 
+/// Waits until the call at `number` shows `status` on the phone.
+async fn shows_at(world: &World, number: &str, status: &str) {
+    for _ in 0..500 {
+        if rings_at(world, number).await["status"] == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the call at {number} never shows {status}");
+}
+
 pub async fn set_rule(world: &World, number: &str, does: &str) {
     let mut here = world.stranger();
     here.ip = [127, 0, 0, 1].into();
@@ -124,14 +135,16 @@ async fn a_call_of_which_nothing_is_told_is_asked_after() {
     let id = call["id"].as_str().unwrap();
     world.run_due().await;
     rings_at(&world, &alice.mobile).await;
+    on_the_phone(&world, &alice.mobile, "does=answer").await;
+    shows_at(&world, &alice.mobile, "in-progress").await;
     world.advance(Duration::from_secs(61));
     world.run_due().await;
-    comes_to(&alice, id, "ringing").await;
-    on_the_phone(&world, &alice.mobile, "does=busy").await;
+    comes_to(&alice, id, "in_progress").await;
+    on_the_phone(&world, &alice.mobile, "does=hang_up").await;
     world.advance(Duration::from_secs(121));
     world.run_due().await;
-    let call = comes_to(&alice, id, "busy").await;
-    assert_eq!(words(&call), ["queued", "ringing", "busy"]);
+    let call = comes_to(&alice, id, "completed").await;
+    assert_eq!(words(&call), ["queued", "in_progress", "completed"]);
 }
 
 #[tokio::test]

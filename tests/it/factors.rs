@@ -434,7 +434,7 @@ async fn a_code_proves_the_way_that_it_came_by_and_no_other() {
 
 #[tokio::test]
 async fn an_operator_unlocks_what_was_guessed_at_too_often() {
-    let plan = World::plan().policy(crate::recovery::unlimited);
+    let plan = World::plan().policy(crate::world::unlimited);
     let world = plan.policy(|policy| policy.limits.factor_failures = 3).build().await;
     let mut alice = world.alice().await;
     let asked = alice.gives_password().await.expect(StatusCode::OK).body;

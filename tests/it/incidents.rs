@@ -92,7 +92,6 @@ const STORED: &[(&str, &str)] = &[
     ("src/challenges/rules.rs", "self.factor.codes.get(*slot) == Some(phc.as_str())"),
     // Verdicts and kinds of failure, beside what they are about.
     ("src/challenges/actions.rs", "verdict != hashing::Verdict::Wrong"),
-    ("src/pages/recovery.rs", "error.problem == Problem::Invalid"),
     // An id, and how a session is carried.
     ("src/clients/mod.rs", "id.parse() == Ok(secret.id)"),
     ("src/sessions/refresh.rs", "session.carry == Carry::Jwt"),

@@ -206,6 +206,7 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
     let out = request("POST", SIGN_OUT, Some(ended), Some(&json!({})));
     cluster.to(0).send(&out).await.unwrap().must_be(204).unwrap();
     until("refused everywhere", EVERYWHERE, async || all_say(&cluster, ended, false).await).await;
+    assert!(figure(&cluster, 1, "vestibule_channel_words_total").await > Some(0.0));
 
     counted_together(&mut cluster).await;
     assert!(all_say(&cluster, ended, false).await && all_say(&cluster, lives, true).await);
@@ -213,7 +214,6 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
     assert!(all_say(&cluster, ended, false).await && all_say(&cluster, lives, true).await);
 
     assert_eq!(figure(&cluster, 0, "vestibule_channel_up").await, Some(1.0));
-    assert!(figure(&cluster, 0, "vestibule_channel_words_total").await > Some(0.0));
     unheard(&cluster, eve).await;
 
     // PostgreSQL ends as in a crash and comes back.

@@ -87,7 +87,7 @@ async fn a_number_is_made_busy_late_or_lost_by_the_form() {
         ("fail", "fail messages and calls", "failed"),
     ] {
         tab.fills("to", &alice.mobile).await;
-        tab.evaluates(&format!("document.querySelector('[name=does]').value = {habit:?}")).await;
+        tab.evaluates(&format!("document.querySelector('select[name=does]').value = {habit:?}")).await;
         tab.clicks("Set").await;
         shows(&tab, &format!("{} shall {told}", alice.mobile)).await;
         let call = alice.calls("Hello").await;
@@ -96,7 +96,7 @@ async fn a_number_is_made_busy_late_or_lost_by_the_form() {
     }
     // Late, and said so.
     tab.fills("to", &alice.mobile).await;
-    tab.evaluates("document.querySelector('[name=does]').value = 'normal'").await;
+    tab.evaluates("document.querySelector('select[name=does]').value = 'normal'").await;
     tab.fills("delay", "7").await;
     tab.clicks("Set").await;
     shows(&tab, "7 s late").await;

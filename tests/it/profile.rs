@@ -15,32 +15,12 @@ use vestibule::policy::{FactorKind, IdentifierKind, Policy, When, operation};
 use vestibule::sessions::Session;
 use vestibule::undo::Undo;
 
-use crate::world::{Answer, PASSWORD, Person, Plan, World};
+use crate::world::{Answer, PASSWORD, Person, Plan, World, unlimited};
 
 const ME: &str = "/api/v1/users/me";
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
-
-fn unlimited(policy: &mut Policy) {
-    let limits = &mut policy.limits;
-    for budget in [
-        &mut limits.sign_in_identifier,
-        &mut limits.sign_in_address,
-        &mut limits.sign_up_address,
-        &mut limits.code_try_address,
-        &mut limits.send_number_short,
-        &mut limits.send_number_day,
-        &mut limits.send_stranger_short,
-        &mut limits.send_stranger_day,
-        &mut limits.send_others_short,
-        &mut limits.send_others_day,
-        &mut limits.send_address,
-        &mut limits.send_notice,
-    ] {
-        budget.limit = 1_000_000;
-    }
-}
 
 fn plan() -> Plan {
     World::plan().policy(unlimited)

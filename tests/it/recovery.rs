@@ -10,42 +10,16 @@ use vestibule::challenges::Challenge;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
 use vestibule::passwords::Password;
-use vestibule::policy::{Budget, FactorKind, Policy, When, operation};
+use vestibule::policy::{FactorKind, Policy, When, operation};
 use vestibule::store::{Change, Query};
 
-use crate::world::{Answer, PASSWORD, Person, World};
+use crate::world::{Answer, PASSWORD, Person, World, unlimited};
 
 const MINUTE: Duration = Duration::from_secs(60);
 pub const NEW: &str = "eight quiet herons on the pier";
 const RECOVER: &str = "/api/v1/auth/recover";
 const VERIFY: &str = "/api/v1/auth/recover/verify";
 const SET: &str = "/api/v1/users/me/password";
-
-pub fn unlimited(policy: &mut Policy) {
-    let much = |budget: &mut Budget| budget.limit = 1_000_000;
-    let limits = &mut policy.limits;
-    for budget in [
-        &mut limits.sign_in_identifier,
-        &mut limits.sign_in_address,
-        &mut limits.sign_up_address,
-        &mut limits.code_try_address,
-        &mut limits.send_number_short,
-        &mut limits.send_number_day,
-        &mut limits.send_stranger_short,
-        &mut limits.send_stranger_day,
-        &mut limits.send_others_short,
-        &mut limits.send_others_day,
-        &mut limits.send_address,
-        &mut limits.send_notice,
-        &mut limits.recover_identifier,
-        &mut limits.recover_address,
-        &mut limits.send_recovery,
-        &mut limits.send_recovery_number,
-        &mut limits.send_recovery_number_day,
-    ] {
-        much(budget);
-    }
-}
 
 fn no_second(policy: &mut Policy) {
     policy.sign_in.second.when = When::Never;

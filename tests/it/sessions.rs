@@ -107,7 +107,8 @@ async fn lists_are_read_page_by_page_with_cursors_that_cannot_be_made_up() {
 
 #[tokio::test]
 async fn one_more_than_the_policy_allows_ends_the_one_that_was_used_longest_ago() {
-    let world = Plan::default().policy(|policy| policy.session.at_most = 3).build().await;
+    let plan = Plan::default().policy(crate::world::unlimited);
+    let world = plan.policy(|policy| policy.session.at_most = 3).build().await;
     let first = world.alice().await;
     let mut others = vec![first.clone(), first.clone(), first.clone()];
     for other in &mut others {
