@@ -89,6 +89,8 @@ text_enum! {
         ApiKeyRevoked = "api_key_revoked",
         /// Users of another system were taken in; how many is in the detail.
         UsersImported = "users_imported",
+        /// Sessions of another system were taken in; how many is in the detail.
+        SessionsImported = "sessions_imported",
         /// An account was made by an administrator.
         AccountMade = "account_made",
         /// An administrator changed an account.
@@ -165,6 +167,7 @@ impl What {
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::UsersImported => "Users of another system were taken in.",
+            Self::SessionsImported => "Sessions of another system were taken in.",
             Self::AccountMade => "An account was made for you.",
             Self::AccountChanged => "An administrator changed your account.",
             Self::RolesChanged => "What you may do here was changed.",

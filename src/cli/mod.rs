@@ -177,6 +177,7 @@ mod tests {
             "vestibule import --csv users.csv --map email=mail --set email_verified=true --dry-run",
             "vestibule import --json - --source old --config x.toml",
             "vestibule import --from-postgres @url --query @users.sql --with-roles",
+            "vestibule import sessions --csv sessions.csv --source old --keep-ids --dry-run --config x.toml",
             "vestibule export --out all.jsonl --open-with key --config x.toml",
             "vestibule seed --users 100 --seed 7 --data x",
             "vestibule --preset bearer",

@@ -13,6 +13,7 @@ pub mod api;
 mod carry;
 mod hand_out;
 pub mod inspect;
+pub mod moved;
 mod refresh;
 mod rules;
 
@@ -21,6 +22,7 @@ pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
+    sets_session,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
 pub use rules::leave;

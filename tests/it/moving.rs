@@ -24,24 +24,24 @@ use vestibule::store::{Entity, Query};
 use crate::kill::server::Scratch;
 use crate::world::{PASSWORD, World};
 
-fn reading() -> Reading {
+pub fn reading() -> Reading {
     Reading { source: "old".into(), roles: false, keep_ids: false }
 }
 
 /// A house in which a password is enough.
-async fn house() -> World {
+pub async fn house() -> World {
     World::plan().policy(|policy| policy.sign_in.second.when = When::WhenEnrolled).build().await
 }
 
 /// Takes rows in as the command does.
-async fn moves_in(world: &World, rows: &[Json]) -> Vec<Outcome> {
+pub async fn moves_in(world: &World, rows: &[Json]) -> Vec<Outcome> {
     let ctx = world.ctx();
     let read = |row: &Json| read(row.as_object().unwrap(), &reading(), &ctx.policy.account, ctx.now).unwrap();
     let newcomers: Vec<_> = rows.iter().map(read).collect();
     take(&ctx, &newcomers, "old", None).await.unwrap()
 }
 
-fn refused(outcome: &Outcome) -> Vec<String> {
+pub fn refused(outcome: &Outcome) -> Vec<String> {
     let Outcome::Refused(faults) = outcome else { panic!("{outcome:?}") };
     faults.iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect()
 }
@@ -49,12 +49,12 @@ fn refused(outcome: &Outcome) -> Vec<String> {
 // ---- The program
 
 /// The program over the house's database, in a folder of its own.
-struct Program {
+pub struct Program {
     folder: Scratch,
 }
 
 impl Program {
-    fn over(world: &World) -> Self {
+    pub fn over(world: &World) -> Self {
         let folder = Scratch::new().unwrap();
         let key = Keyring::generate("test", &Random::seeded(1));
         let settings = format!(
@@ -66,13 +66,13 @@ impl Program {
         Self { folder }
     }
 
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VESTIBULE_"))
@@ -83,18 +83,18 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn run(&self, arguments: &[&str]) -> (bool, String) {
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
         let Output { status, stdout, stderr } = self.start(arguments).wait_with_output().unwrap();
         (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
 
-    fn report(&self) -> Vec<Json> {
+    pub fn report(&self) -> Vec<Json> {
         let text = fs::read_to_string(self.folder.path().join("vestibule-import.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-const IMPORT: [&str; 5] = ["import", "--config", "v.toml", "--source", "old"];
+pub const IMPORT: [&str; 5] = ["import", "--config", "v.toml", "--source", "old"];
 
 fn import<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [IMPORT.as_slice(), more].concat()

@@ -841,7 +841,7 @@ async fn another_algorithm_takes_over_without_a_gap() {
 }
 
 /// A service that may ask, with its `Authorization`.
-async fn service(world: &World) -> String {
+pub async fn service(world: &World) -> String {
     let (client, secret) = clients::add(&world.ctx(), "orders").await.unwrap();
     format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, secret.reveal())))
 }
