@@ -8,8 +8,9 @@ use vestibule::accounts::{Status, User};
 use vestibule::clock::Clock;
 use vestibule::moving::import::Outcome;
 use vestibule::moving::{sessions, user_id};
-use vestibule::policy::{Carry, When};
+use vestibule::policy::{Carry, IdentifierKind, When};
 use vestibule::sessions::Session;
+use vestibule::sessions::moved::OldDigest;
 use vestibule::store::Change;
 
 use crate::moving::{Program, moves_in, reading, refused};
@@ -91,6 +92,11 @@ async fn a_session_of_before_is_an_ordinary_one_and_its_cookie_becomes_ours() {
     // It is no other kind of credential.
     assert!(!app(&world, OLD).is_signed_in().await);
     assert!(!browser(&world, &OLD.to_uppercase()).is_signed_in().await);
+    // Whoever shows something of ours, or another token, is judged by that alone.
+    let mut ours_too = browser(&world, OLD);
+    ours_too.cookies.push(("vestibule".into(), "vs_gone".into()));
+    assert!(!ours_too.is_signed_in().await);
+    assert!(!Person { token: Some(OTHER.into()), ..browser(&world, OLD) }.is_signed_in().await);
     // A page of another site cannot use the old cookie either.
     let mut lured = browser(&world, OLD);
     lured.headers.insert(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
@@ -103,7 +109,13 @@ async fn a_session_of_before_is_an_ordinary_one_and_its_cookie_becomes_ours() {
     own.token = Some(own.post("/api/v1/auth/login", body).await.body["token"].as_str().unwrap().to_owned());
     let listed = own.get("/api/v1/sessions").await.expect(StatusCode::OK).body;
     assert_eq!(listed["items"].as_array().unwrap().len(), 2, "{listed}");
-    late.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    let left = late.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    let set = left
+        .headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|set| set.as_bytes().starts_with(b"vestibule=vs_"));
+    assert!(!set, "whoever leaves is given nothing");
     assert!(!person.is_signed_in().await && !late.is_signed_in().await && own.is_signed_in().await);
     assert_eq!(take(&world, &[session(json!({}))]).await, [Outcome::Already]);
     assert!(!late.is_signed_in().await, "what was ended is not opened again");
@@ -156,6 +168,8 @@ async fn an_old_form_is_not_read_where_no_end_is_in_sight() {
 async fn a_bearer_token_of_before_is_a_bearer_token_and_services_are_told_of_it() {
     let world = house(plan()).await;
     assert_eq!(take(&world, &[session(json!({"token": OTHER, "carry": "bearer"}))]).await, [Outcome::Stored]);
+    let kept = world.app.store.get::<Session>(OldDigest::of(OTHER).id()).await.unwrap().unwrap();
+    assert_eq!(Some(kept.expires_at), world.app.config.change_over.until, "no longer than it can be used");
     let api = app(&world, OTHER);
     api.get("/api/v1/users/me").await.expect(StatusCode::OK);
     assert!(!browser(&world, OTHER).is_signed_in().await);
@@ -228,7 +242,22 @@ async fn a_row_that_breaks_a_rule_makes_no_session() {
     ] {
         assert_eq!(read(session(more.clone())), [told], "{more}");
     }
-    let both = "amr: factor";
+    // What cannot be seen in a digest is seen when it is shown.
+    let digest =
+        OldDigest::of("12345678").0.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    assert_eq!(
+        take(&world, &[session(json!({"token": null, "token_sha256": digest}))]).await,
+        [Outcome::Stored]
+    );
+    assert!(!browser(&world, "12345678").is_signed_in().await);
+    world
+        .app
+        .store
+        .commit(vec![Change::delete(
+            &world.app.store.get::<Session>(OldDigest::of("12345678").id()).await.unwrap().unwrap(),
+        )])
+        .await
+        .unwrap();
     for (more, told) in [
         (json!({"user": "9"}), "user: unknown"),
         (json!({"user": null, "identifier": "nobody.here"}), "identifier: unknown"),
@@ -236,7 +265,7 @@ async fn a_row_that_breaks_a_rule_makes_no_session() {
         (json!({"expires_at": "2029-12-31"}), "expires_at: expired"),
         (json!({"created_at": "2029-02-01"}), "expires_at: expired"),
         (json!({"created_at": "2028-12-31"}), "created_at: ended"),
-        (json!({"amr": "pwd,sms"}), both),
+        (json!({"amr": "pwd,sms"}), "amr: factor"),
         // Who has a second factor here has to have shown one.
         (json!({"user": "3"}), "amr: missing"),
     ] {
@@ -276,6 +305,24 @@ async fn whoever_may_do_more_signs_in_here_and_nobody_has_more_sessions_than_the
     let admin = user.with(|user| user.set_roles(vestibule::accounts::Roles(vec!["support".into()])));
     store.commit(vec![Change::update(&admin)]).await.unwrap();
     assert_eq!(refused(&take(&world, &[row(2, "e")]).await[0]), ["user: rank"]);
+}
+
+#[tokio::test]
+async fn what_the_settings_and_the_policy_ask_for_first_is_asked_for_here_too() {
+    let bearers = house(plan().config(|config| config.change_over.cookie.clear())).await;
+    let ctx = bearers.ctx();
+    assert_eq!(sessions::begin(&ctx), Ok(Carry::Bearer));
+    let cookie = session(json!({"carry": "cookie"}));
+    let faults = sessions::read(cookie.as_object().unwrap(), &reading(), Carry::Bearer, &ctx).unwrap_err();
+    assert_eq!(faults[0].code, "cookie");
+    assert_eq!(take(&bearers, &[session(json!({}))]).await, [Outcome::Stored]);
+    assert!(app(&bearers, OLD).is_signed_in().await);
+
+    let careful = plan().policy(|policy| policy.sign_up.verified = vec![IdentifierKind::Email]).build().await;
+    let user = |id: u32, ok: bool| json!({"id": id, "email": format!("a{id}@example.com"), "email_verified": ok, "created_at": "2029-01-01"});
+    moves_in(&careful, &[user(1, false), user(2, true)]).await;
+    assert_eq!(refused(&take(&careful, &[session(json!({}))]).await[0]), ["user: unverified"]);
+    assert_eq!(take(&careful, &[session(json!({"user": 2}))]).await, [Outcome::Stored]);
 }
 
 const POLICY: &str =
