@@ -95,7 +95,8 @@ async fn a_session_of_before_is_an_ordinary_one_and_its_cookie_becomes_ours() {
     // Whoever shows something of ours, or another token, is judged by that alone.
     let mut ours_too = browser(&world, OLD);
     ours_too.cookies.push(("vestibule".into(), "vs_gone".into()));
-    assert!(!ours_too.is_signed_in().await);
+    let told = ours_too.get(WHO).await.expect(StatusCode::OK);
+    assert!(told.body["authenticated"] == json!(false) && !told.headers.contains_key(header::SET_COOKIE));
     assert!(!Person { token: Some(OTHER.into()), ..browser(&world, OLD) }.is_signed_in().await);
     // A page of another site cannot use the old cookie either.
     let mut lured = browser(&world, OLD);
@@ -319,8 +320,15 @@ async fn what_the_settings_and_the_policy_ask_for_first_is_asked_for_here_too() 
     assert!(app(&bearers, OLD).is_signed_in().await);
 
     let careful = plan().policy(|policy| policy.sign_up.verified = vec![IdentifierKind::Email]).build().await;
-    let user = |id: u32, ok: bool| json!({"id": id, "email": format!("a{id}@example.com"), "email_verified": ok, "created_at": "2029-01-01"});
-    moves_in(&careful, &[user(1, false), user(2, true)]).await;
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let user = |id: u32, ok: bool| json!({"id": id, "password": hash, "email": format!("a{id}@example.com"), "email_verified": ok, "created_at": "2029-01-01"});
+    moves_in(
+        &careful,
+        &[user(1, false), user(2, true), json!({"id": 3, "email": "a3@example.com", "email_verified": true})],
+    )
+    .await;
+    // Nobody shows a password who has none here.
+    assert_eq!(refused(&take(&careful, &[session(json!({"user": 3}))]).await[0]), ["amr: factor"]);
     assert_eq!(refused(&take(&careful, &[session(json!({}))]).await[0]), ["user: unverified"]);
     assert_eq!(take(&careful, &[session(json!({"user": 2}))]).await, [Outcome::Stored]);
 }
