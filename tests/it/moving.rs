@@ -527,6 +527,14 @@ async fn an_export_that_was_changed_grants_nothing() {
     let empty = house().await;
     let outcomes = moves_over(&empty, &text(&forged), true).await.0;
     assert!(outcomes.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == [": malformed"]));
+    // A record whose id is somebody else's here.
+    let mut forged = out.clone();
+    let mut claims = forged.iter_mut().filter(|line| line["table"] == "identifiers");
+    let (first, last) = (claims.next().unwrap()["record"]["id"].clone(), claims.next_back().unwrap());
+    last["record"]["id"] = first;
+    let empty = house().await;
+    let outcomes = moves_over(&empty, &text(&forged), true).await.0;
+    assert_eq!((&outcomes[0], refused(&outcomes[2])), (&Outcome::Stored, vec!["id: conflict".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
