@@ -529,7 +529,7 @@ async fn an_export_that_was_changed_grants_nothing() {
     assert!(outcomes.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == [": malformed"]));
     // A record whose id is somebody else's here.
     let mut forged = out.clone();
-    let mut claims = forged.iter_mut().filter(|line| line["table"] == "identifiers");
+    let mut claims = forged.iter_mut().filter(|line| line["record"]["kind"] == "username");
     let (first, last) = (claims.next().unwrap()["record"]["id"].clone(), claims.next_back().unwrap());
     last["record"]["id"] = first;
     let empty = house().await;
