@@ -196,7 +196,7 @@ async fn what_ends_a_users_sessions_ends_those_of_before() {
     suspend(Status::Suspended).await;
     assert!(!person.is_signed_in().await);
     let another = session(json!({"token": OTHER}));
-    assert_eq!(refused(&take(&world, &[another.clone()]).await[0]), ["user: suspended"]);
+    assert_eq!(refused(&take(&world, std::slice::from_ref(&another)).await[0]), ["user: suspended"]);
     suspend(Status::Active).await;
     assert!(person.is_signed_in().await);
     // Idle, and older than a session may be.
