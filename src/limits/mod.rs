@@ -311,12 +311,13 @@ pub fn table(limits: &Limits) -> String {
         let [v4, v6_56, v6_48] = [ipv4_24, ipv6_56, ipv6_48].map(|times| one.saturating_mul(times));
         text.push_str(&format!("| `{limit}` | {one} | {v4} | {one} | {v6_56} | {v6_48} | {window} |\n"));
     }
-    let Limits { password_failures, device_failures, factor_failures, .. } = limits;
+    let Limits { password_failures, device_failures, factor_failures, recovery_failures, .. } = limits;
     text.push_str(&format!(
         "\n| consecutive failures | at most |\n|---|---|\n\
          | wrong passwords, before the password must be recovered | {password_failures} |\n\
          | those of them that are left to known devices | {device_failures} |\n\
-         | wrong codes of one factor, before it must be bound anew | {factor_failures} |\n"
+         | wrong codes of one factor, before it must be bound anew | {factor_failures} |\n\
+         | wrong codes of one factor in recoveries, before it cannot be shown in one | {recovery_failures} |\n"
     ));
     text
 }
@@ -341,6 +342,9 @@ pub enum Sender {
     /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
     /// thing by causing others. A number's phone rings no more often for that.
     Notice(&'static str),
+    /// The same of something that cannot happen again before somebody has done something about it, which
+    /// bounds it. A number's phone rings no more often for that.
+    Once,
     /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
     /// what the owner needs to sign in nor shows in what others may still send.
     Recovery,
@@ -380,7 +384,7 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
         // A notice by mail waits for nobody and rings nowhere: its kind was counted, and that is all.
         return if share == Share::Notice { Ok(Postage(())) } else { take_send(ctx, to, share).await };
     };
-    let known = matches!(sender, Sender::User(_) | Sender::Notice(_));
+    let known = matches!(sender, Sender::User(_) | Sender::Notice(_) | Sender::Once);
     if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
         return send(ctx, to, &destination, share, known).await;
     }
@@ -406,6 +410,7 @@ async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) 
 async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
     match sender {
         Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
+        Sender::Once => Ok(()),
         _ => take_by_address(ctx, Limit::SendAddress).await,
     }
 }

@@ -37,7 +37,7 @@ impl Share {
             Sender::Newcomer => Self::Newcomer,
             Sender::Stranger => Self::Stranger,
             Sender::Recovery => Self::Recovery,
-            Sender::Notice(_) => Self::Notice,
+            Sender::Notice(_) | Sender::Once => Self::Notice,
         }
     }
 

@@ -332,6 +332,7 @@ impl Limits {
         }
         for (name, failures) in [
             ("factor_failures", self.factor_failures),
+            ("recovery_failures", self.recovery_failures),
             ("password_failures", self.password_failures),
             ("device_failures", self.device_failures),
         ] {
@@ -341,6 +342,12 @@ impl Limits {
                 "must be between 1 and 100 (NIST SP 800-63B-4)",
             );
         }
+        layers.must_with(
+            self.factor_failures.saturating_add(self.recovery_failures) <= 100,
+            "limits.recovery_failures",
+            "limits.factor_failures",
+            format_args!("must be together with limits.factor_failures at most 100 (NIST SP 800-63B-4)"),
+        );
         layers.must_with(
             self.device_failures < self.password_failures,
             "limits.device_failures",

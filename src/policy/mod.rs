@@ -231,6 +231,8 @@ pub struct Notices {
     pub new_device: bool,
     /// Of a recovery that was begun.
     pub recovery: bool,
+    /// Of a factor that takes no more codes, since there were too many wrong ones.
+    pub factor_locked: bool,
 }
 
 /// `[limits]`: the one table of numbers.
@@ -309,6 +311,8 @@ pub struct Limits {
     pub unproven_country: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
+    /// Consecutive wrong codes in recoveries before a factor cannot be shown in one any more.
+    pub recovery_failures: u32,
     /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).
     pub password_failures: u32,
     /// How many of those are left to known devices, and how many make a device unknown.
@@ -480,6 +484,7 @@ mod tests {
             ("limits.send_address.limit = 0", "limits.send_address.limit must be above 0"),
             ("limits.send_address.window = \"0s\"", "limits.send_address.window must be"),
             ("limits.factor_failures = 101", "limits.factor_failures must be between 1 and 100"),
+            ("limits.recovery_failures = 81", "together with limits.factor_failures at most 100"),
             ("limits.password_failures = 101", "limits.password_failures must be between 1 and 100"),
             ("limits.device_failures = 100", "must be below limits.password_failures, which is 100"),
             ("limits.wider.ipv4_24 = 0", "limits.wider.ipv4_24 must be above 0"),

@@ -8,7 +8,7 @@ use crate::challenges::actions::{Chosen, choose};
 use crate::challenges::{self, Ask, ChallengeView, Purpose, blind};
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
-use crate::factors::{self, Factor};
+use crate::factors::{self, Factor, Guess};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::Message;
@@ -199,7 +199,7 @@ impl<'a> Second<'a> {
         });
         let (sender, locale) = (Sender::User(user.id), user.language());
         if !kinds.is_empty() {
-            let by = By::Held(choose(ctx, others, &kinds, None, sender).await?);
+            let by = By::Held(choose(ctx, others, &kinds, None, Guess::Recovery, sender).await?);
             return Ok(Self { by, kinds, locale });
         }
         let own = identifiers::actions::of_user(ctx, user.id).await?;
@@ -214,7 +214,7 @@ impl<'a> Second<'a> {
         let made = factors::of_user(ctx, user.id).await?;
         let made =
             made.iter().find(|factor| factor.identifier_id == Some(email.id) && factor.bound_at.is_some());
-        if made.is_some_and(|factor| factor.locked_at.is_some()) {
+        if made.is_some_and(|factor| factor.is_locked(Guess::Recovery, &ctx.policy.limits)) {
             return Err(Problem::FactorLocked.into());
         }
         let postage = limits::postage(ctx, &email.value, sender).await?;

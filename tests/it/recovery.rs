@@ -43,7 +43,7 @@ async fn identifiers(person: &Person<'_>) -> Vec<vestibule::store::Seen<Identifi
     person.world.app.store.find(all).await.unwrap().items
 }
 
-async fn shows_email(person: &Person<'_>) {
+pub async fn shows_email(person: &Person<'_>) {
     let all = identifiers(person).await;
     let email = all.into_iter().find(|one| one.value.contains('@')).unwrap();
     let now = person.world.app.clock.now();
@@ -250,6 +250,40 @@ async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
         let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
         sets(&person, body).await.expect(StatusCode::NO_CONTENT);
     }
+}
+
+/// A thief who reads somebody's mail gets no further than to the second factor, and cannot take it away.
+#[tokio::test]
+async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
+    let world = world().await;
+    let mut person = owner(&world).await;
+    let mut thief = world.stranger();
+    (thief.username, thief.mobile) = (person.username.clone(), person.mobile.clone());
+    let most = world.ctx().policy.limits.recovery_failures;
+    let mut left = most;
+    while left > 0 {
+        let challenge = proves(&thief).await["second_factor"]["id"].clone();
+        for _ in 0..left.min(5) {
+            let wrong = json!({"challenge": challenge, "code": "nonsense"});
+            thief.post("/api/v1/auth/verify-code", wrong).await.problem(401, "code-wrong");
+            left -= 1;
+        }
+        world.advance(MINUTE);
+    }
+    world.run_due().await;
+    let told = "Recovery with a sign-in method was locked";
+    assert!(world.messages(&person.email()).await.to_string().contains(told));
+    // No second factor is left to a recovery, and none is left out.
+    let challenge = begins(&thief, &person.email()).await;
+    let code = mailed(&thief).await;
+    let body = json!({"challenge": challenge, "code": code});
+    thief.post(VERIFY, body.clone()).await.problem(403, "factor-locked");
+
+    // The owner signs in as ever; that opens recovery again.
+    person.signs_in().await;
+    world.advance(MINUTE);
+    recovers(&person).await;
+    logs_in(&person, NEW).await.expect(StatusCode::OK);
 }
 
 /// Every step of a recovery that does not succeed, as whoever tries it sees it.
