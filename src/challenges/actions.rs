@@ -327,8 +327,11 @@ async fn locking(ctx: &Ctx, case: &Case) -> Result<Notices> {
     notices::prepare(ctx, &case.user, about.besides(case.factor.identifier_id)).await
 }
 
-/// Counts a try by the known device on which the sign-in began, or by the asker's address.
-async fn admit(ctx: &Ctx, token: Option<&Token>) -> Result<()> {
+/// Counts a try by the known device on which what is asked began, or by the asker's address.
+///
+/// # Errors
+/// [`Problem::LimitReached`].
+pub async fn admit(ctx: &Ctx, token: Option<&Token>) -> Result<()> {
     let challenge = match token {
         Some(token) => ctx.app.store.get::<Challenge>(token.id).await?,
         None => None,

@@ -50,8 +50,10 @@ text_enum! {
         CodeTryAddress = "code-try-address",
         /// Codes tried for sign-ins that one known device began.
         CodeTryDevice = "code-try-device",
-        /// Recoveries begun for one identifier, known or not.
+        /// Recoveries that one network begins for one identifier, known or not.
         RecoverIdentifier = "recover-identifier",
+        /// Recoveries begun on one known device.
+        RecoverDevice = "recover-device",
         /// Recoveries begun from one address.
         RecoverAddress = "recover-address",
         /// Refresh tokens shown from one address.
@@ -84,12 +86,18 @@ text_enum! {
         OrganizationUser = "organization-user",
         /// Invitations that one user sends.
         InvitationUser = "invitation-user",
-        /// Recovery codes to one number or address.
+        /// Recovery codes to one address.
         SendRecovery = "send-recovery",
+        /// Recovery codes to one address that one network asks for.
+        SendRecoveryNetwork = "send-recovery-network",
+        /// Recovery codes to one number or address that known devices ask for; and, again, known places.
+        SendRecoveryKnown = "send-recovery-known",
         /// Recovery codes to one number in a short time.
         SendRecoveryNumber = "send-recovery-number",
         /// Recovery codes to one number in a day.
         SendRecoveryNumberDay = "send-recovery-number-day",
+        /// Recovery codes to one number that one network asks for.
+        SendRecoveryNumberNetwork = "send-recovery-number-network",
         /// Messages to one block of a thousand numbers that strangers ask for.
         SendBlock = "send-block",
         /// Messages to one country abroad that strangers ask for.
@@ -117,6 +125,7 @@ impl Limit {
             Self::CodeTryAddress => limits.code_try_address,
             Self::CodeTryDevice => limits.code_try_device,
             Self::RecoverIdentifier => limits.recover_identifier,
+            Self::RecoverDevice => limits.recover_device,
             Self::RecoverAddress => limits.recover_address,
             Self::RefreshAddress => limits.refresh_address,
             Self::ClientFailuresAddress => limits.client_failures_address,
@@ -134,6 +143,9 @@ impl Limit {
             Self::OrganizationUser => limits.organization_user,
             Self::InvitationUser => limits.invitation_user,
             Self::SendRecovery => limits.send_recovery,
+            Self::SendRecoveryNetwork => limits.send_recovery_network,
+            Self::SendRecoveryKnown => limits.send_recovery_known,
+            Self::SendRecoveryNumberNetwork => limits.send_recovery_number_network,
             Self::SendRecoveryNumber => limits.send_recovery_number,
             Self::SendRecoveryNumberDay => limits.send_recovery_number_day,
             Self::SendBlock => limits.send_block,
@@ -189,18 +201,18 @@ fn reached(limit: Limit, budget: Budget, wait: Duration) -> Error {
 /// whatever nodes, no more pass than there are.
 async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<Postage> {
     let (limits, of) = (&ctx.policy.limits, key(ctx, Limit::SendNumberDay, to));
-    let of = &of;
+    let (of, by) = (&of, network(ctx).map(|network| tagged(ctx, &network)));
     ctx.decide(move |moment| async move {
         let seen = ctx.app.store.get::<Sends>(of.clone()).await?;
         let mut log = seen.as_ref().map(|seen| seen.log.clone()).unwrap_or_default();
-        if let Err(full) = log.take(to, share, limits, moment.now) {
+        if let Err(full) = log.take(to, share, by, limits, moment.now) {
             ctx.app.metrics.limit_reached(full.limit.as_str());
             let told = share.told(full.limit);
             let budget = told.budget(limits);
             // Strangers are not told when, either: it is when somebody else had something sent.
             let wait = match share {
-                Share::User | Share::Notice => full.until.since(moment.now),
-                Share::Newcomer | Share::Stranger | Share::Recovery => *budget.window,
+                Share::User | Share::Notice | Share::Device => full.until.since(moment.now),
+                Share::Newcomer | Share::Stranger | Share::Recovery | Share::Place => *budget.window,
             };
             return Ok(refuse(reached(told, budget, wait)));
         }
@@ -225,6 +237,12 @@ fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
     let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
     let half = tag.first_chunk().copied().unwrap_or_default();
     format!("{:032x}", u128::from_be_bytes(half))
+}
+
+/// A network as the record of a number has it.
+fn tagged(ctx: &Ctx, network: &str) -> u32 {
+    let tag = ctx.app.keyring.tag("network", network.as_bytes());
+    u32::from_be_bytes(tag.first_chunk().copied().unwrap_or_default())
 }
 
 /// What guesses at the password of `user` from unknown devices are counted as.
@@ -277,6 +295,24 @@ pub async fn take_by_address_and(ctx: &Ctx, limit: Limit, others: &[(Limit, &str
 pub fn asker(ctx: &Ctx) -> Option<String> {
     let networks = networks(ctx.client.as_ref()?.address, &ctx.policy.limits.wider);
     networks.into_iter().next().map(|(network, _)| network)
+}
+
+/// The widest network around the asker that is counted. Nobody's within the house.
+fn network(ctx: &Ctx) -> Option<String> {
+    let networks = networks(ctx.client.as_ref()?.address, &ctx.policy.limits.wider);
+    networks.into_iter().next_back().map(|(network, _)| network)
+}
+
+/// `name` as the asker's network asks for it: for the one, others use up nothing of it.
+pub fn from_here(ctx: &Ctx, name: &str) -> String {
+    format!("{}\0{name}", network(ctx).unwrap_or_default())
+}
+
+/// Whether the asker is where `address` was: at the same IPv4 address, or in the same /64 of IPv6.
+pub fn is_here(ctx: &Ctx, address: &str) -> bool {
+    let there = address.parse().ok().map(|address| networks(address, &ctx.policy.limits.wider));
+    let there = there.and_then(|networks| networks.into_iter().next()).map(|(network, _)| network);
+    there.is_some() && there == asker(ctx)
 }
 
 /// What an address is counted under, the narrowest first, and how many times the budget of one address
@@ -347,7 +383,19 @@ pub enum Sender {
     Once,
     /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
     /// what the owner needs to sign in nor shows in what others may still send.
-    Recovery,
+    Recovery(Whence),
+}
+
+/// From where somebody wants to get back into an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whence {
+    /// A device on which its user has signed in, which only they can show: what others ask for uses up
+    /// nothing of it.
+    Device,
+    /// An address from which its user has signed in. Whoever else is there shares it.
+    Place,
+    /// From anywhere: no network can use up all that there is.
+    Anywhere,
 }
 
 impl Sender {
@@ -384,7 +432,10 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
         // A notice by mail waits for nobody and rings nowhere: its kind was counted, and that is all.
         return if share == Share::Notice { Ok(Postage(())) } else { take_send(ctx, to, share).await };
     };
-    let known = matches!(sender, Sender::User(_) | Sender::Notice(_) | Sender::Once);
+    let known = matches!(
+        sender,
+        Sender::User(_) | Sender::Notice(_) | Sender::Once | Sender::Recovery(Whence::Device)
+    );
     if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
         return send(ctx, to, &destination, share, known).await;
     }
@@ -410,7 +461,7 @@ async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) 
 async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
     match sender {
         Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
-        Sender::Once => Ok(()),
+        Sender::Once | Sender::Recovery(Whence::Device) => Ok(()),
         _ => take_by_address(ctx, Limit::SendAddress).await,
     }
 }

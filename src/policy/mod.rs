@@ -261,8 +261,10 @@ pub struct Limits {
     pub code_try_address: Budget,
     /// Codes tried for sign-ins that one known device began.
     pub code_try_device: Budget,
-    /// Recoveries begun for one identifier.
+    /// Recoveries that one network begins for one identifier.
     pub recover_identifier: Budget,
+    /// Recoveries begun on one known device.
+    pub recover_device: Budget,
     /// Recoveries begun from one address.
     pub recover_address: Budget,
     /// Refresh tokens shown from one address.
@@ -295,12 +297,18 @@ pub struct Limits {
     pub organization_user: Budget,
     /// Invitations that one user sends.
     pub invitation_user: Budget,
-    /// Recovery codes to one number or e-mail address.
+    /// Recovery codes to one e-mail address.
     pub send_recovery: Budget,
+    /// Recovery codes to one e-mail address that one network asks for.
+    pub send_recovery_network: Budget,
+    /// Recovery codes to one number or e-mail address that known devices, or known places, ask for.
+    pub send_recovery_known: Budget,
     /// Recovery codes to one number in a short time.
     pub send_recovery_number: Budget,
     /// Recovery codes to one number in a day.
     pub send_recovery_number_day: Budget,
+    /// Recovery codes to one number that one network asks for.
+    pub send_recovery_number_network: Budget,
     /// Messages to one block of a thousand numbers that strangers ask for.
     pub send_block: Budget,
     /// Messages to one country abroad that strangers ask for.

@@ -383,7 +383,10 @@ async fn the_user_is_told_once_of_a_locked_factor_and_by_another_way_than_that_o
         // The last one is given by many at once.
         let last = challenges[4..].iter().flat_map(|challenge| [challenge; 4]);
         let last = join_all(last.map(|challenge| answers(&alice, challenge, "nonsense"))).await;
-        assert_eq!(last.iter().filter(|answer| answer.body["type"].to_string().contains("code-wrong")).count(), 1);
+        assert_eq!(
+            last.iter().filter(|answer| answer.body["type"].to_string().contains("code-wrong")).count(),
+            1
+        );
         assert_eq!(told_of_lock(&alice, SUBJECT).await, told);
         answers(&alice, &challenges[7], "nonsense").await.problem(403, "factor-locked");
         assert_eq!(told_of_lock(&alice, SUBJECT).await, told, "and not again");
