@@ -68,6 +68,7 @@ pub mod undo;
 
 // doors: ways in, thin
 pub mod cli;
+pub mod console;
 pub mod dev;
 pub mod http;
 pub mod pages;

@@ -1,5 +1,7 @@
 //! The whole URL map, one line a route. A line that does not say `Public` is closed.
 
+mod web;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,8 +27,8 @@ use crate::service_accounts::Scope;
 use crate::sessions::SessionView;
 use crate::{
     accounts, acting, administration, calls, challenges, clients, dev, devices, enrolment, events, keys,
-    messages, new_password, organizations, pages, passwords, profile, recovery, revocations,
-    service_accounts, sessions, sign_in, sign_up, step_up, undo,
+    messages, new_password, organizations, passwords, profile, recovery, revocations, service_accounts,
+    sessions, sign_in, sign_up, step_up, undo,
 };
 
 /// Where the API answers: the version by name, and the newest version without one.
@@ -325,9 +327,16 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// What operators and people reading about the API use, at the root.
-#[rustfmt::skip]
+/// What is at the root: what operators, services and people reading about the API use, and the pages.
 pub fn operations() -> Vec<Route> {
+    let mut all = own_operations();
+    all.extend(web::pages());
+    all.extend(web::console());
+    all
+}
+
+#[rustfmt::skip]
+fn own_operations() -> Vec<Route> {
     vec![
         get("/health", health::ready).access(Public).about("Whether this server can serve")
             .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
@@ -360,57 +369,6 @@ pub fn operations() -> Vec<Route> {
             .takes_form::<aliases::OtpForm>().answers::<aliases::FormSignIn>(200, "Signed in")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
-        // pages: reading them changes nothing
-        get("/verify", pages::links::verify).access(Public).hidden(),
-        post("/verify", pages::links::do_verify).access(Public).hidden(),
-        get("/undo", pages::links::undo).access(Public).hidden(),
-        post("/undo", pages::links::do_undo).access(Public).hidden(),
-        get("/not-me", pages::links::not_me).access(Public).hidden(),
-        post("/not-me", pages::links::do_not_me).access(Public).hidden(),
-        get("/recover", pages::recovery::ask).access(Public).hidden(),
-        post("/recover", pages::recovery::sent).access(Public).hidden(),
-        post("/recover/verify", pages::recovery::proved).access(Public).hidden(),
-        post("/recover/second", pages::recovery::second).access(Public).hidden(),
-        get("/recover/password", pages::recovery::welcome).access(Public).hidden(),
-        post("/recover/password", pages::recovery::set).access(Public).hidden(),
-        get("/sign-in", pages::sign_in::ask).access(Public).hidden(),
-        post("/sign-in", pages::sign_in::sent).access(Public).hidden(),
-        get("/sign-up", pages::sign_up::ask).access(Public).hidden(),
-        post("/sign-up", pages::sign_up::sent).access(Public).hidden(),
-        get("/code", pages::code::ask).access(Public).hidden(),
-        post("/code", pages::code::sent).access(Public).hidden(),
-        post("/code/resend", pages::code::once_more).access(Public).hidden(),
-        get("/sign-out", pages::sign_in::ask_out).access(Public).hidden(),
-        post("/sign-out", pages::sign_in::out).access(Public).hidden(),
-        get("/step-up", pages::step_up::ask).hidden(),
-        post("/step-up", pages::step_up::sent).hidden(),
-        get("/account", pages::account::profile).hidden(),
-        post("/account", pages::account::save).hidden(),
-        get("/account/change/{kind}", pages::account::ask_change).hidden(),
-        post("/account/change/{kind}", pages::account::change).hidden(),
-        post("/account/verify", pages::account::verify).hidden(),
-        get("/account/devices", pages::account::devices).hidden(),
-        post("/account/sessions", pages::account::end_sessions).hidden(),
-        get("/account/activity", pages::account::activity).hidden(),
-        get("/account/data", pages::account::data).hidden(),
-        get("/account/export", pages::account::ask_export).hidden(),
-        post("/account/export", pages::account::export_all).hidden(),
-        get("/account/delete", pages::account::ask_delete).hidden(),
-        post("/account/delete", pages::account::delete).hidden(),
-        get("/account/security", pages::security::security).hidden(),
-        get("/account/password", pages::security::ask_password).hidden(),
-        post("/account/password", pages::security::set_password).hidden(),
-        get("/account/factors/add/{kind}", pages::security::ask_add).hidden(),
-        post("/account/factors/add/{kind}", pages::security::add).hidden(),
-        get("/account/factors/{id}/remove", pages::security::ask_remove).hidden(),
-        post("/account/factors/{id}/remove", pages::security::remove).hidden(),
-        get("/account/totp", pages::security::ask_totp).hidden(),
-        post("/account/totp", pages::security::totp).hidden(),
-        get("/account/recovery-codes", pages::security::ask_codes).hidden(),
-        post("/account/recovery-codes", pages::security::codes).hidden(),
-        get("/assets/{file}", pages::assets::serve).access(Public).hidden(),
-        get("/invitation", pages::invitation::ask).access(Public).hidden(),
-        post("/invitation", pages::invitation::join).access(Public).hidden(),
         get("/docs", docs::page).access(Public).hidden(),
         get("/api-docs", docs::page).access(Public).hidden(),
         get("/docs/assets/{file}", docs::asset).access(Public).hidden(),

@@ -2,7 +2,7 @@
 //!
 //! Always holds: of what an address carries along only what can be vouched for is kept. An address to
 //! return to is followed when it is, letter for letter, one of those in `pages.return_to`; a page to go
-//! on to is one of the account's own.
+//! on to is one of the account's own, or of the console.
 
 use std::sync::Arc;
 
@@ -20,6 +20,9 @@ use crate::words::{self, Locale, say};
 
 /// Where the pages of one's account begin.
 pub const ACCOUNT: &str = "/account";
+
+/// Where the pages of those who look after others begin.
+pub const CONSOLE: &str = "/console";
 
 /// The addresses that templates lead to, by name.
 const PLACES: &[(&str, &str)] = &[
@@ -41,6 +44,7 @@ const PLACES: &[(&str, &str)] = &[
     ("end", "/account/sessions"),
     ("export", "/account/export"),
     ("delete", "/account/delete"),
+    ("console", CONSOLE),
 ];
 
 /// The pages of one's account, and the words for them.
@@ -68,7 +72,7 @@ pub struct Visit {
     asked: Option<Locale>,
     /// Where they go when they are signed in, when it is on the list.
     pub return_to: Option<String>,
-    /// On to which page of their account.
+    /// On to which page of their account, or of the console.
     pub then: Option<String>,
     /// For which operation they show once more who they are.
     pub operation: Option<String>,
@@ -92,7 +96,7 @@ impl Visit {
             path: uri.path().to_owned(),
             asked,
             return_to: find("return_to").filter(|address| allowed.contains(address)),
-            then: find("then").filter(|path| is_of_account(path)),
+            then: find("then").filter(|path| is_of_ours(path)),
             operation: find("operation").filter(|name| is_operation(name)),
             said: find("said").and_then(|word| SAID.iter().copied().find(|known| *known == word)),
             app: Arc::clone(app),
@@ -180,7 +184,7 @@ impl Visit {
 
     /// The page of a failure that nobody had a better answer for.
     pub fn failure(&self, error: &Error, request_id: &str, method: &Method) -> Response {
-        let in_account = is_of_account(&self.path);
+        let in_ours = is_of_ours(&self.path);
         let leads = |path: &str, operation: &str| {
             // A form whose page has another address leads back to that page.
             let back = match self.path.as_str() {
@@ -192,8 +196,8 @@ impl Visit {
             Redirect::to(&self.with(path, &[("then", back), ("operation", operation)])).into_response()
         };
         match (error.problem, &error.need) {
-            (Problem::Unauthenticated, _) if in_account => return leads("/sign-in", ""),
-            (Problem::StepUpRequired, Some(need)) if in_account => return leads("/step-up", &need.operation),
+            (Problem::Unauthenticated, _) if in_ours => return leads("/sign-in", ""),
+            (Problem::StepUpRequired, Some(need)) if in_ours => return leads("/step-up", &need.operation),
             _ => {}
         }
         let status = StatusCode::from_u16(error.problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
@@ -245,9 +249,9 @@ impl Visit {
     }
 }
 
-/// Whether `path` is a page of the account and nothing else, however it is read.
-fn is_of_account(path: &str) -> bool {
-    let rest = path.strip_prefix(ACCOUNT);
+/// Whether `path` is a page of the account or of the console and nothing else, however it is read.
+fn is_of_ours(path: &str) -> bool {
+    let rest = [ACCOUNT, CONSOLE].into_iter().find_map(|start| path.strip_prefix(start));
     rest.is_some_and(|rest| {
         (rest.is_empty() || rest.starts_with('/'))
             && !rest.contains("//")

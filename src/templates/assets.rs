@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the logo. Each has the hash of its content in its name, so that a
+//! The stylesheets, the script and the logo. Each has the hash of its content in its name, so that a
 //! browser may keep it for good; each is compressed once, at start.
 
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use crate::config::Pages;
 
 const STYLE: &str = include_str!("page.css");
+const CONSOLE: &str = include_str!("console.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Largest logo, in bytes: it is on every page.
@@ -31,6 +32,7 @@ pub struct Asset {
 /// All of them.
 pub(super) struct Assets {
     style: Asset,
+    console: Asset,
     script: Asset,
     logo: Option<Asset>,
 }
@@ -44,13 +46,14 @@ impl Assets {
         let style = format!("{STYLE}{}", branding(pages));
         Ok(Self {
             style: Asset::new("page", "css", "text/css; charset=utf-8", style.into_bytes()),
+            console: Asset::new("console", "css", "text/css; charset=utf-8", CONSOLE.as_bytes().to_vec()),
             script: Asset::new("page", "js", "text/javascript; charset=utf-8", SCRIPT.as_bytes().to_vec()),
             logo: logo(&pages.logo)?,
         })
     }
 
     fn all(&self) -> impl Iterator<Item = &Asset> {
-        [&self.style, &self.script].into_iter().chain(&self.logo)
+        [&self.style, &self.console, &self.script].into_iter().chain(&self.logo)
     }
 
     pub(super) fn get(&self, file: &str) -> Option<&Asset> {
@@ -59,6 +62,10 @@ impl Assets {
 
     pub(super) fn style(&self) -> String {
         self.style.address()
+    }
+
+    pub(super) fn console(&self) -> String {
+        self.console.address()
     }
 
     pub(super) fn script(&self) -> String {

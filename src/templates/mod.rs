@@ -42,6 +42,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("devices.html", include_str!("html/devices.html")),
     ("activity.html", include_str!("html/activity.html")),
     ("data.html", include_str!("html/data.html")),
+    ("console.html", include_str!("html/console.html")),
+    ("console-keys.html", include_str!("html/console-keys.html")),
 ];
 
 /// The templates and what goes with them.
@@ -76,6 +78,7 @@ impl Templates {
         }
         base.add_global("brand", context! { name, logo => assets.logo() });
         base.add_global("style", assets.style());
+        base.add_global("console_style", assets.console());
         base.add_global("script", assets.script());
         let own = read(&pages.templates)?;
         let is_changed = !own.is_empty();

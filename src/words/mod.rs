@@ -15,6 +15,17 @@ use crate::store::text_enum;
 
 pub use fluent_bundle::FluentValue as Value;
 
+/// What a language says in messages, on the pages for people, and in the console.
+macro_rules! files {
+    ($tag:literal) => {
+        concat!(
+            include_str!(concat!($tag, ".ftl")),
+            include_str!(concat!("pages/", $tag, ".ftl")),
+            include_str!(concat!("console/", $tag, ".ftl"))
+        )
+    };
+}
+
 text_enum! {
     /// A language that the house speaks (BCP 47).
     pub enum Locale {
@@ -88,13 +99,13 @@ impl Locale {
 
     const fn source(self) -> &'static str {
         match self {
-            Self::En => concat!(include_str!("en.ftl"), include_str!("pages/en.ftl")),
-            Self::Es => concat!(include_str!("es.ftl"), include_str!("pages/es.ftl")),
-            Self::Fr => concat!(include_str!("fr.ftl"), include_str!("pages/fr.ftl")),
-            Self::De => concat!(include_str!("de.ftl"), include_str!("pages/de.ftl")),
-            Self::Pt => concat!(include_str!("pt.ftl"), include_str!("pages/pt.ftl")),
-            Self::Ar => concat!(include_str!("ar.ftl"), include_str!("pages/ar.ftl")),
-            Self::Ja => concat!(include_str!("ja.ftl"), include_str!("pages/ja.ftl")),
+            Self::En => files!("en"),
+            Self::Es => files!("es"),
+            Self::Fr => files!("fr"),
+            Self::De => files!("de"),
+            Self::Pt => files!("pt"),
+            Self::Ar => files!("ar"),
+            Self::Ja => files!("ja"),
         }
     }
 }

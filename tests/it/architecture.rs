@@ -54,6 +54,7 @@ const FLOORS: &[&[&str]] = &[
     // Doors: what a handler reads and answers with, the handlers, and the ways in.
     &["http"],
     &["*::api", "pages"],
+    &["console"],
     &["http::aliases", "http::openapi", "http::postman", "http::router", "http::server", "dev"],
     &["cli"],
 ];

@@ -235,7 +235,7 @@ const TABLE: &[Row] = &[
     row("GET", "/account", Own, None, Nothing, ""),
     row("POST", "/account", Own, None, Form(&["name", "locale"]), "name=Ada"),
     row("GET", "/account/change/{kind}", Own, None, Nothing, ""),
-    row("POST", "/account/change/{kind}", Own, None, Form(&["value"]), "value=x"),
+    row("POST", "/account/change/{kind}", Own, None, Form(&["value"]), "value=other-one@example.com"),
     row("POST", "/account/verify", Own, None, Form(&["kind"]), "kind=email"),
     row("GET", "/account/devices", Own, None, Nothing, ""),
     row("POST", "/account/sessions", Own, None, Form(&["id", "scope"]), "scope=others"),
@@ -253,9 +253,10 @@ const TABLE: &[Row] = &[
     row("GET", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
     row("POST", "/account/factors/{id}/remove", Own, Some(Factor), Nothing, ""),
     row("GET", "/account/totp", Own, None, Nothing, ""),
-    row("POST", "/account/totp", Own, None, Nothing, ""),
+    row("POST", "/account/totp", Own, None, Form(&["id", "code"]), "id=0"),
     row("GET", "/account/recovery-codes", Own, None, Nothing, ""),
     row("POST", "/account/recovery-codes", Own, None, Nothing, ""),
+    row("GET", "/console/keys", Admin, None, Nothing, ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),
     row("GET", "/api-docs", Anybody, None, Nothing, ""),
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
@@ -308,7 +309,7 @@ fn is_operation(path: &str) -> bool {
     ]
     .iter()
     .chain(&["/api-docs", "/.well-known", "/oauth2"])
-    .chain(&["/sign-in", "/sign-up", "/sign-out", "/code", "/step-up", "/account", "/assets"])
+    .chain(&["/sign-in", "/sign-up", "/sign-out", "/code", "/step-up", "/account", "/assets", "/console"])
     .any(|start| path.strip_prefix(start).is_some_and(|rest| !rest.starts_with("-2fa")))
 }
 
@@ -716,6 +717,18 @@ async fn t52_whoever_is_signed_in_does_what_is_theirs_and_no_more() {
                     assert_eq!(slug(&answer), "code-gone", "{shown}")
                 }
                 Own if row.path.ends_with("/act") => assert_eq!(slug(&answer), "operation-never", "{shown}"),
+                // The address was not shown to be theirs.
+                Own if row.method == "POST" && row.path == "/account/factors/add/{kind}" => {
+                    assert_eq!(slug(&answer), "invalid", "{shown}")
+                }
+                // Too short, which is said to whoever may set one.
+                Own if row.method == "POST" && row.path == "/account/password" => {
+                    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{shown}")
+                }
+                // There is no such app that was begun with.
+                Own if row.method == "POST" && row.path == "/account/totp" => {
+                    assert_eq!(slug(&answer), "not-found", "{shown}")
+                }
                 Own if row.path.contains("{invitation}") => assert_eq!(slug(&answer), "not-found", "{shown}"),
                 Own => assert!(granted(&answer), "{shown}"),
                 // There is no such event; that one which is there is told again, the events' own tests show.
