@@ -315,9 +315,23 @@ impl Between {
             assert_eq!(self.after().await, Some(id(1).to_string()), "{what}: it goes on where it was");
             assert_eq!(judges(hers).await, "", "{what}");
         }
-        self.says.send(vec![by_them(&batch(Some(1), 2, now, &ends)).await]).unwrap();
-        assert_eq!(self.after().await, Some(id(2).to_string()), "and from there");
-        assert_eq!(judges(hers).await, "ended");
+        // From there on it takes what is true: the last word about a user, and a session's end for good.
+        let from = said["session_from"].as_i64().unwrap();
+        let cut =
+            |from: Option<i64>| json!([{"sub": said["sub"], "session_from": from, "until": now + 60_000}]);
+        let truths = [
+            (cut(Some(from)), ""),
+            (cut(Some(from + 1)), "ended"),
+            (cut(Some(from)), ""),
+            (cut(None), "ended"),
+            (cut(Some(from)), ""),
+            (ends, "ended"),
+        ];
+        for ((items, judged), at) in truths.iter().zip(1..) {
+            self.says.send(vec![by_them(&batch(Some(at), at + 1, now, items)).await]).unwrap();
+            assert_eq!(self.after().await, Some(id(at + 1).to_string()), "and from there");
+            assert_eq!(judges(hers).await, *judged, "{items}");
+        }
         self.serving.abort();
     }
 }
