@@ -353,7 +353,7 @@ fn own_operations() -> Vec<Route> {
             .admits(Scope::Introspect),
         post("/oauth2/revoke", clients::api::revoke).access(Access::Client).about("End the session of a token (RFC 7009)")
             .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
-            .counted(&[Limit::ClientFailuresAddress]),
+            .counted(&[Limit::ClientFailuresAddress, Limit::ServiceRequests]),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
             .answers_in(200, "application/json", "OpenAPI 3.1"),
         get("/problems", docs::problems).access(Public).about("Every failure by name")

@@ -60,6 +60,8 @@ text_enum! {
         RefreshAddress = "refresh-address",
         /// Wrong client secrets from one address.
         ClientFailuresAddress = "client-failures-address",
+        /// Requests of one API key or one registered client.
+        ServiceRequests = "service-requests",
         /// Messages and calls to one number in a short time, whoever asks for them.
         SendNumberShort = "send-number-short",
         /// Messages and calls to one number in a day, whoever asks for them.
@@ -129,6 +131,7 @@ impl Limit {
             Self::RecoverAddress => limits.recover_address,
             Self::RefreshAddress => limits.refresh_address,
             Self::ClientFailuresAddress => limits.client_failures_address,
+            Self::ServiceRequests => limits.service_requests,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,
             Self::SendStrangerShort => limits.send_stranger_short,

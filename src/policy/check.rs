@@ -302,6 +302,7 @@ impl Limits {
             ("recover_address", self.recover_address),
             ("refresh_address", self.refresh_address),
             ("client_failures_address", self.client_failures_address),
+            ("service_requests", self.service_requests),
             ("send_number_short", self.send_number_short),
             ("send_number_day", self.send_number_day),
             ("send_stranger_short", self.send_stranger_short),

@@ -271,6 +271,8 @@ pub struct Limits {
     pub refresh_address: Budget,
     /// Wrong client secrets from one address.
     pub client_failures_address: Budget,
+    /// Requests of one API key or one registered client.
+    pub service_requests: Budget,
     /// Messages and calls to one number in a short time, whoever asks for them.
     pub send_number_short: Budget,
     /// Messages and calls to one number in a day, whoever asks for them.

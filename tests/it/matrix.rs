@@ -1016,8 +1016,6 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("GET", "/events", "request"), ("GET", "/admin/audit", "request"),
     // A session in which somebody acts for a user.
     ("POST", "/admin/users/{id}/act", "token"), ("POST", "/organizations/{id}/members/{user}/act", "token"),
-    ("POST", "/admin/users/{id}/act", "access_token"), ("POST", "/organizations/{id}/members/{user}/act", "access_token"),
-    ("POST", "/admin/users/{id}/act", "refresh_token"), ("POST", "/organizations/{id}/members/{user}/act", "refresh_token"),
     // A session that has just been opened, and the device that it was opened on.
     ("POST", "/auth/login", "token"), ("POST", "/auth/login", "device"),
     ("POST", "/auth/verify-code", "token"), ("POST", "/auth/verify-code", "device"),
