@@ -188,6 +188,7 @@ pub(super) fn longest(to: &str, limits: &Limits) -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -207,8 +208,10 @@ mod tests {
         Sender::Notice("x"),
     ];
 
-    fn limits() -> Limits {
-        Policy::from_toml("").unwrap().limits
+    /// Read once: reading takes longer than what is tested.
+    fn limits() -> &'static Limits {
+        static LIMITS: LazyLock<Limits> = LazyLock::new(|| Policy::from_toml("").unwrap().limits);
+        &LIMITS
     }
 
     fn at(millis: i64) -> Timestamp {
@@ -217,25 +220,25 @@ mod tests {
 
     /// How many go through at one instant.
     fn burst(log: &mut Log, to: &str, sender: Sender, now: i64) -> usize {
-        (0..20).take_while(|_| log.take(to, Share::of(sender), None, &limits(), at(now)).is_ok()).count()
+        (0..20).take_while(|_| log.take(to, Share::of(sender), None, limits(), at(now)).is_ok()).count()
     }
 
     #[test]
     fn a_known_user_gets_five_and_the_next_when_the_first_is_ten_minutes_old() {
         let mut log = Log::default();
         for n in 0..5 {
-            log.take(NUMBER, Share::User, None, &limits(), at(n * MINUTE)).unwrap();
+            log.take(NUMBER, Share::User, None, limits(), at(n * MINUTE)).unwrap();
         }
         for now in [4 * MINUTE, 5 * MINUTE, 10 * MINUTE - 1] {
-            let full = log.take(NUMBER, Share::User, None, &limits(), at(now)).unwrap_err();
+            let full = log.take(NUMBER, Share::User, None, limits(), at(now)).unwrap_err();
             assert_eq!(full, Full { limit: Limit::SendNumberShort, until: at(10 * MINUTE) });
         }
-        log.take(NUMBER, Share::User, None, &limits(), at(10 * MINUTE)).unwrap();
-        assert!(log.take(NUMBER, Share::User, None, &limits(), at(11 * MINUTE - 1)).is_err());
+        log.take(NUMBER, Share::User, None, limits(), at(10 * MINUTE)).unwrap();
+        assert!(log.take(NUMBER, Share::User, None, limits(), at(11 * MINUTE - 1)).is_err());
         for n in 11..15 {
-            log.take(NUMBER, Share::User, None, &limits(), at(n * MINUTE)).unwrap();
+            log.take(NUMBER, Share::User, None, limits(), at(n * MINUTE)).unwrap();
         }
-        let full = log.take(NUMBER, Share::User, None, &limits(), at(60 * MINUTE)).unwrap_err();
+        let full = log.take(NUMBER, Share::User, None, limits(), at(60 * MINUTE)).unwrap_err();
         assert_eq!(full, Full { limit: Limit::SendNumberDay, until: at(24 * 60 * MINUTE) });
     }
 
@@ -283,9 +286,7 @@ mod tests {
     /// How many of each network's tries go through at one instant.
     fn recoveries(log: &mut Log, to: &str, networks: std::ops::Range<u32>, now: i64) -> Vec<usize> {
         let one = |by| {
-            (0..20)
-                .take_while(|_| log.take(to, Share::Recovery, Some(by), &limits(), at(now)).is_ok())
-                .count()
+            (0..20).take_while(|_| log.take(to, Share::Recovery, Some(by), limits(), at(now)).is_ok()).count()
         };
         networks.map(one).collect()
     }
@@ -304,6 +305,7 @@ mod tests {
         let mut log = Log::default();
         assert_eq!(recoveries(&mut log, NUMBER, 0..2, 0), [1, 0], "a phone rings");
         assert_eq!(recoveries(&mut log, NUMBER, 0..3, 10 * MINUTE), [0, 1, 0]);
+        assert_eq!(recoveries(&mut log, NUMBER, 2..4, 24 * 60 * MINUTE - 1), [0, 0], "twice in a day");
     }
 
     #[test]
@@ -327,6 +329,12 @@ mod tests {
         let mut log = Log::default();
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 60 * MINUTE), 5);
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 0), 0);
+        // Nor does it keep anybody waiting for longer than the window.
+        let mut log = Log::default();
+        for now in [60, 60, 60, 0, 0] {
+            log.take(NUMBER, Share::User, None, limits(), at(now * MINUTE)).unwrap();
+        }
+        assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 61 * MINUTE), 2);
     }
 
     proptest! {
@@ -349,7 +357,7 @@ mod tests {
                     _ => pause,
                 };
                 let share = Share::of(SENDERS[who]);
-                match log.take(NUMBER, share, None, &limits, at(now)) {
+                match log.take(NUMBER, share, Some(u32::from(how)), limits, at(now)) {
                     Ok(()) => { passed.push((share, now)); wait = 0 }
                     Err(full) => wait = full.until.as_millis() - at(now).as_millis(),
                 }
@@ -378,9 +386,9 @@ mod tests {
             let (limits, mut log, mut now) = (limits(), Log::default(), 0);
             for pause in pauses {
                 now += pause;
-                if let Err(full) = log.take(NUMBER, Share::User, None, &limits, at(now)) {
+                if let Err(full) = log.take(NUMBER, Share::User, None, limits, at(now)) {
                     now = full.until.as_millis() - at(0).as_millis();
-                    prop_assert!(log.take(NUMBER, Share::User, None, &limits, at(now)).is_ok());
+                    prop_assert!(log.take(NUMBER, Share::User, None, limits, at(now)).is_ok());
                 }
             }
         }

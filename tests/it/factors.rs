@@ -515,6 +515,26 @@ async fn whoever_has_two_apps_may_show_either() {
     assert!(stored(&world, &one.id).await.failures > 0 && stored(&world, &two.id).await.failures > 0);
 }
 
+#[tokio::test]
+async fn an_app_that_is_closed_to_recovery_is_not_among_those_that_would_do() {
+    let world = plan(When::Always).build().await;
+    let alice = world.alice().await;
+    crate::recovery::shows_email(&alice).await;
+    let (closed, open) = (binds(&alice).await, binds(&alice).await);
+    let seen = world.app.store.get::<Factor>(closed.id.parse::<Uuid>().unwrap()).await.unwrap().unwrap();
+    let seen = seen.with(|factor| factor.recovery_failures = 100);
+    world.app.store.commit(vec![Change::update(&seen)]).await.unwrap();
+    world.advance(STEP);
+    let challenge = crate::recovery::begins(&alice, &alice.email()).await;
+    let code = crate::recovery::mailed(&alice).await;
+    let body = json!({"challenge": challenge, "code": code});
+    let proved = alice.post("/api/v1/auth/recover/verify", body).await.expect(StatusCode::OK).body;
+    let second = &proved["second_factor"];
+    assert_eq!(second["factor"], "totp", "{proved}");
+    answers(&alice, second, &closed.shows(&world, 0)).await.problem(401, "code-wrong");
+    answers(&alice, second, &open.shows(&world, 0)).await.expect(StatusCode::OK);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_code_is_good_once_and_new_ones_end_the_old() {
     let world = plan(When::Always).policy(|policy| policy.limits.factor_failures = 100).build().await;

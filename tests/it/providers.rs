@@ -530,6 +530,8 @@ async fn what_a_provider_of_one_s_own_tells_is_signed_and_only_ever_raises_a_sta
     }] {
         told(&world, &path, &wrong, SECRET, 0).await.problem(400, "malformed-body");
     }
+    let long = serde_json::json!({"id": id, "status": "sent", "reference": "x".repeat(17 * 1024)});
+    told(&world, &path, &long, SECRET, 0).await.problem(413, "body-too-large");
     assert_eq!(status().await, Status::Accepted, "nothing of that was heard");
     // In any order, as often as it comes.
     for (word, then) in

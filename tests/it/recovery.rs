@@ -259,6 +259,8 @@ async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
     let mut person = owner(&world).await;
     let mut thief = world.stranger();
     (thief.username, thief.mobile) = (person.username.clone(), person.mobile.clone());
+    let open = proves(&thief).await["second_factor"]["id"].clone();
+    world.advance(MINUTE);
     let most = world.ctx().policy.limits.recovery_failures;
     let mut left = most;
     while left > 0 {
@@ -273,6 +275,11 @@ async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
     world.run_due().await;
     let told = "Recovery with a sign-in method was locked";
     assert!(world.messages(&person.email()).await.to_string().contains(told));
+    // What is still open sends nothing more, and takes nothing.
+    let resent = thief.post("/api/v1/auth/resend-code", json!({"challenge": open})).await;
+    resent.problem(403, "factor-locked");
+    let late = json!({"challenge": open, "code": world.last_code(&person.mobile).await});
+    thief.post("/api/v1/auth/verify-code", late).await.problem(403, "factor-locked");
     // No second factor is left to a recovery, and none is left out.
     let challenge = begins(&thief, &person.email()).await;
     let code = mailed(&thief).await;
@@ -284,6 +291,31 @@ async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
     world.advance(MINUTE);
     recovers(&person).await;
     logs_in(&person, NEW).await.expect(StatusCode::OK);
+}
+
+/// Whoever holds the number and not the mail: what was guessed at is not where its owner is told.
+#[tokio::test]
+async fn of_an_address_that_is_closed_to_recovery_its_owner_is_told_by_text_message() {
+    let by_sms = |policy: &mut Policy| {
+        policy.recovery.channels = vec![FactorKind::Sms];
+        policy.limits.recovery_failures = 5;
+    };
+    let world = World::plan().policy(unlimited).policy(by_sms).build().await;
+    let person = owner(&world).await;
+    let challenge = begins(&person, &person.username).await;
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let body = json!({"challenge": challenge, "code": code});
+    let second = person.post(VERIFY, body).await.expect(StatusCode::OK).body["second_factor"].clone();
+    assert_eq!(second["factor"], "email");
+    for _ in 0..5 {
+        let wrong = json!({"challenge": second["id"], "code": "nonsense"});
+        person.post("/api/v1/auth/verify-code", wrong).await.problem(401, "code-wrong");
+    }
+    world.run_due().await;
+    let told = "Recovery with a sign-in method was locked";
+    assert!(world.messages(&person.mobile).await.to_string().contains(told));
+    assert!(!world.messages(&person.email()).await.to_string().contains(told));
 }
 
 /// How many mails with a code came to `person`.
@@ -412,6 +444,13 @@ async fn a_known_device_begins_recoveries_of_its_owner_alone_and_only_so_many() 
         let body = json!({"identifier": owner.email(), "device": bad});
         owner.post(RECOVER, body).await.problem(422, "invalid");
     }
+    // From one address, for whomever: twenty.
+    let visitor = world.stranger();
+    for n in 0..20 {
+        visitor.post(RECOVER, json!({"identifier": format!("nobody{n}")})).await.expect(StatusCode::ACCEPTED);
+    }
+    let answer = visitor.post(RECOVER, json!({"identifier": "nobody20"})).await;
+    assert_eq!(answer.problem(429, "limit-reached").body["limit"], "recover-address");
     // What is no device at all is nobody's.
     let body = json!({"identifier": owner.email(), "device": "vd_nonsense"});
     owner.post(RECOVER, body).await.expect(StatusCode::ACCEPTED);

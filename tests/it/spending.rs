@@ -176,6 +176,11 @@ async fn attack(money: u32) {
             assert!(within <= 5, "{number}: {within} in ten minutes");
         }
     }
+    // What a day begins with, and what comes in again within it.
+    let most = 2 * world.app.policy().limits.unproven_country.limit;
+    for (country, count) in &by_country {
+        assert!(*count <= most, "{country}: {count}");
+    }
     let row = day(&world, "2030-01-01").await;
     assert!(row.total() <= budget && row.total() >= spent + at_home, "{row:?}");
     assert_eq!(row.stopped_at.is_some(), money == 100);
@@ -245,6 +250,51 @@ async fn codes_that_come_back_are_bounded_by_address_block_and_country_too() {
             assert!(sent < 1_000, "{name}: never closed");
         };
         assert_eq!((refused.limit, sent), (Some(name), most), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_tells_of_one_kind_of_event_is_bounded_and_leaves_other_kinds_alone() {
+    let world = World::plan().policy(built_in).build().await;
+    let ctx = from(&world, [198, 51, 100, 7]);
+    let mail = async |what| limits::postage(&ctx, "alice@example.com", Sender::Notice(what)).await;
+    for _ in 0..world.app.policy().limits.send_notice.limit {
+        mail("one").await.unwrap();
+    }
+    assert_eq!(mail("one").await.unwrap_err().limit, Some("send-notice"));
+    mail("other").await.unwrap();
+    limits::postage(&ctx, "alice@example.com", Sender::Once).await.unwrap();
+}
+
+/// Where nobody gives a code back, numbers abroad are closed to strangers by country, however many blocks
+/// they are spread over; home is not, nor is it to known users.
+#[tokio::test]
+async fn a_country_abroad_from_which_no_code_comes_back_is_closed_to_strangers_and_home_is_not() {
+    let plan = World::plan().policy(built_in).config(|config| config.spending.home = "US".to_owned());
+    let world = plan.config(|config| config.spending.day = 1_000).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 65_537));
+    let german = |n: u32| format!("+4915{:02}3{:06}", n % 10 + 10, n * 1_001);
+    let try_at = async |n: u32| limits::postage(&ctx(n), &german(n), Sender::Stranger).await;
+    let mut sent = 0;
+    let refused = loop {
+        match try_at(sent).await {
+            Ok(_) => sent += 1,
+            Err(refused) => break refused,
+        }
+        assert!(sent < 1_000, "never closed");
+    };
+    let limit = world.app.policy().limits.unproven_country.limit;
+    assert_eq!((refused.limit, sent), (Some("unproven-country"), limit));
+    limits::postage(&ctx(1), &german(sent), Sender::User(Uuid::nil())).await.unwrap();
+    limits::postage(&ctx(2), "+447400123456", Sender::Stranger).await.unwrap();
+    limits::came_back(&ctx(3), &german(0)).await;
+    for n in 0..5 {
+        try_at(sent + n).await.unwrap();
+    }
+    try_at(sent + 5).await.unwrap_err();
+    for n in 0..2 * limit {
+        let at_home = format!("+1404{:03}{:04}", 200 + n % 18 * 5, n * 7);
+        limits::postage(&ctx(n), &at_home, Sender::Stranger).await.unwrap();
     }
 }
 
