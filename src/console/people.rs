@@ -116,6 +116,11 @@ fn called(user: &ManagedUser) -> String {
     user.user.name.clone().unwrap_or_else(|| user.user.known_as())
 }
 
+/// What they sign in with, in the order in which people look for it.
+fn ordered(user: &mut ManagedUser) {
+    user.user.identifiers.sort_by_key(|one| std::cmp::Reverse(one.kind.as_str()));
+}
+
 /// `GET /console/users`
 pub async fn list(desk: Desk, Search(asked): Search<Asked>) -> Result<Response> {
     let title = desk.visit.say("console-users");
@@ -132,13 +137,14 @@ pub async fn list(desk: Desk, Search(asked): Search<Asked>) -> Result<Response> 
         Ok(find) => users::find(desk.ctx.clone(), desk.caller.clone(), Search(find)).await,
         Err(error) => Err(error),
     };
-    let Json(page) = match found {
+    let Json(mut page) = match found {
         Ok(page) => page,
         Err(error) if matches!(error.problem, Problem::Invalid | Problem::MalformedRequest) => {
             return desk.shows_why(error, "console-users.html", &title, choices);
         }
         Err(error) => return Err(error),
     };
+    page.items.iter_mut().for_each(ordered);
     let row = |user: &ManagedUser| {
         let rank = Rank::of(&user.user.roles.0);
         context! {
@@ -202,7 +208,8 @@ pub async fn make(desk: Desk, Sent(form): Sent<New>) -> Result<Response> {
 /// `GET /console/users/{id}`
 pub async fn show(desk: Desk, Params(id): Params<Uuid>) -> Result<Response> {
     let (ctx, caller) = (&desk.ctx, &desk.caller);
-    let Json(user) = users::get(ctx.clone(), caller.clone(), Params(id)).await?;
+    let Json(mut user) = users::get(ctx.clone(), caller.clone(), Params(id)).await?;
+    ordered(&mut user.user);
     let place = || Search(Listing { limit: Some(NEWEST), after: None });
     let of_user = || Search(OfUser { user: Some(id), limit: Some(NEWEST), after: None });
     let Json(sessions) = users::list_sessions(ctx.clone(), caller.clone(), Params(id), place()).await?;

@@ -142,6 +142,7 @@ fn every_key_is_used() {
         "page-",
         "call-",
         "sms-",
+        "acting-",
         "console-users-",
         "console-user-",
         "console-organization-",

@@ -101,12 +101,12 @@ async fn whoever_acts_sees_the_users_pages_under_a_banner_and_goes_back_to_their
     let refused = sends(&acting, "/account", "name=Eve").await.expect(StatusCode::FORBIDDEN);
     assert!(text(&refused).contains("on behalf") && text(&refused).contains("class=\"acting\""));
     assert!(grace.get("/api/v1/users/me").await.body["name"].is_null());
-    // The user reads of it, by mail and on their own page.
+    // The user reads of it, by a message and on their own page.
     let mut theirs = reader(&grace).await;
     assert!(text(&theirs.get("/account/activity").await).contains("began to act in your account"));
     world.run_due().await;
-    let mail = world.last_mail(&grace.email()).await;
-    assert!(mail["subject"].as_str().unwrap().contains("acted in your account"), "{mail}");
+    let told = world.messages(&grace.mobile).await.to_string();
+    assert!(told.contains("acted in your account"), "{told}");
     // What is laid aside opens nothing while it is.
     let mut aside = acting.clone();
     aside.cookies.retain(|(name, _)| name != "vestibule");
@@ -348,4 +348,14 @@ async fn an_administrator_does_everything_by_forms() {
     }
     sends(&own, &place, "do=end").await.expect(StatusCode::SEE_OTHER);
     own.get(&place).await.expect(StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn what_is_laid_aside_is_tied_to_the_host() {
+    let origin = vestibule::app::Origin::parse("https://accounts.example.com").unwrap();
+    let cookie = vestibule::sessions::clear_aside(&origin);
+    assert_eq!(
+        cookie.to_str().unwrap(),
+        "__Host-vestibule-own=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
+    );
 }
