@@ -242,6 +242,7 @@ CREATE TABLE "factors" (
     "last_step" bigint,
     "codes" jsonb NOT NULL,
     "failures" bigint NOT NULL,
+    "recovery_failures" bigint NOT NULL,
     "locked_at" timestamptz,
     "created_at" timestamptz NOT NULL,
     "bound_at" timestamptz,

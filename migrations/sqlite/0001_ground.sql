@@ -242,6 +242,7 @@ CREATE TABLE "factors" (
     "last_step" INTEGER,
     "codes" TEXT NOT NULL,
     "failures" INTEGER NOT NULL,
+    "recovery_failures" INTEGER NOT NULL,
     "locked_at" TEXT,
     "created_at" TEXT NOT NULL,
     "bound_at" TEXT,

@@ -32,6 +32,8 @@ text_enum! {
         CodeWrong = "code_wrong",
         /// A factor was guessed at too often and takes no more codes.
         FactorLocked = "factor_locked",
+        /// A factor was guessed at too often in recoveries and cannot be shown in one any more.
+        RecoveryLocked = "recovery_locked",
         /// An operator let locked factors take guesses again.
         FactorUnlocked = "factor_unlocked",
         /// A factor was bound.
@@ -137,6 +139,9 @@ impl What {
             Self::CallAsked => "You asked for a call.",
             Self::CodeWrong => "A wrong code was given.",
             Self::FactorLocked => "A factor was locked after too many wrong codes.",
+            Self::RecoveryLocked => {
+                "Too many wrong codes were given in recoveries: a factor cannot be shown in one any more."
+            }
             Self::FactorUnlocked => "An operator let your locked factors take codes again.",
             Self::IdentifierVerified => "An address or a number was shown to be yours.",
             Self::SignedIn => "You signed in.",

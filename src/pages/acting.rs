@@ -6,14 +6,14 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::{link, question};
-use crate::acting::{self, Ask, Stopped};
+use crate::acting::{self, Ask, Carried, Stopped};
 use crate::app::Ctx;
 use crate::error::{Error, FieldError, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::organizations::Member;
 use crate::policy::Rank;
 use crate::secret::Token;
-use crate::sessions::{Carry, Session, authenticate};
+use crate::sessions::{Session, authenticate};
 
 /// What a form asks for.
 #[derive(Default, Deserialize)]
@@ -42,7 +42,7 @@ impl Begin {
             reason: self.reason.clone(),
             minutes,
             read_only: Some(self.mode != "change"),
-            session: Some(Carry::Cookie),
+            session: Some(Carried::Cookie),
         })
     }
 

@@ -17,7 +17,7 @@ pub mod inspect;
 mod refresh;
 mod rules;
 
-pub use access::{ActClaim, Claims, FIRST_PARTY};
+pub use access::{Claims, FIRST_PARTY};
 pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use aside::{end_aside, laid_aside};

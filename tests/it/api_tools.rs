@@ -178,7 +178,8 @@ async fn nothing_that_a_fuzzer_sends_is_answered_otherwise_than_documented() {
         "1",
         "--no-shrink",
     ]);
-    command.args(["--workers", "2", "--continue-on-failure", "--warnings", "off", "--checks", CHECKS]);
+    // One worker: CPython 3.11 counts the depth of its parser for all threads together, and gives up.
+    command.args(["--workers", "1", "--continue-on-failure", "--warnings", "off", "--checks", CHECKS]);
     command.args(["--suppress-health-check", "all", "--request-timeout", "60"]);
     command.args(["--report", "json", "--report-json-path", "report.json"]);
     let (good, told) = beside(Some(&world), command).await;

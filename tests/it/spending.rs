@@ -15,7 +15,7 @@ use vestibule::app::{App, Client, Ctx};
 use vestibule::audit::{Event, What};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::error::Problem;
-use vestibule::limits::{self, Sender};
+use vestibule::limits::{self, Sender, Whence};
 use vestibule::money::{UNIT, Way};
 use vestibule::policy::Policy;
 use vestibule::random::Random;
@@ -76,7 +76,14 @@ const HAMMERED: &str = "+17205550199";
 /// Everything at once that makes one phone ring, for somebody who has shown the password and the number.
 async fn hammer(world: &World, ctx: &Ctx, sent: &mut Vec<Timestamp>) {
     let user = Sender::User(Uuid::nil());
-    for sender in [Sender::Stranger, Sender::Recovery, Sender::Newcomer, Sender::Notice("x"), user, user] {
+    for sender in [
+        Sender::Stranger,
+        Sender::Recovery(Whence::Anywhere),
+        Sender::Newcomer,
+        Sender::Notice("x"),
+        user,
+        user,
+    ] {
         if limits::postage(ctx, HAMMERED, sender).await.is_ok() {
             sent.push(world.app.clock.now());
         }
@@ -296,7 +303,7 @@ async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_re
     let refused = limits::postage(&ctx, number, Sender::Notice("y")).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-notice"));
     // A recovery is refused without a word of why.
-    let refused = limits::postage(&ctx, number, Sender::Recovery).await.unwrap_err();
+    let refused = limits::postage(&ctx, number, Sender::Recovery(Whence::Anywhere)).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-recovery"));
 }
 
@@ -327,7 +334,12 @@ async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused(
         limits::postage(&ctx, number, Sender::Stranger).await.unwrap();
     }
     for number in ["+447400123456", "+18765550123", "+881612345678", "+19002345678", "+4990091234567"] {
-        for sender in [Sender::Stranger, Sender::User(Uuid::nil()), Sender::Recovery, Sender::Notice("x")] {
+        for sender in [
+            Sender::Stranger,
+            Sender::User(Uuid::nil()),
+            Sender::Recovery(Whence::Anywhere),
+            Sender::Notice("x"),
+        ] {
             let refused = limits::postage(&ctx, number, sender).await.unwrap_err();
             assert_eq!(refused.problem, Problem::NumberNotServed, "{number} {sender:?}");
         }
