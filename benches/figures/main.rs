@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|search|all] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -27,6 +27,7 @@ mod nodes;
 mod overload;
 mod provider;
 mod revocations;
+mod search;
 mod server;
 mod sign_in;
 mod start;
@@ -62,7 +63,7 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "sign-in",
     "authenticated",
     "commits",
@@ -74,6 +75,7 @@ const PARTS: [&str; 11] = [
     "provider",
     "nodes",
     "revocations",
+    "search",
 ];
 
 fn main() -> ExitCode {
@@ -138,6 +140,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "provider" => provider::measure(extent, table).await,
             "nodes" => nodes::measure(extent, table).await,
             "revocations" => revocations::measure(table).await,
+            "search" => search::measure(table).await,
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;

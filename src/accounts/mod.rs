@@ -209,6 +209,12 @@ impl UserView {
             updated_at: user.updated_at,
         }
     }
+
+    /// What others call them: by what they sign in with, since what they like to be called proves nothing.
+    pub fn known_as(&self) -> String {
+        let known = [&self.username, &self.email, &self.mobile].into_iter().flatten().next();
+        known.cloned().unwrap_or_else(|| self.id.to_string())
+    }
 }
 
 /// A user with everything they have shown or may show.

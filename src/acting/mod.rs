@@ -7,10 +7,11 @@
 
 mod api;
 
-pub use api::ActingFor;
+pub use api::{ActingFor, handed};
 
 use std::time::Duration;
 
+use axum::http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -23,7 +24,8 @@ use crate::notices::{self, About, Notice};
 use crate::organizations::Member;
 use crate::policy::{Proofs, Rank};
 use crate::secret::Token;
-use crate::sessions::{Act, Carry, Session};
+use crate::sessions::actions::{Scope, end_scope};
+use crate::sessions::{self, Act, Caller, Carry, Session};
 use crate::step_up::By;
 use crate::store::{Seen, answer};
 
@@ -150,4 +152,42 @@ pub async fn begin(
     let (id, token) = opened;
     let session = ctx.app.store.get::<Session>(id).await?.ok_or(Problem::NotFound)?;
     Ok((session, token))
+}
+
+/// What a browser has after it has stopped acting.
+pub struct Stopped {
+    /// What it was, when it still counted.
+    pub acted: Option<Caller>,
+    /// Whose browser it is again; nobody's, when their own session has ended meanwhile.
+    pub own: Option<Caller>,
+    /// What takes the place of its cookies.
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// Ends the session in which somebody acts, and takes up their own again. Whoever does not act keeps what
+/// they have.
+///
+/// # Errors
+/// The store's.
+pub async fn stop(ctx: &Ctx, headers: &HeaderMap) -> Result<Stopped> {
+    let origin = &ctx.app.origin;
+    let shown = sessions::authenticate(ctx, headers).await?;
+    if let Some(own) = shown.clone().filter(|caller| caller.session.act.is_none()) {
+        return Ok(Stopped { acted: None, own: Some(own), cookies: vec![sessions::clear_aside(origin)] });
+    }
+    // First the one and then the other: at no time do both count here.
+    if let Some(acting) = &shown {
+        end_scope(ctx, acting, Scope::This).await?;
+    }
+    let rests_on = shown.as_ref().and_then(|caller| caller.session.act.as_ref()).map(|act| act.session);
+    let own = sessions::laid_aside(ctx, headers).await?;
+    let own = own.filter(|(own, _)| rests_on.is_none_or(|session| session == own.session.id));
+    let cookies = match &own {
+        Some((own, token)) => vec![
+            sessions::session_cookie(origin, token, ctx.now, own.session.expires_at),
+            sessions::clear_aside(origin),
+        ],
+        None => sessions::clear_cookie(origin).into(),
+    };
+    Ok(Stopped { acted: shown, own: own.map(|(own, _)| own), cookies })
 }

@@ -5,6 +5,8 @@
 //! A step-up that an operation asks for is led to and returned from like any other page's.
 
 pub mod house;
+pub mod organizations;
+pub mod people;
 
 use std::sync::Arc;
 
@@ -20,7 +22,11 @@ use crate::policy::operation as op;
 use crate::sessions::Caller;
 
 /// The pages that the console begins with, the words for them, and what whoever sees them may do.
-const ROOMS: &[(&str, &str, &str)] = &[("/console/keys", "console-keys", op::ADMIN_OPERATE)];
+const ROOMS: &[(&str, &str, &str)] = &[
+    ("/console/users", "console-users", op::ADMIN_READ),
+    ("/console/organizations", "nav.organizations", op::ADMIN_READ),
+    ("/console/keys", "console-keys", op::ADMIN_OPERATE),
+];
 
 /// Somebody of the staff who looks at a page of the console.
 pub struct Desk {

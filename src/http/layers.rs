@@ -235,12 +235,22 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
     let visit = Visit::of_browser(&door.app, request.uri(), request.headers());
-    let asked = visit.map(|visit| (visit, request.method().clone()));
-    request.extensions_mut().insert(Ctx::new(Arc::clone(&door.app), Some(client)));
+    let mut asked = visit.map(|visit| (visit, request.method().clone()));
+    let ctx = Ctx::new(Arc::clone(&door.app), Some(client));
+    let acts = asked.as_ref().filter(|(visit, _)| visit.may_act());
+    let acts = acts.map(|_| (ctx.clone(), request.headers().clone()));
+    request.extensions_mut().insert(ctx);
 
     let answered = log::of_request(Arc::clone(&id), door.pass(request, map)).await;
     let response = answered.unwrap_or_else(IntoResponse::into_response);
 
+    if let (Some((visit, _)), Some((ctx, headers))) = (&mut asked, acts)
+        && !response.status().is_success()
+        && let Ok(Some(caller)) = sessions::authenticate(&ctx, &headers).await
+    {
+        // A page that says that something is wrong says it anyway when this cannot be told.
+        let _ = visit.learns(&ctx, &caller).await;
+    }
     let mut response = problem::settle(response, &id, asked.as_ref());
     door.origins.share(origin, response.headers_mut());
     door.dress(response.headers_mut());

@@ -2,7 +2,7 @@
 //!
 //! Always holds: of what an address carries along only what can be vouched for is kept. An address to
 //! return to is followed when it is, letter for letter, one of those in `pages.return_to`; a page to go
-//! on to is one of the account's own, or of the console.
+//! on to is one of the account's own, or of the console. Whoever acts for somebody sees that on every page.
 
 use std::sync::Arc;
 
@@ -11,11 +11,13 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use crate::app::App;
+use crate::accounts::{self, User};
+use crate::app::{App, Ctx};
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::sessions::Caller;
+use crate::sessions::{self, Caller};
 use crate::words::{self, Locale, say};
 
 /// Where the pages of one's account begin.
@@ -45,6 +47,11 @@ const PLACES: &[(&str, &str)] = &[
     ("export", "/account/export"),
     ("delete", "/account/delete"),
     ("console", CONSOLE),
+    ("acting", "/acting"),
+    ("organizations", "/account/organizations"),
+    ("users", "/console/users"),
+    ("new_user", "/console/users/new"),
+    ("console_organizations", "/console/organizations"),
 ];
 
 /// The pages of one's account, and the words for them.
@@ -53,12 +60,26 @@ const ROOMS: &[(&str, &str)] = &[
     ("/account/security", "nav.security"),
     ("/account/devices", "nav.devices"),
     ("/account/activity", "nav.activity"),
+    ("/account/organizations", "nav.organizations"),
     ("/account/data", "nav.data"),
 ];
 
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
     &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone"];
+
+/// Words of those that come of looking after others.
+const SAID_OF_OTHERS: &[&str] = &["done", "stopped", "no-longer", "invited"];
+
+/// Somebody acts for a user in this browser: what they are told on every page.
+#[derive(serde::Serialize)]
+struct Acting {
+    by: String,
+    whom: String,
+    reason: String,
+    until: String,
+    read_only: bool,
+}
 
 /// Somebody who looks at a page.
 #[derive(Clone)]
@@ -77,6 +98,11 @@ pub struct Visit {
     /// For which operation they show once more who they are.
     pub operation: Option<String>,
     said: Option<&'static str>,
+    /// Whether a session was shown, be it one that does not count.
+    shown: bool,
+    /// Whether another session was laid aside.
+    aside: bool,
+    acting: Option<Arc<Acting>>,
 }
 
 impl Visit {
@@ -91,6 +117,7 @@ impl Visit {
         let asked = find("ui_locales").and_then(|tags| tags.split(' ').find_map(Locale::of_tag));
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let allowed = &app.config.pages.return_to;
+        let known = |word: &str| SAID.iter().chain(SAID_OF_OTHERS).copied().find(|known| *known == word);
         Self {
             locale: asked.unwrap_or_else(|| Locale::choose(own, accepted)),
             path: uri.path().to_owned(),
@@ -98,7 +125,10 @@ impl Visit {
             return_to: find("return_to").filter(|address| allowed.contains(address)),
             then: find("then").filter(|path| is_of_ours(path)),
             operation: find("operation").filter(|name| is_operation(name)),
-            said: find("said").and_then(|word| SAID.iter().copied().find(|known| *known == word)),
+            said: find("said").and_then(|word| known(&word)),
+            shown: sessions::overwritten(headers, &app.origin).is_some(),
+            aside: sessions::has_aside(headers, &app.origin),
+            acting: None,
             app: Arc::clone(app),
         }
     }
@@ -107,6 +137,31 @@ impl Visit {
     pub fn of_browser(app: &Arc<App>, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let accepts = headers.get(header::ACCEPT)?.to_str().ok()?;
         accepts.contains("text/html").then(|| Self::of(app, uri, headers, None))
+    }
+
+    /// Whether it is worth asking who acts here, where that is not known yet.
+    pub fn may_act(&self) -> bool {
+        self.aside && self.acting.is_none()
+    }
+
+    /// Tells the page that somebody acts for a user, when that is so.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn learns(&mut self, ctx: &Ctx, caller: &Caller) -> Result<()> {
+        let Some(act) = &caller.session.act else { return Ok(()) };
+        let by = match ctx.app.store.get::<User>(act.actor).await? {
+            Some(actor) => accounts::view(ctx, &actor).await?.known_as(),
+            None => act.actor.to_string(),
+        };
+        self.acting = Some(Arc::new(Acting {
+            by,
+            whom: accounts::view(ctx, &caller.user).await?.known_as(),
+            reason: act.reason.clone(),
+            until: caller.session.expires_at.to_string(),
+            read_only: act.read_only,
+        }));
+        Ok(())
     }
 
     /// The words of `key`.
@@ -119,7 +174,8 @@ impl Visit {
         self.with(path, &[])
     }
 
-    fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
+    /// The address of `path` with what is carried along, and with `more`, of which what is empty is left out.
+    pub fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let kept = [
             ("ui_locales", self.asked.map(Locale::as_str)),
             ("return_to", self.return_to.as_deref()),
@@ -193,9 +249,17 @@ impl Visit {
                 path if [Method::GET, Method::POST].contains(method) => path,
                 _ => "",
             };
-            Redirect::to(&self.with(path, &[("then", back), ("operation", operation)])).into_response()
+            // Whoever had a session is told that it has ended.
+            let said = if operation.is_empty() && self.shown { "no-longer" } else { "" };
+            let more = [("then", back), ("operation", operation), ("said", said)];
+            Redirect::to(&self.with(path, &more)).into_response()
         };
         match (error.problem, &error.need) {
+            // Acting has ended by itself: there is a way back to their own session.
+            (Problem::Unauthenticated, _) if in_ours && self.aside => {
+                return Redirect::to(&self.with("/acting", &[("then", ""), ("operation", "")]))
+                    .into_response();
+            }
             (Problem::Unauthenticated, _) if in_ours => return leads("/sign-in", ""),
             (Problem::StepUpRequired, Some(need)) if in_ours => return leads("/step-up", &need.operation),
             _ => {}
@@ -232,7 +296,12 @@ impl Visit {
             PLACES.iter().map(|(name, path)| (*name, self.to(path))).collect();
         let rooms: Vec<_> = ROOMS
             .iter()
-            .map(|(path, key)| context! { href => self.to(path), key => *key, here => *path == self.path })
+            .map(|(path, key)| {
+                let rest = self.path.strip_prefix(path);
+                let here =
+                    rest.is_some_and(|rest| rest.is_empty() || *path != ACCOUNT && rest.starts_with('/'));
+                context! { href => self.to(path), key => *key, here }
+            })
             .collect();
         let tongues: Vec<_> = Locale::ALL
             .iter()
@@ -244,6 +313,8 @@ impl Visit {
         let notice = self.said.filter(|_| status == StatusCode::OK);
         let notice = notice.map(|word| self.say(&format!("said-{word}")));
         let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path) };
+        let asked = self.asked.map(Locale::as_str);
+        let frame = context! { acting => self.acting.as_deref().map(|acting| Value::from(Serde(acting))), asked, ..frame };
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
         (status, Html(html)).into_response()
     }
@@ -266,7 +337,22 @@ fn is_operation(name: &str) -> bool {
 impl FromRequestParts<Arc<App>> for Visit {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let own = parts.extensions.get::<Caller>().and_then(|caller| caller.user.locale.clone());
-        Ok(Self::of(app, &parts.uri, &parts.headers, own.as_deref()))
+        let caller = parts.extensions.get::<Caller>().cloned();
+        // Whoever acts for a user reads another language perhaps.
+        let own = caller.as_ref().filter(|caller| caller.session.act.is_none());
+        let own = own.and_then(|caller| caller.user.locale.clone());
+        let mut visit = Self::of(app, &parts.uri, &parts.headers, own.as_deref());
+        if caller.is_some() || visit.may_act() {
+            let ctx = Ctx::from_request_parts(parts, app).await?;
+            let caller = match caller {
+                // A page for everybody, seen by somebody who acts.
+                None => sessions::authenticate(&ctx, &parts.headers).await?,
+                caller => caller,
+            };
+            if let Some(caller) = caller {
+                visit.learns(&ctx, &caller).await?;
+            }
+        }
+        Ok(visit)
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON door of organisations: one's own, and, for staff, all of them.
 
 use axum::Json;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -95,11 +96,12 @@ pub async fn accept(ctx: Ctx, caller: Caller, Body(ask): Body<Accept>) -> Result
 pub async fn act(
     ctx: Ctx,
     caller: Caller,
+    headers: HeaderMap,
     Params((id, user)): Params<(Uuid, Uuid)>,
     Body(ask): Body<Ask>,
 ) -> Result<Response> {
     let (session, token) = actions::act(&ctx, &caller, id, user, &ask).await?;
-    ActingFor::answer(&ctx, &session, &token).await
+    ActingFor::answer(&ctx, &headers, &session, &token).await
 }
 
 /// `POST /admin/organizations`

@@ -175,7 +175,7 @@ impl After {
     }
 }
 
-fn next(visit: &Visit, next: Option<String>) -> Option<String> {
+pub(super) fn next(visit: &Visit, next: Option<String>) -> Option<String> {
     // A cursor is made of letters that mean nothing in a query.
     let address = visit.to(&visit.path);
     next.map(|next| format!("{address}{}after={next}", if address.contains('?') { '&' } else { '?' }))

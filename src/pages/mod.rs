@@ -7,10 +7,12 @@
 //! it calls the actions that the API calls.
 
 pub mod account;
+pub mod acting;
 pub mod assets;
 pub mod code;
 pub mod invitation;
 pub mod links;
+pub mod organizations;
 pub mod recovery;
 pub mod security;
 pub mod sign_in;
@@ -49,7 +51,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Sent<T> {
 }
 
 /// The text of a field that was filled in.
-fn filled(text: &str) -> Option<String> {
+pub fn filled(text: &str) -> Option<String> {
     Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 

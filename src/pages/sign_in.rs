@@ -106,6 +106,7 @@ pub async fn out(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response>
     if let Some(caller) = authenticate(&ctx, &headers).await? {
         end_scope(&ctx, &caller, Scope::This).await?;
     }
+    sessions::end_aside(&ctx, &headers).await?;
     Ok(signed_out(&ctx, &visit))
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::actions::{self, Scope};
-use super::{Caller, SessionView, Tokens, authenticate, clear_cookie, inspect};
+use super::{Caller, SessionView, Tokens, authenticate, clear_cookie, end_aside, inspect};
 use crate::accounts::{self, UserView};
 use crate::app::Ctx;
 use crate::error::{Error, Result};
@@ -78,6 +78,7 @@ pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> 
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     if ask.scope != Scope::Others {
+        end_aside(&ctx, &headers).await?;
         for cookie in clear_cookie(&ctx.app.origin) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }

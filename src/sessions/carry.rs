@@ -42,6 +42,7 @@ const JWT: &str = "eyJ";
 const SESSION: &str = "vestibule";
 const PENDING: &str = "vestibule-pending";
 const DEVICE: &str = "vestibule-device";
+const ASIDE: &str = "vestibule-own";
 
 /// As long as browsers keep a cookie (RFC 6265bis §5.5); until when it counts stands in the record.
 const DEVICE_SECONDS: u64 = 400 * 24 * 60 * 60;
@@ -125,6 +126,26 @@ pub fn overwritten(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Session, cookie(headers, &name(origin, SESSION))?)
 }
 
+/// The session that whoever acts for a user has laid aside in this browser. It opens nothing there.
+pub(super) fn aside(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    Token::parse(TokenKind::Session, cookie(headers, &name(origin, ASIDE))?)
+}
+
+/// Whether the browser has laid a session aside, whatever it is worth.
+pub fn has_aside(headers: &HeaderMap, origin: &Origin) -> bool {
+    cookie(headers, &name(origin, ASIDE)).is_some_and(|text| !text.is_empty())
+}
+
+/// The cookie of a session that is laid aside, which ends at `until`.
+pub fn aside_cookie(origin: &Origin, token: &Token, now: Timestamp, until: Timestamp) -> HeaderValue {
+    set(origin, ASIDE, &token.reveal(), until.since(now).as_secs())
+}
+
+/// The cookie that takes away what was laid aside.
+pub fn clear_aside(origin: &Origin) -> HeaderValue {
+    set(origin, ASIDE, "", 0)
+}
+
 /// The device that a browser has signed in on.
 pub fn device(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Device, cookie(headers, &name(origin, DEVICE))?)
@@ -153,9 +174,9 @@ pub fn pending_cookie(origin: &Origin, challenge: &str, now: Timestamp, until: T
     set(origin, PENDING, challenge, until.since(now).as_secs())
 }
 
-/// The cookies that take both away.
-pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 2] {
-    [set(origin, SESSION, "", 0), set(origin, PENDING, "", 0)]
+/// The cookies that take all of them away, but the device's.
+pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 3] {
+    [set(origin, SESSION, "", 0), set(origin, PENDING, "", 0), clear_aside(origin)]
 }
 
 impl Carry {

@@ -4,7 +4,7 @@ use axum::http::HeaderValue;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Carry, Session, access, pending_cookie, refresh, session_cookie};
+use super::{Carry, Session, access, clear_aside, pending_cookie, refresh, session_cookie};
 use crate::app::Ctx;
 use crate::error::{Error, Result};
 use crate::secret::Token;
@@ -57,6 +57,8 @@ pub async fn hand_out(ctx: &Ctx, session: &Session, token: &Token) -> Result<Cre
                 session_cookie(origin, token, ctx.now, session.expires_at),
                 pending_cookie(origin, "", ctx.now, ctx.now),
             ];
+            // Whoever signs in anew goes back to nothing.
+            credential.cookies.extend(session.act.is_none().then(|| clear_aside(origin)));
         }
         Carry::Jwt => {
             let tokens = tokens(ctx, session).await?;

@@ -10,6 +10,7 @@ mod access;
 mod acting;
 pub mod actions;
 pub mod api;
+mod aside;
 mod carry;
 mod hand_out;
 pub mod inspect;
@@ -20,9 +21,10 @@ mod rules;
 pub use access::{Claims, FIRST_PARTY};
 pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
+pub use aside::{end_aside, laid_aside};
 pub use carry::{
-    Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
-    sets_session,
+    Carrier, aside_cookie, clear_aside, clear_cookie, device, device_cookie, has_aside, overwritten, pending,
+    pending_cookie, session_cookie, sets_session,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
 pub use rules::leave;

@@ -44,6 +44,12 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("data.html", include_str!("html/data.html")),
     ("console.html", include_str!("html/console.html")),
     ("console-keys.html", include_str!("html/console-keys.html")),
+    ("console-users.html", include_str!("html/console-users.html")),
+    ("console-user.html", include_str!("html/console-user.html")),
+    ("console-user-new.html", include_str!("html/console-user-new.html")),
+    ("deed.html", include_str!("html/deed.html")),
+    ("organizations.html", include_str!("html/organizations.html")),
+    ("organization.html", include_str!("html/organization.html")),
 ];
 
 /// The templates and what goes with them.

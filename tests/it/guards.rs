@@ -66,6 +66,8 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/logout", "an alias"),
     ("GET", "/problems", "documentation"),
     ("GET", "/problems/{slug}", "documentation"),
+    ("GET", "/acting", "asks whether to stop acting"),
+    ("POST", "/acting", "the session that was laid aside is the credential"),
 ];
 
 #[tokio::test]

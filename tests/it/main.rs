@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "a test that meets what it does not expect should end there")]
 
+mod acting;
 mod administration;
 mod api_tools;
 mod architecture;
@@ -13,6 +14,7 @@ mod browser_attacks;
 mod browser_harness;
 mod browser_journeys;
 mod browser_look;
+mod browser_people;
 mod calls;
 mod deploying;
 mod dev;

@@ -256,11 +256,46 @@ const TABLE: &[Row] = &[
     row("POST", "/account/totp", Own, None, Form(&["id", "code"]), "id=0"),
     row("GET", "/account/recovery-codes", Own, None, Nothing, ""),
     row("POST", "/account/recovery-codes", Own, None, Nothing, ""),
+    row("GET", "/acting", Anybody, None, Nothing, ""),
+    row("POST", "/acting", Anybody, None, Nothing, ""),
+    row("GET", "/account/organizations", Own, None, Nothing, ""),
+    row("POST", "/account/organizations", Own, None, Form(&["name"]), "name=Harbour"),
+    row("GET", "/account/organizations/{id}", Own, Some(Organization), Nothing, ""),
+    row("POST", "/account/organizations/{id}", Own, Some(Organization), Form(&["do", "name", "user", "role", "email", "invitation"]), "do=rename&name=Pier"),
+    row("GET", "/account/organizations/{id}/members/{user}/act", Own, Some(Organization), Nothing, ""),
+    row("POST", "/account/organizations/{id}/members/{user}/act", Own, Some(Organization), Form(&["reason", "minutes", "mode"]), "reason=Ticket+1&minutes=5"),
+    row("GET", "/console/users", Staff, None, Nothing, ""),
+    row("GET", "/console/users/new", Admin, None, Nothing, ""),
+    row("POST", "/console/users/new", Admin, None, Form(&["username", "email", "mobile", "name", "locale"]), "username=x"),
+    row("GET", "/console/users/{id}", Staff, None, Nothing, ""),
+    row("GET", "/console/users/{id}/act", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/act", Admin, None, Form(&["reason", "minutes", "mode"]), "reason=Ticket+1&minutes=5"),
+    row("GET", "/console/users/{id}/profile", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/profile", Admin, None, Form(&["name", "locale"]), "name=Ada"),
+    row("GET", "/console/users/{id}/roles", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/roles", Admin, None, Form(&["roles"]), "roles=support"),
+    row("GET", "/console/users/{id}/end-sessions", Staff, None, Nothing, ""),
+    row("POST", "/console/users/{id}/end-sessions", Staff, None, Form(&[]), ""),
+    row("GET", "/console/users/{id}/reset-factors", Staff, None, Nothing, ""),
+    row("POST", "/console/users/{id}/reset-factors", Staff, None, Form(&[]), ""),
+    row("GET", "/console/users/{id}/suspend", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/suspend", Admin, None, Form(&["reason", "until"]), "reason=spam"),
+    row("GET", "/console/users/{id}/restore", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/restore", Admin, None, Form(&[]), ""),
+    row("GET", "/console/users/{id}/delete", Admin, None, Nothing, ""),
+    row("POST", "/console/users/{id}/delete", Admin, None, Form(&[]), ""),
+    row("GET", "/console/organizations", Staff, None, Nothing, ""),
+    row("POST", "/console/organizations", Admin, None, Form(&["name", "owner"]), "name=Harbour&owner=nobody"),
+    row("GET", "/console/organizations/{id}", Staff, None, Nothing, ""),
+    row("POST", "/console/organizations/{id}", Admin, None, Form(&["do", "name", "user", "role", "email", "invitation"]), "do=rename&name=Pier"),
     row("GET", "/console/keys", Admin, None, Nothing, ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),
     row("GET", "/api-docs", Anybody, None, Nothing, ""),
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
 ];
+
+/// Forms of which what is sent here is wrong, so that nothing is made of it.
+const TYPED: [(&str, &str); 2] = [("POST", "/console/users/new"), ("POST", "/console/organizations")];
 
 /// The stylesheet's name, which changes with what is in it.
 fn style() -> &'static str {
@@ -309,7 +344,17 @@ fn is_operation(path: &str) -> bool {
     ]
     .iter()
     .chain(&["/api-docs", "/.well-known", "/oauth2"])
-    .chain(&["/sign-in", "/sign-up", "/sign-out", "/code", "/step-up", "/account", "/assets", "/console"])
+    .chain(&[
+        "/sign-in",
+        "/sign-up",
+        "/sign-out",
+        "/code",
+        "/step-up",
+        "/account",
+        "/assets",
+        "/console",
+        "/acting",
+    ])
     .any(|start| path.strip_prefix(start).is_some_and(|rest| !rest.starts_with("-2fa")))
 }
 
@@ -530,7 +575,9 @@ async fn t01_t52_whoever_is_not_signed_in_is_refused_what_needs_it_and_nothing_e
         let mut bearer = world.stranger();
         bearer.token = Some(token.clone());
         nobodies.push(bearer);
-        for name in ["vestibule", "vestibule-pending", "vestibule-device", "__Host-vestibule"] {
+        for name in
+            ["vestibule", "vestibule-pending", "vestibule-device", "vestibule-own", "__Host-vestibule"]
+        {
             let mut browser = world.stranger();
             browser.headers.insert(header::ORIGIN, origin.clone());
             browser.cookies.push((name.to_owned(), token.clone()));
@@ -545,6 +592,11 @@ async fn t01_t52_whoever_is_not_signed_in_is_refused_what_needs_it_and_nothing_e
         .find(|(name, _)| name == "vestibule")
         .unwrap()
         .1;
+    // A session that was laid aside opens nothing.
+    let mut aside = world.stranger();
+    aside.headers.insert(header::ORIGIN, origin.clone());
+    aside.cookies.push(("vestibule-own".to_owned(), cookie.clone()));
+    nobodies.push(aside);
     let mut swapped = world.stranger();
     swapped.token = Some(cookie);
     nobodies.push(swapped);
@@ -715,6 +767,10 @@ async fn t52_whoever_is_signed_in_does_what_is_theirs_and_no_more() {
                 // The code is the right to it; what is done with a right one, the organisations' own tests show.
                 Own if row.path == "/organizations/accept" => {
                     assert_eq!(slug(&answer), "code-gone", "{shown}")
+                }
+                // A page says what is wrong with what was typed.
+                Admin if TYPED.contains(&(row.method, row.path)) && row.is_for(roles) => {
+                    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{shown}")
                 }
                 Own if row.path.ends_with("/act") => assert_eq!(slug(&answer), "operation-never", "{shown}"),
                 // The address was not shown to be theirs.

@@ -1,6 +1,7 @@
 //! The JSON door to other people's accounts.
 
 use axum::Json;
+use axum::http::HeaderMap;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -263,13 +264,14 @@ pub async fn reset_factors(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -
 pub async fn act(
     ctx: Ctx,
     caller: Caller,
+    headers: HeaderMap,
     Params(id): Params<Uuid>,
     Body(ask): Body<acting::Ask>,
 ) -> Result<axum::response::Response> {
     let operation = operation::ADMIN_USERS_ACT;
     let by = staff(&ctx, &caller, operation).await?;
     let (session, token) = acting::begin(&ctx, &by, operation, id, &ask, None).await?;
-    ActingFor::answer(&ctx, &session, &token).await
+    ActingFor::answer(&ctx, &headers, &session, &token).await
 }
 
 /// `GET /admin/users/{id}/sessions`

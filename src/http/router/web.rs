@@ -2,6 +2,7 @@
 
 use super::super::access::Access::{Public, Staff};
 use super::super::route::{Route, get, post};
+use crate::console::{organizations, people};
 use crate::policy::operation as op;
 use crate::{console, pages};
 
@@ -33,7 +34,7 @@ pub fn pages() -> Vec<Route> {
         get("/step-up", pages::step_up::ask).hidden(),
         post("/step-up", pages::step_up::sent).hidden(),
         get("/account", pages::account::profile).hidden(),
-        post("/account", pages::account::save).hidden(),
+        post("/account", pages::account::save).acting().hidden(),
         get("/account/change/{kind}", pages::account::ask_change).hidden(),
         post("/account/change/{kind}", pages::account::change).hidden(),
         post("/account/verify", pages::account::verify).hidden(),
@@ -56,6 +57,14 @@ pub fn pages() -> Vec<Route> {
         post("/account/totp", pages::security::totp).hidden(),
         get("/account/recovery-codes", pages::security::ask_codes).hidden(),
         post("/account/recovery-codes", pages::security::codes).hidden(),
+        get("/acting", pages::acting::ask).access(Public).hidden(),
+        post("/acting", pages::acting::stop).access(Public).hidden(),
+        get("/account/organizations", pages::organizations::list).hidden(),
+        post("/account/organizations", pages::organizations::found).hidden(),
+        get("/account/organizations/{id}", pages::organizations::show).hidden(),
+        post("/account/organizations/{id}", pages::organizations::change).hidden(),
+        get("/account/organizations/{id}/members/{user}/act", pages::organizations::ask_act).hidden(),
+        post("/account/organizations/{id}/members/{user}/act", pages::organizations::act).hidden(),
         get("/assets/{file}", pages::assets::serve).access(Public).hidden(),
         get("/invitation", pages::invitation::ask).access(Public).hidden(),
         post("/invitation", pages::invitation::join).access(Public).hidden(),
@@ -66,6 +75,30 @@ pub fn pages() -> Vec<Route> {
 #[rustfmt::skip]
 pub fn console() -> Vec<Route> {
     vec![
+        get("/console/users", people::list).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/users/new", people::ask_new).access(Staff(op::ADMIN_USERS_CREATE)).hidden(),
+        post("/console/users/new", people::make).access(Staff(op::ADMIN_USERS_CREATE)).hidden(),
+        get("/console/users/{id}", people::show).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/users/{id}/act", people::ask).access(Staff(op::ADMIN_USERS_ACT)).hidden(),
+        post("/console/users/{id}/act", people::act).access(Staff(op::ADMIN_USERS_ACT)).hidden(),
+        get("/console/users/{id}/profile", people::ask).access(Staff(op::ADMIN_USERS_CHANGE)).hidden(),
+        post("/console/users/{id}/profile", people::done).access(Staff(op::ADMIN_USERS_CHANGE)).hidden(),
+        get("/console/users/{id}/roles", people::ask).access(Staff(op::ADMIN_USERS_ROLES)).hidden(),
+        post("/console/users/{id}/roles", people::done).access(Staff(op::ADMIN_USERS_ROLES)).hidden(),
+        get("/console/users/{id}/end-sessions", people::ask).access(Staff(op::ADMIN_USERS_END_SESSIONS)).hidden(),
+        post("/console/users/{id}/end-sessions", people::done).access(Staff(op::ADMIN_USERS_END_SESSIONS)).hidden(),
+        get("/console/users/{id}/reset-factors", people::ask).access(Staff(op::ADMIN_USERS_RESET_FACTORS)).hidden(),
+        post("/console/users/{id}/reset-factors", people::done).access(Staff(op::ADMIN_USERS_RESET_FACTORS)).hidden(),
+        get("/console/users/{id}/suspend", people::ask).access(Staff(op::ADMIN_USERS_SUSPEND)).hidden(),
+        post("/console/users/{id}/suspend", people::done).access(Staff(op::ADMIN_USERS_SUSPEND)).hidden(),
+        get("/console/users/{id}/restore", people::ask).access(Staff(op::ADMIN_USERS_SUSPEND)).hidden(),
+        post("/console/users/{id}/restore", people::done).access(Staff(op::ADMIN_USERS_SUSPEND)).hidden(),
+        get("/console/users/{id}/delete", people::ask).access(Staff(op::ADMIN_USERS_DELETE)).hidden(),
+        post("/console/users/{id}/delete", people::done).access(Staff(op::ADMIN_USERS_DELETE)).hidden(),
+        get("/console/organizations", organizations::list).access(Staff(op::ADMIN_READ)).hidden(),
+        post("/console/organizations", organizations::found).access(Staff(op::ADMIN_ORGANIZATIONS)).hidden(),
+        get("/console/organizations/{id}", organizations::show).access(Staff(op::ADMIN_READ)).hidden(),
+        post("/console/organizations/{id}", organizations::change).access(Staff(op::ADMIN_ORGANIZATIONS)).hidden(),
         get("/console/keys", console::house::keys).access(Staff(op::ADMIN_OPERATE)).hidden(),
     ]
 }
