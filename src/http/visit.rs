@@ -13,9 +13,11 @@ use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 use minijinja::{Value, context};
 
+use crate::accounts::User;
 use crate::app::App;
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::sessions::Caller;
+use crate::policy::{Policy, operation};
+use crate::sessions::{Caller, Session};
 use crate::words::{self, Locale, say};
 
 /// Where the pages of one's account begin.
@@ -58,7 +60,7 @@ const ROOMS: &[(&str, &str)] = &[
 
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
-    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone"];
+    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "resent"];
 
 /// Somebody who looks at a page.
 #[derive(Clone)]
@@ -76,6 +78,8 @@ pub struct Visit {
     pub then: Option<String>,
     /// For which operation they show once more who they are.
     pub operation: Option<String>,
+    /// Whether they look after others, and may see the console.
+    pub is_staff: bool,
     said: Option<&'static str>,
 }
 
@@ -98,6 +102,7 @@ impl Visit {
             return_to: find("return_to").filter(|address| allowed.contains(address)),
             then: find("then").filter(|path| is_of_ours(path)),
             operation: find("operation").filter(|name| is_operation(name)),
+            is_staff: false,
             said: find("said").and_then(|word| SAID.iter().copied().find(|known| *known == word)),
             app: Arc::clone(app),
         }
@@ -119,7 +124,13 @@ impl Visit {
         self.with(path, &[])
     }
 
-    fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
+    /// The language that the address asks for, which a form has to send along.
+    pub fn asked(&self) -> Option<Locale> {
+        self.asked
+    }
+
+    /// The address of `path` with what is carried along, and `more` in its query; nothing that is empty.
+    pub fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let kept = [
             ("ui_locales", self.asked.map(Locale::as_str)),
             ("return_to", self.return_to.as_deref()),
@@ -146,15 +157,28 @@ impl Visit {
         Redirect::to(&self.with(path, &[("said", word), ("then", ""), ("operation", "")])).into_response()
     }
 
-    /// Sends whoever is done to where they wanted to go: a page of the account, the application, or the
-    /// account.
+    /// Sends whoever is done to where they wanted to go: a page of ours, the application, or the page that is
+    /// theirs.
     pub fn goes_on(&self) -> Response {
         let on = match (&self.then, &self.return_to) {
             (Some(then), _) => self.with(then, &[("then", ""), ("operation", "")]),
             (None, Some(address)) => address.clone(),
-            (None, None) => self.with(ACCOUNT, &[("operation", "")]),
+            (None, None) => self.with(self.home(), &[("operation", "")]),
         };
         Redirect::to(&on).into_response()
+    }
+
+    /// The page to begin with.
+    pub fn home(&self) -> &'static str {
+        if self.is_staff { CONSOLE } else { ACCOUNT }
+    }
+
+    /// The same visit, by `caller`.
+    #[must_use]
+    pub fn by(mut self, policy: &Policy, user: &User, session: &Session) -> Self {
+        // Whoever acts for somebody looks after nobody else meanwhile.
+        self.is_staff = session.act.is_none() && policy.staff.may(user.rank(), operation::ADMIN_READ);
+        self
     }
 
     /// A page.
@@ -243,7 +267,7 @@ impl Visit {
             .collect();
         let notice = self.said.filter(|_| status == StatusCode::OK);
         let notice = notice.map(|word| self.say(&format!("said-{word}")));
-        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path) };
+        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
         (status, Html(html)).into_response()
     }
@@ -266,7 +290,12 @@ fn is_operation(name: &str) -> bool {
 impl FromRequestParts<Arc<App>> for Visit {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let own = parts.extensions.get::<Caller>().and_then(|caller| caller.user.locale.clone());
-        Ok(Self::of(app, &parts.uri, &parts.headers, own.as_deref()))
+        let caller = parts.extensions.get::<Caller>();
+        let own = caller.and_then(|caller| caller.user.locale.as_deref());
+        let visit = Self::of(app, &parts.uri, &parts.headers, own);
+        Ok(match caller {
+            Some(caller) => visit.by(&app.policy(), &caller.user, &caller.session),
+            None => visit,
+        })
     }
 }

@@ -43,7 +43,19 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("activity.html", include_str!("html/activity.html")),
     ("data.html", include_str!("html/data.html")),
     ("console.html", include_str!("html/console.html")),
+    ("console-parts.html", include_str!("html/console-parts.html")),
+    ("console-overview.html", include_str!("html/console-overview.html")),
+    ("console-messages.html", include_str!("html/console-messages.html")),
+    ("console-message.html", include_str!("html/console-message.html")),
+    ("console-calls.html", include_str!("html/console-calls.html")),
+    ("console-call.html", include_str!("html/console-call.html")),
+    ("console-events.html", include_str!("html/console-events.html")),
+    ("console-policy.html", include_str!("html/console-policy.html")),
+    ("console-limits.html", include_str!("html/console-limits.html")),
     ("console-keys.html", include_str!("html/console-keys.html")),
+    ("console-audit.html", include_str!("html/console-audit.html")),
+    ("console-data.html", include_str!("html/console-data.html")),
+    ("console-rows.html", include_str!("html/console-rows.html")),
 ];
 
 /// The templates and what goes with them.
@@ -80,6 +92,7 @@ impl Templates {
         base.add_global("style", assets.style());
         base.add_global("console_style", assets.console());
         base.add_global("script", assets.script());
+        base.add_global("console_script", assets.live());
         let own = read(&pages.templates)?;
         let is_changed = !own.is_empty();
         let built_in = if is_changed { spoken(&base) } else { Vec::new() };

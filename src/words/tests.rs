@@ -142,6 +142,10 @@ fn every_key_is_used() {
         "page-",
         "call-",
         "sms-",
+        "console-status-",
+        "console-queue-",
+        "console-rank-",
+        "console-verdict-",
     ];
     // A question has a button by its own key.
     let asked =
