@@ -162,7 +162,7 @@ pub async fn audit(desk: Desk, Search(asked): Search<Asked>) -> Result<Response>
     let given = context! {
         items, next, kinds, chain => Serde(&chain),
         is_narrowed => by.iter().any(|(_, value)| !value.is_empty()),
-        user => asked.user, actor => asked.actor, what => asked.what, from => asked.from, until => asked.until,
+        user => asked.user, actor => asked.actor, what => asked.what, begin => asked.from, until => asked.until,
     };
     desk.answers(error, "console-audit.html", &desk.visit.say("console-audit"), given)
 }

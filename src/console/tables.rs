@@ -68,6 +68,6 @@ pub async fn rows(
     let cells =
         |row: &views::RowView| about.columns.iter().map(|column| text(row, column)).collect::<Vec<_>>();
     let rows: Vec<_> = list.items.iter().map(cells).collect();
-    let given = context! { table => Serde(&about), rows, next, by => asked.by, is => asked.is };
+    let given = context! { table => Serde(&about), rows, next, by => asked.by, held => asked.is };
     desk.answers(error, "console-rows.html", &table, given)
 }
