@@ -54,8 +54,8 @@ pub struct Try {
     /// The operation to explain.
     #[serde(default)]
     pub explain: String,
-    /// The operation to try out.
-    #[serde(default)]
+    /// The operation to try out. Not called `operation`: pages carry that along.
+    #[serde(default, rename = "try")]
     pub operation: String,
     /// Whose factors and roles count.
     #[serde(default)]

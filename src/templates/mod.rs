@@ -150,6 +150,8 @@ fn spoken(base: &Environment<'static>) -> Vec<(Locale, Environment<'static>)> {
         let mut environment = base.clone();
         environment.add_global("lang", locale.as_str());
         environment.add_global("dir", locale.direction());
+        // The console's pages are given one that carries the language along.
+        environment.add_function("link", |path: String, _: Kwargs| path);
         environment.add_function("t", move |key: &str, places: Kwargs| translated(locale, key, &places));
         (locale, environment)
     };

@@ -28,7 +28,7 @@ const HOUSE: [&str; 13] = [
     "/console/calls",
     "/console/events",
     "/console/policy",
-    "/console/policy?explain=password.change&operation=user.delete&has-sms=on&shown-sms=9000&roles=admin",
+    "/console/policy?explain=password.change&try=user.delete&has-sms=on&shown-sms=9000&roles=admin",
     "/console/limits",
     "/console/keys",
     "/console/audit?what=signed_in&from=2030-01-01",
@@ -74,15 +74,24 @@ async fn month(world: &World, person: &Person<'_>) {
         changes.push(Change::insert(&Tally::new("signed_in", Grain::Hour, at, i64::from(hour))));
     }
     store.commit(changes).await.unwrap();
-    let message = store.find(Query::<Message>::along(Message::BY_CREATED).limit(1)).await.unwrap().items;
-    let failed = message.into_iter().next().unwrap().with(|message| {
-        message.status = Status::Undelivered;
-        message.error_code = Some(30_003);
-        message.error_reason = Some("The phone is switched off or out of reach.".to_owned());
-        message.history.0.push(vestibule::messages::Step { at: now, status: "undelivered".to_owned() });
-    });
+    // News of it may come at the same moment.
+    loop {
+        let query = Query::<Message>::along(Message::BY_CREATED).limit(1);
+        let message = store.find(query).await.unwrap().items.into_iter().next().unwrap();
+        let failed = message.with(|message| {
+            message.status = Status::Undelivered;
+            message.error_code = Some(30_003);
+            message.error_reason = Some("The phone is switched off or out of reach.".to_owned());
+            let step = vestibule::messages::Step { at: now, status: "undelivered".to_owned() };
+            message.history.0.push(step);
+        });
+        match store.commit(vec![Change::update(&failed)]).await {
+            Err(vestibule::store::StoreError::Conflict) => {}
+            done => break done.unwrap(),
+        }
+    }
     let events = store.find(Query::<Event>::along(Event::BY_TIME).limit(2)).await.unwrap().items;
-    let mut changes = vec![Change::update(&failed)];
+    let mut changes = Vec::new();
     for event in &events {
         let seen = store.get::<Outgoing>(event.id).await.unwrap().unwrap();
         changes.push(Change::update(&seen.with(|row| {
@@ -272,8 +281,6 @@ async fn the_root_leads_on_to_the_page_that_is_theirs() {
     let html = String::from_utf8_lossy(&page.bytes).into_owned();
     assert!(html.contains("href=\"/console/audit\"") && !html.contains("href=\"/console/data\""), "{html}");
     alice.get("/console/data").await.problem(404, "not-found");
-    // In development there is a page of its own.
-    world.stranger().get("/").await.expect(StatusCode::OK);
 }
 
 #[tokio::test]
