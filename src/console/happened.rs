@@ -69,7 +69,7 @@ pub struct Resend {
 /// `POST /console/events`
 pub async fn resend(desk: Desk, Sent(form): Sent<Resend>) -> Result<Response> {
     let told = async {
-        let id: Uuid = form.id.parse().map_err(|_| Problem::NotFound)?;
+        let id = typed::<Uuid>("id", &form.id)?.ok_or(Problem::NotFound)?;
         events::api::resend(desk.ctx.clone(), desk.caller.clone(), Params(id)).await
     };
     match told.await {
