@@ -19,7 +19,7 @@ use crate::store::{Column, Cursor, Kind, Page, Row, Table, Value};
 #[rustfmt::skip]
 const SHOWN: &[(&str, &[&str])] = &[
     ("events", &["id", "at", "what", "user_id", "actor_id", "session_id", "request_id", "address", "user_agent", "block"]),
-    ("outgoing", &["id", "state", "attempts", "at", "due_at", "expires_at"]),
+    ("outgoing", &["id", "state", "attempts", "posted", "published", "at", "due_at", "expires_at"]),
     ("audit_blocks", &["number", "events", "first_at", "last_at", "sealed_at", "purged_at"]),
     ("tallies", &["id", "name", "grain", "begins_at", "count", "expires_at"]),
     ("positions", &["id", "at", "last"]),
@@ -28,7 +28,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("signing_keys", &["id", "algorithm", "number", "created_at", "active_from", "retired_at", "expires_at"]),
     ("identifiers", &["id", "user_id", "kind", "value", "verified_at", "created_at"]),
     ("passwords", &["user_id", "changed_at"]),
-    ("messages", &["id", "kind", "purpose", "to", "user", "status", "attempts", "doubts", "provider", "provider_ref", "error_code", "error_reason", "history", "polls", "created_at", "valid_until", "due_at", "finished_at", "expires_at"]),
+    ("messages", &["id", "kind", "purpose", "to", "user", "status", "attempts", "doubts", "provider", "provider_ref", "error_code", "error_reason", "history", "tries", "fallback", "polls", "look_at", "created_at", "valid_until", "due_at", "finished_at", "expires_at"]),
     ("factors", &["id", "user_id", "kind", "name", "identifier_id", "chosen", "locked_at", "created_at", "bound_at", "used_at"]),
     ("users", &["id", "name", "locale", "status", "suspended_until", "suspended_for", "roles", "rank", "sessions_from", "created_at", "updated_at", "purge_at"]),
     ("organizations", &["id", "name", "created_at", "updated_at"]),
@@ -38,9 +38,20 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("moved_sessions", &["id", "expires_at"]),
     ("devices", &["id", "user_id", "user_agent", "address", "trusted_until", "created_at", "used_at", "known_until"]),
     ("calls", &["id", "user_id", "to", "from", "language", "status", "next", "attempts", "looks", "canceled_at", "provider", "provider_ref", "error_code", "error_reason", "duration", "history", "created_at", "valid_until", "tried_at", "due_at", "finished_at", "expires_at"]),
-    ("recoveries", &["id", "user_id", "waits", "created_at", "expires_at"]),
-    ("challenges", &["id", "user_id", "purpose", "factor", "created_at", "expires_at"]),
+    ("recoveries", &["id", "user_id", "waits", "identifier_id", "created_at", "expires_at"]),
+    ("challenges", &["id", "user_id", "purpose", "factor", "factor_id", "offered", "identifier_id", "session_id", "device_id", "recovery_id", "operation", "carry", "attempts", "sends", "sent_at", "created_at", "expires_at"]),
     ("undos", &["id", "user_id", "created_at", "expires_at"]),
+    ("service_accounts", &["id", "name", "made_by", "created_at"]),
+    ("api_keys", &["id", "account_id", "name", "scopes", "created_at", "expires_at", "used_at"]),
+    ("revocations", &["id", "user_id", "session_id", "counts_from", "number", "due_at", "expires_at"]),
+    ("revocation_head", &["id", "first", "last", "number"]),
+];
+
+/// The tables of which nothing is shown, and why. Every table is in one of the two lists.
+const HIDDEN: &[(&str, &str)] = &[
+    ("sends", "Counts of what was sent, under keyed hashes of numbers and addresses."),
+    ("replays", "Answers that are given again, sealed, under keyed hashes of what was asked."),
+    ("begun_sign_ins", "Challenges of sign-ins by form, sealed, under keyed hashes of names."),
 ];
 
 /// One column of a table.
@@ -65,6 +76,8 @@ pub struct TableView {
     pub name: &'static str,
     /// Its columns, the key first.
     pub columns: Vec<ColumnView>,
+    /// Why nothing of it is shown, when nothing is.
+    pub hidden: Option<&'static str>,
 }
 
 fn shown(table: &Table) -> &'static [&'static str] {
@@ -93,7 +106,8 @@ pub fn tables() -> Vec<TableView> {
             hidden: !shown.contains(&column.name),
             indexed: shown.contains(&column.name) && index(table, column).is_some(),
         });
-        TableView { name: table.name, columns: columns.collect() }
+        let hidden = HIDDEN.iter().find(|(name, _)| *name == table.name).map(|(_, why)| *why);
+        TableView { name: table.name, columns: columns.collect(), hidden }
     };
     schema::tables().into_iter().map(view).collect()
 }
@@ -222,6 +236,31 @@ mod tests {
                 assert!(!secret.contains(column), "{name}.{column}");
             }
         }
+    }
+
+    #[test]
+    fn every_table_is_shown_or_hidden_with_a_reason() {
+        let tables = schema::tables();
+        for table in &tables {
+            let is_shown = SHOWN.iter().filter(|(name, _)| *name == table.name).count();
+            let hidden: Vec<_> = HIDDEN.iter().filter(|(name, _)| *name == table.name).collect();
+            assert_eq!(
+                is_shown + hidden.len(),
+                1,
+                "{}: name the columns that are shown in SHOWN, or the table in HIDDEN with a reason",
+                table.name
+            );
+            assert!(hidden.iter().all(|(_, why)| why.len() > 20), "{}", table.name);
+            if let Some((_, columns)) = SHOWN.iter().find(|(name, _)| *name == table.name) {
+                assert_eq!(
+                    columns.first(),
+                    Some(&table.columns[0].name),
+                    "{}: its rows are listed by its key",
+                    table.name
+                );
+            }
+        }
+        assert_eq!(SHOWN.len() + HIDDEN.len(), tables.len(), "a list names a table that there is not");
     }
 
     #[test]

@@ -127,6 +127,10 @@ pub struct Span {
 pub struct Overview {
     /// `hour` or `day`.
     pub by: Grain,
+    /// When the first span begins that was asked for, whether or not anything happened in it.
+    pub from: Timestamp,
+    /// When the last one begins: the one that is now.
+    pub until: Timestamp,
     /// The spans in which anything happened, the oldest first.
     pub spans: Vec<Span>,
 }
@@ -143,7 +147,8 @@ pub async fn overview(ctx: &Ctx, by: Grain, from: Option<Timestamp>) -> Result<O
     let longest = if by == Grain::Hour { day * 7 } else { day * 92 };
     let shown = if by == Grain::Hour { day } else { day * 30 };
     let from = from.unwrap_or(ctx.now - shown).latest(ctx.now - longest);
-    let query = Query::<Tally>::along(Tally::BY_TIME).equal(by).from(by.begin(from)).limit(ROWS);
+    let (from, until) = (by.begin(from), by.begin(ctx.now));
+    let query = Query::<Tally>::along(Tally::BY_TIME).equal(by).from(from).limit(ROWS);
     let mut spans: BTreeMap<Timestamp, BTreeMap<String, i64>> = BTreeMap::new();
     for tally in ctx.app.store.find(query).await?.items {
         spans.entry(tally.begins_at).or_default().insert(tally.name.clone(), tally.count);
@@ -167,7 +172,7 @@ pub async fn overview(ctx: &Ctx, by: Grain, from: Option<Timestamp>) -> Result<O
             spent,
         });
     }
-    Ok(Overview { by, spans: all })
+    Ok(Overview { by, from, until, spans: all })
 }
 
 async fn spent(ctx: &Ctx, day: Timestamp) -> Result<Option<i64>> {

@@ -79,6 +79,25 @@ const PERSONAL: &str = "audit.personal";
 const SEAL: &str = "audit.seal";
 const PURGE: &str = "audit.purge";
 
+/// How far the chain reaches.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// How many blocks it has, and when the newest event in the last of them happened; none while nothing
+    /// was sealed.
+    pub sealed: Option<(i64, Timestamp)>,
+    /// How many events wait for their seal, counted up to one block.
+    pub waiting: usize,
+}
+
+/// How far the chain reaches now. Says nothing of whether it is whole: [`verify`] does.
+///
+/// # Errors
+/// The store's.
+pub async fn reach(ctx: &Ctx) -> Result<Reach> {
+    let head = ctx.app.store.first(Query::<Block>::along(Block::BY_NUMBER).descending()).await?;
+    Ok(Reach { sealed: head.map(|head| (head.number, head.last_at)), waiting: waiting(ctx).await?.len() })
+}
+
 /// Seals what waits, when it is a whole block or has waited long enough; returns how many events.
 ///
 /// # Errors

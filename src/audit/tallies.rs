@@ -57,6 +57,14 @@ entity! {
 const KEPT: Duration = Duration::from_secs(800 * 24 * 60 * 60);
 
 impl Grain {
+    /// How long a span is.
+    pub fn length(self) -> Duration {
+        match self {
+            Self::Hour => Duration::from_secs(60 * 60),
+            Self::Day => Duration::from_secs(24 * 60 * 60),
+        }
+    }
+
     /// The beginning of the span of `at`.
     pub fn begin(self, at: Timestamp) -> Timestamp {
         let millis = match self {

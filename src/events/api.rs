@@ -13,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::extract::{Params, Search};
 use crate::http::listing::{List, Listing};
+use crate::policy::operation;
+use crate::sessions::Caller;
+use crate::step_up::staff;
 
 /// The query of `GET /events`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -51,7 +54,8 @@ pub struct DeadView {
 }
 
 /// `GET /admin/events/dead`
-pub async fn dead(ctx: Ctx, Search(place): Search<Listing>) -> Result<Json<List<DeadView>>> {
+pub async fn dead(ctx: Ctx, caller: Caller, Search(place): Search<Listing>) -> Result<Json<List<DeadView>>> {
+    staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
     let page = super::dead(&ctx, place.cursor(&ctx)?, place.limit()?).await?;
     Ok(Json(List::of(&ctx, page, |row: crate::store::Seen<Outgoing>| DeadView {
         id: row.id,
@@ -62,7 +66,8 @@ pub async fn dead(ctx: Ctx, Search(place): Search<Listing>) -> Result<Json<List<
 }
 
 /// `POST /admin/events/{id}/resend`
-pub async fn resend(ctx: Ctx, Params(id): Params<Uuid>) -> Result<StatusCode> {
+pub async fn resend(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<StatusCode> {
+    staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
     super::resend(&ctx, id).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -170,9 +170,9 @@ pub fn routes() -> Vec<Route> {
         delete("/devices/{id}", devices::api::forget).about("Forget a device, and that it was trusted")
             .answers_nothing(204, "It is known no more").may(&[Problem::NotFound]),
         // administration
-        get("/admin/policy", administration::api::policy).access(Admin).about("The policy in force")
+        get("/admin/policy", administration::api::policy).access(Staff(op::ADMIN_OPERATE)).about("The policy in force")
             .answers::<administration::api::PolicyView>(200, "What each operation asks for"),
-        post("/admin/policy/simulate", administration::api::simulate).access(Admin).about("What would become of an operation, and why")
+        post("/admin/policy/simulate", administration::api::simulate).access(Staff(op::ADMIN_OPERATE)).about("What would become of an operation, and why")
             .takes::<administration::api::Simulate>().answers::<administration::api::Simulated>(200, "The verdict, with its reasons")
             .may(&[Problem::NotFound]),
         get("/admin/service-accounts", service_accounts::api::list).access(Admin).about("Service accounts, the oldest first")
@@ -223,6 +223,8 @@ pub fn routes() -> Vec<Route> {
             .answers::<views::ManagedCall>(200, "The call"),
         get("/admin/audit", views::audit).access(Staff(op::ADMIN_AUDIT)).about("What happened, newest first, by user, actor, kind and time")
             .searches::<views::Audit>().answers::<List<events::EventView>>(200, "A page of events"),
+        get("/admin/audit/chain", views::chain).access(Staff(op::ADMIN_AUDIT)).about("How far the chain over what happened reaches")
+            .answers::<views::ChainView>(200, "Its length, and what waits for its seal"),
         get("/admin/overview", views::overview).access(Staff(op::ADMIN_READ)).about("What happened by hour or by day")
             .searches::<views::Since>().answers::<administration::overview::Overview>(200, "The counts"),
         get("/admin/limits", views::limits).access(Staff(op::ADMIN_OPERATE)).about("Every limit, and how often it refused")
@@ -296,9 +298,9 @@ pub fn routes() -> Vec<Route> {
         get("/revocations", revocations::api::follow).access(Access::Client).about("Which sessions have ended, for services that check access tokens offline")
             .searches::<revocations::api::Follow>().answers_in(200, revocations::api::JOSE, "A signed batch; a stream of them for whoever accepts `text/event-stream`")
             .may(&[Problem::Busy, Problem::MalformedRequest]).admits(Scope::RevocationsRead),
-        get("/admin/events/dead", events::api::dead).access(Admin).about("Events of which the application could not be told")
+        get("/admin/events/dead", events::api::dead).access(Staff(op::ADMIN_OPERATE)).about("Events of which the application could not be told")
             .searches::<crate::http::listing::Listing>().answers::<List<events::api::DeadView>>(200, "A page of them"),
-        post("/admin/events/{id}/resend", events::api::resend).access(Admin).about("Tell the application of an event again")
+        post("/admin/events/{id}/resend", events::api::resend).access(Staff(op::ADMIN_OPERATE)).about("Tell the application of an event again")
             .answers_nothing(202, "It is told soon").may(&[Problem::NotFound]),
         // calls
         post("/calls", calls::api::create).about("Call somebody")
@@ -441,7 +443,9 @@ pub fn development(app: &Arc<App>, dev: dev::Dev) -> Result<Entrance, String> {
 fn router(app: Arc<App>, more: Vec<Undocumented>) -> Result<Entrance, String> {
     let figures = app.config.server.metrics == Figures::Public;
     let mut operations = operations();
-    operations.retain(|route| figures || route.path != METRICS);
+    // Where development has a page of its own, that is the one.
+    let is_free = |path: &str| more.iter().all(|(other, _)| *other != path);
+    operations.retain(|route| (figures || route.path != METRICS) && is_free(route.path));
     build(app, &routes(), &operations, more)
 }
 

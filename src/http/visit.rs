@@ -17,7 +17,8 @@ use minijinja::{Value, context};
 use crate::accounts::{self, User};
 use crate::app::{App, Ctx};
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::sessions::{self, Caller};
+use crate::policy::{Policy, operation};
+use crate::sessions::{self, Caller, Session};
 use crate::words::{self, Locale, say};
 
 /// Where the pages of one's account begin.
@@ -66,7 +67,7 @@ const ROOMS: &[(&str, &str)] = &[
 
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
-    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone"];
+    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "resent"];
 
 /// Words of those that come of looking after others.
 const SAID_OF_OTHERS: &[&str] = &["done", "stopped", "no-longer", "invited"];
@@ -97,6 +98,8 @@ pub struct Visit {
     pub then: Option<String>,
     /// For which operation they show once more who they are.
     pub operation: Option<String>,
+    /// Whether they look after others, and may see the console.
+    pub is_staff: bool,
     said: Option<&'static str>,
     /// Whether a session was shown, be it one that does not count.
     shown: bool,
@@ -125,6 +128,7 @@ impl Visit {
             return_to: find("return_to").filter(|address| allowed.contains(address)),
             then: find("then").filter(|path| is_of_ours(path)),
             operation: find("operation").filter(|name| is_operation(name)),
+            is_staff: false,
             said: find("said").and_then(|word| known(&word)),
             shown: sessions::overwritten(headers, &app.origin).is_some(),
             aside: sessions::has_aside(headers, &app.origin),
@@ -174,7 +178,12 @@ impl Visit {
         self.with(path, &[])
     }
 
-    /// The address of `path` with what is carried along, and with `more`, of which what is empty is left out.
+    /// The language that the address asks for, which a form has to send along.
+    pub fn asked(&self) -> Option<Locale> {
+        self.asked
+    }
+
+    /// The address of `path` with what is carried along, and `more` in its query; nothing that is empty.
     pub fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let kept = [
             ("ui_locales", self.asked.map(Locale::as_str)),
@@ -202,15 +211,28 @@ impl Visit {
         Redirect::to(&self.with(path, &[("said", word), ("then", ""), ("operation", "")])).into_response()
     }
 
-    /// Sends whoever is done to where they wanted to go: a page of the account, the application, or the
-    /// account.
+    /// Sends whoever is done to where they wanted to go: a page of ours, the application, or the page that is
+    /// theirs.
     pub fn goes_on(&self) -> Response {
         let on = match (&self.then, &self.return_to) {
             (Some(then), _) => self.with(then, &[("then", ""), ("operation", "")]),
             (None, Some(address)) => address.clone(),
-            (None, None) => self.with(ACCOUNT, &[("operation", "")]),
+            (None, None) => self.with(self.home(), &[("operation", "")]),
         };
         Redirect::to(&on).into_response()
+    }
+
+    /// The page to begin with.
+    pub fn home(&self) -> &'static str {
+        if self.is_staff { CONSOLE } else { ACCOUNT }
+    }
+
+    /// The same visit, by `caller`.
+    #[must_use]
+    pub fn by(mut self, policy: &Policy, user: &User, session: &Session) -> Self {
+        // Whoever acts for somebody looks after nobody else meanwhile.
+        self.is_staff = session.act.is_none() && policy.staff.may(user.rank(), operation::ADMIN_READ);
+        self
     }
 
     /// A page.
@@ -312,7 +334,7 @@ impl Visit {
             .collect();
         let notice = self.said.filter(|_| status == StatusCode::OK);
         let notice = notice.map(|word| self.say(&format!("said-{word}")));
-        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path) };
+        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
         let asked = self.asked.map(Locale::as_str);
         let frame = context! { acting => self.acting.as_deref().map(|acting| Value::from(Serde(acting))), asked, ..frame };
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
@@ -350,6 +372,7 @@ impl FromRequestParts<Arc<App>> for Visit {
                 caller => caller,
             };
             if let Some(caller) = caller {
+                visit = visit.by(&ctx.policy, &caller.user, &caller.session);
                 visit.learns(&ctx, &caller).await?;
             }
         }

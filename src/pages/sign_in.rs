@@ -6,9 +6,10 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::{Sent, asks, question};
+use crate::accounts::User;
 use crate::app::Ctx;
 use crate::devices::Brought;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::visit::Visit;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token};
@@ -16,10 +17,18 @@ use crate::sessions::actions::{Scope, end_scope};
 use crate::sessions::{self, Carry, Session, authenticate, clear_cookie, hand_out};
 use crate::sign_in::actions::{SignedIn, sign_in};
 
+/// `GET /`: leads on to the page that is theirs, or to the way in.
+pub async fn first(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
+    Ok(match authenticate(&ctx, &headers).await? {
+        Some(caller) => visit.by(&ctx.policy, &caller.user, &caller.session).goes_on(),
+        None => visit.goes("/sign-in"),
+    })
+}
+
 /// `GET /sign-in`
 pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
-    if authenticate(&ctx, &headers).await?.is_some() {
-        return Ok(visit.goes_on());
+    if let Some(caller) = authenticate(&ctx, &headers).await? {
+        return Ok(visit.by(&ctx.policy, &caller.user, &caller.session).goes_on());
     }
     asked(&ctx, &visit, "", None)
 }
@@ -87,7 +96,8 @@ pub(super) async fn arrives(
 ) -> Result<Response> {
     let credential = hand_out(ctx, session, token).await?;
     ctx.app.metrics.sign_in("signed_in");
-    let mut response = visit.goes_on();
+    let user = ctx.app.store.get::<User>(session.user_id).await?.ok_or(Problem::Unauthenticated)?;
+    let mut response = visit.clone().by(&ctx.policy, &user, session).goes_on();
     let known = device.map(|device| sessions::device_cookie(&ctx.app.origin, device));
     for cookie in credential.cookies.into_iter().chain(known) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -10,6 +10,7 @@ use super::{Sent, filled, sign_in};
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::Visit;
+use crate::passwords;
 use crate::secret::Secret;
 use crate::sign_up::actions::{admit, sign_up};
 use crate::sign_up::api::{NewUser, read};
@@ -29,6 +30,9 @@ pub struct SignUp {
     /// The password.
     #[serde(default)]
     pub password: Secret,
+    /// `true`: how strong is the password? Nobody signs up.
+    #[serde(default)]
+    pub check: String,
 }
 
 /// `GET /sign-up`
@@ -36,15 +40,21 @@ pub async fn ask(ctx: Ctx, visit: Visit) -> Result<Response> {
     if !ctx.policy.sign_up.open {
         return Err(Problem::SignUpClosed.into());
     }
-    asked(&ctx, &visit, &SignUp::default(), None)
+    asked(&ctx, &visit, &SignUp::default(), None, None)
 }
 
-fn asked(ctx: &Ctx, visit: &Visit, form: &SignUp, error: Option<Error>) -> Result<Response> {
+fn asked(
+    ctx: &Ctx,
+    visit: &Visit,
+    form: &SignUp,
+    score: Option<u8>,
+    error: Option<Error>,
+) -> Result<Response> {
     let required: Vec<_> = ctx.policy.sign_up.required.iter().map(|kind| kind.as_str()).collect();
     let filled_in = context! {
         username => form.username.as_str(), email => form.email.as_str(), mobile => form.mobile.as_str(),
     };
-    let given = context! { given => filled_in, required, least => ctx.policy.password.min_length };
+    let given = context! { given => filled_in, required, score, least => ctx.policy.password.min_length };
     let title = visit.say("sign-up");
     match error {
         None => Ok(visit.shows("sign-up.html", &title, given)),
@@ -54,8 +64,20 @@ fn asked(ctx: &Ctx, visit: &Visit, form: &SignUp, error: Option<Error>) -> Resul
 
 /// `POST /sign-up`
 pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<SignUp>) -> Result<Response> {
+    if form.check == "true" {
+        let given = [&form.username, &form.email, &form.mobile];
+        let own: Vec<&str> =
+            given.into_iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+        return match passwords::assess(&ctx, &form.password, &own).await {
+            Err(error) => asked(&ctx, &visit, &form, None, Some(error)),
+            Ok((wrong, strength)) => {
+                let error = wrong.map(|wrong| Error::invalid(vec![wrong]));
+                asked(&ctx, &visit, &form, Some(strength.score), error)
+            }
+        };
+    }
     match made(&ctx, &visit, &form).await {
-        Err(error) => asked(&ctx, &visit, &form, Some(error)),
+        Err(error) => asked(&ctx, &visit, &form, None, Some(error)),
         Ok(identifier) => {
             match sign_in::begin(&ctx, &visit, &headers, &identifier, &form.password).await {
                 // The account is there, whatever keeps its owner out for the moment.

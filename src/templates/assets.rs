@@ -12,6 +12,7 @@ use crate::config::Pages;
 
 const STYLE: &str = include_str!("page.css");
 const CONSOLE: &str = include_str!("console.css");
+const LIVE: &str = include_str!("console.js");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Largest logo, in bytes: it is on every page.
@@ -34,6 +35,7 @@ pub(super) struct Assets {
     style: Asset,
     console: Asset,
     script: Asset,
+    live: Asset,
     logo: Option<Asset>,
 }
 
@@ -48,12 +50,13 @@ impl Assets {
             style: Asset::new("page", "css", "text/css; charset=utf-8", style.into_bytes()),
             console: Asset::new("console", "css", "text/css; charset=utf-8", CONSOLE.as_bytes().to_vec()),
             script: Asset::new("page", "js", "text/javascript; charset=utf-8", SCRIPT.as_bytes().to_vec()),
+            live: Asset::new("console", "js", "text/javascript; charset=utf-8", LIVE.as_bytes().to_vec()),
             logo: logo(&pages.logo)?,
         })
     }
 
     fn all(&self) -> impl Iterator<Item = &Asset> {
-        [&self.style, &self.console, &self.script].into_iter().chain(&self.logo)
+        [&self.style, &self.console, &self.script, &self.live].into_iter().chain(&self.logo)
     }
 
     pub(super) fn get(&self, file: &str) -> Option<&Asset> {
@@ -70,6 +73,10 @@ impl Assets {
 
     pub(super) fn script(&self) -> String {
         self.script.address()
+    }
+
+    pub(super) fn live(&self) -> String {
+        self.live.address()
     }
 
     pub(super) fn logo(&self) -> Option<String> {

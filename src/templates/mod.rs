@@ -43,6 +43,15 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("activity.html", include_str!("html/activity.html")),
     ("data.html", include_str!("html/data.html")),
     ("console.html", include_str!("html/console.html")),
+    ("console-parts.html", include_str!("html/console-parts.html")),
+    ("console-overview.html", include_str!("html/console-overview.html")),
+    ("console-messages.html", include_str!("html/console-messages.html")),
+    ("console-message.html", include_str!("html/console-message.html")),
+    ("console-calls.html", include_str!("html/console-calls.html")),
+    ("console-call.html", include_str!("html/console-call.html")),
+    ("console-events.html", include_str!("html/console-events.html")),
+    ("console-policy.html", include_str!("html/console-policy.html")),
+    ("console-limits.html", include_str!("html/console-limits.html")),
     ("console-keys.html", include_str!("html/console-keys.html")),
     ("console-users.html", include_str!("html/console-users.html")),
     ("console-user.html", include_str!("html/console-user.html")),
@@ -50,6 +59,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("deed.html", include_str!("html/deed.html")),
     ("organizations.html", include_str!("html/organizations.html")),
     ("organization.html", include_str!("html/organization.html")),
+    ("console-audit.html", include_str!("html/console-audit.html")),
+    ("console-data.html", include_str!("html/console-data.html")),
+    ("console-rows.html", include_str!("html/console-rows.html")),
 ];
 
 /// The templates and what goes with them.
@@ -86,6 +98,7 @@ impl Templates {
         base.add_global("style", assets.style());
         base.add_global("console_style", assets.console());
         base.add_global("script", assets.script());
+        base.add_global("console_script", assets.live());
         let own = read(&pages.templates)?;
         let is_changed = !own.is_empty();
         let built_in = if is_changed { spoken(&base) } else { Vec::new() };
@@ -143,6 +156,8 @@ fn spoken(base: &Environment<'static>) -> Vec<(Locale, Environment<'static>)> {
         let mut environment = base.clone();
         environment.add_global("lang", locale.as_str());
         environment.add_global("dir", locale.direction());
+        // The console's pages are given one that carries the language along.
+        environment.add_function("link", |path: String, _: Kwargs| path);
         environment.add_function("t", move |key: &str, places: Kwargs| translated(locale, key, &places));
         (locale, environment)
     };

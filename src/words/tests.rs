@@ -146,6 +146,10 @@ fn every_key_is_used() {
         "console-users-",
         "console-user-",
         "console-organization-",
+        "console-status-",
+        "console-queue-",
+        "console-rank-",
+        "console-verdict-",
     ];
     // A question has a button by its own key.
     let asked =

@@ -611,8 +611,13 @@ async fn what_happened_is_sealed_once_by_whoever_is_first() {
     }
     assert_eq!(sealed, events, "each once");
     // What is committed late, with whatever id and time, is sealed later.
-    let late =
-        Event { id: Uuid::from_u128(2_000), at: world.app.clock.now(), block: 0, ..any_event(&world).await };
+    let late = Event {
+        id: Uuid::from_u128(2_000),
+        at: world.app.clock.now(),
+        block: 0,
+        what: vestibule::audit::What::CodeSent,
+        ..any_event(&world).await
+    };
     world.app.store.commit(vec![Change::insert(&late)]).await.unwrap();
     world.advance(chain::PATIENCE);
     assert_eq!(chain::seal(&world.ctx()).await.unwrap(), 1);

@@ -363,7 +363,7 @@ impl Tab {
     pub async fn fits(&self) {
         let wide = "[...document.querySelectorAll('body *')].filter(e => { const r = e.getBoundingClientRect(); \
                     return r.width && r.height && (r.right > innerWidth + 1 || r.left < -1) && \
-                    getComputedStyle(e).position !== 'absolute' }).map(e => e.outerHTML.slice(0, 120))";
+                    getComputedStyle(e).position !== 'absolute' && !e.parentElement.closest('.scroll') }).map(e => e.outerHTML.slice(0, 120))";
         let over = "document.documentElement.scrollWidth > innerWidth";
         let (wide, over) = (self.evaluates(wide).await, self.evaluates(over).await);
         assert!(over == false && wide == json!([]), "{}: {wide:#}", self.path().await);

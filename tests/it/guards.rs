@@ -36,6 +36,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("GET", "/recover/password", "a page that asks"),
     ("GET", "/invitation", "a page that asks"),
     ("POST", "/invitation", "the token and the session are the credentials: the handler asks for both"),
+    ("GET", "/", "leads on, and says nothing"),
     ("GET", "/verify", "a page that asks"),
     ("POST", "/verify", "the challenge is the credential"),
     ("GET", "/undo", "a page that asks"),

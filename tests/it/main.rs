@@ -11,6 +11,7 @@ mod auth;
 mod broker;
 mod browser;
 mod browser_attacks;
+mod browser_console;
 mod browser_harness;
 mod browser_journeys;
 mod browser_look;

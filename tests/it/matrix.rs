@@ -155,6 +155,7 @@ const TABLE: &[Row] = &[
     row("GET", "/admin/calls", Staff, None, Query(&["user", "limit", "after"]), ""),
     row("GET", "/admin/calls/{id}", Staff, None, Nothing, ""),
     row("GET", "/admin/audit", Staff, None, Query(&["user", "actor", "what", "from", "until", "limit", "after"]), ""),
+    row("GET", "/admin/audit/chain", Staff, None, Nothing, ""),
     row("GET", "/admin/overview", Staff, None, Query(&["by", "from"]), ""),
     row("GET", "/admin/limits", Admin, None, Nothing, ""),
     row("GET", "/admin/queues", Admin, None, Nothing, ""),
@@ -223,7 +224,7 @@ const TABLE: &[Row] = &[
     row("GET", "/sign-in", Anybody, None, Nothing, ""),
     row("POST", "/sign-in", Anybody, None, Form(&["identifier", "password"]), "identifier=nobody&password=x"),
     row("GET", "/sign-up", Anybody, None, Nothing, ""),
-    row("POST", "/sign-up", Anybody, None, Form(&["username", "email", "mobile", "password"]), "username=x"),
+    row("POST", "/sign-up", Anybody, None, Form(&["username", "email", "mobile", "password", "check"]), "username=x"),
     row("GET", "/code", Anybody, None, Nothing, ""),
     row("POST", "/code", Anybody, None, Form(&["code", "trust_device"]), "code=0"),
     row("POST", "/code/resend", Anybody, None, Form(&["factor"]), ""),
@@ -288,7 +289,20 @@ const TABLE: &[Row] = &[
     row("POST", "/console/organizations", Admin, None, Form(&["name", "owner"]), "name=Harbour&owner=nobody"),
     row("GET", "/console/organizations/{id}", Staff, None, Nothing, ""),
     row("POST", "/console/organizations/{id}", Admin, None, Form(&["do", "name", "user", "role", "email", "invitation"]), "do=rename&name=Pier"),
+    row("GET", "~/", Anybody, None, Nothing, ""),
+    row("GET", "/console", Staff, None, Nothing, ""),
+    row("GET", "/console/messages", Staff, None, Nothing, ""),
+    row("GET", "/console/messages/{id}", Staff, None, Nothing, ""),
+    row("GET", "/console/calls", Staff, None, Nothing, ""),
+    row("GET", "/console/calls/{id}", Staff, None, Nothing, ""),
+    row("GET", "/console/events", Admin, None, Nothing, ""),
+    row("POST", "/console/events", Admin, None, Form(&["id"]), "id=0"),
+    row("GET", "/console/policy", Admin, None, Nothing, ""),
+    row("GET", "/console/limits", Admin, None, Nothing, ""),
     row("GET", "/console/keys", Admin, None, Nothing, ""),
+    row("GET", "/console/audit", Staff, None, Nothing, ""),
+    row("GET", "/console/data", Admin, None, Nothing, ""),
+    row("GET", "/console/data/{table}", Admin, None, Nothing, ""),
     row("GET", "/docs", Anybody, None, Nothing, ""),
     row("GET", "/api-docs", Anybody, None, Nothing, ""),
     row("GET", "/docs/assets/{file}", Anybody, None, Nothing, ""),
@@ -413,7 +427,12 @@ impl Row {
             let me = person.get("/api/v1/users/me").await.body["id"].as_str().map(str::to_owned);
             thing.user = me.unwrap_or(thing.user);
         }
-        person.send(self.method, &path, Some((self.kind(), self.body(person, &thing)))).await
+        let mut person = person.clone();
+        if self.path == "~/" {
+            // Here development has a page of its own, for this machine alone; `browser_console` has the other.
+            person.ip = std::net::Ipv4Addr::LOCALHOST.into();
+        }
+        person.send(self.method, &path, Some((self.kind(), self.body(&person, &thing)))).await
     }
 }
 

@@ -13,7 +13,9 @@ use crate::app::Ctx;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::Held;
 use crate::http::extract::Body;
-use crate::policy::{FactorKind, Proofs, Verdict, explain};
+use crate::policy::{FactorKind, Proofs, Rank, Verdict, explain, operation};
+use crate::sessions::Caller;
+use crate::step_up::staff;
 
 /// The policy in force.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,6 +35,8 @@ pub struct PolicyView {
 pub struct OperationView {
     /// Its name.
     pub name: String,
+    /// Who may ask for it: users for themselves, or those with one of these ranks for others.
+    pub who: Vec<Rank>,
     /// What it asks for, in words.
     pub asks: String,
     /// Who is told, in words.
@@ -48,9 +52,15 @@ pub struct OperationView {
 }
 
 /// `GET /admin/policy`
-pub async fn policy(ctx: Ctx) -> Json<PolicyView> {
+pub async fn policy(ctx: Ctx, caller: Caller) -> Result<Json<PolicyView>> {
+    staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
+    let may = |name: &str| match operation::is_for_staff(name) {
+        true => Rank::ALL.iter().copied().filter(|rank| ctx.policy.staff.may(*rank, name)).collect(),
+        false => vec![Rank::User],
+    };
     let operations = ctx.policy.operation.iter().map(|(name, rule)| OperationView {
         name: name.to_owned(),
+        who: may(name),
         asks: explain::asks(rule),
         tells: explain::tells(rule),
         never: rule.never,
@@ -58,11 +68,11 @@ pub async fn policy(ctx: Ctx) -> Json<PolicyView> {
         highest: rule.proof.highest,
         max_age: rule.proof.max_age.as_secs(),
     });
-    Json(PolicyView {
+    Ok(Json(PolicyView {
         sign_in: explain::second(&ctx.policy),
         operations: operations.collect(),
         faults: ctx.app.policy_faults(),
-    })
+    }))
 }
 
 /// The body of `POST /admin/policy/simulate`.
@@ -114,7 +124,8 @@ pub struct Simulated {
 }
 
 /// `POST /admin/policy/simulate`
-pub async fn simulate(ctx: Ctx, Body(ask): Body<Simulate>) -> Result<Json<Simulated>> {
+pub async fn simulate(ctx: Ctx, caller: Caller, Body(ask): Body<Simulate>) -> Result<Json<Simulated>> {
+    staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
     let rule = ctx.policy.operation.get(&ask.operation).ok_or_else(|| {
         let sentence = "The policy of this server names no such operation.";
         Error::invalid(vec![FieldError::new("operation", "unknown", sentence)])

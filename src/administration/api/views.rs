@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::administration::data::{self, TableView};
 use crate::administration::overview::{self, LimitView, Overview, QueueView};
 use crate::app::Ctx;
-use crate::audit::{Event, Grain, What};
+use crate::audit::{Event, Grain, What, chain};
 use crate::calls::{Call, CallView};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Problem, Result};
@@ -216,6 +216,26 @@ pub async fn audit(ctx: Ctx, caller: Caller, Search(ask): Search<Audit>) -> Resu
             && ask.what.is_none_or(|what| event.what == what)
     });
     Ok(Json(List::of(&ctx, page, |event: Seen<Event>| EventView::from(&*event))))
+}
+
+/// How far the chain over what happened reaches.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Chain")]
+pub struct ChainView {
+    /// How many blocks were sealed.
+    pub blocks: i64,
+    /// When the newest event in them happened.
+    pub until: Option<Timestamp>,
+    /// How many events wait for their seal, counted up to 256.
+    pub waiting: usize,
+}
+
+/// `GET /admin/audit/chain`: how far it reaches; `vestibule audit verify` tells whether it is whole.
+pub async fn chain(ctx: Ctx, caller: Caller) -> Result<Json<ChainView>> {
+    staff(&ctx, &caller, operation::ADMIN_AUDIT).await?;
+    let reach = chain::reach(&ctx).await?;
+    let (blocks, until) = reach.sealed.map_or((0, None), |(number, at)| (number, Some(at)));
+    Ok(Json(ChainView { blocks, until, waiting: reach.waiting }))
 }
 
 /// The query of `GET /admin/overview`.

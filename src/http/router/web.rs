@@ -10,6 +10,7 @@ use crate::{console, pages};
 #[rustfmt::skip]
 pub fn pages() -> Vec<Route> {
     vec![
+        get("/", pages::sign_in::first).access(Public).hidden(),
         get("/verify", pages::links::verify).access(Public).hidden(),
         post("/verify", pages::links::do_verify).access(Public).hidden(),
         get("/undo", pages::links::undo).access(Public).hidden(),
@@ -99,6 +100,18 @@ pub fn console() -> Vec<Route> {
         post("/console/organizations", organizations::found).access(Staff(op::ADMIN_ORGANIZATIONS)).hidden(),
         get("/console/organizations/{id}", organizations::show).access(Staff(op::ADMIN_READ)).hidden(),
         post("/console/organizations/{id}", organizations::change).access(Staff(op::ADMIN_ORGANIZATIONS)).hidden(),
+        get("/console", console::overview::overview).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/messages", console::sent::messages).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/messages/{id}", console::sent::message).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/calls", console::sent::calls).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/calls/{id}", console::sent::call).access(Staff(op::ADMIN_READ)).hidden(),
+        get("/console/events", console::happened::events).access(Staff(op::ADMIN_OPERATE)).hidden(),
+        post("/console/events", console::happened::resend).access(Staff(op::ADMIN_OPERATE)).hidden(),
+        get("/console/audit", console::happened::audit).access(Staff(op::ADMIN_AUDIT)).hidden(),
+        get("/console/policy", console::house::policy).access(Staff(op::ADMIN_OPERATE)).hidden(),
+        get("/console/limits", console::house::limits).access(Staff(op::ADMIN_OPERATE)).hidden(),
         get("/console/keys", console::house::keys).access(Staff(op::ADMIN_OPERATE)).hidden(),
+        get("/console/data", console::tables::tables).access(Staff(op::ADMIN_DATA)).hidden(),
+        get("/console/data/{table}", console::tables::rows).access(Staff(op::ADMIN_DATA)).hidden(),
     ]
 }
