@@ -33,6 +33,7 @@ pub fn tables() -> Vec<&'static Table> {
         organizations::Member::table(),
         organizations::Invitation::table(),
         sessions::Session::table(),
+        sessions::moved::MovedSession::table(),
         devices::Device::table(),
         calls::Call::table(),
         recovery::Recovery::table(),

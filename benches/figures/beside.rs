@@ -232,6 +232,7 @@ pub struct Valkey {
     program: PathBuf,
     home: Home,
     address: SocketAddr,
+    more: Vec<String>,
 }
 
 impl Valkey {
@@ -251,21 +252,32 @@ impl Valkey {
 
     /// Starts it.
     pub async fn start() -> Res<Self> {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// The same, with these words more on its command line.
+    pub async fn start_with(more: Vec<String>) -> Res<Self> {
         let program = Self::found().ok_or_else(|| format!("{VALKEY} names no Valkey or Redis server"))?;
         let home = Home::new(None)?;
         let address = free_address()?;
-        let child = Self::run(&program, &home, address)?;
-        let mut this = Self { child, program, home, address };
+        let child = Self::run(&program, &home, address, &more)?;
+        let mut this = Self { child, program, home, address, more };
         this.wait().await?;
         Ok(this)
     }
 
-    fn run(program: &Path, home: &Home, address: SocketAddr) -> Res<Child> {
+    fn run(program: &Path, home: &Home, address: SocketAddr, more: &[String]) -> Res<Child> {
         let mut server = command(program, None, &home.0)?;
         // In Debian one program is the server, and the tool that checks its files, by its name.
         server.arg0("redis-server");
         server.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--requirepass", "secret"]);
-        Ok(server.arg("--port").arg(address.port().to_string()).arg("--dir").arg(&home.0).spawn()?)
+        Ok(server
+            .arg("--port")
+            .arg(address.port().to_string())
+            .arg("--dir")
+            .arg(&home.0)
+            .args(more)
+            .spawn()?)
     }
 
     /// Its address, as `shared.url` has it.
@@ -307,7 +319,7 @@ impl Valkey {
 
     /// Starts it again, empty; returns when it answers.
     pub async fn again(&mut self) -> Res<()> {
-        self.child = Self::run(&self.program, &self.home, self.address)?;
+        self.child = Self::run(&self.program, &self.home, self.address, &self.more)?;
         self.wait().await
     }
 

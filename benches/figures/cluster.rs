@@ -20,6 +20,9 @@ use super::server::{PASSWORD, POLICY, Process, Res, Scratch, UNLIMITED, bare_ves
 /// How many nodes there are.
 pub const NODES: usize = 3;
 
+/// The address that people would reach them at.
+pub const ORIGIN: &str = "http://127.0.0.1:1";
+
 /// What signs a session out.
 pub const SIGN_OUT: &str = "/api/v1/auth/logout";
 
@@ -55,7 +58,7 @@ impl Cluster {
         std::fs::write(&secret, valkey.url())?;
         let secret = secret.display().to_string();
         let settings = [
-            ("VESTIBULE_ORIGIN", "http://127.0.0.1:1"),
+            ("VESTIBULE_ORIGIN", ORIGIN),
             ("VESTIBULE_STORE", &postgres.url()),
             ("VESTIBULE_SHARED_FILE", &secret),
             ("VESTIBULE_SERVER_METRICS", "public"),
@@ -78,13 +81,18 @@ impl Cluster {
         self.nodes[node].node_again(self.homes[node].path(), &pairs(&self.settings)).await
     }
 
+    /// What the program says to these words where a node runs.
+    pub async fn says(&self, node: usize, words: &[&str]) -> Res<String> {
+        let home = self.homes[node].path();
+        let mut program = bare_vestibule(home);
+        program.args(words).envs(pairs(&self.settings)).env(POLICY, home.join("policy.toml"));
+        let output = tokio::process::Command::from(program).output().await?;
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
     /// What `vestibule doctor` says where a node runs.
     pub async fn doctor(&self, node: usize) -> Res<String> {
-        let home = self.homes[node].path();
-        let mut doctor = bare_vestibule(home);
-        doctor.arg("doctor").envs(pairs(&self.settings)).env(POLICY, home.join("policy.toml"));
-        let output = tokio::process::Command::from(doctor).output().await?;
-        Ok(String::from_utf8(output.stdout)?)
+        self.says(node, &["doctor"]).await
     }
 
     /// A connection of one's own to a node.

@@ -67,7 +67,7 @@ impl Entity for Specimen {
 }
 
 /// A store over a new file in `folder`.
-fn open(folder: &Path) -> Res<Store> {
+pub fn open(folder: &Path) -> Res<Store> {
     let file = folder.join("commits.db");
     rusqlite::Connection::open(&file)?.execute_batch(CREATE)?;
     let engine = Engine::open(&format!("sqlite:{}", file.display()), 1)?;
@@ -75,7 +75,7 @@ fn open(folder: &Path) -> Res<Store> {
 }
 
 /// Commits a second by `writers` that each wait for their own.
-async fn rate(store: &Store, writers: usize, duration: Duration) -> Res<f64> {
+pub async fn rate(store: &Store, writers: usize, duration: Duration) -> Res<f64> {
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..writers {

@@ -14,7 +14,8 @@ use vestibule::random::Random;
 use vestibule::sessions::Session;
 use vestibule::store::{Change, Entity, Query, Seen, Store};
 
-use crate::cluster::{Cluster, Ended, NODES, counts, end_each, policy};
+use crate::cluster::{Cluster, Ended, NODES, ORIGIN, counts, end_each, policy};
+use crate::revocations::{Offline, USERS};
 use crate::server::Res;
 use crate::table::{Aim, Table, Turns, Unit, median};
 use crate::{Extent, TURNS};
@@ -29,9 +30,11 @@ const WRITERS: usize = 32;
 
 /// Measures all of it.
 pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
+    vestibule::install_crypto();
     let mut cluster = Cluster::start(&policy(r#""username""#, "never", ""), &[]).await?;
     let user = cluster.sign_up(0, "load", None).await?;
     ended(&cluster, user, table).await?;
+    offline(&cluster, table).await?;
     back(&mut cluster, user, table).await?;
     words(&cluster, user, extent, table).await
 }
@@ -62,6 +65,24 @@ async fn ended(cluster: &Cluster, user: Uuid, table: &mut Table) -> Res<()> {
         table.figure(&name, Unit::Time, ended.percentile(part).as_secs_f64(), 1.0, Aim::AtMost(1.0));
     }
     Ok(())
+}
+
+/// A service that follows the third node, while sessions end on the first.
+async fn offline(cluster: &Cluster, table: &mut Table) -> Res<()> {
+    let users: Vec<_> = (0..USERS).map(|number| format!("elsewhere{number}")).collect();
+    for user in &users {
+        cluster.sign_up(0, user, None).await?;
+    }
+    let account = cluster.says(0, &["service-accounts", "add", "bench"]).await?;
+    let words = ["service-accounts", "key", &account, "first", "--scopes", "revocations.read"];
+    let offline = Offline {
+        issuer: ORIGIN.to_owned(),
+        key: cluster.says(0, &words).await?,
+        users,
+        ends: cluster.nodes[0].address,
+        follows: cluster.nodes[NODES - 1].address,
+    };
+    offline.figures("refused by a service that follows another node after", table).await
 }
 
 /// Until every node lets a session in that has not ended.

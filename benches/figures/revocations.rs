@@ -1,5 +1,6 @@
 //! How long after its sign-out was answered a session is still accepted by a service that checks offline.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,16 +10,19 @@ use vestibule::random::Random;
 use vestibule::secret::Keyring;
 use vestibule::verify::{Refused, Settings, Verifier, WhenStale};
 
-use crate::server::{PASSWORD, Process, Res, Scratch, Second, path, sign_up_many};
+use crate::load::{Connection, request};
+use crate::server::{Process, Res, Scratch, Second, path, sign_in_body, sign_up_many};
 use crate::table::{Aim, Table, Unit};
 
 /// Sessions that are ended, and how many of them at once.
-const SESSIONS: usize = 400;
+const SESSIONS: usize = 1_000;
 const AT_ONCE: usize = 8;
+/// Whose they are: a user has a hundred at most.
+pub const USERS: usize = 20;
 /// Within this a session that ends here ends everywhere.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Measures it.
+/// Measures it with one node, whose feed is followed.
 pub async fn measure(table: &mut Table) -> Res<()> {
     vestibule::install_crypto();
     let home = Scratch::new()?;
@@ -37,55 +41,86 @@ pub async fn measure(table: &mut Table) -> Res<()> {
     };
     let account = command(&["add", "bench"])?;
     let key = command(&["key", &account, "first", "--scopes", "revocations.read"])?;
-    let settings = Settings::new(&format!("http://{}", server.address), &key, WhenStale::Refuse);
-    #[expect(clippy::disallowed_methods, reason = "the service beside is no part of the house")]
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let verifier = Verifier::new(settings, http)?;
-    let mut following = JoinSet::new();
-    following.spawn({
-        let verifier = verifier.clone();
-        async move { match verifier.follow().await {} }
-    });
-
-    let user = sign_up_many(&server, 1).await?.remove(0);
-    let mut tokens = Vec::new();
-    for _ in 0..SESSIONS {
-        let body = json!({"username": user, "password": PASSWORD, "session": "jwt"});
-        let answer = server.ask("POST", path::SIGN_IN, None, Some(&body)).await?.must_be(200)?;
-        tokens.push(answer.text("/access_token").ok_or("no access token")?);
-    }
-    let start = Instant::now();
-    while verifier.check(tokens.first().ok_or("no token")?).await.is_err() {
-        if start.elapsed() > Duration::from_secs(10) {
-            return Err("the feed is not followed".into());
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let mut took = Vec::new();
-    for some in tokens.chunks(AT_ONCE) {
-        let ended = some.iter().map(|token| ends(&server, &verifier, token));
-        for one in futures_util::future::join_all(ended).await {
-            took.push(one?);
-        }
-    }
-    took.sort_unstable();
-    let at = |part: usize| took.get((took.len() - 1) * part / 1000).map_or(0.0, Duration::as_secs_f64);
-    for (name, part) in [("median", 500), ("p99", 990), ("most", 1000)] {
-        let name = format!("signed out here, refused offline elsewhere: {name}");
-        table.figure(&name, Unit::Time, at(part), LIMIT.as_secs_f64(), Aim::AtMost(1.0));
-    }
-    Ok(())
+    let users = sign_up_many(&server, USERS).await?;
+    let issuer = format!("http://{}", server.address);
+    let offline = Offline { issuer, key, users, ends: server.address, follows: server.address };
+    offline.figures("signed out, refused offline elsewhere after", table).await
 }
 
-async fn ends(server: &Process, verifier: &Verifier, token: &str) -> Res<Duration> {
-    verifier.check(token).await?;
-    server.ask("POST", "/api/v1/auth/logout", Some(token), Some(&json!({}))).await?.must_be(204)?;
-    let answered = Instant::now();
-    while verifier.check(token).await != Err(Refused::Ended) {
-        if answered.elapsed() > Duration::from_secs(10) {
-            return Err("it was never refused".into());
+/// A service beside, which follows one node while sessions end on another or the same.
+pub struct Offline {
+    /// Who issues access tokens.
+    pub issuer: String,
+    /// What the feed is asked for with.
+    pub key: String,
+    /// Whose sessions end.
+    pub users: Vec<String>,
+    /// Where they end.
+    pub ends: SocketAddr,
+    /// Whose feed is followed.
+    pub follows: SocketAddr,
+}
+
+impl Offline {
+    /// Ends sessions and notes how long each was still accepted after that was answered.
+    pub async fn figures(&self, name: &str, table: &mut Table) -> Res<()> {
+        let mut settings = Settings::new(&self.issuer, &self.key, WhenStale::Refuse);
+        settings.server = format!("http://{}", self.follows);
+        #[expect(clippy::disallowed_methods, reason = "the service beside is no part of the house")]
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let verifier = Verifier::new(settings, http)?;
+        let mut following = JoinSet::new();
+        following.spawn({
+            let verifier = verifier.clone();
+            async move { match verifier.follow().await {} }
+        });
+        let mut tokens = Vec::new();
+        let users: Vec<_> = self.users.iter().cycle().take(SESSIONS).collect();
+        for some in users.chunks(AT_ONCE) {
+            let opened = some.iter().map(|user| self.signs_in(user));
+            tokens.extend(futures_util::future::try_join_all(opened).await?);
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        while verifier.check(tokens.last().ok_or("no token")?).await.is_err() {
+            if start.elapsed() > Duration::from_secs(10) {
+                return Err("the feed is not followed".into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut took = Vec::new();
+        for some in tokens.chunks(AT_ONCE) {
+            let ended = some.iter().map(|token| self.signs_out(&verifier, token));
+            took.extend(futures_util::future::try_join_all(ended).await?);
+        }
+        took.sort_unstable();
+        let at = |part: usize| took.get((took.len() - 1) * part / 1000).map_or(0.0, Duration::as_secs_f64);
+        for (part, of) in [("p50", 500), ("p99", 990), ("p99.9", 999), ("at most", 1000)] {
+            let name = format!("{name}, {part} ÷ 1 s");
+            table.figure(&name, Unit::Time, at(of), LIMIT.as_secs_f64(), Aim::AtMost(1.0));
+        }
+        Ok(())
     }
-    Ok(answered.elapsed())
+
+    async fn signs_in(&self, user: &str) -> Res<String> {
+        let mut body = sign_in_body(user);
+        body["session"] = json!("jwt");
+        let ask = request("POST", path::SIGN_IN, None, Some(&body));
+        let answer = Connection::new(self.ends).send(&ask).await?.must_be(200)?;
+        Ok(answer.text("/access_token").ok_or("no access token")?)
+    }
+
+    async fn signs_out(&self, verifier: &Verifier, token: &str) -> Res<Duration> {
+        // It may have expired when there were very many: then it is not the feed that is measured.
+        verifier.check(token).await?;
+        let ask = request("POST", crate::cluster::SIGN_OUT, Some(token), Some(&json!({})));
+        Connection::new(self.ends).send(&ask).await?.must_be(204)?;
+        let answered = Instant::now();
+        while verifier.check(token).await != Err(Refused::Ended) {
+            if answered.elapsed() > Duration::from_secs(10) {
+                return Err("it was never refused".into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(answered.elapsed())
+    }
 }

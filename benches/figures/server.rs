@@ -52,6 +52,8 @@ recover_identifier = { limit = 1000000, window = "1m" }
 recover_address = { limit = 1000000, window = "1m" }
 send_recovery = { limit = 1000000, window = "1m" }
 send_recovery_number = { limit = 1000000, window = "1m" }
+send_recovery_network = { limit = 1000000, window = "1m" }
+send_recovery_number_network = { limit = 1000000, window = "1m" }
 send_recovery_number_day = { limit = 1000000, window = "1m" }
 "#;
 

@@ -9,10 +9,10 @@ use crate::authenticated::stretch;
 use crate::load::{Connection, request};
 use crate::server::{Process, Res, Scratch, Second, path, signed_in_by_code};
 use crate::table::{Aim, Table, Turns, Unit, median};
-use crate::{Extent, TURNS, bare};
+use crate::{Extent, TURNS, bare, commits};
 
 /// Clients that refresh at once, each a session of its own.
-const CLIENTS: u64 = 64;
+const CLIENTS: usize = 64;
 
 /// Measures both.
 pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
@@ -36,16 +36,25 @@ pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
     let opaque = opaque.text("/token").ok_or("no token")?;
     recognised(&server, &opaque, &access, extent, table).await?;
 
-    let mut turns = Turns::default();
+    // What one fsync each allows, and what as many writers reach who share theirs and do nothing else.
+    let (mut single, mut grouped) = (Turns::default(), Turns::default());
+    let store = commits::open(home.path())?;
     let fsyncs = || tokio::task::block_in_place(|| bare::fsyncs(home.path(), extent.stretch / 2));
-    turns.limits.push(fsyncs()?);
+    let commits = || commits::rate(&store, CLIENTS, extent.stretch / 2);
+    single.limits.push(fsyncs()?);
+    grouped.limits.push(commits().await?);
     for _ in 0..TURNS {
-        turns.measured.push(rotations(&server, &mut refresh, extent.stretch).await?);
-        turns.limits.push(fsyncs()?);
+        let rotated = rotations(&server, &mut refresh, extent.stretch).await?;
+        single.measured.push(rotated);
+        grouped.measured.push(rotated);
+        single.limits.push(fsyncs()?);
+        grouped.limits.push(commits().await?);
     }
-    let (measured, limit) = (median(&turns.measured), median(&turns.limits));
-    let name = format!("refreshes of {CLIENTS} clients ÷ bare fsyncs");
-    table.figure_with_ratio(&name, Unit::Rate, measured, limit, turns.ratio(), Aim::Known);
+    for (of, turns) in [("bare fsyncs", single), ("bare commits of as many writers", grouped)] {
+        let (measured, limit) = (median(&turns.measured), median(&turns.limits));
+        let name = format!("refreshes of {CLIENTS} clients ÷ {of}");
+        table.figure_with_ratio(&name, Unit::Rate, measured, limit, turns.ratio(), Aim::Known);
+    }
     Ok(())
 }
 

@@ -242,6 +242,7 @@ CREATE TABLE "factors" (
     "last_step" bigint,
     "codes" jsonb NOT NULL,
     "failures" bigint NOT NULL,
+    "recovery_failures" bigint NOT NULL,
     "locked_at" timestamptz,
     "created_at" timestamptz NOT NULL,
     "bound_at" timestamptz,
@@ -330,6 +331,13 @@ CREATE TABLE "sessions" (
 );
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "moved_sessions" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "expires_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+CREATE INDEX moved_sessions_by_expires_at ON "moved_sessions" ("expires_at");
 
 CREATE TABLE "devices" (
     "id" uuid NOT NULL PRIMARY KEY,

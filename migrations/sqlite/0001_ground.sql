@@ -242,6 +242,7 @@ CREATE TABLE "factors" (
     "last_step" INTEGER,
     "codes" TEXT NOT NULL,
     "failures" INTEGER NOT NULL,
+    "recovery_failures" INTEGER NOT NULL,
     "locked_at" TEXT,
     "created_at" TEXT NOT NULL,
     "bound_at" TEXT,
@@ -330,6 +331,13 @@ CREATE TABLE "sessions" (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user_id_created_at ON "sessions" ("user_id", "created_at");
 CREATE INDEX sessions_by_expires_at ON "sessions" ("expires_at");
+
+CREATE TABLE "moved_sessions" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "expires_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX moved_sessions_by_expires_at ON "moved_sessions" ("expires_at");
 
 CREATE TABLE "devices" (
     "id" TEXT NOT NULL PRIMARY KEY,

@@ -21,12 +21,6 @@ pub struct ActingFor {
     /// The token of a session carried as `bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The access token of a session carried as `jwt`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_token: Option<String>,
-    /// Its refresh token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_token: Option<String>,
     /// Seconds for which the token lasts.
     pub expires_in: u64,
 }
@@ -38,14 +32,8 @@ impl ActingFor {
     /// Those of [`hand_out`].
     pub async fn answer(ctx: &Ctx, session: &Session, token: &Token) -> Result<Response> {
         let credential = hand_out(ctx, session, token).await?;
-        let (access_token, refresh_token) = credential.pair.unzip();
-        let view = Self {
-            session: session.view(true),
-            token: credential.token,
-            access_token,
-            refresh_token,
-            expires_in: credential.expires_in,
-        };
+        let view =
+            Self { session: session.view(true), token: credential.token, expires_in: credential.expires_in };
         let mut response = (StatusCode::CREATED, Json(view)).into_response();
         for cookie in credential.cookies {
             response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -39,7 +39,28 @@ pub struct Ask {
     /// Whether nothing may be changed; true when left out.
     pub read_only: Option<bool>,
     /// How the session is carried; `bearer` when left out.
-    pub session: Option<Carry>,
+    pub session: Option<Carried>,
+}
+
+/// How a session by which somebody acts may be carried: as what is recognised here alone. It rests on more
+/// than its own record, and whoever checks a JWT by itself would not hear of the end of that.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ActingCarry")]
+pub enum Carried {
+    /// As an opaque token in `Authorization: Bearer`.
+    Bearer,
+    /// In the `__Host-vestibule` cookie.
+    Cookie,
+}
+
+impl From<Carried> for Carry {
+    fn from(carried: Carried) -> Self {
+        match carried {
+            Carried::Bearer => Self::Bearer,
+            Carried::Cookie => Self::Cookie,
+        }
+    }
 }
 
 /// What acting for somebody asks of the reason and the minutes.
@@ -80,7 +101,8 @@ pub async fn begin(
     let found = ctx.app.store.get::<User>(user).await?.ok_or(Problem::NotFound)?;
     let told =
         &notices::prepare(ctx, &found, About::operation(operation, Notice::ActedOnBehalf).plain()).await?;
-    let (read_only, carry) = (ask.read_only.unwrap_or(true), ask.session.unwrap_or(Carry::Bearer));
+    let (read_only, carry): (_, Carry) =
+        (ask.read_only.unwrap_or(true), ask.session.unwrap_or(Carried::Bearer).into());
     let opened = ctx
         .decide(move |moment| async move {
             let standing = by.standing(ctx).await?;

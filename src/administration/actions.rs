@@ -9,7 +9,7 @@ use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::factors;
+use crate::factors::{self, Factor, Guess};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
@@ -34,15 +34,16 @@ pub async fn unlock(ctx: &Ctx, identifier: &str) -> Result<usize> {
     let user = named(ctx, identifier).await?;
     let unlocked = ctx
         .decide(move |moment| async move {
-            let mut locked = factors::of_user(ctx, user).await?;
-            locked.retain(|factor| factor.locked_at.is_some());
+            let factors = factors::of_user(ctx, user).await?;
+            let is_locked = |factor: &&Seen<Factor>| factor.is_locked(Guess::Recovery, &ctx.policy.limits);
+            let locked: Vec<_> = factors.iter().filter(is_locked).collect();
             let count = locked.len();
             let mut decision = answer(count).note(&moment, note(What::FactorUnlocked).user(user));
             for factor in locked {
-                decision = decision.update(&factor.with(|factor| {
-                    factor.locked_at = None;
-                    factor.failures = 0;
-                }));
+                let unlocked = factor.clone().with(|factor| {
+                    factor.unlock();
+                });
+                decision = decision.update(&unlocked);
             }
             let password = ctx.app.store.get::<Password>(user).await?;
             let password = password.filter(|password| password.failures > 0);

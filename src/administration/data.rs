@@ -35,6 +35,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("members", &["id", "organization_id", "user_id", "role", "created_at"]),
     ("invitations", &["id", "organization_id", "email", "role", "invited_by", "created_at", "expires_at"]),
     ("sessions", &["id", "user_id", "carry", "device_id", "address", "user_agent", "created_at", "counts_from", "seen_at", "expires_at"]),
+    ("moved_sessions", &["id", "expires_at"]),
     ("devices", &["id", "user_id", "user_agent", "address", "trusted_until", "created_at", "used_at", "known_until"]),
     ("calls", &["id", "user_id", "to", "from", "language", "status", "next", "attempts", "looks", "canceled_at", "provider", "provider_ref", "error_code", "error_reason", "duration", "history", "created_at", "valid_until", "tried_at", "due_at", "finished_at", "expires_at"]),
     ("recoveries", &["id", "user_id", "waits", "identifier_id", "created_at", "expires_at"]),

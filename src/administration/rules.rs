@@ -131,11 +131,12 @@ pub(super) fn reset(
     for factor in &own {
         decision = decision.delete(factor);
     }
-    for factor in sent.into_iter().filter(|factor| factor.locked_at.is_some() || factor.failures > 0) {
-        decision = decision.update(&factor.with(|factor| {
-            factor.locked_at = None;
-            factor.failures = 0;
-        }));
+    for factor in sent {
+        let mut had_failed = false;
+        let unlocked = factor.with(|factor| had_failed = factor.unlock());
+        if had_failed {
+            decision = decision.update(&unlocked);
+        }
     }
     decision
 }

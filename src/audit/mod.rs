@@ -32,6 +32,8 @@ text_enum! {
         CodeWrong = "code_wrong",
         /// A factor was guessed at too often and takes no more codes.
         FactorLocked = "factor_locked",
+        /// A factor was guessed at too often in recoveries and cannot be shown in one any more.
+        RecoveryLocked = "recovery_locked",
         /// An operator let locked factors take guesses again.
         FactorUnlocked = "factor_unlocked",
         /// A factor was bound.
@@ -89,6 +91,8 @@ text_enum! {
         ApiKeyRevoked = "api_key_revoked",
         /// Users of another system were taken in; how many is in the detail.
         UsersImported = "users_imported",
+        /// Sessions of another system were taken in; how many is in the detail.
+        SessionsImported = "sessions_imported",
         /// An account was made by an administrator.
         AccountMade = "account_made",
         /// An administrator changed an account.
@@ -137,6 +141,9 @@ impl What {
             Self::CallAsked => "You asked for a call.",
             Self::CodeWrong => "A wrong code was given.",
             Self::FactorLocked => "A factor was locked after too many wrong codes.",
+            Self::RecoveryLocked => {
+                "Too many wrong codes were given in recoveries: a factor cannot be shown in one any more."
+            }
             Self::FactorUnlocked => "An operator let your locked factors take codes again.",
             Self::IdentifierVerified => "An address or a number was shown to be yours.",
             Self::SignedIn => "You signed in.",
@@ -165,6 +172,7 @@ impl What {
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::UsersImported => "Users of another system were taken in.",
+            Self::SessionsImported => "Sessions of another system were taken in.",
             Self::AccountMade => "An account was made for you.",
             Self::AccountChanged => "An administrator changed your account.",
             Self::RolesChanged => "What you may do here was changed.",

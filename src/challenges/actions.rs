@@ -1,5 +1,6 @@
 //! Asking, resending, answering.
 
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -10,13 +11,13 @@ use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::devices::{self, Brought};
 use crate::error::{Error, Problem, Result};
-use crate::factors::{self, Factor, recovery_codes};
+use crate::factors::{self, Factor, Guess, recovery_codes};
 use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::money::Way;
-use crate::notices::Notices;
+use crate::notices::{self, About, Notice, Notices};
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
@@ -37,7 +38,8 @@ pub struct Chosen<'a> {
 }
 
 /// Chooses among a user's `factors` the one to ask for: of the kind that is `wanted`, when it is among
-/// `kinds`, otherwise the first of `kinds` that can be shown. Counts what will be sent.
+/// `kinds`, otherwise the first of `kinds` that can be shown. Counts what will be sent. `guess` says by
+/// whom it will be guessed at.
 ///
 /// # Errors
 /// [`Problem::FactorMissing`] for a kind that would not do; [`Problem::FactorLocked`] when none takes
@@ -48,6 +50,7 @@ pub async fn choose<'a>(
     factors: &'a [Seen<Factor>],
     kinds: &[FactorKind],
     wanted: Option<FactorKind>,
+    guess: Guess,
     sender: Sender,
 ) -> Result<Chosen<'a>> {
     if wanted.is_some_and(|wanted| !kinds.contains(&wanted)) {
@@ -55,8 +58,9 @@ pub async fn choose<'a>(
     }
     let tried = kinds.iter().filter(|kind| wanted.is_none_or(|wanted| wanted == **kind));
     let mut held_back = None;
+    let takes = |factor: &Factor| factor.is_able() && !factor.is_locked(guess, &ctx.policy.limits);
     for kind in tried {
-        for factor in factors.iter().filter(|factor| factor.is_able() && factor.kinds().contains(kind)) {
+        for factor in factors.iter().filter(|factor| takes(factor) && factor.kinds().contains(kind)) {
             let target = target(ctx, factor, *kind).await?;
             if kind.is_sent() && target.is_none() {
                 continue;
@@ -255,6 +259,7 @@ pub async fn answer_by(
     let recovered = &recovered(ctx, &judged, given).await?;
     let changed = &verifying::notices(ctx, &judged, plain).await?;
     let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
+    let locked = &OnceCell::new();
     let outcome = ctx
         .decide(move |moment| async move {
             let mut case = shown(ctx, token).await?;
@@ -269,10 +274,16 @@ pub async fn answer_by(
                 matched.clone_from(recovered);
             }
             let arriving = arriving(ctx, &case, brought).await?;
+            // Guesses at once cannot know which of them will be the last.
+            let locked = match case.locks(plain, &ctx.policy, &moment) {
+                true => Some(locked.get_or_try_init(|| locking(ctx, &case)).await?),
+                false => None,
+            };
             let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
             let told = match &decision.outcome {
                 Ok(Outcome::SignedIn { device: Some(_), .. }) => news.as_ref(),
                 Ok(Outcome::Verified { replaces: true }) => changed.as_ref(),
+                Err(_) => locked,
                 _ => None,
             };
             let told = told.map(|notices| notices.changes(ctx, &moment));
@@ -306,8 +317,21 @@ async fn news(ctx: &Ctx, case: &Case, recovered: bool, given: &str) -> Result<Op
     Ok(None)
 }
 
-/// Counts a try by the known device on which the sign-in began, or by the asker's address.
-async fn admit(ctx: &Ctx, token: Option<&Token>) -> Result<()> {
+/// The notice that a factor of `case` takes no more codes.
+async fn locking(ctx: &Ctx, case: &Case) -> Result<Notices> {
+    let what = match rules::guess(case.challenge.purpose) {
+        Guess::Usual => Notice::FactorLocked,
+        Guess::Recovery => Notice::RecoveryLocked,
+    };
+    let about = About::event(what, ctx.policy.notices.factor_locked).plain().once().may_be_left_out();
+    notices::prepare(ctx, &case.user, about.besides(case.factor.identifier_id)).await
+}
+
+/// Counts a try by the known device on which what is asked began, or by the asker's address.
+///
+/// # Errors
+/// [`Problem::LimitReached`].
+pub async fn admit(ctx: &Ctx, token: Option<&Token>) -> Result<()> {
     let challenge = match token {
         Some(token) => ctx.app.store.get::<Challenge>(token.id).await?,
         None => None,
@@ -432,7 +456,9 @@ async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
         FactorKind::Totp => {
             let mut apps = Vec::new();
             for factor in factors::of_user(ctx, challenge.user_id).await? {
-                if let Some(secret) = factor.secret.as_ref().filter(|_| factor.is_able()) {
+                let takes = factor.is_able()
+                    && !factor.is_locked(rules::guess(challenge.purpose), &ctx.policy.limits);
+                if let Some(secret) = factor.secret.as_ref().filter(|_| takes) {
                     let key = open(ctx, Factor::context(factor.id), secret)?;
                     apps.push(App { factor, key });
                 }
@@ -541,8 +567,10 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
         Purpose::Verify | Purpose::Recover => factors::of_user(ctx, case.user.id).await?,
         Purpose::SignIn | Purpose::StepUp => accounts::held(ctx, &case.user).await?.0,
     };
+    let guess = rules::guess(case.challenge.purpose);
+    let takes = |factor: &Factor| factor.is_able() && !factor.is_locked(guess, &ctx.policy.limits);
     for factor in factors {
-        if factor.is_able() && factor.kinds().contains(&kind) {
+        if takes(&factor) && factor.kinds().contains(&kind) {
             let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
             if target.is_some() || !kind.is_sent() {
                 return Ok(Next { factor: factor.into_inner(), kind, target });

@@ -14,9 +14,10 @@ use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
+use crate::devices;
 use crate::error::{Error, Problem, Result};
 use crate::identifiers::Identifier;
-use crate::limits::{self, Postage, Sender};
+use crate::limits::{self, Postage, Sender, Whence};
 use crate::messages::{self, Fallback, Kind, Message};
 use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::secret::{Token, TokenKind, same};
@@ -31,11 +32,30 @@ const DIGITS: u32 = 8;
 /// Who is asked: a user, where their code goes, and as which kind.
 pub type Asked<'a> = (&'a User, &'a Identifier, FactorKind);
 
+/// Postage for a recovery code to `to`, which is `user`'s if anybody's, asked for on their known `device` or
+/// elsewhere. What others can use up is taken last.
+///
+/// # Errors
+/// Those of [`limits::postage`].
+pub async fn postage(ctx: &Ctx, to: &str, user: Option<&User>, device: Option<Uuid>) -> Result<Postage> {
+    if device.is_some() {
+        return limits::postage(ctx, to, Sender::Recovery(Whence::Device)).await;
+    }
+    if devices::is_known_place(ctx, user).await? {
+        match limits::postage(ctx, to, Sender::Recovery(Whence::Place)).await {
+            Err(error) if error.problem.is_no_postage() => {}
+            other => return other,
+        }
+    }
+    limits::postage(ctx, to, Sender::Recovery(Whence::Anywhere)).await
+}
+
 /// Makes the challenge and its message; for nobody, a decoy. `postage` is taken for both; who has none
-/// left is nobody.
+/// left is nobody. `device` is the known one on which it is asked for.
 pub fn ask(
     ctx: &Ctx,
     asked: Option<Asked<'_>>,
+    device: Option<Uuid>,
     postage: Option<&Postage>,
     moment: &Moment,
 ) -> (Challenge, Token, Option<Message>) {
@@ -57,7 +77,7 @@ pub fn ask(
         sent_to: asked.map(|(_, target, _)| target.value.clone()),
         code: Some(seal(ctx, id, &code)),
         session_id: None,
-        device_id: None,
+        device_id: device,
         recovery_id: None,
         operation: None,
         proofs: Proofs::default(),
@@ -190,7 +210,8 @@ pub(super) async fn resend(ctx: &Ctx, token: &Token, wanted: Option<FactorKind>)
     let judged = case(ctx, token).await?;
     sent_again(&judged, policy, &ctx.moment())?;
     let to = judged.challenge.sent_to.clone().unwrap_or_else(|| judged.challenge.id.to_string());
-    let postage = &limits::postage(ctx, &to, Sender::Recovery).await;
+    let user = judged.asked().map(|(user, _)| &**user);
+    let postage = &postage(ctx, &to, user, judged.challenge.device_id).await;
     if let Err(error) = postage
         && !error.problem.is_no_postage()
     {

@@ -67,7 +67,7 @@ entity! {
         code: Option<Sealed>,
         /// The session that asked, when one did: an answer counts for no other.
         session_id: Option<Uuid>,
-        /// The known device on which the sign-in began.
+        /// The known device on which the sign-in or the recovery began.
         device_id: Option<Uuid>,
         /// The recovery that asked for a second factor, when one did.
         recovery_id: Option<Uuid>,

@@ -9,7 +9,7 @@ use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::devices::{self, Device};
 use crate::error::{Error, Problem};
-use crate::factors::{Factor, totp};
+use crate::factors::{Factor, Guess, totp};
 use crate::identifiers::{self, Identifier, Verification};
 use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::recovery::Recovery;
@@ -151,6 +151,27 @@ impl Case {
         }
     }
 
+    /// By whom it is guessed at.
+    fn guess(&self) -> Guess {
+        guess(self.challenge.purpose)
+    }
+
+    /// Whether `given` is wrong and the last such guess that a factor takes: the notice of that goes out in
+    /// the same commit.
+    pub(super) fn locks(&self, given: &str, policy: &Policy, moment: &Moment) -> bool {
+        let (guess, limits) = (self.guess(), &policy.limits);
+        let tried = self.tried();
+        let takes = tried.iter().any(|factor| !factor.is_locked(guess, limits));
+        let locks = |mut factor: Factor| {
+            factor.failed(guess, limits, moment.now);
+            factor.is_locked(guess, limits)
+        };
+        !self.is_gone(policy, moment)
+            && takes
+            && self.judge(given, moment).is_none()
+            && tried.into_iter().any(|factor| locks(factor.into_inner()))
+    }
+
     /// Whether nothing is asked any more.
     fn is_gone(&self, policy: &Policy, moment: &Moment) -> bool {
         let Self { challenge, user, factor, identifier, session, recovery, .. } = self;
@@ -223,7 +244,7 @@ pub(super) fn answer(
         return refuse(Problem::CodeGone);
     }
     let tried = case.tried();
-    if tried.iter().all(|factor| factor.locked_at.is_some()) {
+    if tried.iter().all(|factor| factor.is_locked(case.guess(), &policy.limits)) {
         return refuse(Problem::FactorLocked);
     }
     let Some(proved) = case.judge(given, moment) else {
@@ -350,7 +371,7 @@ fn replace(
             // Bound anew, to what was just shown: what was guessed at the old one no longer counts.
             let factor = factor.with(|factor| {
                 factor.identifier_id = Some(verified.id);
-                factor.locked_at = None;
+                factor.unlock();
                 factor.succeeded(moment.now);
             });
             decision = decision.update(&factor).delete(&proved);
@@ -370,18 +391,30 @@ fn wrong(
     policy: &Policy,
     moment: &Moment,
 ) -> Decision<Outcome> {
-    let user = challenge.user_id;
+    let (user, guess) = (challenge.user_id, guess(challenge.purpose));
     let challenge = challenge.with(|challenge| challenge.attempts += 1);
     let refusal = refuse(wrong_code(&challenge, policy))
         .update(&challenge)
         .note(moment, note(What::CodeWrong).user(user));
     let mut locked = false;
     let refusal = tried.into_iter().fold(refusal, |refusal, factor| {
-        let factor = factor.with(|factor| factor.failed(policy.limits.factor_failures, moment.now));
-        locked |= factor.locked_at.is_some();
+        let factor = factor.with(|factor| factor.failed(guess, &policy.limits, moment.now));
+        locked |= factor.is_locked(guess, &policy.limits);
         refusal.update(&factor)
     });
-    if locked { refusal.note(moment, note(What::FactorLocked).user(user)) } else { refusal }
+    match (locked, guess) {
+        (false, _) => refusal,
+        (true, Guess::Usual) => refusal.note(moment, note(What::FactorLocked).user(user)),
+        (true, Guess::Recovery) => refusal.note(moment, note(What::RecoveryLocked).user(user)),
+    }
+}
+
+/// By whom what serves this purpose is guessed at.
+pub(super) fn guess(purpose: Purpose) -> Guess {
+    match purpose {
+        Purpose::Recover => Guess::Recovery,
+        Purpose::SignIn | Purpose::Verify | Purpose::StepUp => Guess::Usual,
+    }
 }
 
 /// Judges whether a code may be sent, or another factor be asked for, and remembers that it was.
@@ -396,7 +429,7 @@ pub(super) fn resend(
     if case.is_gone(policy, moment) {
         return Err(Problem::CodeGone.into());
     }
-    if next.factor.locked_at.is_some() {
+    if next.factor.is_locked(case.guess(), &policy.limits) {
         return Err(Problem::FactorLocked.into());
     }
     // A code proves the way that it came by: whoever asks for another way gets another code.

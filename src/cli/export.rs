@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use super::{Outcome, Settings, house};
-use crate::moving::export;
+use crate::moving::export::{self, Asked};
 use crate::secret::{Keyring, Secret};
 
 /// Where to, and what in the clear.
@@ -22,6 +22,9 @@ pub struct Options {
     /// handed out in the clear.
     #[arg(long, value_name = "FILE")]
     open_with: Option<PathBuf>,
+    /// Also the hashes of passwords and of recovery codes, for moving to another server.
+    #[arg(long)]
+    with_hashes: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -46,7 +49,8 @@ pub async fn run(options: &Options) -> Outcome {
         }
     };
     let mut out = BufWriter::new(out);
-    let records = export::export(&ctx, key.as_ref(), &mut |line: &Json| writeln!(out, "{line}"))
+    let asked = Asked { hashes: options.with_hashes, open: key.as_ref() };
+    let records = export::export(&ctx, asked, &mut |line: &Json| writeln!(out, "{line}"))
         .await
         .map_err(house::sentence)?;
     out.flush().map_err(|error| format!("The export cannot be written: {error}."))?;

@@ -1,20 +1,23 @@
-//! `vestibule import`: the users of another system, row by row.
+//! `vestibule import`: the users of another system, row by row, and their sessions.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Outcome, Settings, house};
 use crate::app::Ctx;
 use crate::error::FieldError;
+use crate::error::Result;
 use crate::moving::import::{self, BATCH, Outcome as Became, Tried};
 use crate::moving::native::{self, Native};
+use crate::moving::rows::Fields;
 use crate::moving::rows::{Csv, JsonLines, Row, object};
-use crate::moving::{Mapping, Newcomer, Reading, read};
+use crate::moving::{Mapping, Newcomer, Reading, columns, read, sessions};
+use crate::policy::Carry;
 use crate::store;
 
 /// Rows between two lines of progress.
@@ -22,8 +25,27 @@ const PROGRESS: u64 = 10_000;
 
 /// What to take in, and how.
 #[derive(Args)]
-#[command(group(ArgGroup::new("from").required(true).args(["csv", "json", "from_postgres"])))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    from: From,
+    /// Take roles too; a row that has some is refused otherwise.
+    #[arg(long)]
+    with_roles: bool,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Take in the sessions of users who have moved in: see `change_over` in the settings.
+    Sessions(From),
+}
+
+/// Where rows come from, and how they are read.
+#[derive(Args)]
+#[command(group(ArgGroup::new("from").required(true).args(["csv", "json", "from_postgres"])))]
+struct From {
     /// A CSV file whose first line names the columns; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -48,9 +70,6 @@ pub struct Options {
     /// A name for where the users come from: ids of different sources never meet.
     #[arg(long, value_name = "NAME", default_value = "import")]
     source: String,
-    /// Take roles too; a row that has some is refused otherwise.
-    #[arg(long)]
-    with_roles: bool,
     /// Keep ids that are UUIDs as they are.
     #[arg(long)]
     keep_ids: bool,
@@ -64,48 +83,124 @@ pub struct Options {
     settings: Settings,
 }
 
-/// A row that was read: its line, the id it had, and whom it makes.
-struct Candidate {
+/// What rows are made into.
+trait Kind {
+    /// What one row makes.
+    type Made: Clone;
+    /// The field that says which row it is.
+    const NAMED: &'static str;
+    fn read(&self, ctx: &Ctx, fields: &Fields) -> Result<Self::Made, Vec<FieldError>>;
+    async fn take(&mut self, ctx: &Ctx, rows: &[Self::Made]) -> Result<Vec<Became>>;
+    /// What will be in the way of one that was taken in.
+    fn hindrance(_: &Ctx, _: &Self::Made) -> Option<&'static str> {
+        None
+    }
+    /// One out of an export, where such a one is taken.
+    fn native(&self, _: &Ctx, _: &native::Person) -> Option<Result<Self::Made, Vec<FieldError>>> {
+        None
+    }
+}
+
+struct Users {
+    reading: Reading,
+    tried: Option<Tried>,
+}
+
+impl Kind for Users {
+    type Made = Newcomer;
+    const NAMED: &'static str = "id";
+    fn read(&self, ctx: &Ctx, fields: &Fields) -> Result<Newcomer, Vec<FieldError>> {
+        read(fields, &self.reading, &ctx.policy.account, ctx.now)
+    }
+    async fn take(&mut self, ctx: &Ctx, rows: &[Newcomer]) -> Result<Vec<Became>> {
+        import::take(ctx, rows, &self.reading.source, self.tried.as_mut()).await
+    }
+    fn hindrance(ctx: &Ctx, newcomer: &Newcomer) -> Option<&'static str> {
+        import::hindrance(ctx, newcomer)
+    }
+    fn native(&self, ctx: &Ctx, person: &native::Person) -> Option<Result<Newcomer, Vec<FieldError>>> {
+        Some(person.read(&ctx.app, &self.reading))
+    }
+}
+
+struct Sessions {
+    reading: Reading,
+    carry: Carry,
+    tried: Option<sessions::Tried>,
+}
+
+impl Kind for Sessions {
+    type Made = sessions::Arriving;
+    const NAMED: &'static str = "user";
+    fn read(&self, ctx: &Ctx, fields: &Fields) -> Result<Self::Made, Vec<FieldError>> {
+        sessions::read(fields, &self.reading, self.carry, ctx)
+    }
+    async fn take(&mut self, ctx: &Ctx, rows: &[Self::Made]) -> Result<Vec<Became>> {
+        sessions::take(ctx, rows, &self.reading.source, self.tried.as_mut()).await
+    }
+}
+
+/// A row that was read: its line, the id it had, and what it makes.
+struct Candidate<T> {
     line: u64,
     id: Option<String>,
-    newcomer: Result<Newcomer, Vec<FieldError>>,
+    made: Result<T, Vec<FieldError>>,
 }
 
 /// Reads, decides and reports; exit code 1 when a row was refused.
 pub async fn run(options: &Options) -> Outcome {
-    let reading =
-        Reading { source: source(&options.source)?, roles: options.with_roles, keep_ids: options.keep_ids };
-    let mapping = Mapping::parse(&options.map, &options.set)?;
-    let ctx = house::enter(&options.settings)?;
-    let report = File::options().write(true).create(true).truncate(true).mode(0o600).open(&options.report);
-    let shown = options.report.display().to_string();
-    let mut work = Work {
-        ctx: &ctx,
-        reading: &reading,
-        tried: options.dry_run.then(Tried::default),
-        batch: Vec::with_capacity(BATCH),
-        report: BufWriter::new(
-            report.map_err(|error| format!("The report {shown} cannot be written: {error}."))?,
-        ),
-        sum: Sum::default(),
+    let from = match &options.what {
+        Some(What::Sessions(from)) => from,
+        None => &options.from,
     };
-    if let Some(url) = &options.from_postgres {
-        let query = options.query.as_deref().unwrap_or_default();
-        work.postgres(&at_file(url)?, &at_file(query)?, &mapping).await?;
-    } else if let Some(file) = &options.csv {
-        let separator =
-            u8::try_from(options.separator).ok().filter(|one| one.is_ascii() && !b"\"\r\n".contains(one));
-        let separator = separator.ok_or("--separator is one ASCII character, such as `;`.")?;
-        work.csv(Csv::new(open(file)?, separator)?, &mapping).await?;
-    } else if let Some(file) = &options.json {
-        work.json(JsonLines::new(open(file)?), &mapping).await?;
+    let reading =
+        Reading { source: source(&from.source)?, roles: options.with_roles, keep_ids: from.keep_ids };
+    let ctx = house::enter(&from.settings)?;
+    match &options.what {
+        None => {
+            let tried = from.dry_run.then(Tried::default);
+            from.take(&ctx, columns::FIELDS, Users { reading, tried }).await
+        }
+        Some(What::Sessions(_)) => {
+            let carry = sessions::begin(&ctx)?;
+            let tried = from.dry_run.then(sessions::Tried::default);
+            from.take(&ctx, sessions::FIELDS, Sessions { reading, carry, tried }).await
+        }
     }
-    work.finish().await?;
-    work.sum.tell(options.dry_run, ctx.app.clock.now().since(ctx.now));
-    match work.sum.refused {
-        0 => Ok(()),
-        1 => Err(format!("One row was refused: see {shown}.")),
-        refused => Err(format!("{refused} rows were refused: see {shown}.")),
+}
+
+impl From {
+    async fn take(&self, ctx: &Ctx, fields: &[&str], kind: impl Kind) -> Outcome {
+        let mapping = Mapping::parse(fields, &self.map, &self.set)?;
+        let report = File::options().write(true).create(true).truncate(true).mode(0o600).open(&self.report);
+        let shown = self.report.display().to_string();
+        let mut work = Work {
+            ctx,
+            kind,
+            batch: Vec::with_capacity(BATCH),
+            report: BufWriter::new(
+                report.map_err(|error| format!("The report {shown} cannot be written: {error}."))?,
+            ),
+            sum: Sum::default(),
+        };
+        if let Some(url) = &self.from_postgres {
+            let query = self.query.as_deref().unwrap_or_default();
+            work.postgres(&at_file(url)?, &at_file(query)?, &mapping).await?;
+        } else if let Some(file) = &self.csv {
+            let separator =
+                u8::try_from(self.separator).ok().filter(|one| one.is_ascii() && !b"\"\r\n".contains(one));
+            let separator = separator.ok_or("--separator is one ASCII character, such as `;`.")?;
+            work.csv(Csv::new(open(file)?, separator)?, &mapping).await?;
+        } else if let Some(file) = &self.json {
+            work.json(JsonLines::new(open(file)?), &mapping).await?;
+        }
+        work.finish().await?;
+        work.sum.tell(self.dry_run, ctx.app.clock.now().since(ctx.now));
+        match work.sum.refused {
+            0 => Ok(()),
+            1 => Err(format!("One row was refused: see {shown}.")),
+            refused => Err(format!("{refused} rows were refused: see {shown}.")),
+        }
     }
 }
 
@@ -132,16 +227,15 @@ fn at_file(text: &str) -> Result<String, String> {
     Ok(read.trim().to_owned())
 }
 
-struct Work<'a> {
+struct Work<'a, K: Kind> {
     ctx: &'a Ctx,
-    reading: &'a Reading,
-    tried: Option<Tried>,
-    batch: Vec<Candidate>,
+    kind: K,
+    batch: Vec<Candidate<K::Made>>,
     report: BufWriter<File>,
     sum: Sum,
 }
 
-impl Work<'_> {
+impl<K: Kind> Work<'_, K> {
     async fn csv(&mut self, mut csv: Csv<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
         self.columns(csv.columns(), mapping)?;
         while let Some(row) = csv.read()? {
@@ -164,8 +258,11 @@ impl Work<'_> {
 
     async fn native(&mut self, mut native: Native<Box<dyn BufRead>>) -> Outcome {
         while let Some(person) = native.read()? {
-            let newcomer = person.read(&self.ctx.app, self.reading);
-            self.take(Candidate { line: person.line, id: Some(person.id), newcomer }).await?;
+            let made = self
+                .kind
+                .native(self.ctx, &person)
+                .ok_or("An export holds users, not sessions of others.")?;
+            self.take(Candidate { line: person.line, id: Some(person.id), made }).await?;
         }
         if native.passed > 0 {
             tell(&format!("{} records of other kinds were passed over.", native.passed));
@@ -217,18 +314,19 @@ impl Work<'_> {
     }
 
     async fn row(&mut self, row: Row, mapping: &Mapping) -> Outcome {
-        let (id, newcomer) = match row.fields {
+        let (id, made) = match row.fields {
             Err(fault) => (None, Err(vec![fault])),
             Ok(fields) => {
                 let fields = mapping.apply(&fields);
-                let id = fields.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-                (id, read(&fields, self.reading, &self.ctx.policy.account, self.ctx.now))
+                let id = fields.get(K::NAMED);
+                let id = id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+                (id, self.kind.read(self.ctx, &fields))
             }
         };
-        self.take(Candidate { line: row.line, id, newcomer }).await
+        self.take(Candidate { line: row.line, id, made }).await
     }
 
-    async fn take(&mut self, candidate: Candidate) -> Outcome {
+    async fn take(&mut self, candidate: Candidate<K::Made>) -> Outcome {
         self.batch.push(candidate);
         if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
     }
@@ -236,9 +334,9 @@ impl Work<'_> {
     /// Decides on what has gathered, and reports it in the order of the rows.
     async fn flush(&mut self) -> Outcome {
         let batch = std::mem::take(&mut self.batch);
-        let good: Vec<Newcomer> =
-            batch.iter().filter_map(|candidate| candidate.newcomer.as_ref().ok().cloned()).collect();
-        let outcomes = import::take(self.ctx, &good, &self.reading.source, self.tried.as_mut()).await;
+        let good: Vec<K::Made> =
+            batch.iter().filter_map(|candidate| candidate.made.as_ref().ok().cloned()).collect();
+        let outcomes = self.kind.take(self.ctx, &good).await;
         let mut outcomes = outcomes
             .map_err(|error| {
                 format!(
@@ -249,11 +347,11 @@ impl Work<'_> {
             .into_iter();
         for candidate in batch {
             self.sum.rows += 1;
-            let (became, hindrance) = match candidate.newcomer {
+            let (became, hindrance) = match candidate.made {
                 Err(faults) => (Became::Refused(faults), None),
-                Ok(newcomer) => (
+                Ok(made) => (
                     outcomes.next().ok_or("A row was lost, which is a mistake of this program.")?,
-                    import::hindrance(self.ctx, &newcomer),
+                    K::hindrance(self.ctx, &made),
                 ),
             };
             let mut line = Map::from_iter([

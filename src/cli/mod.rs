@@ -54,7 +54,7 @@ enum Command {
     /// Print the OpenAPI document.
     Openapi(openapi::Options),
     /// Take in the users of another system, with their password hashes.
-    Import(import::Options),
+    Import(Box<import::Options>),
     /// Hand out everything that is stored, one JSON object on each line.
     Export(export::Options),
     /// Fill a database for development with people who never were.
@@ -177,7 +177,8 @@ mod tests {
             "vestibule import --csv users.csv --map email=mail --set email_verified=true --dry-run",
             "vestibule import --json - --source old --config x.toml",
             "vestibule import --from-postgres @url --query @users.sql --with-roles",
-            "vestibule export --out all.jsonl --open-with key --config x.toml",
+            "vestibule import sessions --csv sessions.csv --source old --keep-ids --dry-run --config x.toml",
+            "vestibule export --out all.jsonl --with-hashes --open-with key --config x.toml",
             "vestibule seed --users 100 --seed 7 --data x",
             "vestibule --preset bearer",
             "vestibule policy check --preset sms-2fa",

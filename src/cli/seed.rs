@@ -61,13 +61,15 @@ pub async fn run(options: &Options) -> Outcome {
     }
     let made = seed::fill(&ctx, options.users, options.seed).await.map_err(house::sentence)?;
     say(&format!(
-        "{} users, {} sessions, {} messages, {} calls.\n\
-         The first one is admin1, an administrator. Everybody's password: {}\n\
+        "{} users, {} sessions, {} messages, {} calls, {} organisations with {} open invitations.\n\
+         The first one is admin1, an administrator, who owns the first organisation. Everybody's password: {}\n\
          Every authenticator app's key: {}. Codes by text message arrive at /dev/phone.",
         made.users,
         made.sessions,
         made.messages,
         made.calls,
+        made.organizations,
+        made.invitations,
         seed::PASSWORD,
         seed::TOTP_KEY
     ))

@@ -11,8 +11,8 @@ use crate::app::Ctx;
 use crate::error::Result;
 use crate::http::extract::Form;
 use crate::secret::Secret;
+use crate::sessions::FIRST_PARTY;
 use crate::sessions::inspect::{self, Inspected, Named};
-use crate::sessions::{ActClaim, FIRST_PARTY};
 
 /// The form of both. Fields that are not known are left alone, as both RFCs ask.
 #[derive(Deserialize, JsonSchema)]
@@ -70,6 +70,13 @@ pub struct IntrospectionView {
     /// Who acts for the user, when it is not the user (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<ActClaim>,
+}
+
+/// Who acts: the claim `act` (RFC 8693 §4.1).
+#[derive(Debug, Serialize, JsonSchema)]
+struct ActClaim {
+    /// Their id, as in `sub`.
+    sub: Uuid,
 }
 
 /// `POST /oauth2/introspect`

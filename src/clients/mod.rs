@@ -71,7 +71,7 @@ pub async fn remove(ctx: &Ctx, id: Uuid) -> Result<()> {
 }
 
 /// The client that the request's HTTP Basic header names (RFC 6749 §2.3.1). Failures are counted by
-/// address, successes are not.
+/// address, uses by client.
 ///
 /// # Errors
 /// [`Problem::ClientUnknown`], the same for whatever is wrong; [`Problem::LimitReached`]; the store's.
@@ -80,6 +80,7 @@ pub async fn authenticate(ctx: &Ctx, headers: &HeaderMap) -> Result<RegisteredCl
         && let Some(client) = ctx.app.store.get::<RegisteredClient>(secret.id).await?
         && secret.matches(&client.digest)
     {
+        limits::take(ctx, Limit::ServiceRequests, &client.id.to_string()).await?;
         return Ok(client.into_inner());
     }
     limits::take_by_address(ctx, Limit::ClientFailuresAddress).await?;

@@ -7,6 +7,7 @@
 
 mod audit;
 mod calls;
+mod change_over;
 mod delivery;
 mod development;
 mod dotenv;
@@ -32,6 +33,7 @@ mod webhook;
 
 pub use audit::Audit;
 pub use calls::CallSettings;
+pub use change_over::{ChangeOver, LONGEST as LONGEST_CHANGE_OVER};
 pub use delivery::{Carrier, Channel, Delivery, Route};
 pub use development::Development;
 pub use dotenv::parse as parse_dotenv;
@@ -100,6 +102,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[pages]`
     pub pages: Pages,
+    /// `[change_over]`
+    pub change_over: ChangeOver,
     /// Path of a policy file over the built-in policy; empty: none.
     pub policy: String,
     /// Name of a shipped policy between the built-in policy and the file; empty: none.
@@ -142,6 +146,7 @@ impl Config {
         config.log.check(layers);
         config.audit.check(layers);
         config.pages.check(layers);
+        config.change_over.check(layers);
         Some(config)
     }
 
@@ -290,6 +295,9 @@ mod tests {
             ("spending.home = \"USA\"", "spending.home must be"),
             ("spending.countries = [\"de\"]", "spending.countries must hold"),
             ("spending.warn = 101", "spending.warn must be"),
+            ("change_over.until = \"soon\"", "change_over.until: `soon` is not an instant"),
+            ("change_over.cookie = \"a=b\"", "change_over.cookie must be"),
+            ("change_over.cookie = \"__Host-vestibule\"", "change_over.cookie must be"),
             ("log.format = \"xml\"", "log.format: unknown variant `xml`"),
             ("log.level = \"inof\"", "log.level must be"),
             ("log.level = \"vestibule=loud\"", "log.level must be"),

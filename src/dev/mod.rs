@@ -8,6 +8,7 @@
 mod guard;
 pub mod lines;
 pub mod mail;
+mod order;
 mod pages;
 pub mod phone;
 mod script;
@@ -191,7 +192,7 @@ async fn set_rule(Extension(dev): Extension<Dev>, Form(wish): Form<Wish>) -> Res
         Error::invalid(vec![FieldError::new(field, "wrong-value", told)])
     };
     let habit = Habit::named(&wish.does).ok_or_else(|| wrong("does", "There is no such habit."))?;
-    if !twilio::is_e164(&wish.to) {
+    if !order::is_e164(&wish.to) {
         return Err(wrong("to", "A number is + and 7 to 15 digits."));
     }
     let delay = Duration::from_secs(wish.delay.unwrap_or(0));

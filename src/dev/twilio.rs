@@ -1,31 +1,22 @@
 //! A provider that looks like Twilio: the same request, the same refusals, the same answer, and
 //! signed callbacks afterwards.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Dev;
 use super::lines::Habit;
+use super::order::{Form, NOT_FOUND, Refusal, authenticate, call_back, go_on, is_e164, refused, rfc2822};
 use super::phone::{Text, code_in};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::config;
 use crate::outbound::Outcome;
-use crate::secret::same;
-use crate::twilio::signature;
-
-/// A refusal: HTTP status, Twilio's code, what it says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Refusal(pub u16, pub i64, pub &'static str);
 
 /// Numbers that fail on request. The first five are those of Twilio's own test credentials.
 const REFUSED_TO: &[(&str, Refusal)] = &[
@@ -58,19 +49,6 @@ const REFUSED_FROM: &[(&str, Refusal)] = &[
 const LOST: &[(&str, &str, i64)] =
     &[("+15005550030", "undelivered", 30003), ("+15005550031", "failed", 30008)];
 
-pub(super) const AUTHENTICATE: Refusal = Refusal(401, 20003, "Authenticate");
-
-pub(super) const NOT_FOUND: Refusal = Refusal(404, 20404, "The requested resource was not found");
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let Self(status, code, message) = self;
-        let more_info = format!("https://www.twilio.com/docs/errors/{code}");
-        let body = json!({"code": code, "message": message, "more_info": more_info, "status": status});
-        (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), Json(body)).into_response()
-    }
-}
-
 /// What is to be sent.
 #[derive(Debug)]
 struct Order {
@@ -88,14 +66,8 @@ pub(super) async fn create(
     Path(sid): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &sid, &headers) {
-        return AUTHENTICATE.into_response();
-    }
-    let order = match Order::read(&body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal.into_response(),
-    };
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let order = Order::read(&Form::ordered(&app, &sid, &headers, &body)?)?;
     let now = app.clock.now();
     let id = app.random.seed().uuid("phone", now);
     let rule = dev.lines.rule(&order.to);
@@ -104,37 +76,16 @@ pub(super) async fn create(
     }
     let answer = order.answer(&sid, id, now);
     dev.phone.keep(id, answer.clone());
-    let mut callbacks = dev.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
-    while callbacks.try_join_next().is_some() {}
-    callbacks.spawn(call_back(app, dev.clone(), order, sid, id));
-    (StatusCode::CREATED, Json(answer)).into_response()
-}
-
-pub(super) fn is_authentic(twilio: &config::Twilio, sid: &str, headers: &HeaderMap) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given =
-        given.and_then(|value| value.strip_prefix("Basic ")).and_then(|text| STANDARD.decode(text).ok());
-    let wanted = format!("{}:{}", twilio.account_sid, twilio.auth_token.expose());
-    sid == twilio.account_sid && given.is_some_and(|given| same(&given, wanted.as_bytes()))
+    go_on(&dev, follow(app, dev.clone(), order, sid, id));
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 impl Order {
     /// Reads the form and refuses in Twilio's order.
-    fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let params = signature::read_form(body).unwrap_or_default();
-        let get = |name: &str| {
-            params
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone())
-                .filter(|value| !value.is_empty())
-        };
-        let refused = |table: &[(&str, Refusal)], number: &str| {
-            table.iter().find(|(known, _)| *known == number).map_or(Ok(()), |(_, refusal)| Err(*refusal))
-        };
-        let to = get("To").ok_or(Refusal(400, 21604, "A 'To' phone number is required."))?;
-        let body = get("Body").ok_or(Refusal(400, 21602, "Message body is required."))?;
-        let (from, service) = (get("From"), get("MessagingServiceSid"));
+    fn read(form: &Form) -> Result<Self, Refusal> {
+        let to = form.need("To", Refusal(400, 21604, "A 'To' phone number is required."))?;
+        let body = form.need("Body", Refusal(400, 21602, "Message body is required."))?;
+        let (from, service) = (form.get("From"), form.get("MessagingServiceSid"));
         if from.is_none() && service.is_none() {
             return Err(Refusal(400, 21603, "A 'From' phone number is required."));
         }
@@ -151,7 +102,7 @@ impl Order {
                 "The concatenated message body exceeds the 1600 character limit.",
             ));
         }
-        let callback = get("StatusCallback");
+        let callback = form.get("StatusCallback");
         if callback.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
             return Err(Refusal(400, 21609, "The 'StatusCallback' URL is not a valid URL."));
         }
@@ -208,19 +159,14 @@ pub(super) async fn fetch(
     Extension(dev): Extension<Dev>,
     Path((account, file)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &account, &headers) {
-        return AUTHENTICATE.into_response();
-    }
+) -> Result<Json<Value>, Refusal> {
+    authenticate(&app, &account, &headers)?;
     let id = file.strip_suffix(".json").and_then(|name| Uuid::try_parse(name.strip_prefix("SM")?).ok());
-    match id.and_then(|id| dev.phone.kept(id)) {
-        Some(answer) => Json(answer).into_response(),
-        None => NOT_FOUND.into_response(),
-    }
+    id.and_then(|id| dev.phone.kept(id)).map(Json).ok_or(NOT_FOUND)
 }
 
 /// Tells, one after the other, what becomes of a message.
-async fn call_back(app: Arc<App>, dev: Dev, order: Order, account: String, id: Uuid) {
+async fn follow(app: Arc<App>, dev: Dev, order: Order, account: String, id: Uuid) {
     let rule = dev.lines.rule(&order.to);
     tokio::time::sleep(rule.delay).await;
     let known = LOST.iter().find(|(number, ..)| *number == order.to);
@@ -239,7 +185,7 @@ async fn call_back(app: Arc<App>, dev: Dev, order: Order, account: String, id: U
     };
     for &word in words {
         dev.phone.mark(id, word);
-        let Some(url) = order.callback.as_deref().and_then(|url| url.split('#').next()) else { continue };
+        let Some(url) = order.callback.as_deref() else { continue };
         let sid = message_sid(id);
         let mut form = vec![
             ("AccountSid", account.as_str()),
@@ -253,11 +199,7 @@ async fn call_back(app: Arc<App>, dev: Dev, order: Order, account: String, id: U
         form.extend(order.from.as_deref().map(|from| ("From", from)));
         form.extend(order.service.as_deref().map(|service| ("MessagingServiceSid", service)));
         form.extend(error.as_deref().filter(|_| word == last).map(|code| ("ErrorCode", code)));
-        let params: Vec<_> =
-            form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let signature = signature::sign(&app.config.twilio.auth_token, url, &params);
-        let outcome = app.outbound.post_form(url, &form, &[("X-Twilio-Signature", &signature)], None).await;
-        match outcome {
+        match call_back(&app, url, &form).await {
             Outcome::Answered { status: 200..=299, .. } => {}
             Outcome::Answered { status, .. } => tracing::warn!(status, word, "a callback was not taken"),
             Outcome::NotSent(why) | Outcome::Unknown(why) => {
@@ -271,27 +213,12 @@ fn message_sid(id: Uuid) -> String {
     format!("SM{}", id.simple())
 }
 
-/// `+`, then 7 to 15 digits, the first of them not 0 (ITU-T E.164).
-pub(super) fn is_e164(number: &str) -> bool {
-    number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|digit| digit.is_ascii_digit())
-    })
-}
-
-/// As Twilio writes instants: `Tue, 01 Jan 2030 00:00:00 +0000`.
-pub(super) fn rfc2822(at: Timestamp) -> String {
-    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn refusal(form: &str) -> (u16, i64) {
-        let Refusal(status, code, _) = Order::read(form.as_bytes()).unwrap_err();
+        let Refusal(status, code, _) = Order::read(&Form::read(form.as_bytes())).unwrap_err();
         (status, code)
     }
 
@@ -314,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_twilios_shape() {
-        let order = Order::read(b"To=%2B15005550006&MessagingServiceSid=MG1&Body=x").unwrap();
+        let order = Order::read(&Form::read(b"To=%2B15005550006&MessagingServiceSid=MG1&Body=x")).unwrap();
         let answer = order.answer("AC1", Uuid::from_u128(0xab), Timestamp::from_millis(1_893_456_000_000));
         assert_eq!(answer["sid"], "SM000000000000000000000000000000ab");
         assert_eq!(answer["status"], "accepted");

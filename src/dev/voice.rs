@@ -1,13 +1,12 @@
 //! A look-alike of Twilio's Calls: the same request, the same refusals, the same answer, a phone that
 //! rings, and signed callbacks in the right order afterwards.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,12 +15,12 @@ use uuid::Uuid;
 
 use super::Dev;
 use super::lines::{Act, Habit, Line};
+use super::order::{Form, NOT_FOUND, Refusal, authenticate, call_back, go_on, is_e164, refused, rfc2822};
 use super::phone::Text;
 use super::script::{self, Script};
-use super::twilio::{AUTHENTICATE, NOT_FOUND, Refusal, is_authentic, is_e164, rfc2822};
 use crate::app::App;
 use crate::outbound::Outcome;
-use crate::twilio::{signature, twiml};
+use crate::twilio::twiml;
 
 /// Numbers that cannot be called, as with Twilio's own test credentials.
 const REFUSED_TO: &[(&str, Refusal)] = &[
@@ -58,23 +57,15 @@ pub(super) async fn create(
     Path(account): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &account, &headers) {
-        return AUTHENTICATE.into_response();
-    }
-    let order = match Order::read(&body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal.into_response(),
-    };
+) -> Result<(StatusCode, Json<Option<Value>>), Refusal> {
+    let order = Order::read(&Form::ordered(&app, &account, &headers, &body)?)?;
     let now = app.clock.now();
     let id = app.random.seed().uuid("phone", now);
     let acts = dev.lines.open(id, &order.to, &order.from, now);
     let answer = dev.lines.get(id).map(|line| resource(&line, &account));
-    let mut callbacks = dev.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
-    while callbacks.try_join_next().is_some() {}
     let call = Call { app, dev: dev.clone(), account, order, id, sequence: 0 };
-    callbacks.spawn(call.live(acts));
-    (StatusCode::CREATED, Json(answer)).into_response()
+    go_on(&dev, call.live(acts));
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// Which calls are listed.
@@ -94,10 +85,8 @@ pub(super) async fn list(
     Path(account): Path<String>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &account, &headers) {
-        return AUTHENTICATE.into_response();
-    }
+) -> Result<Json<Value>, Refusal> {
+    authenticate(&app, &account, &headers)?;
     let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
     let size = asked.page_size.unwrap_or(50).clamp(1, 1_000);
     let calls: Vec<Value> = dev
@@ -111,11 +100,10 @@ pub(super) async fn list(
         .map(|line| resource(line, &account))
         .collect();
     let uri = format!("/2010-04-01/Accounts/{account}/Calls.json?PageSize={size}&Page=0");
-    Json(json!({
+    Ok(Json(json!({
         "calls": calls, "page": 0, "page_size": size, "start": 0, "end": calls.len().saturating_sub(1),
         "uri": uri, "first_page_uri": uri, "next_page_uri": null, "previous_page_uri": null,
-    }))
-    .into_response()
+    })))
 }
 
 /// `GET /dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}.json`
@@ -124,14 +112,10 @@ pub(super) async fn fetch(
     Extension(dev): Extension<Dev>,
     Path((account, file)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &account, &headers) {
-        return AUTHENTICATE.into_response();
-    }
-    match named(&file).and_then(|id| dev.lines.get(id)) {
-        Some(line) => Json(resource(&line, &account)).into_response(),
-        None => NOT_FOUND.into_response(),
-    }
+) -> Result<Json<Value>, Refusal> {
+    authenticate(&app, &account, &headers)?;
+    let line = named(&file).and_then(|id| dev.lines.get(id)).ok_or(NOT_FOUND)?;
+    Ok(Json(resource(&line, &account)))
 }
 
 /// `POST /dev/twilio/2010-04-01/Accounts/{sid}/Calls/{call}.json`: ends it.
@@ -141,22 +125,19 @@ pub(super) async fn update(
     Path((account, file)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    if !is_authentic(&app.config.twilio, &account, &headers) {
-        return AUTHENTICATE.into_response();
-    }
-    let Some(line) = named(&file).and_then(|id| dev.lines.get(id)) else { return NOT_FOUND.into_response() };
-    let params = signature::read_form(&body).unwrap_or_default();
-    let act = match params.iter().find(|(name, _)| name == "Status").map(|(_, value)| value.as_str()) {
+) -> Result<Json<Value>, Refusal> {
+    let form = Form::ordered(&app, &account, &headers, &body)?;
+    let line = named(&file).and_then(|id| dev.lines.get(id)).ok_or(NOT_FOUND)?;
+    let act = match form.get("Status").as_deref() {
         Some("canceled") => Act::Cancel,
         Some("completed") => Act::End,
-        _ => return Refusal(400, 20001, "Only Status can be changed here.").into_response(),
+        _ => return Err(Refusal(400, 20001, "Only Status can be changed here.")),
     };
     if line.ended_at.is_some() {
-        return Refusal(400, 21220, "Call is not in-progress. Cannot redirect.").into_response();
+        return Err(Refusal(400, 21220, "Call is not in-progress. Cannot redirect."));
     }
     dev.lines.act(line.id, act);
-    Json(resource(&line, &account)).into_response()
+    Ok(Json(resource(&line, &account)))
 }
 
 /// The name of a call: `CA` and 32 hexadecimal digits.
@@ -206,25 +187,17 @@ fn resource(line: &Line, account: &str) -> Value {
 
 impl Order {
     /// Reads the form and refuses in Twilio's order.
-    fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let params = signature::read_form(body).unwrap_or_default();
-        let all = |name: &str| -> Vec<String> {
-            let values = params.iter().filter(|(key, value)| key == name && !value.is_empty());
-            values.map(|(_, value)| value.clone()).collect()
-        };
-        let get = |name: &str| all(name).into_iter().next();
-        let to = get("To").ok_or(Refusal(400, 21201, "No 'To' number is specified"))?;
-        let from = get("From").ok_or(Refusal(400, 21213, "'From' phone number is required"))?;
+    fn read(form: &Form) -> Result<Self, Refusal> {
+        let to = form.need("To", Refusal(400, 21201, "No 'To' number is specified"))?;
+        let from = form.need("From", Refusal(400, 21213, "'From' phone number is required"))?;
         if !is_e164(&to) {
             return Err(Refusal(400, 21211, "The phone number you are attempting to call is not valid."));
         }
         if !is_e164(&from) || from == "+15005550001" {
             return Err(Refusal(400, 21212, "The source phone number provided is not valid."));
         }
-        if let Some((_, refusal)) = REFUSED_TO.iter().find(|(known, _)| *known == to) {
-            return Err(*refusal);
-        }
-        let (twiml, url) = (get("Twiml"), get("Url"));
+        refused(REFUSED_TO, &to)?;
+        let (twiml, url) = (form.get("Twiml"), form.get("Url"));
         let is_sayable = match (&twiml, &url) {
             (Some(document), None) => {
                 document.chars().count() <= twiml::LONGEST && script::read(document).is_some()
@@ -236,14 +209,14 @@ impl Order {
             return Err(Refusal(400, 21205, "Url is not a valid URL"));
         }
         let seconds = |name: &str, usual: u64| {
-            Duration::from_secs(get(name).and_then(|text| text.parse().ok()).unwrap_or(usual))
+            Duration::from_secs(form.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual))
         };
-        let mut events = all("StatusCallbackEvent");
+        let mut events = form.all("StatusCallbackEvent");
         if events.is_empty() {
             events.push("completed".to_owned());
         }
         let ring = seconds("Timeout", 60);
-        Ok(Self { to, from, twiml, url, callback: get("StatusCallback"), events, ring })
+        Ok(Self { to, from, twiml, url, callback: form.get("StatusCallback"), events, ring })
     }
 }
 
@@ -403,7 +376,6 @@ impl Call {
     }
 
     async fn post(&self, url: &str, status: &str, more: &[(&str, &str)]) -> Outcome {
-        let url = url.split('#').next().unwrap_or(url);
         let sid = sid(self.id);
         let mut form = vec![
             ("AccountSid", self.account.as_str()),
@@ -417,10 +389,7 @@ impl Call {
             ("To", &self.order.to),
         ];
         form.extend_from_slice(more);
-        let params: Vec<_> =
-            form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let signature = signature::sign(&self.app.config.twilio.auth_token, url, &params);
-        self.app.outbound.post_form(url, &form, &[("X-Twilio-Signature", &signature)], None).await
+        call_back(&self.app, url, &form).await
     }
 }
 
@@ -449,7 +418,7 @@ mod tests {
     use super::*;
 
     fn refusal(form: &str) -> (u16, i64) {
-        let Refusal(status, code, _) = Order::read(form.as_bytes()).unwrap_err();
+        let Refusal(status, code, _) = Order::read(&Form::read(form.as_bytes())).unwrap_err();
         (status, code)
     }
 
@@ -463,7 +432,7 @@ mod tests {
         assert_eq!(refusal("To=%2B12025550143&From=%2B15005550006"), (400, 21205));
         assert_eq!(refusal("To=%2B12025550143&From=%2B15005550006&Url=ftp:x"), (400, 21205));
         assert_eq!(refusal("To=%2B12025550143&From=%2B15005550006&Twiml=hello"), (400, 21205));
-        let order = Order::read(b"To=%2B12025550143&From=%2B15005550006&Twiml=<Response/>&StatusCallbackEvent=ringing&StatusCallbackEvent=answered");
+        let order = Order::read(&Form::read(b"To=%2B12025550143&From=%2B15005550006&Twiml=<Response/>&StatusCallbackEvent=ringing&StatusCallbackEvent=answered"));
         assert_eq!(order.unwrap().events, ["ringing", "answered"]);
     }
 

@@ -7,6 +7,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Problem, Result};
+use crate::limits;
 use crate::notices::{self, About, Notice, Notices};
 use crate::secret::Token;
 use crate::sessions::Caller;
@@ -31,6 +32,22 @@ pub async fn find(ctx: &Ctx, id: Option<Uuid>, user: &User) -> Result<Option<See
     let Some(id) = id else { return Ok(None) };
     let device = ctx.app.store.get::<Device>(id).await?;
     Ok(device.filter(|device| device.stands(user, ctx.now)))
+}
+
+/// Whether `user` has signed in from the asker's address, on a device that is still known. Nobody has.
+///
+/// # Errors
+/// The store's.
+pub async fn is_known_place(ctx: &Ctx, user: Option<&User>) -> Result<bool> {
+    // Nobody's id stands in for an unknown user's, so that both make the same look-up.
+    let id = user.map(|user| user.id).unwrap_or_default();
+    let newest = Query::<Device>::along(Device::BY_USER).equal(id).descending().limit(100);
+    let devices = ctx.app.store.find(newest).await?.items;
+    let is_here = |device: &Seen<Device>| {
+        user.is_some_and(|user| device.stands(user, ctx.now))
+            && device.address.as_deref().is_some_and(|address| limits::is_here(ctx, address))
+    };
+    Ok(devices.iter().any(is_here))
 }
 
 /// The notice of a sign-in from here, for the commit that opens the session on a device that is not

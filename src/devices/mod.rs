@@ -12,7 +12,7 @@ mod actions;
 pub mod api;
 mod rules;
 
-pub use actions::{find, forget, known, list, news};
+pub use actions::{find, forget, is_known_place, known, list, news};
 pub use rules::{Arrival, arrive, failed, keep};
 
 use schemars::JsonSchema;

@@ -2,7 +2,8 @@
 //!
 //! Always holds: wrong guesses are counted on the factor itself, over all challenges, sessions and
 //! addresses; past the policy's number the factor takes no more codes until it is bound anew
-//! (NIST SP 800-63B-4 §3.2.2).
+//! (NIST SP 800-63B-4 §3.2.2). Those of recoveries, which begin without the password, are counted by
+//! themselves: they never lock a factor for signing in.
 
 pub mod recovery_codes;
 pub mod totp;
@@ -15,7 +16,7 @@ use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identifiers::Identifier;
-use crate::policy::{FactorKind, Holder, IdentifierKind};
+use crate::policy::{FactorKind, Holder, IdentifierKind, Limits};
 use crate::secret::Sealed;
 use crate::store::{Query, Seen, entity};
 use recovery_codes::Slots;
@@ -44,6 +45,8 @@ entity! {
         codes: Slots,
         /// Consecutive wrong guesses.
         failures: u32,
+        /// Consecutive wrong guesses in recoveries.
+        recovery_failures: u32,
         /// Since when it takes no more codes.
         locked_at: Option<Timestamp>,
         /// When it was begun to be bound.
@@ -78,6 +81,7 @@ impl Factor {
             last_step: None,
             codes: Slots::default(),
             failures: 0,
+            recovery_failures: 0,
             locked_at: None,
             created_at: at,
             bound_at: Some(at),
@@ -124,18 +128,38 @@ impl Factor {
         ["factor.secret".to_owned(), id.to_string()]
     }
 
-    /// Remembers a wrong guess; locks at `most`.
-    pub fn failed(&mut self, most: u32, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= most && self.locked_at.is_none() {
-            self.locked_at = Some(now);
+    /// Whether it is locked for whoever guesses at it like this.
+    pub fn is_locked(&self, guess: Guess, limits: &Limits) -> bool {
+        let spent = guess == Guess::Recovery && self.recovery_failures >= limits.recovery_failures;
+        self.locked_at.is_some() || spent
+    }
+
+    /// Remembers a wrong guess; at the limit, the factor takes no more like it. One in a recovery leaves
+    /// signing in as it was.
+    pub fn failed(&mut self, guess: Guess, limits: &Limits, now: Timestamp) {
+        match guess {
+            Guess::Recovery => self.recovery_failures = self.recovery_failures.saturating_add(1),
+            Guess::Usual => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= limits.factor_failures && self.locked_at.is_none() {
+                    self.locked_at = Some(now);
+                }
+            }
         }
     }
 
     /// Remembers that it proved something.
     pub fn succeeded(&mut self, now: Timestamp) {
         self.failures = 0;
+        self.recovery_failures = 0;
         self.used_at = Some(now);
+    }
+
+    /// Lets it take guesses again, all of them. Whether there was anything to forgive.
+    pub fn unlock(&mut self) -> bool {
+        let before = (self.failures, self.recovery_failures, self.locked_at);
+        (self.failures, self.recovery_failures, self.locked_at) = (0, 0, None);
+        before != (0, 0, None)
     }
 
     /// What its owner sees.
@@ -150,6 +174,15 @@ impl Factor {
             used_at: self.used_at,
         }
     }
+}
+
+/// By whom a factor is guessed at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guess {
+    /// Whoever has shown the password, or is signed in.
+    Usual,
+    /// Whoever has shown that a code reaches them, and no password.
+    Recovery,
 }
 
 /// A factor as its owner sees it.
@@ -241,15 +274,39 @@ mod tests {
         let at = Timestamp::from_millis(1_000);
         let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false };
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Sms);
+        let limits = limits(3, 2);
         for _ in 0..2 {
-            factor.failed(3, at);
+            factor.failed(Guess::Usual, &limits, at);
         }
         assert_eq!(factor.locked_at, None);
         factor.succeeded(at);
         for _ in 0..3 {
             assert_eq!(factor.locked_at, None);
-            factor.failed(3, at);
+            factor.failed(Guess::Usual, &limits, at);
         }
         assert_eq!(factor.locked_at, Some(at));
+        assert!(factor.is_locked(Guess::Usual, &limits) && factor.is_locked(Guess::Recovery, &limits));
+        assert!(factor.unlock() && !factor.unlock());
+        assert!(!factor.is_locked(Guess::Usual, &limits));
+    }
+
+    #[test]
+    fn guesses_in_recoveries_close_recovery_alone_until_the_factor_is_shown() {
+        let at = Timestamp::from_millis(1_000);
+        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false };
+        let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Totp);
+        let limits = limits(3, 2);
+        for _ in 0..50 {
+            factor.failed(Guess::Recovery, &limits, at);
+        }
+        assert!(factor.is_locked(Guess::Recovery, &limits) && !factor.is_locked(Guess::Usual, &limits));
+        assert_eq!((factor.failures, factor.locked_at), (0, None));
+        factor.succeeded(at);
+        assert!(!factor.is_locked(Guess::Recovery, &limits));
+    }
+
+    fn limits(factor_failures: u32, recovery_failures: u32) -> Limits {
+        let limits = crate::policy::Policy::from_toml("").unwrap().limits;
+        Limits { factor_failures, recovery_failures, ..limits }
     }
 }

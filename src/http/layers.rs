@@ -120,7 +120,7 @@ impl Door {
 
     /// The way through: refuse what is too large or under a foreign name, answer preflights, take in
     /// the body, hand on.
-    async fn pass(&self, request: Request, mut map: Router) -> Result<Response> {
+    async fn pass(&self, request: Request, map: Router) -> Result<Response> {
         check_size(&request)?;
         self.origins.guard_host(request.headers())?;
         if let Some(preflight) = self.origins.preflight(request.method(), request.headers())? {
@@ -136,9 +136,27 @@ impl Door {
                 (ctx.now, ctx.policy) = (self.app.clock.now(), self.app.policy());
             }
         }
-        let answered = timeout(patience, caught(map.call(request))).await;
+        let answered = timeout(patience, self.answer(request, map)).await;
         answered
             .map_err(|_| Error::new(Problem::Unavailable).retry_after(PAUSE).because("no answer in time"))?
+    }
+
+    /// What the map answers. While a change-over lasts, whoever shows a token of the other system comes in with
+    /// ours in its place.
+    async fn answer(&self, mut request: Request, mut map: Router) -> Result<Response> {
+        let changes_over = self.app.config.change_over.until.is_some();
+        let ctx = request.extensions().get::<Ctx>().filter(|_| changes_over).cloned();
+        let cookies = match ctx {
+            Some(ctx) => sessions::moved::translate(&ctx, request.headers_mut()).await?,
+            None => Vec::new(),
+        };
+        let mut response = caught(map.call(request)).await?;
+        if !sessions::sets_session(response.headers(), &self.app.origin) {
+            for cookie in cookies {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+        }
+        Ok(response)
     }
 
     /// The request with its whole body in memory. No handler waits for a slow client, and none can

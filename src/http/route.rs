@@ -107,7 +107,8 @@ impl Route {
     #[must_use]
     pub fn admits(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
-        self.may(&[Problem::KeyUnknown, Problem::ScopeMissing]).counted(&[Limit::ClientFailuresAddress])
+        self.may(&[Problem::KeyUnknown, Problem::ScopeMissing])
+            .counted(&[Limit::ClientFailuresAddress, Limit::ServiceRequests])
     }
 
     /// Lets whoever acts for a user change something here, as far as the policy's `acting` goes.

@@ -99,11 +99,11 @@ pub fn routes() -> Vec<Route> {
             .counted(&[Limit::PasswordStrengthAddress]),
         post("/auth/recover", recovery::api::recover).access(Public).about("Ask for a code to get back into an account")
             .takes::<recovery::api::Recover>().answers::<recovery::api::RecoveryAsked>(202, "The same whether or not there is such an account")
-            .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::SendRecovery]),
+            .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::RecoverDevice, Limit::SendRecovery, Limit::SendRecoveryKnown]),
         post("/auth/recover/verify", recovery::api::verify).access(Public).about("Give back the code of a recovery")
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
-            .counted(&[Limit::CodeTryAddress]).counted(SEND),
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(SEND),
         post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
@@ -355,7 +355,7 @@ fn own_operations() -> Vec<Route> {
             .admits(Scope::Introspect),
         post("/oauth2/revoke", clients::api::revoke).access(Access::Client).about("End the session of a token (RFC 7009)")
             .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
-            .counted(&[Limit::ClientFailuresAddress]),
+            .counted(&[Limit::ClientFailuresAddress, Limit::ServiceRequests]),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
             .answers_in(200, "application/json", "OpenAPI 3.1"),
         get("/problems", docs::problems).access(Public).about("Every failure by name")

@@ -50,14 +50,18 @@ text_enum! {
         CodeTryAddress = "code-try-address",
         /// Codes tried for sign-ins that one known device began.
         CodeTryDevice = "code-try-device",
-        /// Recoveries begun for one identifier, known or not.
+        /// Recoveries that one network begins for one identifier, known or not.
         RecoverIdentifier = "recover-identifier",
+        /// Recoveries begun on one known device.
+        RecoverDevice = "recover-device",
         /// Recoveries begun from one address.
         RecoverAddress = "recover-address",
         /// Refresh tokens shown from one address.
         RefreshAddress = "refresh-address",
         /// Wrong client secrets from one address.
         ClientFailuresAddress = "client-failures-address",
+        /// Requests of one API key or one registered client.
+        ServiceRequests = "service-requests",
         /// Messages and calls to one number in a short time, whoever asks for them.
         SendNumberShort = "send-number-short",
         /// Messages and calls to one number in a day, whoever asks for them.
@@ -84,12 +88,18 @@ text_enum! {
         OrganizationUser = "organization-user",
         /// Invitations that one user sends.
         InvitationUser = "invitation-user",
-        /// Recovery codes to one number or address.
+        /// Recovery codes to one address.
         SendRecovery = "send-recovery",
+        /// Recovery codes to one address that one network asks for.
+        SendRecoveryNetwork = "send-recovery-network",
+        /// Recovery codes to one number or address that known devices ask for; and, again, known places.
+        SendRecoveryKnown = "send-recovery-known",
         /// Recovery codes to one number in a short time.
         SendRecoveryNumber = "send-recovery-number",
         /// Recovery codes to one number in a day.
         SendRecoveryNumberDay = "send-recovery-number-day",
+        /// Recovery codes to one number that one network asks for.
+        SendRecoveryNumberNetwork = "send-recovery-number-network",
         /// Messages to one block of a thousand numbers that strangers ask for.
         SendBlock = "send-block",
         /// Messages to one country abroad that strangers ask for.
@@ -117,9 +127,11 @@ impl Limit {
             Self::CodeTryAddress => limits.code_try_address,
             Self::CodeTryDevice => limits.code_try_device,
             Self::RecoverIdentifier => limits.recover_identifier,
+            Self::RecoverDevice => limits.recover_device,
             Self::RecoverAddress => limits.recover_address,
             Self::RefreshAddress => limits.refresh_address,
             Self::ClientFailuresAddress => limits.client_failures_address,
+            Self::ServiceRequests => limits.service_requests,
             Self::SendNumberShort => limits.send_number_short,
             Self::SendNumberDay => limits.send_number_day,
             Self::SendStrangerShort => limits.send_stranger_short,
@@ -134,6 +146,9 @@ impl Limit {
             Self::OrganizationUser => limits.organization_user,
             Self::InvitationUser => limits.invitation_user,
             Self::SendRecovery => limits.send_recovery,
+            Self::SendRecoveryNetwork => limits.send_recovery_network,
+            Self::SendRecoveryKnown => limits.send_recovery_known,
+            Self::SendRecoveryNumberNetwork => limits.send_recovery_number_network,
             Self::SendRecoveryNumber => limits.send_recovery_number,
             Self::SendRecoveryNumberDay => limits.send_recovery_number_day,
             Self::SendBlock => limits.send_block,
@@ -189,18 +204,18 @@ fn reached(limit: Limit, budget: Budget, wait: Duration) -> Error {
 /// whatever nodes, no more pass than there are.
 async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<Postage> {
     let (limits, of) = (&ctx.policy.limits, key(ctx, Limit::SendNumberDay, to));
-    let of = &of;
+    let (of, by) = (&of, network(ctx).map(|network| tagged(ctx, &network)));
     ctx.decide(move |moment| async move {
         let seen = ctx.app.store.get::<Sends>(of.clone()).await?;
         let mut log = seen.as_ref().map(|seen| seen.log.clone()).unwrap_or_default();
-        if let Err(full) = log.take(to, share, limits, moment.now) {
+        if let Err(full) = log.take(to, share, by, limits, moment.now) {
             ctx.app.metrics.limit_reached(full.limit.as_str());
             let told = share.told(full.limit);
             let budget = told.budget(limits);
             // Strangers are not told when, either: it is when somebody else had something sent.
             let wait = match share {
-                Share::User | Share::Notice => full.until.since(moment.now),
-                Share::Newcomer | Share::Stranger | Share::Recovery => *budget.window,
+                Share::User | Share::Notice | Share::Device => full.until.since(moment.now),
+                Share::Newcomer | Share::Stranger | Share::Recovery | Share::Place => *budget.window,
             };
             return Ok(refuse(reached(told, budget, wait)));
         }
@@ -225,6 +240,12 @@ fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {
     let tag = ctx.app.keyring.tag("limit", format!("{limit}\0{of}").as_bytes());
     let half = tag.first_chunk().copied().unwrap_or_default();
     format!("{:032x}", u128::from_be_bytes(half))
+}
+
+/// A network as the record of a number has it.
+fn tagged(ctx: &Ctx, network: &str) -> u32 {
+    let tag = ctx.app.keyring.tag("network", network.as_bytes());
+    u32::from_be_bytes(tag.first_chunk().copied().unwrap_or_default())
 }
 
 /// What guesses at the password of `user` from unknown devices are counted as.
@@ -279,6 +300,24 @@ pub fn asker(ctx: &Ctx) -> Option<String> {
     networks.into_iter().next().map(|(network, _)| network)
 }
 
+/// The widest network around the asker that is counted. Nobody's within the house.
+fn network(ctx: &Ctx) -> Option<String> {
+    let networks = networks(ctx.client.as_ref()?.address, &ctx.policy.limits.wider);
+    networks.into_iter().next_back().map(|(network, _)| network)
+}
+
+/// `name` as the asker's network asks for it: for the one, others use up nothing of it.
+pub fn from_here(ctx: &Ctx, name: &str) -> String {
+    format!("{}\0{name}", network(ctx).unwrap_or_default())
+}
+
+/// Whether the asker is where `address` was: at the same IPv4 address, or in the same /64 of IPv6.
+pub fn is_here(ctx: &Ctx, address: &str) -> bool {
+    let there = address.parse().ok().map(|address| networks(address, &ctx.policy.limits.wider));
+    let there = there.and_then(|networks| networks.into_iter().next()).map(|(network, _)| network);
+    there.is_some() && there == asker(ctx)
+}
+
 /// What an address is counted under, the narrowest first, and how many times the budget of one address
 /// each has. One address has one spelling, however it was written.
 fn networks(address: IpAddr, wider: &Wider) -> Vec<(String, u32)> {
@@ -311,12 +350,13 @@ pub fn table(limits: &Limits) -> String {
         let [v4, v6_56, v6_48] = [ipv4_24, ipv6_56, ipv6_48].map(|times| one.saturating_mul(times));
         text.push_str(&format!("| `{limit}` | {one} | {v4} | {one} | {v6_56} | {v6_48} | {window} |\n"));
     }
-    let Limits { password_failures, device_failures, factor_failures, .. } = limits;
+    let Limits { password_failures, device_failures, factor_failures, recovery_failures, .. } = limits;
     text.push_str(&format!(
         "\n| consecutive failures | at most |\n|---|---|\n\
          | wrong passwords, before the password must be recovered | {password_failures} |\n\
          | those of them that are left to known devices | {device_failures} |\n\
-         | wrong codes of one factor, before it must be bound anew | {factor_failures} |\n"
+         | wrong codes of one factor, before it must be bound anew | {factor_failures} |\n\
+         | wrong codes of one factor in recoveries, before it cannot be shown in one | {recovery_failures} |\n"
     ));
     text
 }
@@ -341,9 +381,24 @@ pub enum Sender {
     /// no codes use up, and nobody else's network: so nobody can keep a user from being told of one
     /// thing by causing others. A number's phone rings no more often for that.
     Notice(&'static str),
+    /// The same of something that cannot happen again before somebody has done something about it, which
+    /// bounds it. A number's phone rings no more often for that.
+    Once,
     /// Somebody who wants to get back into an account. A budget of its own, so that it neither uses up
     /// what the owner needs to sign in nor shows in what others may still send.
-    Recovery,
+    Recovery(Whence),
+}
+
+/// From where somebody wants to get back into an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whence {
+    /// A device on which its user has signed in, which only they can show: what others ask for uses up
+    /// nothing of it.
+    Device,
+    /// An address from which its user has signed in. Whoever else is there shares it.
+    Place,
+    /// From anywhere: no network can use up all that there is.
+    Anywhere,
 }
 
 impl Sender {
@@ -380,7 +435,10 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
         // A notice by mail waits for nobody and rings nowhere: its kind was counted, and that is all.
         return if share == Share::Notice { Ok(Postage(())) } else { take_send(ctx, to, share).await };
     };
-    let known = matches!(sender, Sender::User(_) | Sender::Notice(_));
+    let known = matches!(
+        sender,
+        Sender::User(_) | Sender::Notice(_) | Sender::Once | Sender::Recovery(Whence::Device)
+    );
     if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
         return send(ctx, to, &destination, share, known).await;
     }
@@ -406,6 +464,7 @@ async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) 
 async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
     match sender {
         Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
+        Sender::Once | Sender::Recovery(Whence::Device) => Ok(()),
         _ => take_by_address(ctx, Limit::SendAddress).await,
     }
 }

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, Sender};
+use super::{Limit, Sender, Whence};
 use crate::clock::Timestamp;
 use crate::policy::{Budget, Limits};
 use crate::store::{entity, json_field};
@@ -24,8 +24,12 @@ pub enum Share {
     Newcomer,
     /// Anybody.
     Stranger,
-    /// Whoever wants to get back in.
+    /// Whoever wants to get back in, from anywhere.
     Recovery,
+    /// The same, from a place where the user has signed in.
+    Place,
+    /// The same, from a device on which the user has signed in.
+    Device,
     /// The house itself.
     Notice,
 }
@@ -36,8 +40,10 @@ impl Share {
             Sender::User(_) => Self::User,
             Sender::Newcomer => Self::Newcomer,
             Sender::Stranger => Self::Stranger,
-            Sender::Recovery => Self::Recovery,
-            Sender::Notice(_) => Self::Notice,
+            Sender::Recovery(Whence::Anywhere) => Self::Recovery,
+            Sender::Recovery(Whence::Place) => Self::Place,
+            Sender::Recovery(Whence::Device) => Self::Device,
+            Sender::Notice(_) | Sender::Once => Self::Notice,
         }
     }
 
@@ -46,10 +52,10 @@ impl Share {
     /// any more names what it lacks.
     pub(super) fn told(self, reached: Limit) -> Limit {
         match self {
-            Self::User => reached,
+            Self::User | Self::Device => reached,
             Self::Notice => Limit::SendNotice,
             Self::Newcomer | Self::Stranger => Limit::SendStrangerShort,
-            Self::Recovery => Limit::SendRecovery,
+            Self::Recovery | Self::Place => Limit::SendRecovery,
         }
     }
 }
@@ -59,6 +65,9 @@ impl Share {
 pub struct Sent {
     at: Timestamp,
     share: Share,
+    /// A keyed hash of the network that asked for it, where that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<u32>,
 }
 
 /// What was sent, the oldest first.
@@ -89,47 +98,66 @@ pub(super) struct Full {
 
 /// The limits of what is sent to `to`: each with the shares that it counts.
 fn windows(to: &str) -> &'static [(Limit, &'static [Share])] {
-    use Share::{Newcomer, Notice, Recovery, Stranger, User};
-    const ALL: &[Share] = &[User, Newcomer, Stranger, Recovery, Notice];
-    const OTHERS: &[Share] = &[Newcomer, Stranger, Recovery];
+    use Share::{Device, Newcomer, Notice, Place, Recovery, Stranger, User};
+    const ALL: &[Share] = &[User, Newcomer, Stranger, Recovery, Place, Device, Notice];
+    const OTHERS: &[Share] = &[Newcomer, Stranger, Recovery, Place];
     // A number is somebody's phone, which rings: all that goes there is counted together. Whoever has not
     // shown it to be theirs leaves some to whoever has; and what strangers may send does not depend on
-    // what was recovered, which would tell whose number it is.
+    // what was recovered, which would tell whose number it is. What they and newcomers may send in a day
+    // leaves some of that to whoever wants to get back in.
     const NUMBER: &[(Limit, &[Share])] = &[
         (Limit::SendNumberShort, ALL),
         (Limit::SendNumberDay, ALL),
         (Limit::SendOthersShort, OTHERS),
         (Limit::SendOthersDay, OTHERS),
         (Limit::SendStrangerShort, &[Stranger]),
-        (Limit::SendStrangerDay, &[Stranger]),
+        (Limit::SendStrangerDay, &[Stranger, Newcomer]),
         (Limit::SendRecoveryNumber, &[Recovery]),
         (Limit::SendRecoveryNumberDay, &[Recovery]),
-        (Limit::SendRecovery, &[Recovery]),
+        (Limit::SendRecoveryNumberNetwork, &[Recovery]),
+        (Limit::SendRecoveryKnown, &[Place]),
+        (Limit::SendRecoveryKnown, &[Device]),
     ];
     // Mails wait until they are read: each kind has a budget of its own, and notices are not among them.
+    // Recoveries from a known device or place are not what others can use up, and none of the networks that
+    // ask for one can use up all there are.
     const MAIL: &[(Limit, &[Share])] = &[
         (Limit::SendNumberShort, &[User, Newcomer, Stranger]),
         (Limit::SendNumberDay, &[User, Newcomer, Stranger]),
+        (Limit::SendOthersShort, &[Newcomer, Stranger]),
+        (Limit::SendOthersDay, &[Newcomer, Stranger]),
         (Limit::SendStrangerShort, &[Stranger]),
         (Limit::SendStrangerDay, &[Stranger]),
         (Limit::SendRecovery, &[Recovery]),
+        (Limit::SendRecoveryNetwork, &[Recovery]),
+        (Limit::SendRecoveryKnown, &[Place]),
+        (Limit::SendRecoveryKnown, &[Device]),
     ];
     if to.starts_with('+') { NUMBER } else { MAIL }
 }
 
+/// Whether `limit` counts only what the same network has asked for.
+fn is_by_network(limit: Limit) -> bool {
+    matches!(limit, Limit::SendRecoveryNetwork | Limit::SendRecoveryNumberNetwork)
+}
+
 impl Log {
-    /// One more at `now`, when every limit that it counts for has room; nothing changes when one has none.
+    /// One more at `now` that the network `by` asks for, when every limit that it counts for has room;
+    /// nothing changes when one has none.
     pub(super) fn take(
         &mut self,
         to: &str,
         share: Share,
+        by: Option<u32>,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<(), Full> {
         let mut full: Option<Full> = None;
         for (limit, shares) in windows(to).iter().filter(|(_, shares)| shares.contains(&share)) {
             let Budget { limit: most, window } = limit.budget(limits);
-            let counted: Vec<_> = self.0.iter().filter(|sent| shares.contains(&sent.share)).collect();
+            let counts =
+                |sent: &&Sent| shares.contains(&sent.share) && (!is_by_network(*limit) || sent.by == by);
+            let counted: Vec<_> = self.0.iter().filter(counts).collect();
             // The one that must have left the window before another may be sent.
             let last = counted.len().checked_sub(most as usize).map(|at| counted.get(at).map(|sent| sent.at));
             let until = match last {
@@ -147,7 +175,8 @@ impl Log {
         self.0.retain(|sent| sent.at + kept > now);
         // After a clock was set back, what was sent later still counts, and stays behind.
         let at = self.0.partition_point(|sent| sent.at <= now);
-        self.0.insert(at, Sent { at: now, share });
+        let by = by.filter(|_| share == Share::Recovery);
+        self.0.insert(at, Sent { at: now, share, by });
         Ok(())
     }
 }
@@ -159,6 +188,7 @@ pub(super) fn longest(to: &str, limits: &Limits) -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -169,16 +199,19 @@ mod tests {
 
     const NUMBER: &str = "+12025550100";
     const MINUTE: i64 = 60_000;
+    const RECOVERY: Sender = Sender::Recovery(Whence::Anywhere);
     const SENDERS: [Sender; 5] = [
         Sender::User(Uuid::nil()),
         Sender::Newcomer,
         Sender::Stranger,
-        Sender::Recovery,
+        Sender::Recovery(Whence::Anywhere),
         Sender::Notice("x"),
     ];
 
-    fn limits() -> Limits {
-        Policy::from_toml("").unwrap().limits
+    /// Read once: reading takes longer than what is tested.
+    fn limits() -> &'static Limits {
+        static LIMITS: LazyLock<Limits> = LazyLock::new(|| Policy::from_toml("").unwrap().limits);
+        &LIMITS
     }
 
     fn at(millis: i64) -> Timestamp {
@@ -187,41 +220,41 @@ mod tests {
 
     /// How many go through at one instant.
     fn burst(log: &mut Log, to: &str, sender: Sender, now: i64) -> usize {
-        (0..20).take_while(|_| log.take(to, Share::of(sender), &limits(), at(now)).is_ok()).count()
+        (0..20).take_while(|_| log.take(to, Share::of(sender), None, limits(), at(now)).is_ok()).count()
     }
 
     #[test]
     fn a_known_user_gets_five_and_the_next_when_the_first_is_ten_minutes_old() {
         let mut log = Log::default();
         for n in 0..5 {
-            log.take(NUMBER, Share::User, &limits(), at(n * MINUTE)).unwrap();
+            log.take(NUMBER, Share::User, None, limits(), at(n * MINUTE)).unwrap();
         }
         for now in [4 * MINUTE, 5 * MINUTE, 10 * MINUTE - 1] {
-            let full = log.take(NUMBER, Share::User, &limits(), at(now)).unwrap_err();
+            let full = log.take(NUMBER, Share::User, None, limits(), at(now)).unwrap_err();
             assert_eq!(full, Full { limit: Limit::SendNumberShort, until: at(10 * MINUTE) });
         }
-        log.take(NUMBER, Share::User, &limits(), at(10 * MINUTE)).unwrap();
-        assert!(log.take(NUMBER, Share::User, &limits(), at(11 * MINUTE - 1)).is_err());
+        log.take(NUMBER, Share::User, None, limits(), at(10 * MINUTE)).unwrap();
+        assert!(log.take(NUMBER, Share::User, None, limits(), at(11 * MINUTE - 1)).is_err());
         for n in 11..15 {
-            log.take(NUMBER, Share::User, &limits(), at(n * MINUTE)).unwrap();
+            log.take(NUMBER, Share::User, None, limits(), at(n * MINUTE)).unwrap();
         }
-        let full = log.take(NUMBER, Share::User, &limits(), at(60 * MINUTE)).unwrap_err();
+        let full = log.take(NUMBER, Share::User, None, limits(), at(60 * MINUTE)).unwrap_err();
         assert_eq!(full, Full { limit: Limit::SendNumberDay, until: at(24 * 60 * MINUTE) });
     }
 
     #[test]
     fn those_who_show_nothing_leave_some_to_the_owner_and_do_not_show_in_each_other() {
         let mut log = Log::default();
-        assert_eq!(burst(&mut log, NUMBER, Sender::Recovery, 0), 1);
+        assert_eq!(burst(&mut log, NUMBER, RECOVERY, 0), 1);
         assert_eq!(burst(&mut log, NUMBER, Sender::Stranger, 0), 3, "as if nobody had recovered");
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 0), 1);
         let mut log = Log::default();
         assert_eq!(burst(&mut log, NUMBER, Sender::Stranger, 0), 3);
         assert_eq!(burst(&mut log, NUMBER, Sender::Newcomer, 0), 1, "who is new has one left to sign in");
-        assert_eq!(burst(&mut log, NUMBER, Sender::Recovery, 0), 0);
+        assert_eq!(burst(&mut log, NUMBER, RECOVERY, 0), 0);
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 0), 1);
         // All day long.
-        for others in [[Sender::Stranger, Sender::Recovery], [Sender::Recovery, Sender::Newcomer]] {
+        for others in [[Sender::Stranger, RECOVERY], [RECOVERY, Sender::Newcomer]] {
             let mut log = Log::default();
             for now in (0..24 * 60).map(|minute| minute * MINUTE) {
                 for sender in others {
@@ -245,9 +278,50 @@ mod tests {
     fn mails_of_one_kind_leave_those_of_another_alone() {
         let mut log = Log::default();
         let to = "alice@example.com";
-        assert_eq!(burst(&mut log, to, Sender::Recovery, 0), 10);
+        assert_eq!(burst(&mut log, to, RECOVERY, 0), 5);
         assert_eq!(burst(&mut log, to, Sender::Stranger, 0), 3);
         assert_eq!(burst(&mut log, to, SENDERS[0], 0), 2);
+    }
+
+    /// How many of each network's tries go through at one instant.
+    fn recoveries(log: &mut Log, to: &str, networks: std::ops::Range<u32>, now: i64) -> Vec<usize> {
+        let one = |by| {
+            (0..20).take_while(|_| log.take(to, Share::Recovery, Some(by), limits(), at(now)).is_ok()).count()
+        };
+        networks.map(one).collect()
+    }
+
+    #[test]
+    fn a_few_networks_leave_recoveries_to_others_and_none_of_them_those_of_known_devices_and_places() {
+        let (to, mut log) = ("alice@example.com", Log::default());
+        assert_eq!(recoveries(&mut log, to, 0..5, 0), [5; 5]);
+        assert_eq!(recoveries(&mut log, to, 0..5, 24 * 60 * MINUTE - 1), [0; 5], "not in this day");
+        assert_eq!(recoveries(&mut log, to, 5..7, 24 * 60 * MINUTE - 1), [5, 0], "thirty in all");
+        for whence in [Whence::Place, Whence::Device] {
+            assert_eq!(burst(&mut log, to, Sender::Recovery(whence), 24 * 60 * MINUTE - 1), 5, "{whence:?}");
+        }
+        assert_eq!(recoveries(&mut log, to, 0..1, 24 * 60 * MINUTE), [5], "a day later");
+
+        let mut log = Log::default();
+        assert_eq!(recoveries(&mut log, NUMBER, 0..2, 0), [1, 0], "a phone rings");
+        assert_eq!(recoveries(&mut log, NUMBER, 0..3, 10 * MINUTE), [0, 1, 0]);
+        assert_eq!(recoveries(&mut log, NUMBER, 2..4, 24 * 60 * MINUTE - 1), [0, 0], "twice in a day");
+    }
+
+    #[test]
+    fn nobody_else_uses_up_what_the_owner_of_an_address_or_a_number_needs() {
+        let day = 24 * 60;
+        for to in ["alice@example.com", NUMBER] {
+            let mut log = Log::default();
+            for now in (0..day).map(|minute| minute * MINUTE) {
+                for sender in [Sender::Newcomer, Sender::Stranger] {
+                    burst(&mut log, to, sender, now);
+                }
+            }
+            let now = (day - 1) * MINUTE;
+            assert!(burst(&mut log, to, RECOVERY, now) >= 1, "{to}: who wants to get back in");
+            assert!(burst(&mut log, to, SENDERS[0], now) >= 2, "{to}: who shows the password");
+        }
     }
 
     #[test]
@@ -255,6 +329,12 @@ mod tests {
         let mut log = Log::default();
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 60 * MINUTE), 5);
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 0), 0);
+        // Nor does it keep anybody waiting for longer than the window.
+        let mut log = Log::default();
+        for now in [60, 60, 60, 0, 0] {
+            log.take(NUMBER, Share::User, None, limits(), at(now * MINUTE)).unwrap();
+        }
+        assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 61 * MINUTE), 2);
     }
 
     proptest! {
@@ -277,7 +357,7 @@ mod tests {
                     _ => pause,
                 };
                 let share = Share::of(SENDERS[who]);
-                match log.take(NUMBER, share, &limits, at(now)) {
+                match log.take(NUMBER, share, Some(u32::from(how)), limits, at(now)) {
                     Ok(()) => { passed.push((share, now)); wait = 0 }
                     Err(full) => wait = full.until.as_millis() - at(now).as_millis(),
                 }
@@ -306,9 +386,9 @@ mod tests {
             let (limits, mut log, mut now) = (limits(), Log::default(), 0);
             for pause in pauses {
                 now += pause;
-                if let Err(full) = log.take(NUMBER, Share::User, &limits, at(now)) {
+                if let Err(full) = log.take(NUMBER, Share::User, None, limits, at(now)) {
                     now = full.until.as_millis() - at(0).as_millis();
-                    prop_assert!(log.take(NUMBER, Share::User, &limits, at(now)).is_ok());
+                    prop_assert!(log.take(NUMBER, Share::User, None, limits, at(now)).is_ok());
                 }
             }
         }

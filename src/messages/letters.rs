@@ -46,6 +46,10 @@ text_enum! {
         FactorAdded = "factor_added",
         /// A factor was removed.
         FactorRemoved = "factor_removed",
+        /// A factor takes no more codes: too many were wrong.
+        FactorLocked = "factor_locked",
+        /// A factor cannot be shown in a recovery any more: too many codes were wrong in some.
+        RecoveryLocked = "recovery_locked",
         /// Recovery codes were made; older ones are void.
         RecoveryCodesMade = "recovery_codes_made",
         /// Somebody asked to get back into the account.
@@ -101,6 +105,8 @@ impl Notice {
             Self::MobileChanged => "notice-mobile-changed",
             Self::FactorAdded => "notice-factor-added",
             Self::FactorRemoved => "notice-factor-removed",
+            Self::FactorLocked => "notice-factor-locked",
+            Self::RecoveryLocked => "notice-recovery-locked",
             Self::RecoveryCodesMade => "notice-recovery-codes-made",
             Self::RecoveryStarted => "notice-recovery-started",
             Self::SignUpAttempt => "notice-sign-up-attempt",

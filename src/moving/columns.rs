@@ -45,23 +45,22 @@ enum From {
 pub struct Mapping(BTreeMap<String, From>);
 
 impl Mapping {
-    /// Reads `FIELD=COLUMN` or `FIELD=text{COLUMN}text{COLUMN}`, and `FIELD=VALUE` for constants.
+    /// Reads `FIELD=COLUMN` or `FIELD=text{COLUMN}text{COLUMN}`, and `FIELD=VALUE` for constants, of these `fields`.
     ///
     /// # Errors
     /// A sentence about the first that cannot be understood.
-    pub fn parse(columns: &[String], constants: &[String]) -> Result<Self, String> {
+    pub fn parse(fields: &[&str], columns: &[String], constants: &[String]) -> Result<Self, String> {
         let mut map: BTreeMap<String, From> =
-            FIELDS.iter().map(|field| ((*field).to_owned(), From::Column((*field).to_owned()))).collect();
+            fields.iter().map(|field| ((*field).to_owned(), From::Column((*field).to_owned()))).collect();
         let mut given = Vec::new();
         let mut put = |text: &String, read: fn(&str) -> Result<From, String>| {
             let (field, from) = text.split_once('=').ok_or(format!("`{text}` is not FIELD=COLUMN."))?;
-            let known =
-                FIELDS.contains(&field) || field.len() > METADATA.len() && field.starts_with(METADATA);
+            let inner = fields.contains(&"metadata");
+            let known = fields.contains(&field)
+                || inner && field.len() > METADATA.len() && field.starts_with(METADATA);
             if !known {
-                return Err(format!(
-                    "`{field}` is not a field; there are {} and metadata.NAME.",
-                    FIELDS.join(", ")
-                ));
+                let more = if inner { " and metadata.NAME" } else { "" };
+                return Err(format!("`{field}` is not a field; there are {}{more}.", fields.join(", ")));
             }
             if given.contains(&field.to_owned()) {
                 return Err(format!("`{field}` is given twice."));
@@ -155,7 +154,7 @@ mod tests {
 
     fn mapping(columns: &[&str], constants: &[&str]) -> Result<Mapping, String> {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        Mapping::parse(&own(columns), &own(constants))
+        Mapping::parse(FIELDS, &own(columns), &own(constants))
     }
 
     #[test]

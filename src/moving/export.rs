@@ -8,6 +8,7 @@ use super::native::{FORMAT, KEY, line};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::error::{Error, Result};
+use crate::factors::recovery_codes::Slots;
 use crate::factors::{Factor, totp};
 use crate::identifiers::Identifier;
 use crate::passwords::Password;
@@ -18,8 +19,17 @@ use crate::store::{Entity, Query};
 /// How many records are read at once.
 const PAGE: usize = 200;
 
-/// Hands every record to `put`, a line each, and returns how many there were. What is sealed stays so;
-/// only the keys of authenticator apps are in the clear besides, as far as `open` opens them.
+/// What is handed out besides, to whoever asks for it.
+#[derive(Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// The hashes of passwords and of recovery codes.
+    pub hashes: bool,
+    /// The keys of authenticator apps in the clear, as far as this opens them.
+    pub open: Option<&'a Keyring>,
+}
+
+/// Hands every record to `put`, a line each, and returns how many there were. What is sealed stays so, and hashes
+/// stay here, but for what was `asked`.
 ///
 /// It is no snapshot: what changes meanwhile may be told as it was or as it is. The records of one user
 /// are read together.
@@ -28,7 +38,7 @@ const PAGE: usize = 200;
 /// The store's, and those of `put`.
 pub async fn export(
     ctx: &Ctx,
-    open: Option<&Keyring>,
+    asked: Asked<'_>,
     put: &mut dyn FnMut(&Json) -> io::Result<()>,
 ) -> Result<u64> {
     let mut count = 0;
@@ -50,12 +60,14 @@ pub async fn export(
             for claim in store.find(claims).await?.items {
                 give(&line(Identifier::table(), &claim.to_values()))?;
             }
-            if let Some(password) = store.get::<Password>(user.id).await? {
+            if asked.hashes
+                && let Some(password) = store.get::<Password>(user.id).await?
+            {
                 give(&line(Password::table(), &password.to_values()))?;
             }
             let factors = Query::<Factor>::along(Factor::BY_USER).equal(user.id).limit(PAGE);
             for factor in store.find(factors).await?.items {
-                give(&opened(&factor, open))?;
+                give(&opened(&factor, asked))?;
             }
         }
         match page.next {
@@ -83,11 +95,13 @@ pub async fn export(
     Ok(records)
 }
 
-/// A factor, with its key in the clear when `open` opens it.
-fn opened(factor: &Factor, open: Option<&Keyring>) -> Json {
-    let mut line = line(Factor::table(), &factor.to_values());
+/// A factor, with as much of its secrets as was asked for.
+fn opened(factor: &Factor, asked: Asked<'_>) -> Json {
+    let codes = if asked.hashes { factor.codes.clone() } else { Slots::default() };
+    let mut line = line(Factor::table(), &Factor { codes, ..factor.clone() }.to_values());
     let [what, id] = Factor::context(factor.id);
-    let key = open.zip(factor.secret.as_ref()).and_then(|(open, sealed)| open.open(&[&what, &id], sealed));
+    let key =
+        asked.open.zip(factor.secret.as_ref()).and_then(|(open, sealed)| open.open(&[&what, &id], sealed));
     if let (Some(key), Some(record)) = (key, line.get_mut("record").and_then(Json::as_object_mut)) {
         record.insert("secret".to_owned(), Json::Null);
         record.insert(KEY.to_owned(), totp::base32(&key).into());

@@ -1,4 +1,4 @@
-//! Moving in and out: users of other systems are taken in, everything is handed out again, and a house
+//! Moving in and out: users of other systems are taken in with their sessions, everything is handed out again, and a house
 //! can be filled with people who never were.
 //!
 //! Always holds: who moves in goes through the rules that whoever signs up goes through; nobody is ever
@@ -13,6 +13,7 @@ pub mod native;
 pub mod rows;
 mod rules;
 pub mod seed;
+pub mod sessions;
 
 pub use columns::Mapping;
 pub use rules::{Newcomer, Reading, read, user_id};

@@ -1,6 +1,8 @@
 //! What a row makes of a user: pure. Everything that is wrong with a row is told at once, and never
 //! shows what the row says.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -69,6 +71,11 @@ pub fn user_id(source: &str, old: &str) -> Uuid {
     id(place, &["vestibule import", source, "id", old])
 }
 
+/// The id here of the user whom the source knows as `old`; none for what should be kept as it is and is no UUID.
+pub(super) fn old_id(reading: &Reading, old: &str) -> Option<Uuid> {
+    if reading.keep_ids { Uuid::parse_str(old).ok() } else { Some(user_id(&reading.source, old)) }
+}
+
 /// The id of a record of `user` that is the only one with this `label`.
 fn record_id(user: Uuid, label: &str) -> Uuid {
     id(user.as_bytes().first_chunk().copied(), &["vestibule import", "of user", &user.to_string(), label])
@@ -92,14 +99,15 @@ pub fn read(
     }
 }
 
-struct Reader<'a> {
-    row: &'a Fields,
-    now: Timestamp,
-    faults: Vec<FieldError>,
+/// One row while it is read, and what is wrong with it so far.
+pub(super) struct Reader<'a> {
+    pub(super) row: &'a Fields,
+    pub(super) now: Timestamp,
+    pub(super) faults: Vec<FieldError>,
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, field: &'static str, code: &'static str, sentence: impl Into<String>) {
+    pub(super) fn fault(&mut self, field: &'static str, code: &'static str, sentence: impl Into<String>) {
         self.faults.push(FieldError::new(field, code, sentence.into()));
     }
 
@@ -107,7 +115,7 @@ impl Reader<'_> {
         read.map_err(|fault| self.faults.push(fault)).ok()
     }
 
-    fn text(&mut self, field: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
         let text = plain(self.row.get(field)?);
         if text.is_none() {
             self.fault(field, "invalid", "This is neither text nor a number.");
@@ -115,7 +123,7 @@ impl Reader<'_> {
         text
     }
 
-    fn instant(&mut self, field: &'static str) -> Option<Timestamp> {
+    pub(super) fn instant(&mut self, field: &'static str) -> Option<Timestamp> {
         let value = self.row.get(field)?;
         let at = instant(value).filter(|at| at.as_millis() >= 0 && *at <= self.now);
         if at.is_none() {
@@ -215,14 +223,13 @@ impl Reader<'_> {
 
     fn id(&mut self, reading: &Reading, old: Option<&str>, names: &[Name]) -> Option<Uuid> {
         match old {
-            Some(old) if reading.keep_ids => {
-                let id = Uuid::parse_str(old).ok();
+            Some(old) => {
+                let id = old_id(reading, old);
                 if id.is_none() {
                     self.fault("id", "invalid", "This is not a UUID, and ids are to be kept.");
                 }
                 id
             }
-            Some(old) => Some(user_id(&reading.source, old)),
             None => {
                 Some(id(None, &["vestibule import", &reading.source, "name", &names.first()?.canonical()]))
             }
@@ -271,7 +278,8 @@ impl Reader<'_> {
             locale,
             status,
             metadata: self.metadata(reading, old.as_deref(), policy),
-            sessions_from: self.now,
+            // Sessions from there may come along; and somebody who was somewhere before is not new.
+            sessions_from: created + Duration::from_millis(1),
             updated_at: self.instant("updated_at").unwrap_or(created),
             ..User::new(self.id(reading, old.as_deref(), &names)?, created)
         };
@@ -335,7 +343,7 @@ fn truth(value: &Json) -> Option<bool> {
 
 /// An instant: RFC 3339, as databases write it (a space instead of `T`, no zone for UTC), a date, or
 /// seconds or milliseconds since 1970.
-fn instant(value: &Json) -> Option<Timestamp> {
+pub(super) fn instant(value: &Json) -> Option<Timestamp> {
     // Seconds until the year 5138, milliseconds from 1973 on.
     let counted = |number: i64| {
         let seconds = number.abs() < 100_000_000_000;

@@ -3,9 +3,13 @@
 //! They are made of the records that the rooms would make, with instants before now, and nothing of it is
 //! due: no worker sends or dials for them.
 
+mod organizations;
+
 use std::time::Duration;
 
 use uuid::Uuid;
+
+use organizations::Candidate;
 
 use crate::accounts::{Metadata, Roles, Status, User};
 use crate::app::{Client, Ctx, Moment};
@@ -92,6 +96,10 @@ pub struct Made {
     pub calls: u64,
     /// Messages.
     pub messages: u64,
+    /// Organisations.
+    pub organizations: u64,
+    /// Invitations to them that can be accepted.
+    pub invitations: u64,
 }
 
 /// Whether anybody lives in this house.
@@ -110,16 +118,18 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64) -> Result<Made> {
     let random = Random::seeded(seed);
     // One hash for all: a thousand would take seconds, and the password is told to everybody anyway.
     let phc = ctx.app.hashing.hash(Secret::new(PASSWORD), random.bytes()).await?;
-    let (mut made, mut changes) = (Made::default(), Vec::new());
-    for number in 0..users {
-        let mut person = Person { ctx, number, seed: random.seed(), changes: Vec::new(), made: &mut made };
-        person.make(&phc);
-        changes.append(&mut person.changes);
-        if number % BATCH == BATCH - 1 {
-            ctx.app.store.commit(std::mem::take(&mut changes)).await?;
+    let mut made = Made::default();
+    for start in (0..users).step_by(usize::try_from(BATCH).unwrap_or(1)) {
+        let (mut changes, mut people) = (Vec::new(), Vec::new());
+        for number in start..users.min(start + BATCH) {
+            let mut person =
+                Person { ctx, number, seed: random.seed(), changes: Vec::new(), made: &mut made };
+            people.push(person.make(&phc));
+            changes.append(&mut person.changes);
         }
+        changes.extend(organizations::found(ctx, &people, &random.seed(), &mut made));
+        ctx.app.store.commit(changes).await?;
     }
-    ctx.app.store.commit(changes).await?;
     Ok(made)
 }
 
@@ -173,7 +183,7 @@ impl Person<'_> {
         self.put(&event);
     }
 
-    fn make(&mut self, phc: &str) {
+    fn make(&mut self, phc: &str) -> Candidate {
         let now = self.ctx.now;
         let is_admin = self.number == 0;
         let created = self.before("created", now - Duration::from_secs(DAY), 700);
@@ -213,6 +223,7 @@ impl Person<'_> {
                 self.call(&user, at);
             }
         }
+        Candidate { user: user.id, created_at: user.created_at, is_active: !suspended }
     }
 
     /// What they are known by; the claim to a number when it is theirs.

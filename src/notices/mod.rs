@@ -14,6 +14,8 @@
 //! })
 //! ```
 
+use uuid::Uuid;
+
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::error::Result;
@@ -37,6 +39,10 @@ pub struct About<'a> {
     /// Whether there is nothing to object to.
     plain: bool,
     may_be_left_out: bool,
+    /// An identifier by which the user is told only where there is no other.
+    besides: Option<Uuid>,
+    /// Whether it cannot happen again before somebody has done something about it.
+    once: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,28 +57,26 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         let undo = undo::What::NotMe { operation: operation.to_owned() };
-        Self {
-            what,
-            told: Told::Operation(operation),
-            old: None,
-            new: None,
-            undo,
-            plain: false,
-            may_be_left_out: false,
-        }
+        Self::new(what, Told::Operation(operation), undo)
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
         let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
+        Self::new(what, Told::When(told), undo)
+    }
+
+    fn new(what: Notice, told: Told<'a>, undo: undo::What) -> Self {
         Self {
             what,
-            told: Told::When(told),
+            told,
             old: None,
             new: None,
             undo,
             plain: false,
             may_be_left_out: false,
+            besides: None,
+            once: false,
         }
     }
 
@@ -92,6 +96,19 @@ impl<'a> About<'a> {
     #[must_use]
     pub fn undo(self, undo: undo::What) -> Self {
         Self { undo, ..self }
+    }
+
+    /// The user is told by another way than this identifier, where there is one.
+    #[must_use]
+    pub fn besides(self, identifier: Option<Uuid>) -> Self {
+        Self { besides: identifier, ..self }
+    }
+
+    /// It happens once and not again before its user or an administrator has done something about it. So
+    /// no tries, however many at once, use up the mails that tell of it.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// What it tells does not wait for it: a message that cannot be counted any more, since so many
@@ -139,9 +156,10 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         Vec::new()
     };
     let mut addressed = Vec::new();
-    for mut addressee in addressees(&told, &own, about.old, about.new) {
+    let sender = if about.once { Sender::Once } else { Sender::Notice(about.what.as_str()) };
+    for mut addressee in addressees(&told, &own, &about) {
         addressee.may_object &= !about.plain;
-        match limits::postage(ctx, &addressee.to, Sender::Notice(about.what.as_str())).await {
+        match limits::postage(ctx, &addressee.to, sender).await {
             Ok(postage) => addressed.push((addressee, postage)),
             Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}
             Err(error) => return Err(error),
@@ -152,22 +170,18 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is
 /// known to be theirs, by text message.
-fn addressees(
-    told: &[Notify],
-    own: &[Seen<Identifier>],
-    old: Option<&Identifier>,
-    new: Option<&Identifier>,
-) -> Vec<Addressee> {
-    let verified = |kind| own.iter().find(|one| one.kind == kind && one.verified_at.is_some());
+fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> Vec<Addressee> {
+    let reaches = |kind| own.iter().filter(move |one| one.kind == kind && one.verified_at.is_some());
+    let mut by = reaches(IdentifierKind::Email).chain(reaches(IdentifierKind::Mobile));
+    let first = by.clone().next();
+    let user = by.find(|one| Some(one.id) != about.besides).or(first);
     let mut all: Vec<Addressee> = Vec::new();
     for notify in told {
         let found = match notify {
-            Notify::User => {
-                verified(IdentifierKind::Email).or_else(|| verified(IdentifierKind::Mobile)).map(|one| &**one)
-            }
+            Notify::User => user.map(|one| &**one),
             // What was never shown to be the user's own may be a stranger's.
-            Notify::Old => old.filter(|one| one.verified_at.is_some()),
-            Notify::New => new,
+            Notify::Old => about.old.filter(|one| one.verified_at.is_some()),
+            Notify::New => about.new,
         };
         let Some(found) = found else { continue };
         let channel = match found.kind {

@@ -1,5 +1,6 @@
 //! Getting back into an account, page by page. What one page has led to travels in the next one's form.
 
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::{Value, context};
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::http::visit::Visit;
 use crate::new_password;
 use crate::recovery::actions::{begin, verify};
 use crate::secret::{Secret, Token, TokenKind};
+use crate::sessions;
 
 fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
     let title = visit.say("page-recover.title");
@@ -45,8 +47,9 @@ pub struct Who {
 }
 
 /// `POST /recover`
-pub async fn sent(ctx: Ctx, visit: Visit, Sent(who): Sent<Who>) -> Result<Response> {
-    match begin(&ctx, &who.identifier).await {
+pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(who): Sent<Who>) -> Result<Response> {
+    let device = sessions::device(&headers, &ctx.app.origin);
+    match begin(&ctx, &who.identifier, device.as_ref()).await {
         Ok(challenge) => code(&visit, &challenge.id, None),
         Err(error) => asked(&visit, &who.identifier, Some(error)),
     }

@@ -298,9 +298,11 @@ impl Limits {
             ("code_try_address", self.code_try_address),
             ("code_try_device", self.code_try_device),
             ("recover_identifier", self.recover_identifier),
+            ("recover_device", self.recover_device),
             ("recover_address", self.recover_address),
             ("refresh_address", self.refresh_address),
             ("client_failures_address", self.client_failures_address),
+            ("service_requests", self.service_requests),
             ("send_number_short", self.send_number_short),
             ("send_number_day", self.send_number_day),
             ("send_stranger_short", self.send_stranger_short),
@@ -315,6 +317,9 @@ impl Limits {
             ("call_number", self.call_number),
             ("call_address", self.call_address),
             ("send_recovery", self.send_recovery),
+            ("send_recovery_network", self.send_recovery_network),
+            ("send_recovery_known", self.send_recovery_known),
+            ("send_recovery_number_network", self.send_recovery_number_network),
             ("send_recovery_number", self.send_recovery_number),
             ("send_recovery_number_day", self.send_recovery_number_day),
             ("send_block", self.send_block),
@@ -332,6 +337,7 @@ impl Limits {
         }
         for (name, failures) in [
             ("factor_failures", self.factor_failures),
+            ("recovery_failures", self.recovery_failures),
             ("password_failures", self.password_failures),
             ("device_failures", self.device_failures),
         ] {
@@ -341,6 +347,12 @@ impl Limits {
                 "must be between 1 and 100 (NIST SP 800-63B-4)",
             );
         }
+        layers.must_with(
+            self.factor_failures.saturating_add(self.recovery_failures) <= 100,
+            "limits.recovery_failures",
+            "limits.factor_failures",
+            format_args!("must be together with limits.factor_failures at most 100 (NIST SP 800-63B-4)"),
+        );
         layers.must_with(
             self.device_failures < self.password_failures,
             "limits.device_failures",

@@ -231,6 +231,8 @@ pub struct Notices {
     pub new_device: bool,
     /// Of a recovery that was begun.
     pub recovery: bool,
+    /// Of a factor that takes no more codes, since there were too many wrong ones.
+    pub factor_locked: bool,
 }
 
 /// `[limits]`: the one table of numbers.
@@ -259,14 +261,18 @@ pub struct Limits {
     pub code_try_address: Budget,
     /// Codes tried for sign-ins that one known device began.
     pub code_try_device: Budget,
-    /// Recoveries begun for one identifier.
+    /// Recoveries that one network begins for one identifier.
     pub recover_identifier: Budget,
+    /// Recoveries begun on one known device.
+    pub recover_device: Budget,
     /// Recoveries begun from one address.
     pub recover_address: Budget,
     /// Refresh tokens shown from one address.
     pub refresh_address: Budget,
     /// Wrong client secrets from one address.
     pub client_failures_address: Budget,
+    /// Requests of one API key or one registered client.
+    pub service_requests: Budget,
     /// Messages and calls to one number in a short time, whoever asks for them.
     pub send_number_short: Budget,
     /// Messages and calls to one number in a day, whoever asks for them.
@@ -293,12 +299,18 @@ pub struct Limits {
     pub organization_user: Budget,
     /// Invitations that one user sends.
     pub invitation_user: Budget,
-    /// Recovery codes to one number or e-mail address.
+    /// Recovery codes to one e-mail address.
     pub send_recovery: Budget,
+    /// Recovery codes to one e-mail address that one network asks for.
+    pub send_recovery_network: Budget,
+    /// Recovery codes to one number or e-mail address that known devices, or known places, ask for.
+    pub send_recovery_known: Budget,
     /// Recovery codes to one number in a short time.
     pub send_recovery_number: Budget,
     /// Recovery codes to one number in a day.
     pub send_recovery_number_day: Budget,
+    /// Recovery codes to one number that one network asks for.
+    pub send_recovery_number_network: Budget,
     /// Messages to one block of a thousand numbers that strangers ask for.
     pub send_block: Budget,
     /// Messages to one country abroad that strangers ask for.
@@ -309,6 +321,8 @@ pub struct Limits {
     pub unproven_country: Budget,
     /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
     pub factor_failures: u32,
+    /// Consecutive wrong codes in recoveries before a factor cannot be shown in one any more.
+    pub recovery_failures: u32,
     /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).
     pub password_failures: u32,
     /// How many of those are left to known devices, and how many make a device unknown.
@@ -480,6 +494,7 @@ mod tests {
             ("limits.send_address.limit = 0", "limits.send_address.limit must be above 0"),
             ("limits.send_address.window = \"0s\"", "limits.send_address.window must be"),
             ("limits.factor_failures = 101", "limits.factor_failures must be between 1 and 100"),
+            ("limits.recovery_failures = 81", "together with limits.factor_failures at most 100"),
             ("limits.password_failures = 101", "limits.password_failures must be between 1 and 100"),
             ("limits.device_failures = 100", "must be below limits.password_failures, which is 100"),
             ("limits.wider.ipv4_24 = 0", "limits.wider.ipv4_24 must be above 0"),

@@ -7,8 +7,9 @@ use crate::audit::{Noting, What, note};
 use crate::challenges::actions::{Chosen, choose};
 use crate::challenges::{self, Ask, ChallengeView, Purpose, blind};
 use crate::clock::Timestamp;
+use crate::devices;
 use crate::error::{Error, Problem, Result};
-use crate::factors::{self, Factor};
+use crate::factors::{self, Factor, Guess};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::Message;
@@ -20,25 +21,33 @@ use crate::store::{Seen, answer, refuse};
 use crate::words::Locale;
 
 /// Asks for a code by which whoever is known by `identifier` gets back in. The answer and what it costs
-/// are the same when nobody is.
+/// are the same when nobody is. On a known `device` it is counted by that alone, so that nobody elsewhere
+/// keeps its owner out.
 ///
 /// # Errors
 /// [`Problem::LimitReached`].
-pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
+pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Result<ChallengeView> {
     let key = identifiers::actions::key(identifier);
-    limits::take_by_address_and(ctx, Limit::RecoverAddress, &[(Limit::RecoverIdentifier, &key)]).await?;
-
+    if device.is_none() {
+        admit_stranger(ctx, &key).await?;
+    }
     let found = identifiers::actions::find(ctx, identifier, None).await?;
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
     let looked_up = found.as_ref().map(|found| found.user_id).unwrap_or_default();
     let user = ctx.app.store.get::<User>(looked_up).await?.filter(|user| user.is_active(ctx.now));
+    let known = devices::known(ctx, device, user.as_deref()).await?.map(|device| device.id);
+    match known {
+        Some(known) => limits::take(ctx, Limit::RecoverDevice, &known.to_string()).await?,
+        None if device.is_some() => admit_stranger(ctx, &key).await?,
+        None => {}
+    }
     let own = identifiers::actions::of_user(ctx, looked_up).await?;
     let is_theirs = found.is_some_and(|found| is_own(&found));
     let target = target(&ctx.policy.recovery.channels, &own).filter(|_| is_theirs);
     let asked = user.as_deref().zip(target).map(|(user, (target, kind))| (user, target, kind));
 
     let to = asked.map_or(key.as_str(), |(_, target, _)| &target.value);
-    let postage = match limits::postage(ctx, to, Sender::Recovery).await {
+    let postage = match blind::postage(ctx, to, user.as_deref(), known).await {
         Ok(postage) => Some(postage),
         // Only somebody's budget can be used up by other names: it is not told.
         Err(error) if error.limit == Some(Limit::SendRecovery.as_str()) => None,
@@ -48,7 +57,7 @@ pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
     };
     let postage = postage.as_ref();
     ctx.decide(move |moment| async move {
-        let (challenge, token, message) = blind::ask(ctx, asked, postage, &moment);
+        let (challenge, token, message) = blind::ask(ctx, asked, known, postage, &moment);
         let event = note(What::RecoveryAsked);
         let event = asked.into_iter().fold(event, |event, (user, ..)| event.user(user.id));
         let view = blind::view(&challenge, &token, &ctx.policy);
@@ -56,6 +65,12 @@ pub async fn begin(ctx: &Ctx, identifier: &str) -> Result<ChallengeView> {
         Ok(message.iter().fold(decision, |decision, message| decision.insert(message)))
     })
     .await
+}
+
+/// Counts a recovery that is begun elsewhere than on a known device.
+async fn admit_stranger(ctx: &Ctx, name: &str) -> Result<()> {
+    let name = limits::from_here(ctx, name);
+    limits::take_by_address_and(ctx, Limit::RecoverAddress, &[(Limit::RecoverIdentifier, &name)]).await
 }
 
 /// Whether an identifier is more than a claim: what was only claimed may be another's.
@@ -90,7 +105,7 @@ pub struct Proved {
 /// [`Problem::FactorMissing`] and [`Problem::FactorLocked`] when the second factor cannot be shown;
 /// [`Problem::LimitReached`].
 pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Proved> {
-    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    challenges::actions::admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let given: String = given.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
     let given = given.as_str();
@@ -131,7 +146,8 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
         decision = decision.and(notices.changes(ctx, &moment)).note(&moment, event);
         let mut second_factor = None;
         if let Some(second) = second {
-            let (asked, message, made) = second.ask(ctx, &recovery, &moment);
+            let (mut asked, message, made) = second.ask(ctx, &recovery, &moment);
+            asked.challenge.device_id = case.challenge.device_id;
             second_factor = Some(asked.challenge.view(&asked.token, &policy.code));
             decision = decision.insert(&asked.challenge);
             if let Some(message) = &message {
@@ -199,7 +215,7 @@ impl<'a> Second<'a> {
         });
         let (sender, locale) = (Sender::User(user.id), user.language());
         if !kinds.is_empty() {
-            let by = By::Held(choose(ctx, others, &kinds, None, sender).await?);
+            let by = By::Held(choose(ctx, others, &kinds, None, Guess::Recovery, sender).await?);
             return Ok(Self { by, kinds, locale });
         }
         let own = identifiers::actions::of_user(ctx, user.id).await?;
@@ -214,7 +230,7 @@ impl<'a> Second<'a> {
         let made = factors::of_user(ctx, user.id).await?;
         let made =
             made.iter().find(|factor| factor.identifier_id == Some(email.id) && factor.bound_at.is_some());
-        if made.is_some_and(|factor| factor.locked_at.is_some()) {
+        if made.is_some_and(|factor| factor.is_locked(Guess::Recovery, &ctx.policy.limits)) {
             return Err(Problem::FactorLocked.into());
         }
         let postage = limits::postage(ctx, &email.value, sender).await?;

@@ -1,7 +1,7 @@
 //! The JSON door of recovery.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::extract::Body;
 use crate::secret::{Secret, Token, TokenKind};
+use crate::sessions;
 
 /// The body of `POST /auth/recover`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,6 +21,9 @@ use crate::secret::{Secret, Token, TokenKind};
 pub struct Recover {
     /// Whatever the user signs in with.
     pub identifier: String,
+    /// What an earlier sign-in had as `device`: on a known device nobody else uses up what may be sent. A
+    /// browser sends its cookie instead.
+    pub device: Option<Secret>,
 }
 
 /// The answer of `POST /auth/recover`: the same whether or not anybody is known by the identifier.
@@ -53,8 +57,16 @@ pub struct RecoveryProved {
 }
 
 /// `POST /auth/recover`
-pub async fn recover(ctx: Ctx, Body(ask): Body<Recover>) -> Result<(StatusCode, Json<RecoveryAsked>)> {
-    let challenge = actions::begin(&ctx, &ask.identifier).await?;
+pub async fn recover(
+    ctx: Ctx,
+    headers: HeaderMap,
+    Body(ask): Body<Recover>,
+) -> Result<(StatusCode, Json<RecoveryAsked>)> {
+    let device = match &ask.device {
+        Some(text) => Token::parse(TokenKind::Device, text.expose()),
+        None => sessions::device(&headers, &ctx.app.origin),
+    };
+    let challenge = actions::begin(&ctx, &ask.identifier, device.as_ref()).await?;
     Ok((StatusCode::ACCEPTED, Json(RecoveryAsked { challenge })))
 }
 

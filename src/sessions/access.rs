@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -48,17 +47,6 @@ pub struct Claims {
     pub aal: u32,
     /// The methods that were shown to sign in (RFC 8176).
     pub amr: Vec<String>,
-    /// Who acts for the user, when it is not the user (RFC 8693 §4.1).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub act: Option<ActClaim>,
-}
-
-/// Who acts: the claim `act` (RFC 8693 §4.1).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ActClaim {
-    /// Their id, as in `sub`.
-    pub sub: Uuid,
 }
 
 /// For whom access tokens are.
@@ -86,7 +74,6 @@ impl Claims {
             auth_time: session.proved_at().as_seconds(),
             aal: session.proofs.level(),
             amr: session.proofs.of_sign_in().map(|proof| proof.factor.amr().to_owned()).collect(),
-            act: session.actor().map(|sub| ActClaim { sub }),
         }
     }
 

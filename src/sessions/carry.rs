@@ -82,6 +82,39 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
     }
 }
 
+/// What a request shows that may be the token of a session of another system: a bearer token that is none of
+/// ours, or the cookie `old` where ours did not come along.
+pub(super) fn of_before<'a>(
+    headers: &'a HeaderMap,
+    origin: &Origin,
+    old: &str,
+) -> Option<(&'a str, Carrier)> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        let ours =
+            [TokenKind::Session, TokenKind::Key].iter().any(|kind| Token::parse(*kind, text).is_some());
+        let counts = given.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && !ours;
+        return counts.then_some((text, Carrier::Bearer));
+    }
+    if old.is_empty() || cookie(headers, &name(origin, SESSION)).is_some() {
+        return None;
+    }
+    cookie(headers, old).map(|text| (text, Carrier::Cookie))
+}
+
+/// The cookie that takes away the one that another system set for the whole of this host.
+pub(super) fn taken_away(origin: &Origin, old: &str) -> Option<HeaderValue> {
+    let secure = if origin.is_secure() { "; Secure" } else { "" };
+    HeaderValue::from_str(&format!("{old}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}")).ok()
+}
+
+/// Whether an answer says something of the cookie of a session.
+pub fn sets_session(headers: &HeaderMap, origin: &Origin) -> bool {
+    let start = format!("{}=", name(origin, SESSION));
+    headers.get_all(header::SET_COOKIE).iter().any(|value| value.as_bytes().starts_with(start.as_bytes()))
+}
+
 /// The challenge of a sign-in that a browser has begun.
 pub fn pending(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Challenge, cookie(headers, &name(origin, PENDING))?)

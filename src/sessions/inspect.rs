@@ -1,8 +1,10 @@
 //! What others are told of a token that they were shown, and ending its session on their word.
 
 use super::access::{self, Claims};
-use super::actions::{by_claims, by_token, current};
-use super::{Caller, Carrier, Session, refresh, stands};
+use std::sync::Arc;
+
+use super::actions::{Known, by_claims, by_token, current};
+use super::{Caller, Carrier, Session, moved, refresh, stands};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
@@ -37,18 +39,23 @@ pub struct Inspected {
 /// # Errors
 /// The store's: what cannot be looked up is not told to be inactive.
 pub async fn inspect(ctx: &Ctx, text: &str) -> Result<Option<Inspected>> {
+    let opaque = |known: Arc<Known>| Inspected {
+        session: known.session.clone(),
+        user: known.user.clone(),
+        named: Named::Opaque,
+    };
     if let Some(token) = Token::parse(TokenKind::Session, text) {
         let known = by_token(ctx, &token, Carrier::Bearer).await?;
-        return Ok(known.map(|known| Inspected {
-            session: known.session.clone(),
-            user: known.user.clone(),
-            named: Named::Opaque,
-        }));
+        return Ok(known.map(opaque));
     }
     if let Some(token) = Token::parse(TokenKind::Refresh, text) {
         let Some((session, user, generation)) = genuine(ctx, &token).await? else { return Ok(None) };
         let newest = generation == session.generation && stands(ctx, &session, &user).await?;
         return Ok(newest.then_some(Inspected { session, user, named: Named::Refresh }));
+    }
+    if let Some((token, _)) = moved::recognised(ctx, text, Carrier::Bearer).await? {
+        let known = by_token(ctx, &token, Carrier::Bearer).await?;
+        return Ok(known.map(opaque));
     }
     let Some(claims) = access::read(ctx, text).await? else { return Ok(None) };
     let known = by_claims(ctx, &claims).await?;

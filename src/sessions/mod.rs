@@ -13,14 +13,16 @@ pub mod api;
 mod carry;
 mod hand_out;
 pub mod inspect;
+pub mod moved;
 mod refresh;
 mod rules;
 
-pub use access::{ActClaim, Claims, FIRST_PARTY};
+pub use access::{Claims, FIRST_PARTY};
 pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use carry::{
     Carrier, clear_cookie, device, device_cookie, overwritten, pending, pending_cookie, session_cookie,
+    sets_session,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
 pub use rules::leave;

@@ -12,7 +12,7 @@ use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
 use crate::devices::{self, Brought, Device};
 use crate::error::{Error, Problem, Result};
-use crate::factors::Factor;
+use crate::factors::{Factor, Guess};
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
@@ -134,7 +134,7 @@ pub async fn sign_in(
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
-            let chosen = &choose(ctx, factors, &kinds, wanted, Sender::User(user.id)).await?;
+            let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(user.id)).await?;
             let kinds = kinds.as_slice();
             ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;

@@ -7,7 +7,7 @@ use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
 use crate::error::{Error, FieldError, Needed, Problem, Result};
-use crate::factors::Factor;
+use crate::factors::{Factor, Guess};
 use crate::limits::{self, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
 use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
@@ -196,7 +196,7 @@ async fn by_challenge(
         // Only a password would do, or another factor than the wanted one.
         return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
     }
-    let chosen = &choose(ctx, factors, &kinds, wanted, Sender::User(caller.user.id)).await?;
+    let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(caller.user.id)).await?;
     let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
     let kinds = kinds.as_slice();
     ctx.decide(move |moment| async move {

@@ -9,7 +9,8 @@ use vestibule::accounts::{Roles, Status, User};
 use vestibule::administration::actions::{self, Deed};
 use vestibule::audit::{Event, chain};
 use vestibule::error::Problem;
-use vestibule::policy::Rank;
+use vestibule::policy::{Carry, Rank};
+use vestibule::service_accounts::Scope;
 use vestibule::sessions::Session;
 use vestibule::sign_up::Wanted;
 use vestibule::step_up::By;
@@ -542,28 +543,37 @@ async fn acting_ends_with_whatever_it_rests_on() {
 }
 
 #[tokio::test]
-async fn the_access_token_of_whoever_acts_says_so() {
+async fn whoever_acts_gets_nothing_that_others_take_without_asking() {
     let world = plan().build().await;
     let admin = with_roles(&world, &["admin"]).await;
     let alice = world.alice().await;
     let (id, actor) = (id_of(&alice).await, id_of(&admin).await);
-    let ask = json!({"reason": "Ticket 4711", "minutes": 15, "session": "jwt"});
-    let begun =
-        admin.post(&format!("/api/v1/admin/users/{id}/act"), ask).await.expect(StatusCode::CREATED).body;
-    let claims = crate::tokens::claims(begun["access_token"].as_str().unwrap());
-    assert_eq!((&claims["sub"], &claims["act"]), (&json!(id), &json!({"sub": actor})));
-    let mut acting = admin.clone();
-    acting.token = Some(begun["access_token"].as_str().unwrap().to_owned());
-    assert_eq!(acting.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"], json!(id));
-    let renewed = acting.post("/api/v1/auth/refresh", json!({"refresh_token": begun["refresh_token"]})).await;
-    let renewed = renewed.expect(StatusCode::OK).body;
+    let path = format!("/api/v1/admin/users/{id}/act");
+    let ask = |carry: &str| json!({"reason": "Ticket 4711", "minutes": 15, "session": carry});
+    let refused = admin.post(&path, ask("jwt")).await.problem(422, "invalid").body;
     assert_eq!(
-        crate::tokens::claims(renewed["access_token"].as_str().unwrap())["act"],
-        json!({"sub": actor})
+        (&refused["errors"][0]["field"], &refused["errors"][0]["code"]),
+        (&json!("session"), &json!("wrong-value"))
     );
+    assert_eq!(refused["errors"][0]["message"], "Expected `bearer` or `cookie`.");
+    // Nor where the policy carries sessions as JWT.
+    let mut policy = (*world.app.policy()).clone();
+    policy.session.carry = Carry::Jwt;
+    world.app.replace_policy(policy);
+    let silent = json!({"reason": "Ticket 4711", "minutes": 15});
+    let begun = admin.post(&path, silent).await.expect(StatusCode::CREATED).body;
+    assert!(begun.get("access_token").is_none() && begun.get("refresh_token").is_none(), "{begun}");
+    let token = begun["token"].as_str().unwrap();
+    // Who asks is told who acts, and hears of the end at once.
+    let (_, key) = crate::service_accounts::key(&world, &[Scope::Introspect]).await;
+    let service = crate::service_accounts::shows(&world, &key);
+    let told = async || {
+        let form = Some(("application/x-www-form-urlencoded", format!("token={token}").into_bytes()));
+        service.send("POST", "/oauth2/introspect", form).await.expect(StatusCode::OK).body
+    };
+    assert_eq!((&told().await["sub"], &told().await["act"]), (&json!(id), &json!({"sub": actor})));
     admin.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
-    let again = json!({"refresh_token": renewed["refresh_token"]});
-    acting.post("/api/v1/auth/refresh", again).await.problem(401, "refresh-refused");
+    assert_eq!(told().await, json!({"active": false}));
 }
 
 // The chain.

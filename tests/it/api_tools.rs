@@ -22,6 +22,8 @@ use vestibule::store::{Change, Query};
 
 use crate::world::{Plan, World};
 
+use crate::place::second_round;
+
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The folder of the tools, when there is one.
@@ -115,6 +117,9 @@ async fn lint(tools: &Path, folder: &Folder, document: &Json) -> [(bool, String)
 
 #[tokio::test]
 async fn two_linters_find_nothing_in_the_document() {
+    if second_round() {
+        return;
+    }
     let Some(tools) = tools() else { return };
     let folder = Folder::new(&tools, "lint");
     let document = openapi::document();
@@ -178,7 +183,8 @@ async fn nothing_that_a_fuzzer_sends_is_answered_otherwise_than_documented() {
         "1",
         "--no-shrink",
     ]);
-    command.args(["--workers", "2", "--continue-on-failure", "--warnings", "off", "--checks", CHECKS]);
+    // One worker: CPython 3.11 counts the depth of its parser for all threads together, and gives up.
+    command.args(["--workers", "1", "--continue-on-failure", "--warnings", "off", "--checks", CHECKS]);
     command.args(["--suppress-health-check", "all", "--request-timeout", "60"]);
     command.args(["--report", "json", "--report-json-path", "report.json"]);
     let (good, told) = beside(Some(&world), command).await;
@@ -207,6 +213,9 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
+    if second_round() {
+        return;
+    }
     let Some(tools) = tools() else { return };
     let world = World::new().await;
     let folder = Folder::new(&tools, "typescript");

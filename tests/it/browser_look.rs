@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::browser::Tab;
 use crate::browser_journeys::signs_up;
+use crate::place::second_round;
 use crate::world::World;
 
 /// Pages for everybody, and those of an account.
@@ -37,6 +38,9 @@ fn name(path: &str) -> String {
 
 #[tokio::test]
 async fn every_page_fits_and_axe_finds_nothing() {
+    if second_round() {
+        return;
+    }
     let started = Instant::now();
     let world = World::new().await;
     let Some(mut tab) = Tab::open(&world).await else { return };
@@ -69,6 +73,9 @@ async fn every_page_fits_and_axe_finds_nothing() {
 
 #[tokio::test]
 async fn pages_that_come_of_forms_are_as_good() {
+    if second_round() {
+        return;
+    }
     let world = World::new().await;
     let Some(mut tab) = Tab::open(&world).await else { return };
     let person = world.member().await;
@@ -121,6 +128,9 @@ async fn pages_that_come_of_forms_are_as_good() {
 
 #[tokio::test]
 async fn the_sign_in_page_is_light() {
+    if second_round() {
+        return;
+    }
     let world = World::new().await;
     let Some(mut tab) = Tab::open(&world).await else { return };
     tab.goes_to("/sign-in").await;

@@ -194,17 +194,7 @@ async fn a_provider_that_hangs_up_is_doubted_and_given_up_and_never_asked_twice(
         config.server.outbound_allow.push(address.to_string());
     });
     let world = plan.policy(|policy| policy.calls.users = vestibule::policy::Callers::Anybody).build().await;
-    let keyring = &world.app.keyring;
-    let wanted = vestibule::calls::Wanted {
-        user: uuid::Uuid::from_u128(1),
-        to: "+12025550143".into(),
-        from: "+15005550006".into(),
-        content: vestibule::calls::Content::Say("Hello".into()),
-        language: "en-US",
-    };
-    let postage = vestibule::limits::postage_for_call(&world.ctx(), wanted.user, &wanted.to).await.unwrap();
-    let call = Call::new(&world.ctx().moment(), &postage, keyring, &world.app.random, &wanted);
-    world.app.store.commit(vec![vestibule::store::Change::insert(&call)]).await.unwrap();
+    let call = ordered(&world).await;
     for _ in 0..8 {
         world.run_due().await;
         world.advance(Duration::from_secs(60));
@@ -216,6 +206,65 @@ async fn a_provider_that_hangs_up_is_doubted_and_given_up_and_never_asked_twice(
     assert_eq!(asked.iter().filter(|method| *method == "POST").count(), 1, "{asked:?}");
     assert!(asked.iter().filter(|method| *method == "GET").count() >= 2, "{asked:?}");
     provider.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_is_called_back_while_it_is_placed_is_ended_at_the_provider() {
+    use axum::extract::{Form, State};
+    use axum::routing::post;
+    use tokio::sync::Notify;
+    type Told = std::sync::Arc<(Notify, Notify, std::sync::Mutex<Vec<String>>)>;
+    let told = Told::default();
+    let place = async |State(told): State<Told>| {
+        told.0.notify_one();
+        told.1.notified().await;
+        (StatusCode::CREATED, axum::Json(json!({"sid": "CA1", "status": "queued"})))
+    };
+    let end = async |State(told): State<Told>, Form(form): Form<Vec<(String, String)>>| {
+        told.2.lock().unwrap().extend(form.into_iter().map(|(name, value)| format!("{name}={value}")));
+        axum::Json(json!({"sid": "CA1", "status": "canceled"}))
+    };
+    let provider = axum::Router::new()
+        .route("/2010-04-01/Accounts/{account}/Calls.json", post(place))
+        .route("/2010-04-01/Accounts/{account}/Calls/CA1.json", post(end))
+        .with_state(told.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move { axum::serve(listener, provider).await.unwrap() });
+    let plan = World::plan().config(move |config| {
+        config.twilio.base_url = format!("http://{address}");
+        config.server.outbound_allow.push(address.to_string());
+    });
+    let world = plan.policy(|policy| policy.calls.users = vestibule::policy::Callers::Anybody).build().await;
+    let call = ordered(&world).await;
+    tokio::join!(world.run_due(), async {
+        told.0.notified().await;
+        let seen = world.app.store.get::<Call>(call.id).await.unwrap().unwrap();
+        assert_eq!(seen.next, Next::Placing);
+        let canceled = seen.with(|call| assert!(call.cancel(world.app.clock.now())));
+        world.app.store.commit(vec![vestibule::store::Change::update(&canceled)]).await.unwrap();
+        told.1.notify_one();
+    });
+    world.run_due().await;
+    assert_eq!(*told.2.lock().unwrap(), ["Status=canceled"]);
+    let kept = world.app.store.get::<Call>(call.id).await.unwrap().unwrap();
+    assert_eq!((kept.status, kept.attempts), (vestibule::calls::Status::Canceled, 1));
+    serving.abort();
+}
+
+/// A call by nobody in particular, recorded as the API records it.
+async fn ordered(world: &World) -> Call {
+    let wanted = vestibule::calls::Wanted {
+        user: uuid::Uuid::from_u128(1),
+        to: "+12025550143".into(),
+        from: "+15005550006".into(),
+        content: vestibule::calls::Content::Say("Hello".into()),
+        language: "en-US",
+    };
+    let postage = vestibule::limits::postage_for_call(&world.ctx(), wanted.user, &wanted.to).await.unwrap();
+    let call = Call::new(&world.ctx().moment(), &postage, &world.app.keyring, &world.app.random, &wanted);
+    world.app.store.commit(vec![vestibule::store::Change::insert(&call)]).await.unwrap();
+    call
 }
 
 #[tokio::test]

@@ -346,6 +346,53 @@ async fn wrong_codes_are_counted_on_the_factor_over_all_challenges_until_it_is_l
     answers(&alice, &asked, &fresh.shows(&world, 0)).await.expect(StatusCode::OK);
 }
 
+/// How many mails and text messages tell `person` that a sign-in method was locked.
+async fn told_of_lock(person: &Person<'_>, subject: &str) -> [usize; 2] {
+    person.world.run_due().await;
+    let mut told = [0; 2];
+    for (told, to) in told.iter_mut().zip([person.email(), person.mobile.clone()]) {
+        let all = person.world.messages(&to).await;
+        let says = |message: &&Json| message.to_string().contains(subject);
+        *told = all["items"].as_array().unwrap().iter().filter(says).count();
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_is_told_once_of_a_locked_factor_and_by_another_way_than_that_one() {
+    const SUBJECT: &str = "A sign-in method was locked";
+    let only_a_few = |policy: &mut Policy| {
+        patient(policy);
+        // A mail of this kind is not what many guesses at once could use up.
+        policy.limits.send_notice.limit = 1;
+    };
+    let world = World::plan().policy(only_a_few).build().await;
+    for (is_mail_known, told) in [(true, [1, 0]), (false, [0, 1])] {
+        let alice = world.alice().await;
+        if is_mail_known {
+            crate::recovery::shows_email(&alice).await;
+        }
+        let mut challenges = Vec::new();
+        for _ in 0..8 {
+            challenges.push(alice.gives_password().await.expect(StatusCode::OK).body["challenge"].clone());
+        }
+        for n in 0..19 {
+            answers(&alice, &challenges[n / 5], "nonsense").await.problem(401, "code-wrong");
+        }
+        assert_eq!(told_of_lock(&alice, SUBJECT).await, [0, 0], "it is not locked yet");
+        // The last one is given by many at once.
+        let last = challenges[4..].iter().flat_map(|challenge| [challenge; 4]);
+        let last = join_all(last.map(|challenge| answers(&alice, challenge, "nonsense"))).await;
+        assert_eq!(
+            last.iter().filter(|answer| answer.body["type"].to_string().contains("code-wrong")).count(),
+            1
+        );
+        assert_eq!(told_of_lock(&alice, SUBJECT).await, told);
+        answers(&alice, &challenges[7], "nonsense").await.problem(403, "factor-locked");
+        assert_eq!(told_of_lock(&alice, SUBJECT).await, told, "and not again");
+    }
+}
+
 #[tokio::test]
 async fn a_right_code_forgives_wrong_ones_of_its_own_factor_alone() {
     let world = plan(When::Always).build().await;
@@ -466,6 +513,26 @@ async fn whoever_has_two_apps_may_show_either() {
     let asked = asks(&alice, "totp").await;
     answers(&alice, &asked, "not a code").await.problem(401, "code-wrong");
     assert!(stored(&world, &one.id).await.failures > 0 && stored(&world, &two.id).await.failures > 0);
+}
+
+#[tokio::test]
+async fn an_app_that_is_closed_to_recovery_is_not_among_those_that_would_do() {
+    let world = plan(When::Always).build().await;
+    let alice = world.alice().await;
+    crate::recovery::shows_email(&alice).await;
+    let (closed, open) = (binds(&alice).await, binds(&alice).await);
+    let seen = world.app.store.get::<Factor>(closed.id.parse::<Uuid>().unwrap()).await.unwrap().unwrap();
+    let seen = seen.with(|factor| factor.recovery_failures = 100);
+    world.app.store.commit(vec![Change::update(&seen)]).await.unwrap();
+    world.advance(STEP);
+    let challenge = crate::recovery::begins(&alice, &alice.email()).await;
+    let code = crate::recovery::mailed(&alice).await;
+    let body = json!({"challenge": challenge, "code": code});
+    let proved = alice.post("/api/v1/auth/recover/verify", body).await.expect(StatusCode::OK).body;
+    let second = &proved["second_factor"];
+    assert_eq!(second["factor"], "totp", "{proved}");
+    answers(&alice, second, &closed.shows(&world, 0)).await.problem(401, "code-wrong");
+    answers(&alice, second, &open.shows(&world, 0)).await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

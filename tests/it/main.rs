@@ -29,6 +29,7 @@ mod lockout;
 mod mails;
 mod matrix;
 mod model;
+mod moved_sessions;
 mod moving;
 mod nodes;
 mod organizations;

@@ -98,7 +98,7 @@ const TABLE: &[Row] = &[
     row("POST", "/auth/verify-code", Anybody, None, Sent(&["challenge", "code", "trust_device"]), r#"{"challenge": "vc_", "code": "000000"}"#),
     row("POST", "/auth/resend-code", Anybody, None, Sent(&["challenge", "factor"]), r#"{"challenge": "vc_"}"#),
     row("POST", "/auth/password-strength", Anybody, None, Sent(&["password", "username", "email", "mobile", "name"]), r#"{"password": "x"}"#),
-    row("POST", "/auth/recover", Anybody, None, Sent(&["identifier"]), r#"{"identifier": "nobody@example.com"}"#),
+    row("POST", "/auth/recover", Anybody, None, Sent(&["identifier", "device"]), r#"{"identifier": "nobody@example.com"}"#),
     row("POST", "/auth/recover/verify", Anybody, None, Sent(&["challenge", "code"]), r#"{"challenge": "vc_", "code": "1"}"#),
     row("POST", "/auth/logout", Anybody, None, Sent(&["scope", "refresh_token"]), r#"{"scope": "others"}"#),
     row("POST", "/logout", Anybody, None, Sent(&["scope", "refresh_token"]), r#"{"scope": "others"}"#),
@@ -1035,8 +1035,6 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("GET", "/events", "request"), ("GET", "/admin/audit", "request"),
     // A session in which somebody acts for a user.
     ("POST", "/admin/users/{id}/act", "token"), ("POST", "/organizations/{id}/members/{user}/act", "token"),
-    ("POST", "/admin/users/{id}/act", "access_token"), ("POST", "/organizations/{id}/members/{user}/act", "access_token"),
-    ("POST", "/admin/users/{id}/act", "refresh_token"), ("POST", "/organizations/{id}/members/{user}/act", "refresh_token"),
     // A session that has just been opened, and the device that it was opened on.
     ("POST", "/auth/login", "token"), ("POST", "/auth/login", "device"),
     ("POST", "/auth/verify-code", "token"), ("POST", "/auth/verify-code", "device"),

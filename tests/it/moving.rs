@@ -19,29 +19,29 @@ use vestibule::passwords::Password;
 use vestibule::policy::{FactorKind, When};
 use vestibule::random::Random;
 use vestibule::secret::Keyring;
-use vestibule::store::{Entity, Query};
+use vestibule::store::{Change, Entity, Query};
 
 use crate::kill::server::Scratch;
 use crate::world::{PASSWORD, World};
 
-fn reading() -> Reading {
+pub fn reading() -> Reading {
     Reading { source: "old".into(), roles: false, keep_ids: false }
 }
 
 /// A house in which a password is enough.
-async fn house() -> World {
+pub async fn house() -> World {
     World::plan().policy(|policy| policy.sign_in.second.when = When::WhenEnrolled).build().await
 }
 
 /// Takes rows in as the command does.
-async fn moves_in(world: &World, rows: &[Json]) -> Vec<Outcome> {
+pub async fn moves_in(world: &World, rows: &[Json]) -> Vec<Outcome> {
     let ctx = world.ctx();
     let read = |row: &Json| read(row.as_object().unwrap(), &reading(), &ctx.policy.account, ctx.now).unwrap();
     let newcomers: Vec<_> = rows.iter().map(read).collect();
     take(&ctx, &newcomers, "old", None).await.unwrap()
 }
 
-fn refused(outcome: &Outcome) -> Vec<String> {
+pub fn refused(outcome: &Outcome) -> Vec<String> {
     let Outcome::Refused(faults) = outcome else { panic!("{outcome:?}") };
     faults.iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect()
 }
@@ -49,12 +49,12 @@ fn refused(outcome: &Outcome) -> Vec<String> {
 // ---- The program
 
 /// The program over the house's database, in a folder of its own.
-struct Program {
+pub struct Program {
     folder: Scratch,
 }
 
 impl Program {
-    fn over(world: &World) -> Self {
+    pub fn over(world: &World) -> Self {
         let folder = Scratch::new().unwrap();
         let key = Keyring::generate("test", &Random::seeded(1));
         let settings = format!(
@@ -66,13 +66,13 @@ impl Program {
         Self { folder }
     }
 
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VESTIBULE_"))
@@ -83,18 +83,18 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn run(&self, arguments: &[&str]) -> (bool, String) {
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
         let Output { status, stdout, stderr } = self.start(arguments).wait_with_output().unwrap();
         (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
 
-    fn report(&self) -> Vec<Json> {
+    pub fn report(&self) -> Vec<Json> {
         let text = fs::read_to_string(self.folder.path().join("vestibule-import.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-const IMPORT: [&str; 5] = ["import", "--config", "v.toml", "--source", "old"];
+pub const IMPORT: [&str; 5] = ["import", "--config", "v.toml", "--source", "old"];
 
 fn import<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [IMPORT.as_slice(), more].concat()
@@ -248,7 +248,14 @@ async fn hashes_of_all_kinds_sign_in_and_are_replaced() {
         };
     let salt = "c2FsdHNhbHRzYWx0";
     // Made once by Python's hashlib.scrypt (n=1024, r=8, p=1) and by argon2-cffi.
-    let hashes = [("bcrypt", bcrypt::hash(PASSWORD, 4).unwrap()), ("pbkdf2", pbkdf2)];
+    let bcrypt = bcrypt::hash(PASSWORD, 4).unwrap();
+    let as_version = |version: &str| bcrypt.replace("$2b$", version);
+    let hashes = [
+        ("bcrypt", bcrypt.clone()),
+        ("bcrypt.a", as_version("$2a$")),
+        ("bcrypt.y", as_version("$2y$")),
+        ("pbkdf2", pbkdf2),
+    ];
     let made = [("scrypt", SCRYPT), ("argon2", ARGON2)].map(|(name, hash)| (name, hash.to_owned()));
     assert!(made.iter().all(|(_, hash)| hash.contains(salt)));
     let all: Vec<_> = hashes.into_iter().chain(made).collect();
@@ -269,6 +276,35 @@ async fn hashes_of_all_kinds_sign_in_and_are_replaced() {
             let phc = world.app.store.get::<Password>(id).await.unwrap().unwrap().phc.clone();
             assert!(phc.starts_with("$argon2id$v=19$m=64,") && phc != hash, "{name}: {phc}");
         }
+    }
+}
+
+/// What a hash costs stands in it, and whoever wrote the row chose it.
+#[tokio::test]
+async fn a_hash_that_costs_too_much_is_neither_taken_in_nor_computed() {
+    let world = house().await;
+    let ctx = world.ctx();
+    let bcrypt = bcrypt::hash(PASSWORD, 4).unwrap();
+    let member = world.member().await;
+    let named =
+        Query::<Identifier>::along(Identifier::BY_CANONICAL).equal(format!("username:{}", member.username));
+    let id = world.app.store.first(named).await.unwrap().unwrap().user_id;
+    for (kind, hash) in [
+        ("bcrypt", bcrypt.replacen("$04$", "$31$", 1)),
+        ("argon2", ARGON2.replace("m=1024,t=2", "m=4194304,t=4000000")),
+        ("scrypt", SCRYPT.replace("ln=10", "ln=40")),
+        ("pbkdf2", format!("pbkdf2_sha256$4294967295$salt${}", "A".repeat(43) + "=")),
+    ] {
+        let row = json!({"id": 1, "username": "some.body", "password": hash});
+        let faults = read(row.as_object().unwrap(), &reading(), &ctx.policy.account, ctx.now).unwrap_err();
+        assert_eq!((&*faults[0].field, &*faults[0].code), ("password", "hash"), "{kind}");
+        assert!(faults[0].message.contains("more time or memory"), "{kind}: {}", faults[0].message);
+        // By whatever way it came into the database: it is nobody's password.
+        let stored =
+            world.app.store.get::<Password>(id).await.unwrap().unwrap().with(|stored| stored.phc = hash);
+        world.app.store.commit(vec![Change::update(&stored)]).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), member.gives_password()).await;
+        answer.unwrap_or_else(|_| panic!("{kind}: it is being computed")).problem(401, "credentials-wrong");
     }
 }
 
@@ -331,12 +367,16 @@ async fn an_authenticator_app_moves_in_with_its_user() {
 
 /// The lines of an export.
 async fn lines(world: &World, open: Option<&Keyring>) -> Vec<Json> {
+    handed_out(world, export::Asked { hashes: true, open }).await
+}
+
+async fn handed_out(world: &World, asked: export::Asked<'_>) -> Vec<Json> {
     let mut lines = Vec::new();
     let mut put = |line: &Json| {
         lines.push(line.clone());
         Ok(())
     };
-    export::export(&world.ctx(), open, &mut put).await.unwrap();
+    export::export(&world.ctx(), asked, &mut put).await.unwrap();
     lines
 }
 
@@ -433,6 +473,27 @@ async fn keys_of_apps_are_in_the_clear_only_for_whoever_brings_the_key() {
 }
 
 #[tokio::test]
+async fn hashes_are_handed_out_only_to_whoever_asks_for_them() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 60, 7).await.unwrap();
+    let few = handed_out(&old, export::Asked::default()).await;
+    let all = lines(&old, None).await;
+    let codes = |lines: &[Json]| {
+        let codes =
+            lines.iter().filter(|line| line["table"] == "factors").map(|line| &line["record"]["codes"]);
+        codes.filter(|codes| codes.as_array().is_some_and(|codes| !codes.is_empty())).count()
+    };
+    assert!(codes(&all) > 0 && text(&all).contains("$argon2id$"));
+    assert_eq!(codes(&few), 0);
+    assert!(!text(&few).contains("$argon2"), "a hash was handed out");
+    assert_eq!(few.last().unwrap()["records"], few.len() - 2);
+    // Such people come in by recovery.
+    let new = house().await;
+    let (outcomes, is_whole) = moves_over(&new, &text(&few), true).await;
+    assert!(is_whole && outcomes.iter().all(|outcome| *outcome == Outcome::Stored), "{outcomes:?}");
+}
+
+#[tokio::test]
 async fn an_export_that_was_changed_grants_nothing() {
     let old = house().await;
     seed::fill(&old.ctx(), 3, 7).await.unwrap();
@@ -466,6 +527,14 @@ async fn an_export_that_was_changed_grants_nothing() {
     let empty = house().await;
     let outcomes = moves_over(&empty, &text(&forged), true).await.0;
     assert!(outcomes.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == [": malformed"]));
+    // A record whose id is somebody else's here.
+    let mut forged = out.clone();
+    let mut claims = forged.iter_mut().filter(|line| line["record"]["kind"] == "username");
+    let (first, last) = (claims.next().unwrap()["record"]["id"].clone(), claims.next_back().unwrap());
+    last["record"]["id"] = first;
+    let empty = house().await;
+    let outcomes = moves_over(&empty, &text(&forged), true).await.0;
+    assert_eq!((&outcomes[0], refused(&outcomes[2])), (&Outcome::Stored, vec!["id: conflict".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -473,13 +542,17 @@ async fn the_program_hands_out_and_takes_in() {
     let old = house().await;
     seed::fill(&old.ctx(), 5, 7).await.unwrap();
     let program = Program::over(&old);
-    let (done, told) = program.run(&["export", "--config", "v.toml", "--out", "all.jsonl"]);
+    let (done, told) = program.run(&["export", "--config", "v.toml", "--with-hashes", "--out", "all.jsonl"]);
     assert!(done && told.contains("records."), "{told}");
-    let (done, told) = program.run(&["export", "--config", "v.toml", "--out", "all.jsonl"]);
+    let (done, told) = program.run(&["export", "--config", "v.toml", "--with-hashes", "--out", "all.jsonl"]);
     assert!(!done && told.contains("cannot be made"), "{told}");
     let path = program.folder.path().join("all.jsonl");
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+    let (done, told) = program.run(&["export", "--config", "v.toml", "--out", "few.jsonl"]);
+    assert!(done, "{told}");
+    let few = fs::read_to_string(program.folder.path().join("few.jsonl")).unwrap();
+    assert!(!few.contains("$argon2") && fs::read_to_string(&path).unwrap().contains("$argon2"));
     let new = house().await;
     let other = Program::over(&new);
     let (done, told) = other.run(&import(&["--json", path.to_str().unwrap(), "--with-roles"]));
@@ -566,12 +639,68 @@ async fn a_seed_makes_the_same_people_in_every_state() {
     assert_eq!(of("sessions", "carry").len(), 3);
     assert_eq!(of("users", "status").len(), 2);
     assert_eq!(of("calls", "due_at").union(&of("messages", "due_at")).count(), 1, "nothing is due");
+    the_organizations_are_believable(&first);
+    let told = |lines: &[Json]| -> Vec<String> {
+        let ours = ["organizations", "members", "invitations"];
+        lines
+            .iter()
+            .filter(|line| ours.contains(&line["table"].as_str().unwrap_or_default()))
+            .map(Json::to_string)
+            .collect()
+    };
+    assert_eq!(told(&first), told(&second));
+    assert_ne!(told(&first), told(&third));
     // The first one is an administrator and comes in.
     let body = json!({"identifier": "admin1", "password": seed::PASSWORD});
     let answer = one.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
     assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
+    let mut admin = one.stranger();
+    admin.token = Some(answer.body["token"].as_str().unwrap().to_owned());
+    let own = admin.get("/api/v1/organizations").await.expect(StatusCode::OK).body;
+    assert_eq!(
+        (own["items"].as_array().unwrap().len(), &own["items"][0]["role"]),
+        (1, &json!("owner")),
+        "{own}"
+    );
+    let path = format!("/api/v1/organizations/{}", own["items"][0]["id"].as_str().unwrap());
+    let members = admin.get(&format!("{path}/members")).await.expect(StatusCode::OK).body;
+    assert!(members["items"].as_array().unwrap().len() >= 3, "{members}");
     assert!(of("users", "roles").contains("[\"admin\"]"));
     assert!(User::table().name == "users" && made.users == 120);
+}
+
+/// What whoever walks through the doors would find to be so as well.
+fn the_organizations_are_believable(lines: &[Json]) {
+    let of = |table: &str| -> Vec<&Json> {
+        lines.iter().filter(|line| line["table"] == table).map(|line| &line["record"]).collect()
+    };
+    let (users, organizations, members, invitations) =
+        (of("users"), of("organizations"), of("members"), of("invitations"));
+    let text = |record: &Json, field: &str| record[field].as_str().unwrap().to_owned();
+    assert!(organizations.len() >= 8, "{}", organizations.len());
+    let inside: std::collections::BTreeSet<_> =
+        members.iter().map(|member| text(member, "user_id")).collect();
+    assert!(inside.len() < users.len(), "not everybody belongs to somebody");
+    assert!(inside.len() < members.len(), "nobody belongs to two");
+    for organization in &organizations {
+        let of_this = |record: &&&Json| record["organization_id"] == organization["id"];
+        let own: Vec<_> = members.iter().filter(of_this).collect();
+        let role = |role: &str| own.iter().filter(|member| member["role"] == role).count();
+        assert_eq!((role("owner"), role("admin")), (1, 1), "{organization}");
+        assert!((3..=10).contains(&own.len()), "{organization}");
+        for member in own {
+            let user = users.iter().find(|user| user["id"] == member["user_id"]).unwrap();
+            assert!(text(member, "created_at") >= text(user, "created_at"), "a member before the account");
+            assert!(text(member, "created_at") >= text(organization, "created_at"));
+            assert!(member["role"] == "member" || user["status"] == "active", "{user}");
+        }
+        let open: Vec<_> = invitations.iter().filter(of_this).collect();
+        assert!((1..=2).contains(&open.len()));
+        for invitation in open {
+            assert!(text(invitation, "expires_at").as_str() > "2030-01-01T00:00:00.000Z", "{invitation}");
+            assert!(text(invitation, "created_at") >= text(organization, "created_at"), "{invitation}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,8 @@ use crate::scripted::{Reply, Scripted};
 use beside::Valkey;
 use cluster::{Cluster, NODES, SIGN_OUT, counts, end_each, policy};
 use load::{Connection, request};
-use server::{PASSWORD, Scratch, bare_vestibule, path, sign_in_body};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use server::{PASSWORD, Scratch, bare_vestibule, free_address, path, sign_in_body};
 
 /// By when another node must refuse, at the latest.
 const EVERYWHERE: Duration = Duration::from_secs(1);
@@ -190,6 +191,62 @@ async fn proved_together(cluster: &Cluster, provider: &Scripted) {
     assert_eq!(opened.len(), 1, "exactly one");
     assert!(answers.iter().all(|answer| answer.status == 200 || (400..500).contains(&answer.status)));
     assert!(all_say(cluster, &opened[0].text("/token").unwrap(), true).await);
+}
+
+/// A Valkey that speaks TLS, with a certificate that only an authority of one's own vouches for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_are_kept_over_tls_only_where_the_certificate_is_vouched_for() {
+    if left_out() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    let file = |name: &str, text: String| {
+        let path = home.path().join(name).display().to_string();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let authority = || {
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        (pem, Issuer::new(params, key))
+    };
+    let ((ours, issuer), (others, _)) = (authority(), authority());
+    let [ours, others] = [file("ours.pem", ours), file("others.pem", others)];
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let port = free_address().unwrap().port();
+    let words = [
+        ("--tls-port", port.to_string()),
+        ("--tls-cert-file", file("server.pem", certificate.pem())),
+        ("--tls-key-file", file("server.key", key.serialize_pem())),
+        ("--tls-auth-clients", "no".to_owned()),
+    ];
+    let words = words.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let valkey = Valkey::start_with(words).await.unwrap();
+
+    let says = |url: String, trusted: &str| {
+        let mut doctor = bare_vestibule(home.path());
+        doctor.arg("doctor").env("VESTIBULE_SHARED", url).env("SSL_CERT_FILE", trusted);
+        doctor.env("VESTIBULE_STORE", format!("sqlite:{}", home.path().join("none.db").display()));
+        let told = String::from_utf8(doctor.output().unwrap().stdout).unwrap();
+        let line = told.lines().find(|line| line.contains(" shared ")).unwrap_or_default().to_owned();
+        (line.starts_with("ok "), line)
+    };
+    let (good, told) = says(format!("rediss://:secret@127.0.0.1:{port}/"), &ours);
+    assert!(good, "{told}");
+    for (what, url, trusted) in [
+        ("another authority", format!("rediss://:secret@127.0.0.1:{port}/"), &others),
+        ("nor when asked not to look", format!("rediss://:secret@127.0.0.1:{port}/#insecure"), &others),
+        ("another name", format!("rediss://:secret@localhost:{port}/"), &ours),
+        ("TLS is asked for and not spoken", valkey.url().replace("redis:", "rediss:"), &ours),
+        ("TLS is spoken and not asked for", format!("redis://:secret@127.0.0.1:{port}/"), &ours),
+    ] {
+        let (good, told) = says(url, trusted);
+        assert!(!good && told.contains("shared") && !told.contains("secret@"), "{what}: {told}");
+        println!("{what}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,13 @@ fn name() -> String {
     format!("w{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
+/// Whether the suite has run before, on the other engine: `scripts/test` says so. A test that no engine has a part in,
+/// and that takes seconds, returns at once then: it would show the same again. Never one whose way to the store says
+/// something, and never a preset's journey.
+pub fn second_round() -> bool {
+    std::env::var_os("VESTIBULE_TEST_SECOND_ROUND").is_some()
+}
+
 impl Place {
     /// By `VESTIBULE_TEST_STORE`: `sqlite` (the default) or `postgres`.
     pub async fn new() -> Self {

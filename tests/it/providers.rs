@@ -100,6 +100,24 @@ fn tries(message: &Message) -> Vec<(String, String)> {
     message.tries.0.iter().map(|one| (one.provider.clone(), one.came_to.clone())).collect()
 }
 
+/// The worker runs on every node.
+#[tokio::test]
+async fn of_many_workers_one_has_a_message() {
+    let webhook = Scripted::new([taken()]).await;
+    let world = house(None, Some(&webhook), &["sms: webhook"]).await;
+    for number in 0..10 {
+        sent(&world, number).await;
+    }
+    let workers: Vec<_> = (0..4).map(|_| world.ctx()).collect();
+    for ran in futures_util::future::join_all(workers.iter().map(messages::actions::run_due)).await {
+        ran.unwrap();
+    }
+    let read = |body: &str| serde_json::from_str::<Json>(body).unwrap()["to"].as_str().unwrap().to_owned();
+    let mut told: Vec<_> = webhook.requests().iter().map(|request| read(&request.body)).collect();
+    told.sort();
+    assert_eq!(told, (0..10).map(to).collect::<Vec<_>>(), "each once");
+}
+
 #[tokio::test]
 async fn the_webhook_gets_a_signed_request_that_can_be_told_from_a_copy() {
     let webhook = Scripted::new([taken()]).await;
@@ -512,6 +530,8 @@ async fn what_a_provider_of_one_s_own_tells_is_signed_and_only_ever_raises_a_sta
     }] {
         told(&world, &path, &wrong, SECRET, 0).await.problem(400, "malformed-body");
     }
+    let long = serde_json::json!({"id": id, "status": "sent", "reference": "x".repeat(17 * 1024)});
+    told(&world, &path, &long, SECRET, 0).await.problem(413, "body-too-large");
     assert_eq!(status().await, Status::Accepted, "nothing of that was heard");
     // In any order, as often as it comes.
     for (word, then) in

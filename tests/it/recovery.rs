@@ -43,7 +43,7 @@ async fn identifiers(person: &Person<'_>) -> Vec<vestibule::store::Seen<Identifi
     person.world.app.store.find(all).await.unwrap().items
 }
 
-async fn shows_email(person: &Person<'_>) {
+pub async fn shows_email(person: &Person<'_>) {
     let all = identifiers(person).await;
     let email = all.into_iter().find(|one| one.value.contains('@')).unwrap();
     let now = person.world.app.clock.now();
@@ -250,6 +250,210 @@ async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
         let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
         sets(&person, body).await.expect(StatusCode::NO_CONTENT);
     }
+}
+
+/// A thief who reads somebody's mail gets no further than to the second factor, and cannot take it away.
+#[tokio::test]
+async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
+    let world = world().await;
+    let mut person = owner(&world).await;
+    let mut thief = world.stranger();
+    (thief.username, thief.mobile) = (person.username.clone(), person.mobile.clone());
+    let open = proves(&thief).await["second_factor"]["id"].clone();
+    world.advance(MINUTE);
+    let most = world.ctx().policy.limits.recovery_failures;
+    let mut left = most;
+    while left > 0 {
+        let challenge = proves(&thief).await["second_factor"]["id"].clone();
+        for _ in 0..left.min(5) {
+            let wrong = json!({"challenge": challenge, "code": "nonsense"});
+            thief.post("/api/v1/auth/verify-code", wrong).await.problem(401, "code-wrong");
+            left -= 1;
+        }
+        world.advance(MINUTE);
+    }
+    world.run_due().await;
+    let told = "Recovery with a sign-in method was locked";
+    assert!(world.messages(&person.email()).await.to_string().contains(told));
+    // What is still open sends nothing more, and takes nothing.
+    let resent = thief.post("/api/v1/auth/resend-code", json!({"challenge": open})).await;
+    resent.problem(403, "factor-locked");
+    let late = json!({"challenge": open, "code": world.last_code(&person.mobile).await});
+    thief.post("/api/v1/auth/verify-code", late).await.problem(403, "factor-locked");
+    // No second factor is left to a recovery, and none is left out.
+    let challenge = begins(&thief, &person.email()).await;
+    let code = mailed(&thief).await;
+    let body = json!({"challenge": challenge, "code": code});
+    thief.post(VERIFY, body.clone()).await.problem(403, "factor-locked");
+
+    // The owner signs in as ever; that opens recovery again.
+    person.signs_in().await;
+    world.advance(MINUTE);
+    recovers(&person).await;
+    logs_in(&person, NEW).await.expect(StatusCode::OK);
+}
+
+/// Whoever holds the number and not the mail: what was guessed at is not where its owner is told.
+#[tokio::test]
+async fn of_an_address_that_is_closed_to_recovery_its_owner_is_told_by_text_message() {
+    let by_sms = |policy: &mut Policy| {
+        policy.recovery.channels = vec![FactorKind::Sms];
+        policy.limits.recovery_failures = 5;
+    };
+    let world = World::plan().policy(unlimited).policy(by_sms).build().await;
+    let person = owner(&world).await;
+    let challenge = begins(&person, &person.username).await;
+    world.run_due().await;
+    let code = world.last_code(&person.mobile).await;
+    let body = json!({"challenge": challenge, "code": code});
+    let second = person.post(VERIFY, body).await.expect(StatusCode::OK).body["second_factor"].clone();
+    assert_eq!(second["factor"], "email");
+    for _ in 0..5 {
+        let wrong = json!({"challenge": second["id"], "code": "nonsense"});
+        person.post("/api/v1/auth/verify-code", wrong).await.problem(401, "code-wrong");
+    }
+    world.run_due().await;
+    let told = "Recovery with a sign-in method was locked";
+    assert!(world.messages(&person.mobile).await.to_string().contains(told));
+    assert!(!world.messages(&person.email()).await.to_string().contains(told));
+}
+
+/// How many mails with a code came to `person`.
+async fn codes_mailed(person: &Person<'_>) -> usize {
+    person.world.run_due().await;
+    let all = person.world.messages(&person.email()).await;
+    all["items"].as_array().unwrap().iter().filter(|mail| mail["code"].is_string()).count()
+}
+
+/// Recoveries of `name` that somebody asks for from each of these networks, as often as they are let and with
+/// every resend. Which /24 they sit in is all that tells them apart.
+async fn attack(world: &World, name: &str, networks: std::ops::Range<u8>) {
+    let mut asked = Vec::new();
+    for network in networks {
+        for host in 1..4 {
+            let mut attacker = world.stranger();
+            attacker.ip = [198, 51, network, host].into();
+            for _ in 0..3 {
+                let answer = attacker.post(RECOVER, json!({"identifier": name})).await;
+                if answer.status == StatusCode::ACCEPTED {
+                    asked.push((attacker.ip, answer.body["challenge"]["id"].clone()));
+                }
+            }
+        }
+    }
+    world.run_due().await;
+    world.advance(Duration::from_secs(31));
+    for (ip, challenge) in asked {
+        let mut attacker = world.stranger();
+        attacker.ip = ip;
+        attacker.post("/api/v1/auth/resend-code", json!({"challenge": challenge})).await;
+    }
+    world.run_due().await;
+}
+
+#[tokio::test]
+async fn who_has_a_few_addresses_keeps_nobody_from_getting_back_in() {
+    let world = World::plan().policy(no_second).build().await;
+    let person = world.stranger();
+    person.signs_up().await.expect(StatusCode::CREATED);
+    shows_email(&person).await;
+    let signed_in = logs_in(&person, PASSWORD).await.expect(StatusCode::OK).body;
+    let device = signed_in["device"].as_str().unwrap();
+    // From five networks, an hour long: each gets its five mails, and no more.
+    let before = codes_mailed(&person).await;
+    for _ in 0..4 {
+        attack(&world, &person.username, 0..5).await;
+        world.advance(15 * MINUTE);
+    }
+    let mails = codes_mailed(&person).await;
+    assert_eq!(mails - before, 25, "five times five");
+    let mut anywhere = world.stranger();
+    anywhere.ip = [198, 18, 7, 7].into();
+    anywhere.post(RECOVER, json!({"identifier": person.username})).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(codes_mailed(&person).await, mails + 1, "somebody new gets a code at once");
+
+    // From twenty, all day: all that strangers may have sent is gone.
+    for _ in 0..6 {
+        attack(&world, &person.email(), 0..20).await;
+        world.advance(60 * MINUTE);
+    }
+    let mails = codes_mailed(&person).await;
+    assert_eq!(mails - before, 30, "and that is bounded");
+    anywhere.ip = [198, 18, 8, 8].into();
+    anywhere.post(RECOVER, json!({"identifier": person.email()})).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(codes_mailed(&person).await, mails);
+
+    // Where its owner has signed in before, a code comes all the same.
+    let mut at_home = world.stranger();
+    at_home.ip = person.ip;
+    at_home.post(RECOVER, json!({"identifier": person.email()})).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(codes_mailed(&person).await, mails + 1, "at home, on a new device");
+    let known = json!({"identifier": person.email(), "device": device});
+    let mut abroad = world.stranger();
+    (abroad.username, abroad.ip) = (person.username.clone(), [198, 51, 3, 3].into());
+    let begun = abroad.post(RECOVER, known).await.expect(StatusCode::ACCEPTED).body;
+    assert_eq!(codes_mailed(&person).await, mails + 2, "and on a known device, beside the attacker");
+    world.advance(MINUTE);
+    let resent = json!({"challenge": begun["challenge"]["id"]});
+    abroad.post("/api/v1/auth/resend-code", resent).await.expect(StatusCode::OK);
+    assert_eq!(codes_mailed(&person).await, mails + 3, "and again");
+    let code = mailed(&person).await;
+    let proof = json!({"challenge": begun["challenge"]["id"], "code": code});
+    let token = abroad.post(VERIFY, proof).await.expect(StatusCode::OK).body["recovery_token"].clone();
+    sets(&abroad, json!({"recovery_token": token, "new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+
+    // That ended what was known. Whoever has neither waits a day after the attack at most.
+    let mails = codes_mailed(&person).await;
+    for shown in [None, Some(device)] {
+        let body = json!({"identifier": person.email(), "device": shown});
+        at_home.post(RECOVER, body).await.expect(StatusCode::ACCEPTED);
+        assert_eq!(codes_mailed(&person).await, mails, "{shown:?}");
+    }
+    world.advance(24 * 60 * MINUTE);
+    anywhere.post(RECOVER, json!({"identifier": person.email()})).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(codes_mailed(&person).await, mails + 1, "a day later");
+}
+
+/// A device that is known to somebody is no lane to anybody else's account, and one's own is bounded too.
+#[tokio::test]
+async fn a_known_device_begins_recoveries_of_its_owner_alone_and_only_so_many() {
+    let world = World::plan().policy(no_second).build().await;
+    let owner = world.stranger();
+    owner.signs_up().await.expect(StatusCode::CREATED);
+    shows_email(&owner).await;
+    let device = logs_in(&owner, PASSWORD).await.expect(StatusCode::OK).body["device"].clone();
+    let before = codes_mailed(&owner).await;
+    for name in [owner.email(), "nobody@example.com".to_owned()] {
+        for _ in 0..5 {
+            let body = json!({"identifier": name, "device": device});
+            owner.post(RECOVER, body).await.expect(StatusCode::ACCEPTED);
+        }
+    }
+    let sixth = async |name: &str| {
+        let body = json!({"identifier": name, "device": device});
+        owner.post(RECOVER, body).await.problem(429, "limit-reached").body["limit"].clone()
+    };
+    assert_eq!(sixth(&owner.email()).await, "recover-device");
+    assert_eq!(sixth("nobody@example.com").await, "recover-identifier");
+    assert_eq!(codes_mailed(&owner).await, before + 5);
+    world.advance(60 * MINUTE);
+    let body = json!({"identifier": owner.email(), "device": device});
+    let answer = owner.post(RECOVER, body).await.problem(429, "limit-reached");
+    assert_eq!(answer.body["limit"], "send-recovery-known", "who shows the device may know why");
+    for bad in [json!(7), json!(["vd_"]), json!({})] {
+        let body = json!({"identifier": owner.email(), "device": bad});
+        owner.post(RECOVER, body).await.problem(422, "invalid");
+    }
+    // From one address, for whomever: twenty.
+    let visitor = world.stranger();
+    for n in 0..20 {
+        visitor.post(RECOVER, json!({"identifier": format!("nobody{n}")})).await.expect(StatusCode::ACCEPTED);
+    }
+    let answer = visitor.post(RECOVER, json!({"identifier": "nobody20"})).await;
+    assert_eq!(answer.problem(429, "limit-reached").body["limit"], "recover-address");
+    // What is no device at all is nobody's.
+    let body = json!({"identifier": owner.email(), "device": "vd_nonsense"});
+    owner.post(RECOVER, body).await.expect(StatusCode::ACCEPTED);
 }
 
 /// Every step of a recovery that does not succeed, as whoever tries it sees it.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
@@ -398,7 +400,11 @@ pub struct Stream(Body, String);
 
 impl Stream {
     pub async fn of(app: &Arc<App>, key: &str) -> Self {
-        let response = open_stream(app, key).await;
+        Self::shown(app, &format!("Bearer {key}")).await
+    }
+
+    async fn shown(app: &Arc<App>, shown: &str) -> Self {
+        let response = open_stream(app, shown).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
@@ -431,12 +437,12 @@ impl Stream {
     }
 }
 
-async fn open_stream(app: &Arc<App>, key: &str) -> axum::response::Response {
+async fn open_stream(app: &Arc<App>, shown: &str) -> axum::response::Response {
     let host = app.origin.as_str().trim_start_matches("http://");
     let request = Request::get(FEED)
         .header(header::HOST, host)
         .header(header::ACCEPT, "text/event-stream")
-        .header(header::AUTHORIZATION, format!("Bearer {key}"));
+        .header(header::AUTHORIZATION, shown);
     http::router::production(app).unwrap().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
@@ -465,6 +471,25 @@ async fn a_stream_tells_at_once_beats_and_ends_with_the_key() {
     assert_eq!((told(&beat), &beat["now"]), (vec![], &json!(world.ctx().now.as_millis())));
     keys::revoke(&world.ctx(), &By::Operator, id).await.unwrap();
     assert!(stream.next().await.is_none(), "it ends with the key");
+
+    // And with its time, swept away or not.
+    let (_, key) = self::key(&world, &[Scope::RevocationsRead]).await;
+    let mut stream = Stream::of(&world.app, &key).await;
+    stream.batch(&world).await;
+    world.advance(Duration::from_secs(90 * 86_400));
+    assert!(stream.next().await.is_none(), "it ends with its time");
+}
+
+/// The other kind of service.
+#[tokio::test]
+async fn a_stream_ends_with_the_client_that_is_removed() {
+    let world = World::new().await;
+    let (client, secret) = clients::add(&world.ctx(), "orders").await.unwrap();
+    let basic = STANDARD.encode(format!("{}:{}", client.id, secret.reveal()));
+    let mut stream = Stream::shown(&world.app, &format!("Basic {basic}")).await;
+    stream.batch(&world).await;
+    clients::remove(&world.ctx(), client.id).await.unwrap();
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]
@@ -473,7 +498,7 @@ async fn places_are_bounded_and_streams_end_when_the_server_stops() {
     let (_, key) = key(&world, &[Scope::RevocationsRead]).await;
     let mut stream = Stream::of(&world.app, &key).await;
     stream.batch(&world).await;
-    let refused = open_stream(&world.app, &key).await;
+    let refused = open_stream(&world.app, &format!("Bearer {key}")).await;
     assert_eq!(
         (refused.status(), &refused.headers()["retry-after"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"5".parse().unwrap())

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 use vestibule::audit::{Event, What};
 use vestibule::http::router;
@@ -178,6 +180,48 @@ async fn what_is_no_key_is_refused_and_counted() {
     let mut right = guesser.clone();
     right.token = Some(secret);
     right.get("/api/v1/events").await.expect(StatusCode::OK);
+}
+
+/// A program that has run away takes nothing from the others.
+#[tokio::test]
+async fn a_key_is_used_so_often_and_no_more() {
+    let world = World::new().await;
+    let mut policy = (*world.app.policy()).clone();
+    policy.limits.service_requests.limit = 5;
+    world.app.replace_policy(policy);
+    let (id, secret) = key(&world, &[Scope::EventsRead]).await;
+    let [program, other] = [secret, key(&world, &[Scope::EventsRead]).await.1];
+    let [program, other] = [shows(&world, &program), shows(&world, &other)];
+    // What it has no scope for counts, too.
+    program.get("/api/v1/revocations").await.problem(403, "scope-missing");
+    for _ in 0..4 {
+        program.get("/api/v1/events").await.expect(StatusCode::OK);
+    }
+    let limited = program.get("/api/v1/events").await.problem(429, "limit-reached");
+    assert_eq!(limited.body["limit"], "service-requests");
+    assert_eq!(limited.headers[header::RETRY_AFTER], "2", "five in ten seconds");
+    program.get("/api/v1/revocations").await.problem(429, "limit-reached");
+    other.get("/api/v1/events").await.expect(StatusCode::OK);
+    world.advance(Duration::from_secs(2));
+    program.get("/api/v1/events").await.expect(StatusCode::OK);
+    program.get("/api/v1/events").await.problem(429, "limit-reached");
+    // None of it was written down but the first use, and a revoked key is no longer told that it was too much.
+    let record = world.app.store.get::<ApiKey>(id).await.unwrap().unwrap();
+    assert_eq!(record.used_at.map(|at| at.to_string()).as_deref(), Some("2030-01-01T00:00:00.000Z"));
+    actions::revoke(&world.ctx(), &By::Operator, id).await.unwrap();
+    program.get("/api/v1/events").await.problem(401, "key-unknown");
+
+    let (client, secret) = vestibule::clients::add(&world.ctx(), "orders").await.unwrap();
+    let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, secret.reveal())));
+    for path in ["introspect", "introspect", "introspect", "introspect", "revoke"] {
+        let path = format!("/oauth2/{path}");
+        crate::tokens::asks(&world, &basic, &path, "token=x").await.expect(StatusCode::OK);
+    }
+    for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+        let limited =
+            crate::tokens::asks(&world, &basic, path, "token=x").await.problem(429, "limit-reached");
+        assert_eq!(limited.body["limit"], "service-requests");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use vestibule::app::{App, Client, Ctx};
 use vestibule::audit::{Event, What};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::error::Problem;
-use vestibule::limits::{self, Sender};
+use vestibule::limits::{self, Sender, Whence};
 use vestibule::money::{UNIT, Way};
 use vestibule::policy::Policy;
 use vestibule::random::Random;
@@ -76,7 +76,14 @@ const HAMMERED: &str = "+17205550199";
 /// Everything at once that makes one phone ring, for somebody who has shown the password and the number.
 async fn hammer(world: &World, ctx: &Ctx, sent: &mut Vec<Timestamp>) {
     let user = Sender::User(Uuid::nil());
-    for sender in [Sender::Stranger, Sender::Recovery, Sender::Newcomer, Sender::Notice("x"), user, user] {
+    for sender in [
+        Sender::Stranger,
+        Sender::Recovery(Whence::Anywhere),
+        Sender::Newcomer,
+        Sender::Notice("x"),
+        user,
+        user,
+    ] {
         if limits::postage(ctx, HAMMERED, sender).await.is_ok() {
             sent.push(world.app.clock.now());
         }
@@ -169,6 +176,11 @@ async fn attack(money: u32) {
             assert!(within <= 5, "{number}: {within} in ten minutes");
         }
     }
+    // What a day begins with, and what comes in again within it.
+    let most = 2 * world.app.policy().limits.unproven_country.limit;
+    for (country, count) in &by_country {
+        assert!(*count <= most, "{country}: {count}");
+    }
     let row = day(&world, "2030-01-01").await;
     assert!(row.total() <= budget && row.total() >= spent + at_home, "{row:?}");
     assert_eq!(row.stopped_at.is_some(), money == 100);
@@ -241,6 +253,51 @@ async fn codes_that_come_back_are_bounded_by_address_block_and_country_too() {
     }
 }
 
+#[tokio::test]
+async fn what_tells_of_one_kind_of_event_is_bounded_and_leaves_other_kinds_alone() {
+    let world = World::plan().policy(built_in).build().await;
+    let ctx = from(&world, [198, 51, 100, 7]);
+    let mail = async |what| limits::postage(&ctx, "alice@example.com", Sender::Notice(what)).await;
+    for _ in 0..world.app.policy().limits.send_notice.limit {
+        mail("one").await.unwrap();
+    }
+    assert_eq!(mail("one").await.unwrap_err().limit, Some("send-notice"));
+    mail("other").await.unwrap();
+    limits::postage(&ctx, "alice@example.com", Sender::Once).await.unwrap();
+}
+
+/// Where nobody gives a code back, numbers abroad are closed to strangers by country, however many blocks
+/// they are spread over; home is not, nor is it to known users.
+#[tokio::test]
+async fn a_country_abroad_from_which_no_code_comes_back_is_closed_to_strangers_and_home_is_not() {
+    let plan = World::plan().policy(built_in).config(|config| config.spending.home = "US".to_owned());
+    let world = plan.config(|config| config.spending.day = 1_000).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 65_537));
+    let german = |n: u32| format!("+4915{:02}3{:06}", n % 10 + 10, n * 1_001);
+    let try_at = async |n: u32| limits::postage(&ctx(n), &german(n), Sender::Stranger).await;
+    let mut sent = 0;
+    let refused = loop {
+        match try_at(sent).await {
+            Ok(_) => sent += 1,
+            Err(refused) => break refused,
+        }
+        assert!(sent < 1_000, "never closed");
+    };
+    let limit = world.app.policy().limits.unproven_country.limit;
+    assert_eq!((refused.limit, sent), (Some("unproven-country"), limit));
+    limits::postage(&ctx(1), &german(sent), Sender::User(Uuid::nil())).await.unwrap();
+    limits::postage(&ctx(2), "+447400123456", Sender::Stranger).await.unwrap();
+    limits::came_back(&ctx(3), &german(0)).await;
+    for n in 0..5 {
+        try_at(sent + n).await.unwrap();
+    }
+    try_at(sent + 5).await.unwrap_err();
+    for n in 0..2 * limit {
+        let at_home = format!("+1404{:03}{:04}", 200 + n % 18 * 5, n * 7);
+        limits::postage(&ctx(n), &at_home, Sender::Stranger).await.unwrap();
+    }
+}
+
 /// Who asks for one number all the time neither spends the day's money nor closes the number's block.
 #[tokio::test]
 async fn what_a_number_s_limit_refuses_costs_nothing_and_closes_nothing() {
@@ -296,7 +353,7 @@ async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_re
     let refused = limits::postage(&ctx, number, Sender::Notice("y")).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-notice"));
     // A recovery is refused without a word of why.
-    let refused = limits::postage(&ctx, number, Sender::Recovery).await.unwrap_err();
+    let refused = limits::postage(&ctx, number, Sender::Recovery(Whence::Anywhere)).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-recovery"));
 }
 
@@ -327,7 +384,12 @@ async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused(
         limits::postage(&ctx, number, Sender::Stranger).await.unwrap();
     }
     for number in ["+447400123456", "+18765550123", "+881612345678", "+19002345678", "+4990091234567"] {
-        for sender in [Sender::Stranger, Sender::User(Uuid::nil()), Sender::Recovery, Sender::Notice("x")] {
+        for sender in [
+            Sender::Stranger,
+            Sender::User(Uuid::nil()),
+            Sender::Recovery(Whence::Anywhere),
+            Sender::Notice("x"),
+        ] {
             let refused = limits::postage(&ctx, number, sender).await.unwrap_err();
             assert_eq!(refused.problem, Problem::NumberNotServed, "{number} {sender:?}");
         }

@@ -1,14 +1,18 @@
 //! The verifier for other services, in a service, over a real server that comes and goes.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Router};
-use serde_json::json;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use vestibule::app::App;
 use vestibule::http;
@@ -174,8 +178,7 @@ async fn what_is_no_access_token_for_here_and_now_is_refused() {
 
 /// Tokens that every verifier has to refuse, by what is wrong with each.
 pub async fn vectors(world: &World, alice: &Person<'_>) -> Vec<(String, String)> {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    const BASE64: base64::engine::GeneralPurpose = URL_SAFE_NO_PAD;
     let good = alice.token.clone().unwrap();
     let said = claims(&good);
     let ctx = world.ctx();
@@ -224,6 +227,139 @@ pub async fn vectors(world: &World, alice: &Person<'_>) -> Vec<(String, String)>
         bad.push((format!("altered at {at}"), String::from_utf8(altered).unwrap()));
     }
     bad
+}
+
+/// Somebody between a verifier and the accounts: passes the keys on, and says of the feed what they like.
+struct Between {
+    address: SocketAddr,
+    /// What they are asked for: `after`, of each stream in turn.
+    asked: mpsc::UnboundedReceiver<Option<String>>,
+    /// What they then say.
+    says: mpsc::UnboundedSender<Vec<String>>,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Said {
+    keys: String,
+    asked: mpsc::UnboundedSender<Option<String>>,
+    says: Arc<Mutex<mpsc::UnboundedReceiver<Vec<String>>>>,
+}
+
+impl Between {
+    async fn start(world: &World) -> Self {
+        let keys =
+            world.stranger().get("/.well-known/jwks.json").await.expect(StatusCode::OK).body.to_string();
+        let ((asking, asked), (says, saying)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let state = Said { keys, asked: asking, says: Arc::new(Mutex::new(saying)) };
+        let feed = async |State(said): State<Said>, Query(query): Query<HashMap<String, String>>| {
+            let _ = said.asked.send(query.get("after").cloned());
+            let texts = said.says.lock().await.recv().await.unwrap_or_default();
+            texts.iter().map(|text| format!("event: revocations\ndata: {text}\n\n")).collect::<String>()
+        };
+        let router = Router::new()
+            .route("/.well-known/jwks.json", axum::routing::get(async |State(said): State<Said>| said.keys))
+            .route("/api/v1/revocations", axum::routing::get(feed))
+            .with_state(state);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, asked, says, serving }
+    }
+
+    /// Where the next stream is asked to go on. What was said before it has been heard then.
+    async fn after(&mut self) -> Option<String> {
+        let asked = tokio::time::timeout(Duration::from_secs(20), self.asked.recv()).await;
+        asked.expect("it comes back").unwrap()
+    }
+
+    /// A verifier hears what is true, and then each of what is not; `judges` says what it makes of her token.
+    async fn lies(mut self, world: &World, hers: &str, judges: &mut impl AsyncFnMut(&str) -> String) {
+        let ctx = world.ctx();
+        let said = claims(hers);
+        let now = ctx.now.as_millis();
+        let id = |n: u128| uuid::Uuid::from_u128(n);
+        let ends = json!([{"sid": said["sid"], "until": now + 60_000}]);
+        let batch = |after: Option<u128>, cursor: u128, now: i64, items: &Json| {
+            let after = after.map(id);
+            json!({"iss": said["iss"], "now": now, "after": after, "cursor": id(cursor), "more": false, "items": items})
+        };
+        let signed = async |purpose, batch: &Json| {
+            keys::sign(&ctx, purpose, batch.to_string().as_bytes()).await.unwrap()
+        };
+        let by_them = async |batch: &Json| signed(Purpose::Revocations, batch).await;
+        let nothing = json!([]);
+        let (first, evil) = (batch(None, 1, now, &nothing), batch(None, 9, now, &ends));
+        let first = by_them(&first).await;
+        let parts: Vec<_> = first.split('.').collect();
+        let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let [altered, unsigned] = [parts[0].to_owned(), encoded(r#"{"alg":"none","typ":"revocations+jwt"}"#)]
+            .map(|header| format!("{header}.{}.", encoded(&evil.to_string())));
+        let of_another = json!({"iss": "https://evil.example", "now": now, "after": null, "cursor": id(9), "more": false, "items": ends});
+        let lies = [
+            ("another content", format!("{altered}{}", parts[2])),
+            ("no signature", altered.clone()),
+            ("alg none", unsigned),
+            ("signed as an access token", signed(Purpose::Access, &evil).await),
+            ("another issuer", by_them(&of_another).await),
+            ("something is missing between", by_them(&batch(Some(5), 9, now, &ends)).await),
+            ("said before", by_them(&batch(Some(1), 9, now - 1, &ends)).await),
+        ];
+
+        assert_eq!(self.after().await, None, "nothing is known");
+        self.says.send(vec![lies[0].1.clone()]).unwrap();
+        assert_eq!(self.after().await, None);
+        assert_eq!(judges(hers).await, "stale", "what is not signed makes nothing current");
+        for (what, lie) in lies {
+            self.says.send(vec![first.clone(), lie]).unwrap();
+            assert_eq!(self.after().await, Some(id(1).to_string()), "{what}: it goes on where it was");
+            assert_eq!(judges(hers).await, "", "{what}");
+        }
+        // From there on it takes what is true: the last word about a user, and a session's end for good.
+        let from = said["session_from"].as_i64().unwrap();
+        let cut =
+            |from: Option<i64>| json!([{"sub": said["sub"], "session_from": from, "until": now + 60_000}]);
+        let truths = [
+            (cut(Some(from)), ""),
+            (cut(Some(from + 1)), "ended"),
+            (cut(Some(from)), ""),
+            (cut(None), "ended"),
+            (cut(Some(from)), ""),
+            (ends, "ended"),
+        ];
+        for ((items, judged), at) in truths.iter().zip(1..) {
+            self.says.send(vec![by_them(&batch(Some(at), at + 1, now, items)).await]).unwrap();
+            assert_eq!(self.after().await, Some(id(at + 1).to_string()), "and from there");
+            assert_eq!(judges(hers).await, *judged, "{items}");
+        }
+        self.serving.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_between_cannot_make_up_leave_out_or_repeat_what_the_feed_says() {
+    let world = World::new().await;
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    let hers = alice.token.clone().unwrap();
+
+    let between = Between::start(&world).await;
+    let [refuses, _] = verifiers(&world, "vk_x", between.address);
+    let following = follows(&refuses);
+    let mut judges = async |token: &str| match refuses.check(token).await {
+        Ok(_) => String::new(),
+        Err(Refused::Stale) => "stale".to_owned(),
+        Err(Refused::Ended) => "ended".to_owned(),
+        Err(Refused::Invalid) => "invalid".to_owned(),
+    };
+    between.lies(&world, &hers, &mut judges).await;
+    following.abort();
+
+    let between = Between::start(&world).await;
+    let Some(mut node) = Node::start(&world, "vk_x", between.address, "refuse").await else { return };
+    let user = user_of(&hers);
+    let mut judges = async |token: &str| node.says(token).await.replace(&user, "");
+    between.lies(&world, &hers, &mut judges).await;
 }
 
 /// The verifier in TypeScript, compiled by `scripts/test`, in a Node of its own.

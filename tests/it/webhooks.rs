@@ -74,6 +74,44 @@ async fn unknown_tokens_are_told_only_to_whoever_can_sign() {
     }
 }
 
+/// The id of a message is no secret; the token in the path of its callback is.
+#[tokio::test]
+async fn a_signed_callback_with_the_id_of_a_message_and_another_token_is_about_none() {
+    let world = World::new().await;
+    let person = world.stranger();
+    let (message, path) = sent(&world, &person).await;
+    let before = status(&world, &message).await;
+    let guessed = Token::new(TokenKind::Callback, message.id, &world.app.random.seed()).reveal();
+    let (doors, _) = path.rsplit_once('/').unwrap();
+    let (guessed, told) = (format!("{doors}/{guessed}"), params("undelivered"));
+    let good = signed(&world, &guessed, &told);
+    call(&world, &guessed, &told, Some(&good)).await.problem(404, "not-found");
+    assert_eq!(status(&world, &message).await, before);
+}
+
+#[tokio::test]
+async fn what_is_no_form_is_signed_by_its_hash_and_what_is_too_long_is_not_read() {
+    let world = World::new().await;
+    let person = world.stranger();
+    let (_, path) = sent(&world, &person).await;
+    let body = b"{}".to_vec();
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let whole = format!("{path}?bodySHA256={hash}");
+    for (path, signature, status) in [
+        (&whole, "nonsense".to_owned(), 403),
+        (&path, signed(&world, &path, &[]), 403),
+        (&whole, signed(&world, &whole, &[]), 204),
+    ] {
+        let mut provider = world.stranger();
+        provider.headers.insert("x-twilio-signature", signature.parse().unwrap());
+        let answer = provider.send("POST", path, Some(("application/json", body.clone()))).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+    }
+    let long = vec![("MessageStatus".to_owned(), "x".repeat(17 * 1024))];
+    let good = signed(&world, &path, &long);
+    call(&world, &path, &long, Some(&good)).await.problem(413, "body-too-large");
+}
+
 #[tokio::test]
 async fn news_in_any_order_and_again_never_steps_back() {
     let world = World::new().await;
