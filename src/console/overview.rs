@@ -26,12 +26,15 @@ pub struct Asked {
     pub by: String,
 }
 
+/// One part of the bars: the words for it, its class, how much of it.
+type Of<'a> = (&'static str, &'static str, &'a dyn Fn(&Span) -> i64);
+
 /// What a chart shows besides its bars.
 struct Figure<'a> {
     /// The words for it.
     key: &'static str,
-    /// Each part: the words for it, its class, how much.
-    parts: Vec<(&'static str, &'static str, &'a dyn Fn(&Span) -> i64)>,
+    /// Its parts, the lowest first.
+    parts: Vec<Of<'a>>,
     /// How a number is written.
     written: fn(i64) -> String,
 }
