@@ -336,4 +336,36 @@ async fn scripts_in_fields_and_addresses_are_text() {
         tab.sees("<script>").await;
         unhit(&mut tab).await;
     }
+    // Those who look after others see what people call themselves, and look for whatever is written there.
+    let body = json!({"name": format!("Harbour {}", SCRIPTS[0])});
+    other.post("/api/v1/organizations", body).await.expect(StatusCode::CREATED);
+    crate::step_up::promote(&world, &other, &["admin"]).await;
+    let me = other.get("/api/v1/users/me").await.expect(StatusCode::OK).body;
+    let id = me["id"].as_str().unwrap();
+    for path in [
+        "/console/users",
+        &format!("/console/users/{id}"),
+        &format!("/console/users/{id}/suspend"),
+        "/console/organizations",
+        "/console/messages",
+        "/console/audit",
+        "/console/data/users",
+        "/console/data/sessions",
+        "/console/data/organizations",
+    ] {
+        tab.goes_to(path).await;
+        assert_eq!(tab.path().await, path);
+        unhit(&mut tab).await;
+    }
+    tab.goes_to("/console/organizations").await;
+    tab.sees(SCRIPTS[0]).await;
+    for script in SCRIPTS {
+        let query = encoded(script);
+        for path in ["users", "messages", "audit", "policy", "data/users", "organizations"] {
+            let names = ["q", "status", "user", "what", "from", "by", "is", "explain", "try", "after"];
+            let all: Vec<_> = names.iter().map(|name| format!("{name}={query}")).collect();
+            tab.goes_to(&format!("/console/{path}?{}", all.join("&"))).await;
+            unhit(&mut tab).await;
+        }
+    }
 }

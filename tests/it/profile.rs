@@ -58,16 +58,17 @@ async fn undo(person: &Person<'_>, token: &str) -> Answer {
 /// The newest code that was mailed to `address`.
 async fn mailed_code(world: &World, address: &str) -> String {
     world.run_due().await;
-    world.last_mail(address).await["code"].as_str().expect("a code").to_owned()
+    world.last_code(address).await
 }
 
 /// The token of the link that undoes, in the newest message at `to`.
 async fn undo_token(world: &World, to: &str) -> String {
     world.run_due().await;
     let messages = world.messages(to).await;
-    let text = messages["items"][0]["body"].as_str().unwrap_or_default().to_owned();
-    let from = text.find("vu_").unwrap_or_else(|| panic!("no link to undo at {to}: {messages}"));
-    text[from..].chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+    let bodies = messages["items"].as_array().unwrap().iter().filter_map(|item| item["body"].as_str());
+    let token = bodies.filter_map(|body| body.find("vu_").map(|from| &body[from..])).next();
+    let token = token.unwrap_or_else(|| panic!("no link to undo at {to}: {messages}"));
+    token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
 }
 
 /// Somebody who is signed in and whose e-mail address is verified.

@@ -169,8 +169,11 @@ impl World {
     /// The newest code that rang at `number`.
     pub async fn last_code(&self, number: &str) -> String {
         let answer = self.messages(number).await;
-        answer["items"][0]["code"]
-            .as_str()
+        // What waits at the same moment comes in any order, and not all of it carries a code.
+        let items = answer["items"].as_array().unwrap();
+        items
+            .iter()
+            .find_map(|item| item["code"].as_str())
             .unwrap_or_else(|| panic!("no code at {number}: {answer}"))
             .to_owned()
     }
