@@ -107,7 +107,7 @@ impl TokenKind {
             Self::Device => "vd_",
             Self::Callback => "vm_",
             Self::Undo => "vu_",
-            Self::Recovery => "vx_",
+            Self::Recovery => "vp_",
             Self::Invitation => "vi_",
         }
     }
@@ -417,6 +417,20 @@ mod tests {
             assert!(old.open(&["code", "a"], &Sealed(sealed.0[..at].to_vec())).is_none());
         }
         assert_ne!(old.seal(&["code", "a"], b"123456", &random), sealed, "a nonce is used once");
+    }
+
+    #[test]
+    fn no_kind_of_token_reads_as_another() {
+        use TokenKind::{
+            Callback, Challenge, Client, Device, Invitation, Key, Recovery, Refresh, Session, Undo,
+        };
+        let kinds = [Session, Refresh, Client, Key, Challenge, Device, Callback, Undo, Recovery, Invitation];
+        for kind in kinds {
+            let text = Token::new(kind, Uuid::nil(), &Random::seeded(1).seed()).reveal();
+            for other in kinds {
+                assert_eq!(Token::parse(other, &text).is_some(), kind == other, "{kind:?} {other:?}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::app::Ctx;
 use crate::audit::chain;
 use crate::error::Result;
 use crate::worker::Task;
-use crate::{administration, calls, events, keys, messages, profile, revocations, schema};
+use crate::{administration, calls, events, keys, messages, organizations, profile, revocations, schema};
 
 /// Every background task of the house.
 pub fn all() -> Vec<Task> {
@@ -25,6 +25,11 @@ pub fn all() -> Vec<Task> {
             name: "purge",
             every: Duration::from_secs(300),
             run: |ctx| Box::pin(async move { profile::purge_due(&ctx).await }),
+        },
+        Task {
+            name: "organizations",
+            every: Duration::from_secs(300),
+            run: |ctx| Box::pin(async move { organizations::actions::remove_ended(&ctx).await }),
         },
         Task {
             name: "calls",

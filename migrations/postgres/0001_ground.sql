@@ -278,9 +278,11 @@ CREATE TABLE "organizations" (
     "name" text COLLATE "C" NOT NULL,
     "created_at" timestamptz NOT NULL,
     "updated_at" timestamptz NOT NULL,
+    "ended_at" timestamptz,
     revision bigint NOT NULL
 );
 CREATE INDEX organizations_by_created_at ON "organizations" ("created_at");
+CREATE INDEX organizations_by_ended_at ON "organizations" ("ended_at");
 
 CREATE TABLE "members" (
     "id" uuid NOT NULL PRIMARY KEY,
@@ -401,6 +403,7 @@ CREATE TABLE "recoveries" (
     "proofs" jsonb NOT NULL,
     "waits" boolean NOT NULL,
     "identifier_id" uuid,
+    "device_id" uuid,
     "created_at" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL

@@ -278,9 +278,11 @@ CREATE TABLE "organizations" (
     "name" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
     "updated_at" TEXT NOT NULL,
+    "ended_at" TEXT,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX organizations_by_created_at ON "organizations" ("created_at");
+CREATE INDEX organizations_by_ended_at ON "organizations" ("ended_at");
 
 CREATE TABLE "members" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -401,6 +403,7 @@ CREATE TABLE "recoveries" (
     "proofs" TEXT NOT NULL,
     "waits" INTEGER NOT NULL,
     "identifier_id" TEXT,
+    "device_id" TEXT,
     "created_at" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL

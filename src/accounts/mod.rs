@@ -141,6 +141,11 @@ impl User {
         self.status_at(now) == Status::Active
     }
 
+    /// Whether they were deleted and can no longer be brought back.
+    pub fn is_past_grace(&self, now: Timestamp) -> bool {
+        self.status == Status::Deleted && self.purge_at.is_some_and(|at| at <= now)
+    }
+
     /// How far they may act beyond their own account.
     pub fn rank(&self) -> Rank {
         Rank::of(&self.roles.0)

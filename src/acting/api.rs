@@ -21,7 +21,7 @@ use crate::sessions::{self, Carry, Credential, Session, SessionView, hand_out};
 pub async fn handed(ctx: &Ctx, headers: &HeaderMap, session: &Session, token: &Token) -> Result<Credential> {
     let mut credential = hand_out(ctx, session, token).await?;
     let (origin, act) = (&ctx.app.origin, session.act.as_ref());
-    let own = sessions::overwritten(headers, origin);
+    let own = sessions::in_cookie(headers, origin);
     let own = own.filter(|own| act.is_some_and(|act| act.session == own.id));
     if let (Carry::Cookie, Some(token)) = (session.carry, own)
         && let Some(own) = ctx.app.store.get::<Session>(token.id).await?

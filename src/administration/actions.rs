@@ -55,7 +55,8 @@ pub async fn unlock(ctx: &Ctx, identifier: &str) -> Result<usize> {
     Ok(unlocked)
 }
 
-/// Whoever is known by `identifier`, or has that id.
+/// Whoever is known by `identifier`, or has that id. An address that nobody has shown to be theirs names
+/// nobody: whoever claimed it first would be given what is meant for its owner.
 ///
 /// # Errors
 /// [`Problem::NotFound`] when nobody is.
@@ -65,7 +66,7 @@ pub async fn named(ctx: &Ctx, identifier: &str) -> Result<Uuid> {
     {
         return Ok(id);
     }
-    let found = identifiers::actions::find(ctx, identifier, None).await?.ok_or(Problem::NotFound)?;
+    let found = identifiers::actions::find_owner(ctx, identifier).await?.ok_or(Problem::NotFound)?;
     Ok(found.user_id)
 }
 
@@ -85,6 +86,10 @@ pub enum Deed<'a> {
     /// Gives somebody these roles in the place of those before, and ends their sessions, which were opened
     /// by what their old roles ask for.
     SetRoles(&'a Roles),
+    /// Gives somebody one more role, with the same end of their sessions.
+    Grant(&'a str),
+    /// Takes one role away, with the same end of their sessions.
+    Revoke(&'a str),
     /// Suspends somebody, until an instant or until they are restored, for a reason: whatever credential
     /// they hold is dead when it is done.
     Suspend(Option<Timestamp>, &'a str),
@@ -104,7 +109,7 @@ impl Deed<'_> {
     pub fn operation(self) -> &'static str {
         match self {
             Self::Change(_) => operation::ADMIN_USERS_CHANGE,
-            Self::SetRoles(_) => operation::ADMIN_USERS_ROLES,
+            Self::SetRoles(_) | Self::Grant(_) | Self::Revoke(_) => operation::ADMIN_USERS_ROLES,
             Self::Suspend(..) | Self::Restore => operation::ADMIN_USERS_SUSPEND,
             Self::Delete => operation::ADMIN_USERS_DELETE,
             Self::EndSessions => operation::ADMIN_USERS_END_SESSIONS,
@@ -116,7 +121,7 @@ impl Deed<'_> {
     fn notice(self) -> Option<Notice> {
         Some(match self {
             Self::Change(_) => return None,
-            Self::SetRoles(_) => Notice::RolesChanged,
+            Self::SetRoles(_) | Self::Grant(_) | Self::Revoke(_) => Notice::RolesChanged,
             Self::Suspend(..) => Notice::Suspended,
             Self::Restore => Notice::Restored,
             Self::Delete => Notice::AccountRemoved,
@@ -134,14 +139,25 @@ impl Deed<'_> {
         }
     }
 
+    /// The roles that somebody has when it is done, where it is about those.
+    fn roles(self, user: &User) -> Option<Roles> {
+        let before = || user.roles.0.iter();
+        Some(match self {
+            Self::SetRoles(roles) => roles.clone(),
+            Self::Grant(role) if before().any(|one| one == role) => user.roles.clone(),
+            Self::Grant(role) => Roles(before().cloned().chain([role.to_owned()]).collect()),
+            Self::Revoke(role) => Roles(before().filter(|one| *one != role).cloned().collect()),
+            _ => return None,
+        })
+    }
+
     /// Whether whoever it is done to administers no more.
     fn loses(self, user: &User) -> bool {
-        let is_admin = user.rank() == Rank::Admin;
-        match self {
-            Self::Suspend(..) | Self::Delete => is_admin,
-            Self::SetRoles(roles) => is_admin && Rank::of(&roles.0) != Rank::Admin,
-            _ => false,
-        }
+        let goes = match self {
+            Self::Suspend(..) | Self::Delete => true,
+            _ => self.roles(user).is_some_and(|roles| Rank::of(&roles.0) != Rank::Admin),
+        };
+        goes && user.rank() == Rank::Admin
     }
 
     async fn decide(
@@ -162,14 +178,15 @@ impl Deed<'_> {
                 };
                 (user.with(change), event)
             }
-            Self::SetRoles(roles) => {
+            Self::SetRoles(_) | Self::Grant(_) | Self::Revoke(_) => {
+                let roles = self.roles(&user).unwrap_or_default();
                 // One gives no more than one has.
                 if !standing.rank().is_over(Rank::of(&roles.0)) {
                     return Err(Problem::NotAllowed.into());
                 }
                 let event = event(What::RolesChanged).detail(json!({"before": user.roles, "after": roles}));
                 let change = |user: &mut User| {
-                    user.set_roles(roles.clone());
+                    user.set_roles(roles);
                     user.end_sessions(now);
                     user.updated_at = now;
                 };
@@ -179,6 +196,8 @@ impl Deed<'_> {
                 let event = event(What::Suspended).detail(json!({"until": until, "reason": reason}));
                 (rules::suspend(user, until, reason, now)?, event)
             }
+            // It is being removed: what came back would be half an account.
+            Self::Restore if user.is_past_grace(now) => return Err(Problem::NotFound.into()),
             Self::Restore => (rules::restore(user, now), event(What::Restored)),
             Self::Delete => {
                 // A link of an earlier deletion would take this one back.
@@ -207,12 +226,10 @@ impl Deed<'_> {
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`] for oneself, and for those of the same or a higher rank;
 /// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; those of [`By::standing`].
 pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> {
-    if let Deed::SetRoles(roles) = deed
-        && let Some(error) = rules::roles_refused(roles)
-    {
+    let found = user(ctx, id).await?;
+    if let Some(error) = deed.roles(&found).as_ref().and_then(rules::roles_refused) {
         return Err(Error::invalid(vec![error]));
     }
-    let found = user(ctx, id).await?;
     let told = &match deed.notice().filter(|_| !deed.is_done(&found)) {
         Some(notice) => {
             // Nobody keeps an administrator from acting by having many notices sent.

@@ -31,14 +31,14 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("messages", &["id", "kind", "purpose", "to", "user", "status", "attempts", "doubts", "provider", "provider_ref", "error_code", "error_reason", "history", "tries", "fallback", "polls", "look_at", "created_at", "valid_until", "due_at", "finished_at", "expires_at"]),
     ("factors", &["id", "user_id", "kind", "name", "identifier_id", "chosen", "locked_at", "created_at", "bound_at", "used_at"]),
     ("users", &["id", "name", "locale", "status", "suspended_until", "suspended_for", "roles", "rank", "sessions_from", "created_at", "updated_at", "purge_at"]),
-    ("organizations", &["id", "name", "created_at", "updated_at"]),
+    ("organizations", &["id", "name", "created_at", "updated_at", "ended_at"]),
     ("members", &["id", "organization_id", "user_id", "role", "created_at"]),
     ("invitations", &["id", "organization_id", "email", "role", "invited_by", "created_at", "expires_at"]),
     ("sessions", &["id", "user_id", "carry", "device_id", "address", "user_agent", "created_at", "counts_from", "seen_at", "expires_at"]),
     ("moved_sessions", &["id", "expires_at"]),
     ("devices", &["id", "user_id", "user_agent", "address", "trusted_until", "created_at", "used_at", "known_until"]),
     ("calls", &["id", "user_id", "to", "from", "language", "status", "next", "attempts", "looks", "canceled_at", "provider", "provider_ref", "error_code", "error_reason", "duration", "history", "created_at", "valid_until", "tried_at", "due_at", "finished_at", "expires_at"]),
-    ("recoveries", &["id", "user_id", "waits", "identifier_id", "created_at", "expires_at"]),
+    ("recoveries", &["id", "user_id", "waits", "identifier_id", "device_id", "created_at", "expires_at"]),
     ("challenges", &["id", "user_id", "purpose", "factor", "factor_id", "offered", "identifier_id", "session_id", "device_id", "recovery_id", "operation", "carry", "attempts", "sends", "sent_at", "created_at", "expires_at"]),
     ("undos", &["id", "user_id", "created_at", "expires_at"]),
     ("service_accounts", &["id", "name", "made_by", "created_at"]),
@@ -158,12 +158,7 @@ pub async fn rows(
             (along, vec![read(column.kind, text)?])
         }
     };
-    let page = ctx.app.store.look(table, along, equal, after, limit).await.map_err(|error| match error {
-        crate::store::StoreError::Misuse(_) => {
-            Error::new(Problem::MalformedRequest).detail("`after` is not a cursor of this list.")
-        }
-        other => other.into(),
-    })?;
+    let page = ctx.app.store.look(table, along, equal, after, limit).await?;
     Ok(Page { items: page.items.iter().map(|row| view(table, row)).collect(), next: page.next })
 }
 

@@ -10,7 +10,7 @@ use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Mobile};
-use crate::limits;
+use crate::limits::{self, Sender};
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::Caller;
@@ -25,11 +25,12 @@ pub const CALLBACK_PATH: &str = "/api/v1/webhooks/twilio/calls/";
 /// How many calls are dealt with at once. Twilio begins one a second for an account.
 const AT_ONCE: usize = 8;
 
-/// Whom `caller` may call: the number, once it is read and judged.
+/// As whom `caller` calls a number that they may call. Of what goes to somebody else's number its owner
+/// keeps a part.
 ///
 /// # Errors
 /// [`Problem::CallNotAllowed`]; [`Problem::Invalid`] for a country that is not called.
-pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
+pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<Sender> {
     let policy = &ctx.policy.calls;
     let owns = identifiers::actions::of_user(ctx, caller.user.id).await?.iter().any(|one| {
         one.kind == IdentifierKind::Mobile
@@ -44,7 +45,7 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
         let told = "Numbers of this country are not called from here.";
         return Err(Error::invalid(vec![FieldError::new("to", "country", told)]));
     }
-    Ok(())
+    Ok(if owns { Sender::User(caller.user.id) } else { Sender::Newcomer })
 }
 
 /// Records a call, once however often the same named request asks for it.
@@ -52,14 +53,14 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<()> {
 /// # Errors
 /// [`Problem::LimitReached`], [`Problem::NumberNotServed`], [`Problem::MessagesPaused`], [`Problem::Busy`],
 /// [`Problem::IdempotencyKeyReused`].
-pub async fn create(ctx: &Ctx, wanted: &Wanted, once: &Option<Once>) -> Result<CallView> {
+pub async fn create(ctx: &Ctx, wanted: &Wanted, sender: Sender, once: &Option<Once>) -> Result<CallView> {
     let app = &ctx.app;
     if let Some(once) = once
         && let Before::Answered(given) = once.before(ctx).await?
     {
         return Ok(given);
     }
-    let postage = &limits::postage_for_call(ctx, wanted.user, &wanted.to).await?;
+    let postage = &limits::postage_for_call(ctx, wanted.user, &wanted.to, sender).await?;
     ctx.decide(move |moment| async move {
         let stale = match once {
             None => None,

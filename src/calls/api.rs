@@ -50,8 +50,8 @@ pub async fn create(
     // A key counts for its user alone.
     let once = Once::read(&ctx, &headers, &format!("POST /calls {}", caller.user.id), &parts)?;
     let (to, wanted) = read(&ctx, &caller, &ask)?;
-    actions::admit(&ctx, &caller, &to).await?;
-    let call = actions::create(&ctx, &wanted, &once).await?;
+    let sender = actions::admit(&ctx, &caller, &to).await?;
+    let call = actions::create(&ctx, &wanted, sender, &once).await?;
     Ok((StatusCode::ACCEPTED, Json(call)))
 }
 

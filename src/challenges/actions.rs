@@ -349,8 +349,8 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
     if challenge.purpose != Purpose::SignIn {
         return Ok(Arriving::default());
     }
-    let cookie = brought.overwritten.as_ref();
-    let leaving = sessions::making_room(ctx, challenge.user_id, challenge.carry, cookie).await?;
+    let cookies = &brought.overwritten;
+    let leaving = sessions::making_room(ctx, challenge.user_id, challenge.carry, cookies).await?;
     let trust = match brought.trust && ctx.policy.devices.trust {
         true => Some(accounts::held(ctx, &case.user).await?.0),
         false => None,

@@ -25,7 +25,7 @@ pub struct Options {
 /// Whom it is about.
 #[derive(Args)]
 struct Whom {
-    /// The username, e-mail address or mobile number that they sign in with, or their id.
+    /// Their username or their id, or an e-mail address or mobile number that they have verified.
     identifier: String,
     #[command(flatten)]
     settings: Settings,
@@ -52,7 +52,7 @@ enum What {
     },
     /// Give somebody a role: `admin`, `support`, or one of the application's own.
     Grant {
-        /// The username, e-mail address or mobile number that they sign in with, or their id.
+        /// Their username or their id, or an e-mail address or mobile number that they have verified.
         identifier: String,
         /// The role.
         role: String,
@@ -61,7 +61,7 @@ enum What {
     },
     /// Take a role away. The last administrator keeps theirs.
     Revoke {
-        /// The username, e-mail address or mobile number that they sign in with, or their id.
+        /// Their username or their id, or an e-mail address or mobile number that they have verified.
         identifier: String,
         /// The role.
         role: String,
@@ -109,15 +109,10 @@ pub async fn run(options: &Options) -> Outcome {
             say(&ctx.app.origin.link(&link))
         }
         What::Grant { identifier, role, settings } => {
-            let change = |roles: &mut Vec<String>| {
-                if !roles.contains(role) {
-                    roles.push(role.clone());
-                }
-            };
-            set_roles(&house::enter(settings)?, identifier, change).await
+            set_roles(&house::enter(settings)?, identifier, Deed::Grant(role)).await
         }
         What::Revoke { identifier, role, settings } => {
-            set_roles(&house::enter(settings)?, identifier, |roles| roles.retain(|one| one != role)).await
+            set_roles(&house::enter(settings)?, identifier, Deed::Revoke(role)).await
         }
         What::Suspend { whom, reason, period } => {
             let ctx = house::enter(&whom.settings)?;
@@ -160,15 +155,16 @@ async fn deed(ctx: &Ctx, identifier: &str, deed: Deed<'_>) -> Result<Seen<User>,
     done.await.map_err(sentence)
 }
 
-async fn set_roles(ctx: &Ctx, identifier: &str, change: impl Fn(&mut Vec<String>)) -> Outcome {
-    let roles = async {
-        let id = actions::named(ctx, identifier).await?;
-        let mut roles = actions::user(ctx, id).await?.roles.clone();
-        change(&mut roles.0);
-        actions::act(ctx, &By::Operator, id, Deed::SetRoles(&roles)).await?;
-        Ok(format!("{id}  {}", words(&roles)))
-    };
-    say(&roles.await.map_err(sentence)?)
+async fn set_roles(ctx: &Ctx, identifier: &str, change: Deed<'_>) -> Outcome {
+    let user = deed(ctx, identifier, change).await?;
+    say(&line(ctx, &user).await?)
+}
+
+/// One person with what they may do, and everything by which to see that it is the right one.
+async fn line(ctx: &Ctx, user: &Seen<User>) -> Result<String, String> {
+    let ManagedUser { user: view, status, .. } = users::view(ctx, user).await.map_err(sentence)?;
+    let known = [view.username, view.email, view.mobile].into_iter().flatten().collect::<Vec<_>>();
+    Ok(format!("{}  {}  {status}  {}", user.id, words(&user.roles), known.join(" ")))
 }
 
 fn words(roles: &Roles) -> String {
@@ -182,10 +178,7 @@ async fn list(ctx: &Ctx) -> Outcome {
         loop {
             let page = users::find(ctx, &filter, after, 100).await.map_err(sentence)?;
             for user in &page.items {
-                let ManagedUser { user, status, .. } = users::view(ctx, user).await.map_err(sentence)?;
-                let known =
-                    [user.username, user.email, user.mobile].into_iter().flatten().collect::<Vec<_>>();
-                say(&format!("{}  {}  {status}  {}", user.id, words(&user.roles), known.join(" ")))?;
+                say(&line(ctx, user).await?)?;
             }
             match page.next {
                 None => break,
@@ -199,7 +192,9 @@ async fn list(ctx: &Ctx) -> Outcome {
 /// A failure of the house, for the operator.
 fn sentence(error: Error) -> String {
     match error.problem {
-        Problem::NotFound => "Nobody signs in with that.".to_owned(),
+        Problem::NotFound => "Nobody is known by that, or has shown that the address is theirs. \
+                              Name them by their username or their id."
+            .to_owned(),
         Problem::Invalid => {
             let told = error.fields.iter().map(|field| format!("{}: {}", field.field, field.message));
             told.collect::<Vec<_>>().join("\n")

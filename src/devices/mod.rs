@@ -67,8 +67,8 @@ entity! {
 pub struct Brought {
     /// The token of a device.
     pub device: Option<Token>,
-    /// The session whose cookie will be overwritten when the sign-in is by cookie.
-    pub overwritten: Option<Token>,
+    /// The sessions whose cookies will be overwritten when the sign-in is by cookie.
+    pub overwritten: Vec<Token>,
     /// Whether this device shall do without the second factor from now on.
     pub trust: bool,
 }

@@ -153,6 +153,9 @@ impl Door {
         let mut response = caught(map.call(request)).await?;
         if !sessions::sets_session(response.headers(), &self.app.origin) {
             for cookie in cookies {
+                // Whatever this is an answer to: with a session in it, nobody keeps it.
+                let no_store = HeaderValue::from_static("no-store");
+                response.headers_mut().insert(header::CACHE_CONTROL, no_store);
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
         }

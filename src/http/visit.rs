@@ -130,7 +130,7 @@ impl Visit {
             operation: find("operation").filter(|name| is_operation(name)),
             is_staff: false,
             said: find("said").and_then(|word| known(&word)),
-            shown: sessions::overwritten(headers, &app.origin).is_some(),
+            shown: sessions::in_cookie(headers, &app.origin).is_some(),
             aside: sessions::has_aside(headers, &app.origin),
             acting: None,
             app: Arc::clone(app),

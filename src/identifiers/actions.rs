@@ -31,6 +31,15 @@ pub async fn find(ctx: &Ctx, raw: &str, hint: Option<IdentifierKind>) -> Result<
     Ok(if name.kind() == IdentifierKind::Mobile { owner } else { owner.or(first) })
 }
 
+/// Whose `raw` is beyond doubt: as [`find`], without those who claim an address and have not shown that it is
+/// theirs. For whoever gives something to somebody by name.
+///
+/// # Errors
+/// The store's.
+pub async fn find_owner(ctx: &Ctx, raw: &str) -> Result<Option<Seen<Identifier>>> {
+    Ok(find(ctx, raw, None).await?.filter(|claim| claim.owned.is_some()))
+}
+
 /// The claim that owns `name`, for a username also that of a look-alike.
 ///
 /// # Errors

@@ -500,20 +500,21 @@ async fn put_strangers_back(ctx: &Ctx, to: &Destination) {
     }
 }
 
-/// Postage for one call that a `user` who is signed in asks for.
+/// Postage for one call that a `user` who is signed in asks for, as `sender`.
 ///
 /// # Errors
 /// As [`postage`].
-pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str) -> Result<Postage> {
+pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str, sender: Sender) -> Result<Postage> {
     if ctx.app.config.development.code_of(to).is_some() {
         return Ok(Postage(()));
     }
     let destination = Destination::of(ctx, to, Way::Call)?;
     let others = [(Limit::CallUser, &*user.to_string()), (Limit::CallNumber, to)];
     take_by_address_and(ctx, Limit::CallAddress, &others).await?;
+    let (share, known) = (Share::of(sender), matches!(sender, Sender::User(_)));
     match destination {
-        Some(destination) => send(ctx, to, &destination, Share::User, true).await,
-        None => take_send(ctx, to, Share::User).await,
+        Some(destination) => send(ctx, to, &destination, share, known).await,
+        None => take_send(ctx, to, share).await,
     }
 }
 

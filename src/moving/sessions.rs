@@ -247,9 +247,12 @@ async fn judge_all(ctx: &Ctx, rows: &[Arriving], tried: &mut Tried) -> Result<Ve
 async fn owner(ctx: &Ctx, row: &Arriving) -> Result<Result<Seen<User>, FieldError>> {
     let known = match &row.identifier {
         None => None,
-        Some(text) => match identifiers::actions::find(ctx, text, None).await? {
+        Some(text) => match identifiers::actions::find_owner(ctx, text).await? {
             Some(claim) => Some(claim.user_id),
-            None => return Ok(Err(FieldError::new("identifier", "unknown", "Nobody is known by this."))),
+            None => {
+                let sentence = "Nobody is known by this, or has shown that it is theirs.";
+                return Ok(Err(FieldError::new("identifier", "unknown", sentence)));
+            }
         },
     };
     if let (Some(id), Some(known)) = (row.user, known)

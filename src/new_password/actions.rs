@@ -76,27 +76,38 @@ async fn wrong(ctx: &Ctx, caller: &Caller, is_judged: bool) -> Result<()> {
     .await
 }
 
-/// Sets a new password by right of the recovery that `token` names, once. Signs nobody in.
+/// Sets a new password by right of the recovery that `token` names, once. Signs nobody in; but the device on
+/// which it was begun stays known, or else whoever asks gets the token of a new one: while somebody else
+/// guesses at the account, a known device is the only way in.
 ///
 /// # Errors
 /// [`Problem::CodeGone`] for a right that counts no longer or never did; [`Problem::StepUpRequired`] when
 /// a second factor is still to be shown; [`Problem::Invalid`]; [`Problem::LimitReached`].
-pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Result<()> {
+pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Result<Option<Token>> {
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let token = token.ok_or(Problem::CodeGone)?;
     let (_, user) = recovery(ctx, token).await?;
     let stored = ctx.app.store.get::<Password>(user.id).await?;
     let ready = &Ready::of(ctx, &user, stored, new).await?;
-    ctx.decide(move |moment| async move {
-        let (recovery, user) = recovery(ctx, token).await?;
-        let event = note(What::Recovered).user(user.id);
-        let shown = shown(ctx, &recovery, &moment).await?;
-        let (decision, user) = ready.set(ctx, user, &moment);
-        Ok(decision.update(&user).delete(&recovery).and(shown).note(&moment, event))
-    })
-    .await?;
+    let device = ctx
+        .decide(move |moment| async move {
+            let (recovery, user) = recovery(ctx, token).await?;
+            let event = note(What::Recovered).user(user.id);
+            let shown = shown(ctx, &recovery, &moment).await?;
+            let device = devices::find(ctx, recovery.device_id, &user).await?;
+            let (decision, user) = ready.set(ctx, user, &moment);
+            let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
+            Ok(match device.map(|device| devices::keep(device, user.sessions_from)) {
+                Some(kept) => decision.update(&kept).map(|()| None),
+                None => {
+                    let made = devices::arrive(None, &user, None, &ctx.policy.devices, &moment);
+                    decision.and([made.change]).map(|()| made.token)
+                }
+            })
+        })
+        .await?;
     limits::forgive(ctx, user.id).await;
-    Ok(())
+    Ok(device)
 }
 
 /// What the recovery's token was sent to is shown to be the user's own by using it.

@@ -1,6 +1,7 @@
 //! The JSON door of a new password.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::authenticate;
+use crate::sessions::{authenticate, device_cookie};
 
 /// The body of `PUT /users/me/password`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -26,7 +27,8 @@ pub struct SetPassword {
 }
 
 /// `PUT /users/me/password`: whoever shows a recovery token need not be signed in.
-pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> Result<StatusCode> {
+pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> Result<Response> {
+    let mut response = StatusCode::NO_CONTENT.into_response();
     match (&ask.recovery_token, &ask.current_password) {
         (Some(_), Some(_)) => {
             let sentence = "Send the current password or a recovery token, not both.";
@@ -34,7 +36,9 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
         }
         (Some(token), None) => {
             let token = Token::parse(TokenKind::Recovery, token.expose());
-            actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await?;
+            let device = actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await?;
+            let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
+            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
         }
         (None, current) => {
             let caller = authenticate(&ctx, &headers).await?.ok_or(Problem::Unauthenticated)?;
@@ -42,5 +46,5 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
             actions::change(&ctx, &caller, current, &ask.new_password).await?;
         }
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(response)
 }

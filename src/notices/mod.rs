@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
@@ -161,6 +161,8 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         addressee.may_object &= !about.plain;
         match limits::postage(ctx, &addressee.to, sender).await {
             Ok(postage) => addressed.push((addressee, postage)),
+            // Nothing is ever sent there: whoever has no other address is somebody who cannot be told.
+            Err(error) if error.problem == Problem::NumberNotServed => {}
             Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}
             Err(error) => return Err(error),
         }

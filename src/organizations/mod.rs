@@ -43,8 +43,12 @@ entity! {
         created_at: Timestamp,
         /// When it last changed.
         updated_at: Timestamp,
+        /// When it ended: it is nobody's from then on, and removed with what belonged to it.
+        ended_at: Option<Timestamp>,
     }
     index BY_CREATED (created_at);
+    index BY_ENDED (ended_at);
+    kept id;
 }
 
 entity! {
@@ -132,7 +136,7 @@ pub struct OrganizationView {
 impl OrganizationView {
     /// The view of somebody who is a member with `role`, or of staff.
     pub fn new(organization: &Organization, role: Option<Role>) -> Self {
-        let Organization { id, name, created_at, updated_at } = organization.clone();
+        let Organization { id, name, created_at, updated_at, .. } = organization.clone();
         Self { id, name, role, created_at, updated_at }
     }
 }

@@ -15,7 +15,7 @@ use crate::http::extract::{Params, Search};
 use crate::http::listing::{List, Listing};
 use crate::http::visit::Visit;
 use crate::organizations::actions::{self, Asker};
-use crate::organizations::{InvitationView, Role};
+use crate::organizations::{InvitationView, MemberView, Role};
 use crate::policy::operation;
 use crate::sessions::Caller;
 use crate::step_up::permit;
@@ -100,6 +100,11 @@ fn role(word: &str) -> Result<Role> {
     known.ok_or_else(|| Error::invalid(vec![FieldError::new("role", "invalid", "There is no such role.")]))
 }
 
+/// What a member is called.
+fn known(member: &MemberView) -> Option<String> {
+    [&member.name, &member.username, &member.email].into_iter().flatten().next().cloned()
+}
+
 impl Place<'_> {
     fn shows(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
         let given = context! { start => self.visit.to(self.start), ..given };
@@ -167,7 +172,7 @@ impl Place<'_> {
             context! {
                 user => one.user.to_string(), is_over, act,
                 is_self => me == Some(one.user),
-                known => one.name.clone().or_else(|| one.username.clone()).or_else(|| one.email.clone()),
+                known => known(&one),
                 username => one.username, email => one.email, role => one.role.as_str(),
                 joined_at => one.joined_at.to_string(),
             }
@@ -298,21 +303,22 @@ pub async fn ask_act(
     caller: Caller,
     Params((id, user)): Params<(Uuid, Uuid)>,
 ) -> Result<Response> {
-    actions::enter(&ctx, Asker::Member(&caller), id).await?;
+    let member = actions::member(&ctx, Asker::Member(&caller), id, user).await?;
     permit(&ctx, &caller, operation::ORGANIZATION_ACT).await?;
-    asks_act(&ctx, &visit, id, user, &Begin::default(), None)
+    asks_act(&ctx, &visit, id, &member, &Begin::default(), None)
 }
 
 fn asks_act(
     ctx: &Ctx,
     visit: &Visit,
     organization: Uuid,
-    user: Uuid,
+    member: &MemberView,
     form: &Begin,
     error: Option<Error>,
 ) -> Result<Response> {
     let back = visit.to(&format!("{OWN}/{organization}"));
-    let given = context! { deed => "act", frame => "account.html", back, whom => user.to_string(), ..form.given(ctx) };
+    let given =
+        context! { deed => "act", frame => "account.html", back, whom => known(member), ..form.given(ctx) };
     let title = visit.say("console-user-act");
     match error {
         None => Ok(visit.shows("deed.html", &title, given)),
@@ -329,12 +335,12 @@ pub async fn act(
     Params((id, user)): Params<(Uuid, Uuid)>,
     Sent(form): Sent<Begin>,
 ) -> Result<Response> {
-    actions::enter(&ctx, Asker::Member(&caller), id).await?;
+    let member = actions::member(&ctx, Asker::Member(&caller), id, user).await?;
     let begun = async { actions::act(&ctx, &caller, id, user, &form.ask()?).await }.await;
     match begun {
         Ok((session, token)) => acting::begins(&ctx, &visit, &headers, &session, &token).await,
         Err(error) if error.problem == Problem::Invalid => {
-            asks_act(&ctx, &visit, id, user, &form, Some(error))
+            asks_act(&ctx, &visit, id, &member, &form, Some(error))
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 //! Getting back into an account, page by page. What one page has led to travels in the next one's form.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use minijinja::{Value, context};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::http::visit::Visit;
 use crate::new_password;
 use crate::recovery::actions::{begin, verify};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions;
+use crate::sessions::{self, device_cookie};
 
 fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
     let title = visit.say("page-recover.title");
@@ -142,14 +142,19 @@ pub struct Chosen {
 pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Response> {
     let token = Token::parse(TokenKind::Recovery, sent.token.expose());
     match new_password::actions::by_recovery(&ctx, token.as_ref(), &sent.new_password).await {
-        Ok(()) => Ok(visit.shows(
-            "say.html",
-            &visit.say("page-recover.title"),
-            context! {
-                notice => visit.say("page-recover.done"),
-                links => vec![super::link(&visit, "/sign-in", "sign-in.button")],
-            },
-        )),
+        Ok(device) => {
+            let mut response = visit.shows(
+                "say.html",
+                &visit.say("page-recover.title"),
+                context! {
+                    notice => visit.say("page-recover.done"),
+                    links => vec![super::link(&visit, "/sign-in", "sign-in.button")],
+                },
+            );
+            let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
+            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+            Ok(response)
+        }
         Err(error) if error.problem == Problem::Invalid => {
             choose(&ctx, &visit, sent.token.expose(), Some(error))
         }

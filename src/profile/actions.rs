@@ -10,6 +10,7 @@ use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::notices::{self, About, Notice, Notices};
+use crate::organizations;
 use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::step_up::{Permit, permit};
@@ -271,14 +272,15 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
-        let spare = match user.rank() {
-            Rank::Admin => {
-                let other = accounts::another_admin(ctx, user.id).await?;
-                Some(Change::require(&other.ok_or(Problem::LastAdministrator)?))
-            }
-            _ => None,
-        };
-        Ok(rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment)).and(spare))
+        let (mut heirs, members): (Vec<_>, Vec<_>) =
+            organizations::actions::heirs(ctx, user.id).await?.into_iter().unzip();
+        if user.rank() == Rank::Admin {
+            heirs.push(accounts::another_admin(ctx, user.id).await?.ok_or(Problem::LastAdministrator)?);
+        }
+        heirs.sort_by_key(|heir| heir.id);
+        heirs.dedup_by_key(|heir| heir.id);
+        let decision = rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment));
+        Ok(decision.and(heirs.iter().map(Change::require)).and(members.iter().map(Change::require)))
     })
     .await
 }

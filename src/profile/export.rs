@@ -48,6 +48,12 @@ pub struct EventView {
 
 impl From<&Event> for EventView {
     fn from(event: &Event) -> Self {
+        // Where somebody else was when they did it, and what they noted for their colleagues, is not the user's.
+        let own = event.actor_id.is_none_or(|actor| Some(actor) == event.user_id);
+        let mut detail = event.detail.clone();
+        if let Some(told) = detail.as_object_mut().filter(|_| event.what == What::Suspended) {
+            told.remove("reason");
+        }
         Self {
             id: event.id,
             at: event.at,
@@ -55,9 +61,9 @@ impl From<&Event> for EventView {
             what: event.what.words(),
             actor: event.actor_id,
             session: event.session_id,
-            ip: event.address.clone(),
-            user_agent: event.user_agent.clone(),
-            detail: event.detail.clone(),
+            ip: own.then(|| event.address.clone()).flatten(),
+            user_agent: own.then(|| event.user_agent.clone()).flatten(),
+            detail,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::accounts::{Status, User};
+use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::Event;
 use crate::calls::Call;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
 use crate::messages::Message;
-use crate::organizations::Member;
+use crate::organizations::{self, Member};
 use crate::passwords::Password;
 use crate::sessions::Session;
 use crate::store::{Change, Entity, Index, Query, Seen, StoreError};
@@ -33,8 +33,7 @@ pub async fn purge_due(ctx: &Ctx) -> Result<usize> {
     let due = Query::along(User::BY_PURGE).until(ctx.now).limit(AT_ONCE);
     let mut purged = 0;
     for user in ctx.app.store.find::<User>(due).await?.items {
-        // Judged by both: what was brought back by hand is nobody's to remove.
-        if user.status == Status::Deleted && user.purge_at.is_some_and(|at| at <= ctx.now) {
+        if user.is_past_grace(ctx.now) {
             purged += usize::from(purge(ctx, &user).await?);
         }
     }
@@ -44,6 +43,7 @@ pub async fn purge_due(ctx: &Ctx) -> Result<usize> {
 /// Whether everything is gone; when others change the same records, the next run goes on.
 async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     let id = user.id;
+    organizations::actions::end_with(ctx, id).await?;
     let done = remove::<Undo>(ctx, Undo::BY_USER, id).await?
         && remove::<Session>(ctx, Session::BY_USER, id).await?
         && remove::<Challenge>(ctx, Challenge::BY_USER, id).await?

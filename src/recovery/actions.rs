@@ -140,7 +140,8 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
             return Ok(refuse(Problem::CodeGone));
         };
         let waits = second.is_some();
-        let (recovery, right) = Recovery::open(ctx, user, case.challenge.factor, waits, &moment);
+        let (mut recovery, right) = Recovery::open(ctx, user, case.challenge.factor, waits, &moment);
+        recovery.device_id = case.challenge.device_id;
         let event = note(What::RecoveryBegun).user(user.id);
         let mut decision = answer(()).delete(&case.challenge).require(user).insert(&recovery);
         decision = decision.and(notices.changes(ctx, &moment)).note(&moment, event);

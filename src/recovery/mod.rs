@@ -37,6 +37,8 @@ entity! {
         waits: bool,
         /// The address or number that the token itself was sent to: whoever shows it shows that too.
         identifier_id: Option<Uuid>,
+        /// The known device on which it was begun.
+        device_id: Option<Uuid>,
         /// When its code was given back.
         created_at: Timestamp,
         /// When it ends.
@@ -57,6 +59,7 @@ impl Recovery {
             proofs: Proofs::default().and(kind, moment.now),
             waits,
             identifier_id: None,
+            device_id: None,
             created_at: moment.now.latest(user.sessions_from),
             expires_at: moment.now + *ctx.policy.recovery.lifetime,
         };

@@ -14,7 +14,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::organizations::Member;
+use crate::organizations::{Member, Organization};
 use crate::policy::{Policy, Rank, operation};
 use crate::store::{Seen, Tracked, json_field};
 
@@ -70,10 +70,12 @@ impl Actor {
             Some([actor, theirs]) => {
                 let actor = look.get::<Member>(actor).await?;
                 let theirs = look.get::<Member>(theirs).await?;
-                match actor.zip(theirs) {
-                    Some((actor, theirs)) => Some([actor, theirs]),
-                    None => return Ok(None),
+                let Some((actor, theirs)) = actor.zip(theirs) else { return Ok(None) };
+                let organization = look.get::<Organization>(actor.organization_id).await?;
+                if organization.is_none_or(|organization| organization.ended_at.is_some()) {
+                    return Ok(None);
                 }
+                Some([actor, theirs])
             }
         };
         Ok(Some(Self { session: own, user, members }))

@@ -13,7 +13,7 @@ use super::{Caller, Carry, Claims, Session, Tokens, access, hand_out, refresh, s
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::identifiers::Identifier;
 use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
@@ -107,14 +107,15 @@ pub(super) async fn current(ctx: &Ctx, id: Uuid) -> Result<Option<(Seen<Session>
     Ok(user.map(|user| (session, user)))
 }
 
-/// Tells the user that somebody has a copy of a refresh token. The session ends all the same when so
-/// many notices have gone out that this one cannot be counted.
-async fn reused(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
-    match notices::prepare(ctx, user, About::event(Notice::RefreshReused, true)).await {
-        Ok(notices) => Ok(Some(notices)),
-        Err(error) if error.problem == Problem::LimitReached => Ok(None),
-        Err(error) => Err(error),
-    }
+/// What the user is told when somebody has a copy of a refresh token. The session ends whether or not they
+/// can be told: an end never waits for a message.
+async fn reused(ctx: &Ctx, user: &User) -> Option<Notices> {
+    let about = About::event(Notice::RefreshReused, true).may_be_left_out();
+    let prepared = notices::prepare(ctx, user, about).await;
+    let untold = |error: &Error| {
+        tracing::warn!(problem = ?error.problem, "a user is not told that a refresh token was reused");
+    };
+    prepared.inspect_err(untold).ok()
 }
 
 /// Renews what a session carried as JWT is shown with.
@@ -134,7 +135,7 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
             };
             let counts = stands(ctx, &session, &user).await?;
             let turn = refresh::turn(&session, counts, shown, moment.now);
-            let told = if turn == Turn::Reused { reused(ctx, &user).await? } else { None };
+            let told = if turn == Turn::Reused { reused(ctx, &user).await } else { None };
             let told = told.map(|told| told.changes(ctx, &moment)).unwrap_or_default();
             Ok(refresh::refresh(turn, session, &user, &moment).and(told))
         })
@@ -159,7 +160,7 @@ async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
 /// How many of a user's sessions may be too many for one sign-in to set right.
 const SURPLUS: usize = 50;
 
-/// The sessions that end when `user` opens another: the one whose `cookie` the new one takes (ASVS 5.0,
+/// The sessions that end when `user` opens another: those whose `cookies` the new one takes (ASVS 5.0,
 /// 7.2.4), and those used longest ago, when there would be more than the policy allows (7.1.2).
 ///
 /// Two that open one at the same instant may both find room; the next one sets that right.
@@ -170,13 +171,16 @@ pub async fn making_room(
     ctx: &Ctx,
     user: Uuid,
     carry: Carry,
-    cookie: Option<&Token>,
+    cookies: &[Token],
 ) -> Result<Vec<Seen<Session>>> {
-    let taken = named(ctx, cookie.filter(|_| carry == Carry::Cookie)).await?;
+    let mut taken = Vec::new();
+    for token in cookies.iter().filter(|_| carry == Carry::Cookie) {
+        taken.extend(named(ctx, token).await?);
+    }
     let at_most = usize::try_from(ctx.policy.session.at_most).unwrap_or(usize::MAX);
     let query = Query::<Session>::along(Session::BY_USER).equal(user).limit(at_most.saturating_add(SURPLUS));
     let mut open = ctx.app.store.find(query).await?.items;
-    open.retain(|session| taken.as_ref().is_none_or(|taken| taken.id != session.id));
+    open.retain(|session| taken.iter().all(|taken| taken.id != session.id));
     open.sort_by_key(|session| session.seen_at);
     open.truncate((open.len() + 1).saturating_sub(at_most));
     open.extend(taken);
@@ -184,8 +188,7 @@ pub async fn making_room(
 }
 
 /// The session whose token this is, whether or not it still counts.
-async fn named(ctx: &Ctx, token: Option<&Token>) -> Result<Option<Seen<Session>>> {
-    let Some(token) = token else { return Ok(None) };
+async fn named(ctx: &Ctx, token: &Token) -> Result<Option<Seen<Session>>> {
     let session = ctx.app.store.get::<Session>(token.id).await?;
     Ok(session.filter(|session| token.matches(&session.digest)))
 }

@@ -121,9 +121,14 @@ pub fn pending(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Challenge, cookie(headers, &name(origin, PENDING))?)
 }
 
-/// The session whose cookie a sign-in by cookie overwrites.
-pub fn overwritten(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+/// The session in the browser's cookie, whatever it is worth.
+pub fn in_cookie(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
     Token::parse(TokenKind::Session, cookie(headers, &name(origin, SESSION))?)
+}
+
+/// The sessions whose cookies a sign-in by cookie overwrites: also the one that was laid aside.
+pub fn overwritten(headers: &HeaderMap, origin: &Origin) -> Vec<Token> {
+    in_cookie(headers, origin).into_iter().chain(aside(headers, origin)).collect()
 }
 
 /// The session that whoever acts for a user has laid aside in this browser. It opens nothing there.

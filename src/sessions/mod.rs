@@ -23,8 +23,8 @@ pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use aside::{end_aside, laid_aside};
 pub use carry::{
-    Carrier, aside_cookie, clear_aside, clear_cookie, device, device_cookie, has_aside, overwritten, pending,
-    pending_cookie, session_cookie, sets_session,
+    Carrier, aside_cookie, clear_aside, clear_cookie, device, device_cookie, has_aside, in_cookie,
+    overwritten, pending, pending_cookie, session_cookie, sets_session,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
 pub use rules::leave;
@@ -124,8 +124,9 @@ impl Session {
         SessionView {
             id: self.id,
             current,
-            ip: self.address.clone(),
-            user_agent: self.user_agent.clone(),
+            // Where somebody who acts is, is theirs.
+            ip: self.address.clone().filter(|_| self.act.is_none()),
+            user_agent: self.user_agent.clone().filter(|_| self.act.is_none()),
             created_at: self.created_at,
             last_seen_at: self.seen_at,
             expires_at: self.expires_at,

@@ -125,7 +125,7 @@ pub async fn sign_in(
                 }
                 let relied_on: &[Seen<Factor>] = if is_trusted { factors } else { &[] };
                 let arrival = devices::arrive(device, &standing.user, None, &policy.devices, &moment);
-                let leaving = sessions::making_room(ctx, id, carry, brought.overwritten.as_ref()).await?;
+                let leaving = sessions::making_room(ctx, id, carry, &brought.overwritten).await?;
                 let opening = Opening { proofs: proofs.clone(), carry, arrival, leaving, relied_on };
                 let told = news.as_ref().map(|news| news.changes(ctx, &moment)).unwrap_or_default();
                 Ok(rules::open(&standing, opening, policy, &moment).and(told))

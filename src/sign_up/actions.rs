@@ -115,7 +115,8 @@ pub async fn sign_up(
         }
         let decision = rules::sign_up(&made, phc.clone(), verifications, taken, &moment);
         let decision = match &invitation {
-            Some(invitation) if decision.outcome.is_ok() => {
+            Some((invitation, organization)) if decision.outcome.is_ok() => {
+                let decision = decision.require(organization);
                 organizations::actions::joins(decision.delete(invitation), invitation, made.user.id, &moment)
             }
             _ => decision,

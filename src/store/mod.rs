@@ -55,6 +55,9 @@ pub enum StoreError {
     /// A stored row does not have the shape of its entity.
     #[error("a stored record cannot be read: {0}")]
     Corrupt(#[from] Corrupt),
+    /// The cursor was made by another list.
+    #[error("the cursor belongs to another list")]
+    ForeignCursor,
     /// The caller's mistake, such as two changes to one record in one commit.
     #[error("the store was asked for something impossible: {0}")]
     Misuse(String),
@@ -72,6 +75,9 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Conflict => Self::new(Problem::Busy).retry_after(wait).because(error),
             StoreError::Unavailable(_) => Self::new(Problem::Unavailable).retry_after(wait).because(error),
+            StoreError::ForeignCursor => {
+                Self::new(Problem::MalformedRequest).detail("`after` is not a cursor of this list.")
+            }
             StoreError::Corrupt(_) | StoreError::Misuse(_) => Self::internal(error),
         }
     }

@@ -203,7 +203,7 @@ impl Select {
             if order.len() != cursor.0.len()
                 || !order.iter().zip(&cursor.0).all(|(column, value)| fits(column, value))
             {
-                return wrong("the cursor belongs to another search");
+                return Err(StoreError::ForeignCursor);
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     let Case { undo, user, later, identifiers, factors, owner, password } = case;
     let is_deleted = user.status == Status::Deleted;
     let stands = moment.now < undo.expires_at
+        && !user.is_past_grace(moment.now)
         && match undo.what {
             What::Deletion => is_deleted,
             // Whoever changed the address may have deleted the account after it.

@@ -8,7 +8,7 @@ use vestibule::sessions::Session;
 
 use crate::administration::{id_of, with_roles};
 use crate::matrix::{browser, plan};
-use crate::world::{Answer, Person, World};
+use crate::world::{Answer, PASSWORD, Person, World};
 
 const OWN: [&str; 8] = [
     "/account",
@@ -97,6 +97,13 @@ async fn whoever_acts_sees_the_users_pages_under_a_banner_and_goes_back_to_their
         assert!(text(&page).contains("class=\"acting\""), "{path}: {}", text(&page));
     }
     assert!(!text(&own.get("/account").await).contains("class=\"acting\""));
+    // What cannot be done is not to be pressed, and whoever may change things presses it.
+    let (_, changing, _) = acts(&admin, &grace, "change").await;
+    for path in OWN.iter().filter(|path| !path.contains("/add/")) {
+        let frame = "<fieldset class=\"still\" disabled>";
+        assert!(text(&acting.get(path).await).contains(frame), "{path}");
+        assert!(!text(&changing.get(path).await).contains(frame), "{path}");
+    }
     // Read-only changes nothing.
     let refused = sends(&acting, "/account", "name=Eve").await.expect(StatusCode::FORBIDDEN);
     assert!(text(&refused).contains("on behalf") && text(&refused).contains("class=\"acting\""));
@@ -228,8 +235,18 @@ async fn only_the_session_that_was_laid_aside_is_taken_up_again() {
     assert_eq!(leads(&sends(&acting, "/acting", "").await), "/sign-in?said=stopped");
     assert_eq!(leads(&sends(&other, "/acting", "").await), "/console/users?said=stopped");
     assert!(other.is_signed_in().await);
-    // Signing in anew forgets what was laid aside.
-    let signed = browser(&grace).await;
+    // Signing in anew takes the place of both: what was laid aside ends as well (ASVS 5.0, 7.2.4).
+    let (own, acting, _) = acts(&admin, &grace, "").await;
+    let login = serde_json::json!({"identifier": grace.username, "password": PASSWORD, "session": "cookie"});
+    let asked = acting.post("/api/v1/auth/login", login).await.expect(StatusCode::OK);
+    let mut signed = acting.clone();
+    signed.keeps_cookies(&asked);
+    world.run_due().await;
+    let code = serde_json::json!({"code": world.last_code(&grace.mobile).await});
+    assert!(own.is_signed_in().await && acting.is_signed_in().await);
+    let done = signed.post("/api/v1/auth/verify-code", code).await.expect(StatusCode::OK);
+    signed.keeps_cookies(&done);
+    assert!(signed.is_signed_in().await && !own.is_signed_in().await && !acting.is_signed_in().await);
     assert_eq!(cookie(&signed, "vestibule-own"), None);
     let said = world
         .app

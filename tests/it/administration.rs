@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::accounts::{Roles, Status, User};
@@ -102,7 +102,7 @@ async fn an_account_that_was_made_for_somebody_is_opened_by_the_link_that_was_se
     let body =
         json!({"username": "grace", "email": "grace@example.com", "mobile": "+12025559001", "name": "Grace"});
     let made = admin.post("/api/v1/admin/users", body.clone()).await.expect(StatusCode::CREATED);
-    assert!(!String::from_utf8_lossy(&made.bytes).contains("vx_"), "the link is nobody's but hers");
+    assert!(!String::from_utf8_lossy(&made.bytes).contains("vp_"), "the link is nobody's but hers");
     admin.post("/api/v1/admin/users", body).await.problem(409, "identifier-taken");
     admin.post("/api/v1/admin/users", json!({"username": "nomail"})).await.problem(422, "invalid");
     world.run_due().await;
@@ -914,6 +914,124 @@ async fn what_was_sent_what_waits_and_the_figures_are_shown() {
 }
 
 /// The first administrator comes from the command line's own action: there is no account before.
+/// What is given by name goes to whoever has shown that the name is theirs, not to whoever said so first.
+#[tokio::test]
+async fn an_address_that_nobody_has_shown_to_be_theirs_names_nobody() {
+    let world = plan().build().await;
+    let mallory = world.alice().await;
+    let named = async |name: &str| actions::named(&world.ctx(), name).await.map_err(|error| error.problem);
+    assert_eq!(named(&mallory.email()).await, Err(Problem::NotFound));
+    let id = id_of(&mallory).await;
+    for name in [mallory.username.as_str(), mallory.mobile.as_str(), &id.to_string()] {
+        assert_eq!(named(name).await, Ok(id), "{name}");
+    }
+    let admin = with_roles(&world, &["admin"]).await;
+    let mut own = crate::matrix::browser(&admin).await;
+    own.headers.insert(header::ACCEPT, "text/html".parse().unwrap());
+    let form = format!("name=Harbour&owner={}", mallory.email().replace('@', "%40"));
+    let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+    let refused = own.send("POST", "/console/organizations", body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        world
+            .count::<vestibule::organizations::Organization>(
+                vestibule::organizations::Organization::BY_CREATED
+            )
+            .await,
+        0
+    );
+    crate::recovery::shows_email(&mallory).await;
+    assert_eq!(named(&mallory.email()).await, Ok(id));
+}
+
+/// A role is given to what somebody is at that moment, whoever else changes them.
+#[tokio::test]
+async fn roles_are_given_and_taken_one_by_one_and_nothing_is_lost() {
+    let world = plan().build().await;
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    let ctx = world.ctx();
+    let deeds = ["a", "b", "c", "d", "e", "f"].map(|role| {
+        let ctx = &ctx;
+        async move { actions::act(ctx, &By::Operator, id, Deed::Grant(role)).await.unwrap() }
+    });
+    futures_util::future::join_all(deeds).await;
+    let mut roles = record(&world, id).await.roles.0;
+    roles.sort();
+    assert_eq!(roles, ["a", "b", "c", "d", "e", "f"]);
+    actions::act(&ctx, &By::Operator, id, Deed::Revoke("c")).await.unwrap();
+    assert!(!record(&world, id).await.roles.0.contains(&"c".to_owned()));
+    let refused = actions::act(&ctx, &By::Operator, id, Deed::Grant("no such word")).await;
+    assert_eq!(refused.unwrap_err().problem, Problem::Invalid);
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_list() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    for _ in 0..3 {
+        world.alice().await;
+    }
+    let next = async |path: &str| {
+        let listed = admin.get(&format!("{path}limit=1")).await.expect(StatusCode::OK).body;
+        listed["next"].as_str().unwrap_or_else(|| panic!("{path}: {listed}")).to_owned()
+    };
+    let lists = ["/api/v1/admin/users?q=p&", "/api/v1/admin/users?", "/api/v1/admin/data/identifiers?"];
+    let mut cursors = Vec::new();
+    for path in lists {
+        cursors.push(next(path).await);
+    }
+    for path in ["/api/v1/admin/messages?", "/api/v1/sessions?", "/api/v1/admin/calls?"].iter().chain(&lists)
+    {
+        for (at, cursor) in cursors.iter().enumerate() {
+            let answer = admin.get(&format!("{path}after={cursor}")).await;
+            let own = lists.get(at) == Some(path);
+            assert!(
+                answer.status == StatusCode::OK || !own && answer.status == StatusCode::BAD_REQUEST,
+                "{path} {at} {}",
+                answer.status
+            );
+        }
+    }
+}
+
+/// What users read of what was done to them says that it was, and not where the administrator sits.
+#[tokio::test]
+async fn users_do_not_read_where_administrators_are_nor_what_they_note() {
+    let world = plan().build().await;
+    let mut admin = with_roles(&world, &["admin"]).await;
+    let mut alice = world.alice().await;
+    admin.ip = "203.0.113.200".parse().unwrap();
+    let id = id_of(&alice).await;
+    let suspend = json!({"reason": "fraud unit, do not tell"});
+    admin.post(&format!("/api/v1/admin/users/{id}/suspend"), suspend).await.expect(StatusCode::NO_CONTENT);
+    admin.post(&format!("/api/v1/admin/users/{id}/restore"), json!({})).await.expect(StatusCode::NO_CONTENT);
+    alice.signs_in().await;
+    let ask = json!({"reason": "Ticket 4711", "minutes": 5});
+    admin.post(&format!("/api/v1/admin/users/{id}/act"), ask).await.expect(StatusCode::CREATED);
+    for path in ["/api/v1/activity", "/api/v1/sessions", "/api/v1/users/me/export"] {
+        let told = alice.get(path).await.expect(StatusCode::OK).body.to_string();
+        assert!(!told.contains("203.0.113.200") && !told.contains("fraud unit"), "{path}: {told}");
+        assert!(told.contains(&alice.ip.to_string()), "{path}: {told}");
+    }
+    let activity = alice.get("/api/v1/activity").await.body.to_string();
+    assert!(activity.contains("suspended") && activity.contains("Ticket 4711"), "{activity}");
+    let audit = admin.get(&format!("/api/v1/admin/audit?user={id}")).await.expect(StatusCode::OK).body;
+    assert!(audit.to_string().contains("203.0.113.200") && audit.to_string().contains("fraud unit"));
+}
+
+/// Who is past their grace is being removed: half of them would come back.
+#[tokio::test]
+async fn what_is_being_removed_is_not_brought_back() {
+    let world = plan().build().await;
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    world.advance(*world.app.policy().account.grace);
+    let restored = actions::act(&world.ctx(), &By::Operator, id, Deed::Restore).await;
+    assert_eq!(restored.unwrap_err().problem, Problem::NotFound);
+}
+
 #[tokio::test]
 async fn the_operator_makes_the_first_administrator() {
     let world = plan().build().await;

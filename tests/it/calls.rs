@@ -261,7 +261,14 @@ async fn ordered(world: &World) -> Call {
         content: vestibule::calls::Content::Say("Hello".into()),
         language: "en-US",
     };
-    let postage = vestibule::limits::postage_for_call(&world.ctx(), wanted.user, &wanted.to).await.unwrap();
+    let postage = vestibule::limits::postage_for_call(
+        &world.ctx(),
+        wanted.user,
+        &wanted.to,
+        vestibule::limits::Sender::User(wanted.user),
+    )
+    .await
+    .unwrap();
     let call = Call::new(&world.ctx().moment(), &postage, &world.app.keyring, &world.app.random, &wanted);
     world.app.store.commit(vec![vestibule::store::Change::insert(&call)]).await.unwrap();
     call
@@ -429,6 +436,27 @@ async fn calls_are_counted_by_user_by_number_and_by_address() {
         assert!(answer.headers.contains_key("retry-after"), "{which}");
         assert_eq!(world.count::<Call>(Call::BY_DUE).await, 2, "{which}");
     }
+}
+
+#[tokio::test]
+async fn calls_by_others_leave_a_number_what_its_owner_needs() {
+    let world = World::plan()
+        .policy(|policy| {
+            policy.calls.users = vestibule::policy::Callers::Anybody;
+            (policy.limits.call_user.limit, policy.limits.call_number.limit) = (100, 100);
+        })
+        .build()
+        .await;
+    let (alice, mut bob) = (world.alice().await, world.alice().await);
+    let part = world.app.policy().limits.send_others_day.limit;
+    let to_bob = json!({"to": bob.mobile, "say": "Hi"});
+    let mut placed = 0;
+    while alice.post(CALLS, to_bob.clone()).await.status == StatusCode::ACCEPTED {
+        placed += 1;
+        world.advance(Duration::from_secs(600));
+        assert!(placed <= part, "others have only a part");
+    }
+    bob.signs_in().await;
 }
 
 #[tokio::test]

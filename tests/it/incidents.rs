@@ -614,7 +614,7 @@ async fn t59_a_password_that_is_too_long_is_not_hashed() {
             ("POST", "/api/v1/users", account),
             ("POST", LOGIN, json!({"identifier": alice.username, "password": long})),
             ("POST", LOGIN, json!({"identifier": "nobody-at-all", "password": long})),
-            ("PUT", "/api/v1/users/me/password", json!({"recovery_token": "vx_", "new_password": long})),
+            ("PUT", "/api/v1/users/me/password", json!({"recovery_token": "vp_", "new_password": long})),
             ("POST", "/api/v1/auth/password-strength", json!({"password": long})),
         ] {
             let begun = Instant::now();

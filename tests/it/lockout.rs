@@ -233,6 +233,52 @@ async fn t22_a_month_of_attack_locks_nobody_out_who_has_a_known_device() {
     assert!(judged <= 3 * (60 + 60 + 10), "{judged}");
 }
 
+/// T-22: whoever gets back in by a recovery keeps their way in while the attack goes on, or is given one.
+#[tokio::test]
+async fn a_recovery_under_attack_leaves_a_known_device() {
+    for brings in [true, false] {
+        let world = World::plan().policy(password_alone).build().await;
+        let mut owner = verified(&world).await;
+        crate::recovery::shows_email(&owner).await;
+        owner.token = None;
+        let signed_in = tries(&owner, &owner.username, PASSWORD).await.expect(StatusCode::OK).body;
+        let device = signed_in["device"].as_str().unwrap().to_owned();
+        for hour in 0..40 {
+            for n in 0..10 {
+                attacks(&world, hour * 10 + n, &owner.username).await;
+            }
+            world.advance(HOUR);
+        }
+        let mut asks = json!({"identifier": owner.email()});
+        if brings {
+            asks["device"] = json!(device);
+        }
+        let asked = owner.post("/api/v1/auth/recover", asks).await.expect(StatusCode::ACCEPTED).body;
+        let code = crate::recovery::mailed(&owner).await;
+        let proof = json!({"challenge": asked["challenge"]["id"], "code": code});
+        let proved = owner.post("/api/v1/auth/recover/verify", proof).await.expect(StatusCode::OK).body;
+        let new = "eight quiet herons on the pier";
+        let set = json!({"recovery_token": proved["recovery_token"], "new_password": new});
+        let set = crate::recovery::sets(&owner, set).await.expect(StatusCode::NO_CONTENT);
+        for n in 0..10 {
+            attacks(&world, 1_000 + n, &owner.username).await;
+        }
+        let mut login = json!({"identifier": owner.username, "password": new});
+        tries(&owner, &owner.username, new).await.problem(429, "limit-reached");
+        if brings {
+            assert!(!set.headers.contains_key(header::SET_COOKIE), "a device that is known stays the one");
+            login["device"] = json!(device);
+        } else {
+            owner.keeps_cookies(&set);
+        }
+        owner.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+        owner.post(LOGIN, login).await.expect(StatusCode::OK);
+        // Known, and nothing more.
+        let listed = world.app.store.find(Query::<Device>::along(Device::BY_USER)).await.unwrap().items;
+        assert!(listed.iter().all(|one| one.trusted_until.is_none()));
+    }
+}
+
 /// Nobody without a device signs in while this goes on: what the lane is for.
 #[tokio::test]
 async fn without_a_known_device_the_lane_of_strangers_is_the_only_one() {

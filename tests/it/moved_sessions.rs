@@ -78,6 +78,13 @@ async fn a_session_of_before_is_an_ordinary_one_and_its_cookie_becomes_ours() {
     let mut person = browser(&world, OLD);
     assert!(!person.is_signed_in().await, "nobody has said whose it is");
     assert_eq!(take(&world, &[session(json!({}))]).await, [Outcome::Stored]);
+    // An answer that holds a session is nobody's to keep, also where anybody may keep the same without one.
+    let style = "/.well-known/jwks.json";
+    let public = world.stranger().get(style).await.expect(StatusCode::OK);
+    assert!(public.headers[header::CACHE_CONTROL].to_str().unwrap().contains("public"));
+    let given = person.get(style).await.expect(StatusCode::OK);
+    assert!(given.headers.contains_key(header::SET_COOKIE));
+    assert_eq!(given.headers[header::CACHE_CONTROL], "no-store");
     let asked = person.get(WHO).await.expect(StatusCode::OK);
     assert_eq!(asked.body["user"]["id"], json!(user_id("old", "1")));
     assert_eq!((&asked.body["session"]["aal"], &asked.body["session"]["amr"]), (&json!(1), &json!(["pwd"])));

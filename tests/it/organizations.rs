@@ -276,6 +276,14 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     };
     let acting = begin().await;
     assert_eq!(acting.get("/api/v1/users/me").await.expect(StatusCode::OK).body["id"], json!(grace_id));
+    // What the member is in elsewhere is not there.
+    let elsewhere = founded(&grace, "Pier").await;
+    for path in ["", "/members", "/invitations"] {
+        acting.get(&format!("/api/v1/organizations/{elsewhere}{path}")).await.problem(404, "not-found");
+    }
+    let seen = acting.get("/api/v1/organizations").await.expect(StatusCode::OK).body;
+    assert_eq!(seen["items"].as_array().unwrap().len(), 1, "{seen}");
+    assert_eq!(seen["items"][0]["id"], json!(id));
     // Who is a member no more is nobody's to act for.
     grace
         .delete(&format!("/api/v1/organizations/{id}/members/{grace_id}"))
@@ -296,6 +304,111 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     .await
     .expect(StatusCode::NO_CONTENT);
     assert!(!acting.is_signed_in().await, "who administers no more acts no more");
+
+    // An organisation that has ended is nobody's right, also before what belonged to it is removed.
+    let id = founded(&owner, "Lighthouse").await;
+    joins(&owner, id, &grace, "member").await;
+    let path = format!("/api/v1/organizations/{id}/members/{grace_id}/act");
+    let begun = owner.post(&path, ask.clone()).await.expect(StatusCode::CREATED).body;
+    let acting = Person { token: Some(begun["token"].as_str().unwrap().to_owned()), ..owner.clone() };
+    invites(&owner, id, "later@example.com", "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, "later@example.com").await;
+    assert!(acting.is_signed_in().await);
+    let found = world.app.store.get::<Organization>(id).await.unwrap().unwrap();
+    let ended = found.with(|found| found.ended_at = Some(world.app.clock.now()));
+    world.app.store.commit(vec![Change::update(&ended)]).await.unwrap();
+    assert!(!acting.is_signed_in().await);
+    owner.get(&format!("/api/v1/organizations/{id}")).await.problem(404, "not-found");
+    assert!(!owner.get("/api/v1/organizations").await.body.to_string().contains(&id.to_string()));
+    grace.post("/api/v1/organizations/accept", json!({"invitation": code})).await.problem(401, "code-gone");
+    assert_eq!(vestibule::organizations::actions::remove_ended(&world.ctx()).await.unwrap(), 1);
+    let store = &world.app.store;
+    assert!(store.get::<Organization>(id).await.unwrap().is_none());
+    let members = store.find(Query::<Member>::along(Member::BY_ORGANIZATION).equal(id)).await.unwrap();
+    let offers = store.find(Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(id)).await.unwrap();
+    assert!(members.items.is_empty() && offers.items.is_empty());
+}
+
+#[tokio::test]
+async fn what_somebody_higher_has_offered_stands_and_goes_with_their_height() {
+    let world = plan().build().await;
+    let (owner, second, admin) = (verified(&world).await, verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &second, "owner").await;
+    joins(&owner, id, &admin, "admin").await;
+    let path = format!("/api/v1/organizations/{id}");
+    invites(&second, id, "x@example.com", "owner").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, "x@example.com").await;
+    invites(&admin, id, "x@example.com", "member").await.problem(403, "not-allowed");
+    assert_eq!(code_at(&world, "x@example.com").await, code);
+    invites(&second, id, "y@example.com", "member").await.expect(StatusCode::CREATED);
+    invites(&owner, id, "z@example.com", "owner").await.expect(StatusCode::CREATED);
+    let offered = async || {
+        let listed = owner.get(&format!("{path}/invitations")).await.expect(StatusCode::OK).body;
+        let mut open: Vec<_> =
+            listed["items"].as_array().unwrap().iter().map(|one| one["email"].to_string()).collect();
+        open.sort();
+        open.join(" ")
+    };
+    assert_eq!(offered().await, r#""x@example.com" "y@example.com" "z@example.com""#);
+    let second_id = id_of(&second).await;
+    put(&owner, &format!("{path}/members/{second_id}"), json!({"role": "admin"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    assert_eq!(offered().await, r#""y@example.com" "z@example.com""#, "an administrator offers no ownership");
+    owner.delete(&format!("{path}/members/{second_id}")).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(offered().await, r#""z@example.com""#, "and who is gone nothing");
+}
+
+#[tokio::test]
+async fn no_organisation_is_left_without_an_owner_who_can_sign_in() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let (owner, other) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    let path = format!("/api/v1/organizations/{id}");
+    joins(&owner, id, &other, "member").await;
+    let refused = owner.delete("/api/v1/users/me").await.problem(409, "last-administrator");
+    assert!(refused.body["detail"].as_str().unwrap().contains("You alone own"), "{:?}", refused.body);
+    // Whoever cannot sign in is no owner to rely on.
+    let (owner_id, other_id) = (id_of(&owner).await, id_of(&other).await);
+    put(&owner, &format!("{path}/members/{other_id}"), json!({"role": "owner"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let suspend = format!("/api/v1/admin/users/{other_id}/suspend");
+    admin.post(&suspend, json!({"reason": "Ticket 4711"})).await.expect(StatusCode::NO_CONTENT);
+    owner.delete(&format!("{path}/members/{owner_id}")).await.problem(409, "last-administrator");
+    owner.delete("/api/v1/users/me").await.problem(409, "last-administrator");
+    let made = json!({"name": "Pier", "owner": other_id});
+    admin.post("/api/v1/admin/organizations", made).await.problem(422, "invalid");
+    let restore = format!("/api/v1/admin/users/{other_id}/restore");
+    admin.post(&restore, json!({})).await.expect(StatusCode::NO_CONTENT);
+    owner.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    // What nobody else is in ends with its owner.
+    let (mut other, alone) = (other, verified(&world).await);
+    let shed = founded(&alone, "Shed").await;
+    alone.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    world.advance(*world.app.policy().account.grace + Duration::from_secs(1));
+    vestibule::profile::purge_due(&world.ctx()).await.unwrap();
+    vestibule::organizations::actions::remove_ended(&world.ctx()).await.unwrap();
+    let store = &world.app.store;
+    assert!(store.get::<Organization>(shed).await.unwrap().is_none());
+    assert!(store.get::<Organization>(id).await.unwrap().is_some());
+    other.signs_in().await;
+    assert_eq!(other.get(&path).await.expect(StatusCode::OK).body["role"], "owner");
+}
+
+#[tokio::test]
+async fn of_two_owners_who_delete_their_accounts_at_once_one_stays() {
+    let world = plan().build().await;
+    for round in 0..4 {
+        let (one, other, third) = (verified(&world).await, verified(&world).await, verified(&world).await);
+        let id = founded(&one, &format!("Harbour {round}")).await;
+        joins(&one, id, &other, "owner").await;
+        joins(&one, id, &third, "member").await;
+        let (first, second) = tokio::join!(one.delete("/api/v1/users/me"), other.delete("/api/v1/users/me"));
+        assert_ne!(first.status, second.status, "{:?} {:?}", first.body, second.body);
+    }
 }
 
 /// Everything of both organisations, as it is stored.

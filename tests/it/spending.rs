@@ -88,7 +88,7 @@ async fn hammer(world: &World, ctx: &Ctx, sent: &mut Vec<Timestamp>) {
             sent.push(world.app.clock.now());
         }
     }
-    if limits::postage_for_call(ctx, Uuid::nil(), HAMMERED).await.is_ok() {
+    if limits::postage_for_call(ctx, Uuid::nil(), HAMMERED, Sender::User(Uuid::nil())).await.is_ok() {
         sent.push(world.app.clock.now());
     }
 }
@@ -330,7 +330,14 @@ async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_re
     let mut nodes = [node(1).await, node(2).await];
     limits::postage_by(&Ctx::new(nodes[0].clone(), None), number, Way::Call, user).await.unwrap();
     limits::postage(&Ctx::new(nodes[1].clone(), None), number, Sender::Notice("x")).await.unwrap();
-    limits::postage_for_call(&Ctx::new(nodes[0].clone(), None), Uuid::nil(), number).await.unwrap();
+    limits::postage_for_call(
+        &Ctx::new(nodes[0].clone(), None),
+        Uuid::nil(),
+        number,
+        Sender::User(Uuid::nil()),
+    )
+    .await
+    .unwrap();
     nodes[0] = node(3).await;
     // The last two, of forty at once.
     let tries: Vec<_> = (0..40)
@@ -348,7 +355,8 @@ async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_re
     }
     assert_eq!(sent, 2);
     let ctx = Ctx::new(nodes[1].clone(), None);
-    let refused = limits::postage_for_call(&ctx, Uuid::nil(), number).await.unwrap_err();
+    let refused =
+        limits::postage_for_call(&ctx, Uuid::nil(), number, Sender::User(Uuid::nil())).await.unwrap_err();
     assert_eq!((refused.limit, refused.retry_after), (Some("send-number-short"), Some(600)));
     let refused = limits::postage(&ctx, number, Sender::Notice("y")).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-notice"));
@@ -393,7 +401,8 @@ async fn numbers_of_countries_that_are_not_served_and_of_no_country_are_refused(
             let refused = limits::postage(&ctx, number, sender).await.unwrap_err();
             assert_eq!(refused.problem, Problem::NumberNotServed, "{number} {sender:?}");
         }
-        let refused = limits::postage_for_call(&ctx, Uuid::nil(), number).await.unwrap_err();
+        let refused =
+            limits::postage_for_call(&ctx, Uuid::nil(), number, Sender::User(Uuid::nil())).await.unwrap_err();
         assert_eq!(refused.problem, Problem::NumberNotServed, "{number}");
     }
     limits::postage(&ctx, "nobody@example.com", Sender::Stranger).await.unwrap();

@@ -133,6 +133,39 @@ async fn without_a_second_factor_the_same_is_handed_out() {
     assert!(cookies.iter().any(|cookie| cookie.starts_with("vestibule=vs_")), "{cookies:?}");
 }
 
+/// Neither for a number that nothing is sent to any more, nor for money.
+async fn an_end_waits_for_no_message() {
+    let plan = World::plan().config(|config| {
+        config.spending.countries = vec!["US".to_owned()];
+        config.spending.day = 1;
+    });
+    let world = plan.build().await;
+    let (mut alice, mut bob) = (world.member().await, world.member().await);
+    let (stolen, lost) = (carries_jwt(&mut alice).await, carries_jwt(&mut bob).await);
+    for (person, first) in [(&mut alice, &stolen), (&mut bob, &lost)] {
+        let second = next(person, first).await;
+        next(person, &second).await;
+    }
+    let me = alice.get("/api/v1/users/me").await.body["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap();
+    let own = vestibule::identifiers::actions::of_user(&world.ctx(), me).await.unwrap();
+    let mobile = own.into_iter().find(|one| one.value == alice.mobile).unwrap();
+    let abroad = mobile.with(|mobile| mobile.value = "+4915112345678".to_owned());
+    world.app.store.commit(vec![Change::update(&abroad)]).await.unwrap();
+    refreshes(&alice, &stolen).await.problem(401, "refresh-refused");
+    assert!(!alice.is_signed_in().await);
+    let pays = async |n: u32| {
+        let to = format!("+1202555{:04}", 3_000 + n);
+        vestibule::limits::postage(&world.ctx(), &to, vestibule::limits::Sender::User(me)).await
+    };
+    let mut n = 0;
+    while pays(n).await.is_ok() {
+        n += 1;
+        assert!(n < 1_000, "a day's money is spent some time");
+    }
+    refreshes(&bob, &lost).await.problem(401, "refresh-refused");
+    assert!(!bob.is_signed_in().await);
+}
+
 #[tokio::test]
 async fn a_refresh_token_is_good_for_one_use_and_a_second_one_ends_the_session() {
     let world = World::new().await;
@@ -154,6 +187,7 @@ async fn a_refresh_token_is_good_for_one_use_and_a_second_one_ends_the_session()
     let told = world.messages(&alice.mobile).await["items"][0]["body"].to_string();
     assert!(told.contains("ended for your safety"), "and its owner is told: {told}");
     refreshes(&alice, &third).await.problem(401, "refresh-refused");
+    an_end_waits_for_no_message().await;
 
     let mut phone = world.member().await;
     let first = carries_jwt(&mut phone).await;

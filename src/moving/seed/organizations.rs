@@ -108,6 +108,7 @@ impl Founding<'_> {
             name: format!("{name} {trade} {}", self.pick(&format!("form:{label}"), FORMS)),
             created_at: moment.now,
             updated_at: moment.now,
+            ended_at: None,
         };
         self.put(Change::insert(&organization));
         let detail = json!({"organization": organization.id});

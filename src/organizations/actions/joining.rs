@@ -1,0 +1,228 @@
+//! Joining an organisation: invitations, which go by mail and are good once.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::{Invitation, InvitationView, Member, Organization, OrganizationView, Role};
+use super::{Asker, enter, membership, rules, standing};
+use crate::accounts::User;
+use crate::app::{Ctx, Moment};
+use crate::audit::{Noting, What, note};
+use crate::error::{Error, Problem, Result};
+use crate::identifiers::{self, Email, Identifier, Name};
+use crate::limits::{self, Limit, Postage, Sender};
+use crate::messages::{self, Kind, Message, Notice};
+use crate::policy::operation;
+use crate::secret::{Token, TokenKind};
+use crate::sessions::{Caller, Session};
+use crate::store::{Change, Cursor, Decision, Page, Query, Seen, answer};
+use crate::words::Locale;
+
+/// Asks somebody to join, by a mail with a link and a code that are good once. Asking again takes the place
+/// of what was asked before. Nothing tells whether the address has an account.
+///
+/// # Errors
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::Invalid`]; [`Problem::LimitReached`]; those of
+/// [`permit`](crate::step_up::permit).
+pub async fn invite(
+    ctx: &Ctx,
+    asker: Asker<'_>,
+    id: Uuid,
+    email: &str,
+    role: Role,
+) -> Result<InvitationView> {
+    let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
+    let email = &Email::parse(email).map_err(|error| Error::invalid(vec![error]))?;
+    let asks = by.actor().unwrap_or_default().to_string();
+    limits::take(ctx, Limit::InvitationUser, &asks).await?;
+    let sender = Sender::Notice(Notice::Invited.as_str());
+    let postage = &limits::postage(ctx, email.value(), sender).await?;
+    ctx.decide(move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        let entered = enter(ctx, asker, id).await?;
+        rules::at_least(entered.role, Role::Admin)?;
+        if !entered.role.is_over(role) {
+            return Err(Problem::NotAllowed.into());
+        }
+        let canonical = Name::Email(email.clone()).canonical();
+        let address = Query::<Invitation>::along(Invitation::BY_ADDRESS).equal(id).equal(canonical.clone());
+        let before = ctx.app.store.first(address).await?;
+        // What somebody higher has offered is not for whoever is lower to replace.
+        let held = before.as_ref().filter(|before| moment.now < before.expires_at);
+        if held.is_some_and(|before| !entered.role.is_over(before.role)) {
+            return Err(Problem::NotAllowed.into());
+        }
+        let invitation_id = before.as_ref().map_or_else(|| moment.uuid("invitation"), |before| before.id);
+        let token = Token::new(TokenKind::Invitation, invitation_id, &moment.seed);
+        let invitation = Invitation {
+            id: invitation_id,
+            digest: token.digest(),
+            organization_id: id,
+            email: email.value().to_owned(),
+            canonical,
+            role,
+            invited_by: standing.actor(),
+            created_at: moment.now,
+            expires_at: moment.now + *ctx.policy.invitations.organization,
+        };
+        let message = letter(ctx, postage, &invitation, &token, &moment);
+        let event = note(What::Invited).actor(standing.actor());
+        let event = event.detail(json!({"organization": id, "invitation": invitation_id, "role": role}));
+        let decision = answer(InvitationView::from(&invitation)).upsert(before, invitation).insert(&message);
+        Ok(decision.and(entered.unchanged()).and(standing.unchanged()).note(&moment, event))
+    })
+    .await
+}
+
+fn letter(ctx: &Ctx, postage: &Postage, invitation: &Invitation, token: &Token, moment: &Moment) -> Message {
+    let link = format!("/invitation?token={}", token.reveal());
+    let notify = messages::Notify {
+        what: Notice::Invited,
+        channel: Kind::Email,
+        to: &invitation.email,
+        // Nobody is known by the address until it is accepted.
+        user: Uuid::nil(),
+        locale: Locale::choose(None, None),
+        link: Some(&link),
+        until: Some(invitation.expires_at),
+    };
+    messages::notice(ctx, postage, notify, moment)
+}
+
+/// The invitations that were not accepted yet, the newest first: for administrators.
+///
+/// # Errors
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`].
+pub async fn invitations(
+    ctx: &Ctx,
+    asker: Asker<'_>,
+    id: Uuid,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Seen<Invitation>>> {
+    rules::at_least(enter(ctx, asker, id).await?.role, Role::Admin)?;
+    let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(id).descending();
+    let mut page = ctx.app.store.find(query.after(after).limit(limit)).await?;
+    page.items.retain(|invitation| ctx.now < invitation.expires_at);
+    Ok(page)
+}
+
+/// Takes an invitation back.
+///
+/// # Errors
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`]; those of [`permit`](crate::step_up::permit).
+pub async fn uninvite(ctx: &Ctx, asker: Asker<'_>, id: Uuid, invitation: Uuid) -> Result<()> {
+    let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
+    ctx.decide(move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        let entered = enter(ctx, asker, id).await?;
+        rules::at_least(entered.role, Role::Admin)?;
+        let found = ctx.app.store.get::<Invitation>(invitation).await?;
+        let found = found.filter(|one| one.organization_id == id).ok_or(Problem::NotFound)?;
+        if !entered.role.is_over(found.role) {
+            return Err(Problem::NotAllowed.into());
+        }
+        let event = note(What::InvitationEnded).actor(standing.actor());
+        let event = event.detail(json!({"organization": id, "invitation": invitation}));
+        let decision = answer(()).delete(&found).and(entered.unchanged()).and(standing.unchanged());
+        Ok(decision.note(&moment, event))
+    })
+    .await
+}
+
+/// The invitation that `token` names, when it can be accepted.
+///
+/// # Errors
+/// [`Problem::CodeGone`] for whatever cannot; [`Problem::LimitReached`].
+pub async fn invited(ctx: &Ctx, text: &str) -> Result<Seen<Invitation>> {
+    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    Ok(named_by(ctx, text).await?.0)
+}
+
+/// The same without counting, where it is decided, with the organisation that it leads into.
+///
+/// # Errors
+/// [`Problem::CodeGone`].
+pub async fn named_by(ctx: &Ctx, text: &str) -> Result<(Seen<Invitation>, Seen<Organization>)> {
+    let token = Token::parse(TokenKind::Invitation, text).ok_or(Problem::CodeGone)?;
+    let found = ctx.app.store.get::<Invitation>(token.id).await?;
+    let stands = |one: &Seen<Invitation>| token.matches(&one.digest) && ctx.now < one.expires_at;
+    let invitation = found.filter(stands).ok_or(Problem::CodeGone)?;
+    let organization = standing(ctx, invitation.organization_id).await?.ok_or(Problem::CodeGone)?;
+    Ok((invitation, organization))
+}
+
+/// The invitations of `user` that they could no longer make, once they are `still` this, or no member.
+pub(super) async fn offered_by(
+    ctx: &Ctx,
+    organization: Uuid,
+    user: Uuid,
+    still: Option<Role>,
+) -> Result<Vec<Change>> {
+    let lacks = |one: &&Seen<Invitation>| {
+        one.invited_by == Some(user)
+            && !still.is_some_and(|role| role >= Role::Admin && role.is_over(one.role))
+    };
+    let (mut gone, mut after) = (Vec::new(), None);
+    loop {
+        let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(organization);
+        let page = ctx.app.store.find(query.after(after).limit(200)).await?;
+        gone.extend(page.items.iter().filter(lacks).map(Change::delete));
+        match page.next {
+            None => return Ok(gone),
+            next => after = next,
+        }
+    }
+}
+
+/// Accepts an invitation as the user who is signed in, whose verified address must be the one that it went
+/// to. Good once: of many at the same time one joins.
+///
+/// # Errors
+/// [`Problem::CodeGone`]; [`Problem::NotAllowed`] when it went to another address; [`Problem::ActingNever`].
+pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<OrganizationView> {
+    if caller.session.act.is_some() {
+        return Err(Problem::ActingNever.into());
+    }
+    invited(ctx, text).await?;
+    ctx.decide(move |moment| async move {
+        let (invitation, organization) = named_by(ctx, text).await?;
+        let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
+        let session =
+            ctx.app.store.get::<Session>(caller.session.id).await?.ok_or(Problem::Unauthenticated)?;
+        let own = identifiers::actions::of_user(ctx, user.id).await?;
+        let is_theirs =
+            |one: &&Seen<Identifier>| one.verified_at.is_some() && one.canonical == invitation.canonical;
+        let Some(address) = own.iter().find(is_theirs) else {
+            let sentence = "This invitation went to another address. Verify it as yours first.";
+            return Err(Error::new(Problem::NotAllowed).detail(sentence));
+        };
+        let before = membership(ctx, organization.id, user.id).await?;
+        let role = before.as_ref().map_or(invitation.role, |before| before.role);
+        let decision = answer(OrganizationView::new(&organization, Some(role)))
+            .delete(&invitation)
+            .require(&organization)
+            .require(address)
+            .require(&session)
+            .require(&user);
+        Ok(match before {
+            // Who is a member stays what they are.
+            Some(before) => decision.require(&before),
+            None => joins(decision, &invitation, user.id, &moment),
+        })
+    })
+    .await
+}
+
+/// The user becomes a member by the invitation, which the decision deletes.
+pub fn joins<T>(decision: Decision<T>, invitation: &Invitation, user: Uuid, moment: &Moment) -> Decision<T> {
+    let member = Member {
+        id: moment.uuid("member"),
+        organization_id: invitation.organization_id,
+        user_id: user,
+        role: invitation.role,
+        created_at: moment.now,
+    };
+    let detail = json!({"organization": invitation.organization_id, "role": invitation.role});
+    decision.insert(&member).note(moment, note(What::MemberJoined).user(user).detail(detail))
+}
