@@ -1,11 +1,13 @@
-//! The scripts that put a server into service on a machine and take it out again, without containers.
+//! The scripts that put a server into service on a machine and take it out again, and what a container is made of.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::architecture::root;
 use crate::kill::server::{Scratch, free_address};
 use crate::place::second_round;
 
@@ -153,4 +155,45 @@ fn a_postgres_of_its_own_is_deployed_and_survives_a_loss_of_power() {
         [&[OsStr::new("--home"), long.as_os_str()], arguments.as_slice(), &[program.as_os_str()]].concat();
     let (good, told) = run(&scratch.path().join("deploy"), &arguments);
     assert!(!good && told.contains("too long for a socket"), "{told}");
+}
+
+// Containers. Nothing here starts one: what an engine is told is written down.
+
+/// What is copied into the first stage of the image from here, as far as `.dockerignore` lets it.
+fn copied() -> Vec<PathBuf> {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (file, ignore) = (read("Dockerfile"), read(".dockerignore"));
+    assert!(ignore.starts_with("*\n"), "all that is not named stays outside");
+    let let_in: BTreeSet<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let copies =
+        file.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
+    let sources = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' '));
+    sources.filter(|source| let_in.contains(source)).map(|source| root().join(source)).collect()
+}
+
+#[test]
+fn all_that_the_build_reads_is_copied_into_the_image() {
+    // What the compiler read for the library, as it wrote it down beside it, now or before; and what cargo itself reads.
+    let made = std::env::current_exe().unwrap();
+    let mut read = BTreeSet::new();
+    for file in fs::read_dir(made.parent().unwrap()).unwrap().flatten().map(|file| file.path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("vestibule-") && name.ends_with(".d") {
+            let text = fs::read_to_string(file).unwrap();
+            let lines = text.lines().filter_map(|line| line.split_once(".rlib: "));
+            read.extend(lines.flat_map(|(_, names)| names.split(' ').map(PathBuf::from)));
+        }
+    }
+    let own = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "build.rs", "rust-toolchain.toml"];
+    read.extend(own.map(PathBuf::from));
+    let mut read: BTreeSet<_> =
+        read.iter().filter_map(|path| fs::canonicalize(root().join(path)).ok()).collect();
+    for known in ["src/lib.rs", "migrations/sqlite/0001_ground.sql", ".cargo/config.toml"] {
+        assert!(read.contains(&root().join(known)), "{known} is read");
+    }
+    // Those of targets that the manifest names must be there, though nothing of them is built.
+    read.insert(root().join("benches/figures/main.rs"));
+    let copied = copied();
+    let left: Vec<_> = read.iter().filter(|path| !copied.iter().any(|copy| path.starts_with(copy))).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
