@@ -57,6 +57,7 @@ pub mod profile;
 pub mod recovery;
 pub mod revocations;
 pub mod schema;
+pub mod sealing;
 pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in;

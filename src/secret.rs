@@ -5,6 +5,7 @@
 //! value to another row does not open it; [`same`] is the only comparison, and takes the same time
 //! wherever two values differ.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -197,8 +198,17 @@ impl fmt::Debug for Sealed {
     }
 }
 
+impl Sealed {
+    /// The id of the key that sealed it.
+    pub fn key(&self) -> Cow<'_, str> {
+        let id = self.0.split_first().and_then(|(length, rest)| rest.get(..usize::from(*length)));
+        String::from_utf8_lossy(id.unwrap_or_default())
+    }
+}
+
 impl Field for Sealed {
     const KIND: Kind = Kind::Bytes;
+    const SEALED: bool = true;
     fn to_value(&self) -> Value {
         Value::Bytes(self.0.clone())
     }
@@ -304,6 +314,13 @@ impl Keyring {
         Some(text)
     }
 
+    /// The same under the first key; none when it is so already, or does not open.
+    pub fn reseal(&self, context: &[&str], sealed: &Sealed, random: &Random) -> Option<Sealed> {
+        let is_newest = self.ids().next().is_some_and(|first| sealed.key() == first);
+        let plain = if is_newest { None } else { self.open(context, sealed) };
+        plain.map(|plain| self.seal(context, &plain, random))
+    }
+
     /// A keyed hash for names of things that must not be stored plain: limit keys, cursors.
     ///
     /// Made with the *last*, that is the oldest key, so that a new key in front changes no name;
@@ -403,6 +420,11 @@ mod tests {
         assert_eq!(old.open(&["code", "a"], &sealed).unwrap().as_slice(), b"123456");
         let rotated = ring(&[("two", 2), ("one", 1)]);
         assert_eq!(rotated.open(&["code", "a"], &sealed).unwrap().as_slice(), b"123456");
+        let anew = rotated.reseal(&["code", "a"], &sealed, &random).unwrap();
+        assert_eq!((sealed.key(), anew.key()), ("one".into(), "two".into()));
+        assert_eq!(ring(&[("two", 2)]).open(&["code", "a"], &anew).unwrap().as_slice(), b"123456");
+        assert!(rotated.reseal(&["code", "a"], &anew, &random).is_none(), "it is so already");
+        assert!(rotated.reseal(&["code", "b"], &sealed, &random).is_none(), "it is another's");
         assert_eq!(rotated.tag("limit", b"x"), old.tag("limit", b"x"));
         assert_ne!(rotated.tag("limit", b"x"), old.tag("cursor", b"x"));
         for other in [&["code", "b"][..], &["codea", ""], &["code"], &[]] {

@@ -35,7 +35,7 @@ impl Entity for Specimen {
 
     fn table() -> &'static Records {
         const fn column(name: &'static str, kind: Kind) -> Column {
-            Column { name, kind, nullable: false }
+            Column { name, kind, nullable: false, sealed: false }
         }
         const TABLE: &Records = &Records {
             name: "specimens",

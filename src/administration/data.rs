@@ -262,7 +262,7 @@ mod tests {
     fn a_table_that_nobody_has_declared_shows_nothing() {
         static UNKNOWN: Table = Table {
             name: "unknown",
-            columns: &[Column { name: "id", kind: Kind::Text, nullable: false }],
+            columns: &[Column { name: "id", kind: Kind::Text, nullable: false, sealed: false }],
             indexes: &[],
             expires: None,
             due: None,

@@ -261,6 +261,8 @@ pub struct Report {
     /// How many events say that they happened long before they were sealed, while others were: put in
     /// later, or by a node that stood still.
     pub late: u64,
+    /// How many blocks each key has sealed.
+    pub keys: BTreeMap<String, u64>,
     /// Number and digest of the newest block.
     pub head: Option<(i64, String)>,
     /// What is wrong; nothing when all is as it was sealed.
@@ -330,10 +332,13 @@ async fn look_at(
     } else if !same(before.map(|before| before.digest.as_slice()).unwrap_or_default(), &block.previous) {
         report.fault(number, "does not follow from the block before it");
     }
-    let is_sealed = same(&block.digest, &block.hash())
-        && keyring.tags(SEAL, &block.content()).any(|tag| same(&tag, &block.seal));
-    if !is_sealed {
-        report.fault(number, "was altered, or was sealed under a key that is not configured");
+    let content = block.content();
+    let mut tags = keyring.ids().zip(keyring.tags(SEAL, &content));
+    match tags.find(|(_, tag)| same(tag, &block.seal)) {
+        Some((key, _)) if same(&block.digest, &block.hash()) => {
+            *report.keys.entry(key.to_owned()).or_default() += 1;
+        }
+        _ => report.fault(number, "was altered, or was sealed under a key that is not configured"),
     }
     let events = events_of(ctx, number).await?;
     if let Some(at) = block.purged_at {

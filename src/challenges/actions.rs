@@ -482,7 +482,12 @@ pub(super) fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroi
 fn open(ctx: &Ctx, context: [String; 2], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
     let opened = ctx.app.keyring.open(&context, sealed);
-    opened.ok_or_else(|| Error::internal("something sealed does not open with the configured keys"))
+    opened.ok_or_else(|| {
+        Error::internal(format!(
+            "secrets.keys opens nothing that was sealed under the key `{}`",
+            sealed.key()
+        ))
+    })
 }
 
 /// Sends the code of a challenge again – the same code, so that a message that comes late is not a

@@ -44,6 +44,9 @@ pub async fn run(options: &Options) -> Outcome {
         "Blocks: {}, of which {} have lost their events to `audit.keep`. Events sealed: {}, waiting: {}.",
         report.blocks, report.purged, report.events, report.waiting
     ))?;
+    for (key, blocks) in &report.keys {
+        say(&format!("Sealed under the key {key}: {blocks}."))?;
+    }
     if report.late > 0 {
         say(&format!(
             "{} events say that they happened more than an hour before the block before theirs was sealed.",

@@ -15,8 +15,10 @@ use crate::hashing::{Hashing, Keys};
 use crate::mailer::Mailer;
 use crate::money::Rates;
 use crate::random::Random;
+use crate::sealing;
 use crate::secret::{Keyring, Secret};
 use crate::shared::Shared;
+use crate::store::sealed::Holding;
 use crate::store::{Engine, Store, migrations, schema};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,7 +184,30 @@ async fn store(config: &Config) -> Vec<Finding> {
         let sentence = format!("Migrations are pending and run at the next start: {}.", names.join(", "));
         return vec![Finding::warn("store", sentence)];
     }
-    compared(engine).await
+    let mut found = compared(engine.clone()).await;
+    if found.iter().all(|finding| finding.0 == Verdict::Fine) {
+        found.extend(sealed(config, &engine).await);
+    }
+    found
+}
+
+/// What nobody can open any more, since its key was taken away.
+async fn sealed(config: &Config, engine: &Engine) -> Vec<Finding> {
+    let held = match sealing::held(engine).await {
+        Ok(held) => held,
+        Err(error) => {
+            return vec![Finding::bad("keys", format!("What the keys hold is not known: {error}."))];
+        }
+    };
+    let Ok(ring) = Keyring::parse(&config.secrets.keys) else { return Vec::new() };
+    let lost = held.iter().filter(|one| !ring.ids().any(|id| id == one.key));
+    let say = |one: &Holding| {
+        format!(
+            "{} in {} can be opened only with the key {}: put it back below the others in secrets.keys.",
+            one.count, one.table, one.key
+        )
+    };
+    lost.map(|one| Finding::bad("keys", say(one))).collect()
 }
 
 async fn compared(engine: Engine) -> Vec<Finding> {

@@ -65,7 +65,7 @@ enum Command {
     Audit(audit::Options),
     /// Check, explain and try out the policy.
     Policy(policy::Options),
-    /// Make and list the keys that seal secrets in the database; change the key that signs access tokens.
+    /// Make, list and change the keys that seal secrets in the database; change the key that signs access tokens.
     Keys(keys::Options),
     /// Services that may ask what a token stands for.
     Clients(clients::Options),
@@ -197,6 +197,7 @@ mod tests {
             "vestibule keys generate --id next",
             "vestibule passwords filter list.txt --out breached.filter",
             "vestibule keys list --config x.toml",
+            "vestibule keys reseal --config x.toml",
             "vestibule keys rotate --revoke --config x.toml",
             "vestibule clients add orders --config x.toml",
             "vestibule clients list --config x.toml",

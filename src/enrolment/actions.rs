@@ -130,8 +130,14 @@ pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> R
 fn open(ctx: &Ctx, factor: &Factor) -> Result<Zeroizing<Vec<u8>>> {
     let context = Factor::context(factor.id);
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    let key = factor.secret.as_ref().and_then(|secret| ctx.app.keyring.open(&context, secret));
-    key.ok_or_else(|| Error::internal("the key of a factor does not open with the configured keys"))
+    let sealed =
+        factor.secret.as_ref().ok_or_else(|| Error::internal("an authenticator app without a key"))?;
+    ctx.app.keyring.open(&context, sealed).ok_or_else(|| {
+        Error::internal(format!(
+            "secrets.keys opens nothing that was sealed under the key `{}`",
+            sealed.key()
+        ))
+    })
 }
 
 /// Who is told of what `permit` is for. Asked for when nothing else stands in the way: what is not

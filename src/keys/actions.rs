@@ -32,10 +32,6 @@ async fn stored(ctx: &Ctx) -> Result<Vec<Seen<SigningKey>>> {
     Ok(ctx.app.store.find(Query::along(SigningKey::BY_NUMBER).limit(ALL)).await?.items)
 }
 
-fn context(id: &str) -> [&str; 2] {
-    ["signing-key", id]
-}
-
 /// The keys, read anew when that was long ago.
 ///
 /// # Errors
@@ -49,9 +45,11 @@ async fn read(ctx: &Ctx) -> Result<Arc<Ring>> {
     let mut records = stored(ctx).await?;
     records.sort_by_key(|key| std::cmp::Reverse((key.active_from, key.number)));
     let parse = |record: &Seen<SigningKey>| {
-        let private = ctx.app.keyring.open(&context(&record.id.to_string()), &record.private);
+        let [what, id] = SigningKey::context(record.id);
+        let private = ctx.app.keyring.open(&[&what, &id], &record.private);
         if private.is_none() {
-            tracing::error!(kid = %record.id, "a signing key cannot be opened: its sealing key is missing");
+            let sealing = record.private.key();
+            tracing::error!(kid = %id, %sealing, "a signing key cannot be opened: its sealing key is missing");
         }
         let (signs, ends) = ((record.active_from, record.retired_at), record.expires_at);
         Key::parse(
@@ -129,11 +127,12 @@ pub async fn turn(ctx: &Ctx, turn: Turn) -> Result<Option<SigningKey>> {
     let generated =
         jwt::generate(terms.algorithm).map_err(|_| Error::internal("a signing key cannot be made"))?;
     let id: Uuid = ctx.moment().uuid("signing-key");
+    let [what, context] = SigningKey::context(id);
     let fresh = &SigningKey {
         id,
         algorithm: terms.algorithm,
         number: 0,
-        private: ctx.app.keyring.seal(&context(&id.to_string()), &generated.private, &ctx.app.random),
+        private: ctx.app.keyring.seal(&[&what, &context], &generated.private, &ctx.app.random),
         public: generated.public,
         created_at: ctx.now,
         active_from: ctx.now,

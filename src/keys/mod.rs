@@ -43,3 +43,10 @@ entity! {
     unique BY_NUMBER (algorithm, number);
     expires expires_at;
 }
+
+impl SigningKey {
+    /// What its private half is sealed under.
+    pub fn context(id: Uuid) -> [String; 2] {
+        ["signing-key".to_owned(), id.to_string()]
+    }
+}

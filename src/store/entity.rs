@@ -56,6 +56,8 @@ pub struct Column {
     pub kind: Kind,
     /// Whether it may hold nothing.
     pub nullable: bool,
+    /// Whether what it holds is sealed.
+    pub sealed: bool,
 }
 
 /// A declared index: the only ways in which records are looked for.
@@ -146,6 +148,8 @@ pub trait Field: Sized {
     const KIND: Kind;
     /// Whether the column may be Null.
     const NULLABLE: bool = false;
+    /// Whether what it holds is sealed.
+    const SEALED: bool = false;
     /// To the engine.
     fn to_value(&self) -> Value;
     /// From the engine.
@@ -252,6 +256,7 @@ impl Field for u32 {
 impl<T: Field> Field for Option<T> {
     const KIND: Kind = T::KIND;
     const NULLABLE: bool = true;
+    const SEALED: bool = T::SEALED;
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::to_value)
     }
@@ -337,11 +342,13 @@ macro_rules! entity {
                             name: stringify!($key),
                             kind: <$key_type as Field>::KIND,
                             nullable: <$key_type as Field>::NULLABLE,
+                            sealed: <$key_type as Field>::SEALED,
                         },
                         $(Column {
                             name: stringify!($field),
                             kind: <$type as Field>::KIND,
                             nullable: <$type as Field>::NULLABLE,
+                            sealed: <$type as Field>::SEALED,
                         }),*
                     ],
                     indexes: &[$($name::$unique,)* $($name::$index,)*],

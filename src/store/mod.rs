@@ -19,6 +19,7 @@ mod postgres;
 mod query;
 mod reading;
 pub mod schema;
+pub mod sealed;
 mod sql;
 mod sqlite;
 

@@ -62,7 +62,7 @@ fn compare(table: &Table, live: &Live, native: fn(Kind) -> &'static str, found: 
         return say("is missing".into());
     }
 
-    let revision = Column { name: "revision", kind: Kind::Int, nullable: false };
+    let revision = Column { name: "revision", kind: Kind::Int, nullable: false, sealed: false };
     let wanted: Vec<_> = table.columns.iter().copied().chain([revision]).collect();
     for column in &wanted {
         let Some(known) = live.columns.iter().find(|known| known.name == column.name) else {

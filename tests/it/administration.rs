@@ -1065,3 +1065,43 @@ async fn the_operator_makes_the_first_administrator() {
     assert_eq!(actions::named(&world.ctx(), "nobody").await.unwrap_err().problem, Problem::NotFound);
     let _ = world.count::<Session>(Session::BY_USER).await;
 }
+
+/// T-56: however many set the house up at once, one becomes its administrator; and nobody does by being there first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t56_of_many_at_once_one_becomes_the_first_administrator() {
+    use vestibule::identifiers::Name;
+    use vestibule::policy::IdentifierKind::{Email, Mobile, Username};
+    let world = plan().build().await;
+    let names = [(Username, "root"), (Email, "root@example.com"), (Mobile, "+12025559100")];
+    let names: Vec<_> = names.into_iter().map(|(kind, text)| Name::parse(kind, text).unwrap()).collect();
+    let setting_up: Vec<_> = (0..64)
+        .map(|_| {
+            let (ctx, names) = (world.ctx(), names.clone());
+            tokio::spawn(async move {
+                let (name, locale, wants_second_factor, signs_in) = (None, None, false, false);
+                let wanted = Wanted { names, name, locale, wants_second_factor, signs_in };
+                actions::create(&ctx, &By::Operator, &wanted, &Roles(vec!["admin".to_owned()])).await
+            })
+        })
+        .collect();
+    let strangers: Vec<_> = (0..64).map(|_| world.stranger()).collect();
+    let coming = strangers.iter().map(async |stranger| {
+        let mut account = stranger.account();
+        stranger.signs_up().await.expect(StatusCode::CREATED);
+        account["roles"] = json!(["admin"]);
+        stranger.post("/api/v1/users", account).await.problem(422, "invalid");
+    });
+    futures_util::future::join_all(coming).await;
+    let mut made = 0;
+    for one in setting_up {
+        match one.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(error) => assert!(matches!(error.problem, Problem::IdentifierTaken), "{error}"),
+        }
+    }
+    assert_eq!(made, 1);
+    let users =
+        world.app.store.find(Query::<User>::along(User::BY_CREATED).limit(1_000)).await.unwrap().items;
+    let staff = users.iter().filter(|user| !user.roles.0.is_empty()).count();
+    assert_eq!((users.len(), staff), (65, 1));
+}

@@ -1,11 +1,13 @@
-//! The scripts that put a server into service on a machine and take it out again, without containers.
+//! The scripts that put a server into service on a machine and take it out again, and what a container is made of.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::architecture::root;
 use crate::kill::server::{Scratch, free_address};
 use crate::place::second_round;
 
@@ -153,4 +155,145 @@ fn a_postgres_of_its_own_is_deployed_and_survives_a_loss_of_power() {
         [&[OsStr::new("--home"), long.as_os_str()], arguments.as_slice(), &[program.as_os_str()]].concat();
     let (good, told) = run(&scratch.path().join("deploy"), &arguments);
     assert!(!good && told.contains("too long for a socket"), "{told}");
+}
+
+// Containers. Nothing here starts one: what an engine is told is written down.
+
+/// An engine that writes down what it is told, a line each, and makes keys with this program.
+fn engine(scratch: &Path) -> PathBuf {
+    let folder = scratch.join("bin");
+    fs::create_dir(&folder).unwrap();
+    let script = format!(
+        "#!/bin/sh\n\
+         [ \"$*\" = 'compose version' ] || echo \"$* [${{VESTIBULE_FOLDER:-}} ${{VESTIBULE_PUBLISH:-}} ${{COMPOSE_PROJECT_NAME:-}}]\" >>'{}/told'\n\
+         case \"$1 $2 $3\" in 'run --rm vestibule') shift 3; exec '{}' \"$@\" ;; esac\n",
+        scratch.display(),
+        env!("CARGO_BIN_EXE_vestibule"),
+    );
+    fs::write(folder.join("docker"), script).unwrap();
+    fs::set_permissions(folder.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[test]
+fn with_containers_the_engine_is_told_all_that_the_scripts_were() {
+    if second_round() {
+        return;
+    }
+    let scratch = Scratch::new().unwrap();
+    let path = format!("{}:{}", engine(scratch.path()).display(), std::env::var("PATH").unwrap());
+    let home = scratch.path().join("deployed");
+    let script = |name: &str, more: &[&str]| {
+        let mut command = Command::new(root().join("scripts").join(name));
+        command.env_clear().env("PATH", &path).args(more).current_dir(scratch.path());
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let told = fs::read_to_string(scratch.path().join("told")).unwrap_or_default();
+        let _ = fs::remove_file(scratch.path().join("told"));
+        let told: Vec<_> = told.lines().map(str::to_owned).collect();
+        (status.success(), told, String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let fixed = ["--containers", "--home", home.to_str().unwrap(), "--listen", "127.0.0.1:9099"];
+    let deploy = |more: &[&str]| script("deploy", &[fixed.as_slice(), more].concat());
+    for refused in
+        [["--origin", "https://a.example.com", "--postgres"].as_slice(), &["--program", "/bin/sh"], &[]]
+    {
+        let (good, told, said) = deploy(refused);
+        assert!(!good && told.is_empty() && !home.join("keys").exists(), "{refused:?}: {told:?} {said}");
+    }
+    let (good, told, said) = deploy(&["--origin", "https://accounts.example.com"]);
+    assert!(good, "{said}");
+    let [build, generate, up] = told.as_slice() else { panic!("{told:?}") };
+    assert!(build.starts_with(&format!("build -t vestibule {}", root().display())), "{build}");
+    assert!(generate.starts_with("run --rm vestibule keys generate --id "), "{generate}");
+    let file = root().join("compose.yaml");
+    let of_home = format!("[{} 127.0.0.1:9099 vestibule-", home.display());
+    assert!(
+        up.starts_with(&format!("compose -f {} up --build --detach --wait {of_home}", file.display())),
+        "{up}"
+    );
+    let settings = fs::read_to_string(home.join("settings.env")).unwrap();
+    assert!(settings.starts_with("VESTIBULE_ORIGIN=https://accounts.example.com\n"), "{settings}");
+    let keys = fs::read_to_string(home.join("keys")).unwrap();
+    vestibule::secret::Keyring::parse(&[vestibule::secret::Secret::new(keys.trim())]).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let modes = (mode(&home), mode(&home.join("settings.env")), mode(&home.join("keys")));
+    assert_eq!(modes, (0o700, 0o600, 0o644), "nobody else comes in, and the container reads the key");
+    // Again: the same key, whatever else was set meanwhile.
+    let (good, told, said) = deploy(&[]);
+    assert!(good && told.as_slice() == [up.as_str()], "{told:?} {said}");
+    assert_eq!(fs::read_to_string(home.join("keys")).unwrap(), keys);
+    // Without containers it is another server.
+    let clean = |more: &[&str]| script("clean", &[&fixed[..3], more].concat());
+    let down = |told: &[String], what: &str| {
+        let [line] = told else { panic!("{told:?}") };
+        assert!(
+            line.starts_with(&format!("compose -f {} {what} [{} ", file.display(), home.display())),
+            "{line}"
+        );
+        assert_eq!(line.rsplit(' ').next(), up.rsplit(' ').next(), "the same project");
+    };
+    let (good, told, said) = clean(&[]);
+    assert!(good && home.exists(), "{said}");
+    down(&told, "down");
+    let (good, told, said) = clean(&["--data"]);
+    assert!(good && !home.exists(), "{said}");
+    down(&told, "down --volumes");
+    let (good, told, _) = clean(&["--data"]);
+    assert!(!good && told.is_empty(), "{told:?}");
+    let (good, told, said) = script("test", &["--containers", "--quick", "a name"]);
+    let [_, run] = told.as_slice() else { panic!("{told:?} {said}") };
+    assert!(
+        good && run.starts_with("run --rm ") && run.contains(" ./scripts/test --quick a name ["),
+        "{run}"
+    );
+    assert!(run.contains(&format!(" --volume {}:/src ", root().display())), "{run}");
+}
+
+#[test]
+fn no_variable_stands_in_the_way_of_a_command_that_needs_none() {
+    for name in ["compose.yaml", "compose.cluster.yaml"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        let is_free = |line: &str| line.matches("${").count() == line.matches(":-").count();
+        let wrong: Vec<_> = text.lines().filter(|line| !line.starts_with('#') && !is_free(line)).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
+}
+
+/// What is copied into the first stage of the image from here, as far as `.dockerignore` lets it.
+fn copied() -> Vec<PathBuf> {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (file, ignore) = (read("Dockerfile"), read(".dockerignore"));
+    assert!(ignore.starts_with("*\n"), "all that is not named stays outside");
+    let let_in: BTreeSet<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let copies =
+        file.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
+    let sources = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' '));
+    sources.filter(|source| let_in.contains(source)).map(|source| root().join(source)).collect()
+}
+
+#[test]
+fn all_that_the_build_reads_is_copied_into_the_image() {
+    // What the compiler read for the library, as it wrote it down beside it, now or before; and what cargo itself reads.
+    let made = std::env::current_exe().unwrap();
+    let mut read = BTreeSet::new();
+    for file in fs::read_dir(made.parent().unwrap()).unwrap().flatten().map(|file| file.path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("vestibule-") && name.ends_with(".d") {
+            let text = fs::read_to_string(file).unwrap();
+            let lines = text.lines().filter_map(|line| line.split_once(".rlib: "));
+            read.extend(lines.flat_map(|(_, names)| names.split(' ').map(PathBuf::from)));
+        }
+    }
+    let own = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "build.rs", "rust-toolchain.toml"];
+    read.extend(own.map(PathBuf::from));
+    let mut read: BTreeSet<_> =
+        read.iter().filter_map(|path| fs::canonicalize(root().join(path)).ok()).collect();
+    for known in ["src/lib.rs", "migrations/sqlite/0001_ground.sql", ".cargo/config.toml"] {
+        assert!(read.contains(&root().join(known)), "{known} is read");
+    }
+    // Those of targets that the manifest names must be there, though nothing of them is built.
+    read.insert(root().join("benches/figures/main.rs"));
+    let copied = copied();
+    let left: Vec<_> = read.iter().filter(|path| !copied.iter().any(|copy| path.starts_with(copy))).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

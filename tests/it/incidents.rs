@@ -20,7 +20,7 @@ const VERIFY_CODE: &str = "/api/v1/auth/verify-code";
 const STEP_UP: &str = "/api/v1/auth/step-up";
 
 /// Binds an authenticator app: its key.
-async fn binds_app(person: &Person<'_>) -> String {
+pub async fn binds_app(person: &Person<'_>) -> String {
     let begun = person.post("/api/v1/factors/totp", json!({})).await.expect(StatusCode::CREATED).body;
     let secret = begun["secret"].as_str().unwrap().to_owned();
     let body = json!({"id": begun["id"], "code": shown(person.world, &secret)});
@@ -29,7 +29,7 @@ async fn binds_app(person: &Person<'_>) -> String {
     secret
 }
 
-fn shown(world: &World, secret: &str) -> String {
+pub fn shown(world: &World, secret: &str) -> String {
     shows(secret, world.app.clock.now().as_millis() / 30_000)
 }
 

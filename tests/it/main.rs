@@ -46,6 +46,7 @@ mod replaces;
 mod revocations;
 mod schema;
 mod scripted;
+mod sealing;
 mod secrets;
 mod service_accounts;
 mod sessions;

@@ -452,6 +452,55 @@ async fn ten_that_start_together_migrate_once() {
     assert_eq!(did, 1, "one did it, nine waited");
 }
 
+/// PostgreSQL alone has roles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_change_the_schema_serves_and_does_not_migrate() {
+    if std::env::var("VESTIBULE_TEST_STORE").as_deref() != Ok("postgres") {
+        println!("LEFT OUT: it is about PostgreSQL, and VESTIBULE_TEST_STORE names another engine.");
+        return;
+    }
+    let place = crate::place::Place::new().await;
+    let home = Scratch::new().unwrap();
+    let role = format!("vestibule_serves_{}", std::process::id());
+    // What docs/operations.md gives to it.
+    let grants = format!(
+        "CREATE ROLE {role}; DO $$ BEGIN \
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO {role}', current_schema()); \
+            EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I \
+                GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}', current_schema()); \
+        END $$"
+    );
+    place.by_hand(&grants).await;
+    let serving = format!("{}%20-crole%3D{role}", place.url);
+    let migrate = |url: &str| {
+        let mut command = bare_vestibule(home.path());
+        command.arg("migrate").env("VESTIBULE_STORE", url);
+        tokio::process::Command::from(command).output()
+    };
+    let refused = migrate(&serving).await.unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("permission denied"), "{told}");
+    assert!(migrate(&place.url).await.unwrap().status.success());
+    for output in futures_util::future::join_all((0..10).map(|_| migrate(&serving))).await {
+        let output = output.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("Nothing to do."), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let key = vestibule::secret::Keyring::generate("test", &vestibule::random::Random::System);
+    let settings = [
+        ("VESTIBULE_ORIGIN", "http://127.0.0.1:1"),
+        ("VESTIBULE_STORE", serving.as_str()),
+        ("VESTIBULE_SECRETS_KEYS", key.expose()),
+    ];
+    let policy = policy(r#""username""#, "never", "");
+    let node = server::Process::node(home.path(), &policy, &settings).await.unwrap();
+    let ada = json!({"username": "ada", "password": PASSWORD});
+    node.ask("POST", path::SIGN_UP, None, Some(&ada)).await.unwrap().must_be(201).unwrap();
+    node.ask("POST", path::SIGN_IN, None, Some(&sign_in_body("ada"))).await.unwrap().must_be(200).unwrap();
+    drop(node);
+    place.by_hand(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_works_beside_the_next_release_and_not_on_what_it_does_not_understand() {
     let place = crate::place::Place::new().await;

@@ -112,6 +112,18 @@ impl World {
         Plan::default()
     }
 
+    /// The same records at the same hour under other settings, as after a restart.
+    pub fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.app.config.clone();
+        change(&mut config);
+        let engine = Engine::open(&self.place.url, 4).unwrap();
+        let (policy, clock) = ((*self.app.policy()).clone(), self.app.clock.clone());
+        self.app = App::build(config, policy, engine, clock, Random::System).unwrap();
+        self.app.outbound.allow(self.address);
+        let dev = vestibule::dev::Dev::default();
+        self.router = vestibule::http::router::development(&self.app, dev).unwrap();
+    }
+
     /// Somebody at an address of their own, of whom nothing is known.
     pub fn stranger(&self) -> Person<'_> {
         let n = self.people.fetch_add(1, Ordering::SeqCst);
