@@ -18,7 +18,7 @@ use crate::jwt;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::money::{Purse, Rates};
-use crate::outbound::{Outbound, Patience};
+use crate::outbound::Outbound;
 use crate::policy::Policy;
 use crate::random::{Random, Seed};
 use crate::secret::{Keyring, Peppers};
@@ -97,7 +97,7 @@ impl App {
         };
         let hashing = Hashing::start(hashing.cost(), permits, *hashing.patience, hashing.portable, keys)?;
         let breached = Breached::configured(&config.password.breached)?;
-        let outbound = Outbound::new(config.server.outbound_allow.clone(), Patience::default())?;
+        let outbound = Outbound::new(config.server.outbound_allow.clone(), *config.server.outbound_timeout)?;
         let rates = Rates::configured(&config.spending.rates)?;
         let broker = Broker::configured(config.events.amqp.expose(), &config.events.exchange)?;
         let mailer = Mailer::new(&config.smtp, origin.host())?;

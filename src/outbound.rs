@@ -36,20 +36,8 @@ pub enum Outcome {
 /// Bytes of an answer that are read.
 pub const LARGEST: usize = 64 * 1_024;
 
-/// How long a connection may take to be made, and how long everything together.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// To connect.
-    pub connect: Duration,
-    /// In all.
-    pub whole: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(5), whole: Duration::from_secs(15) }
-    }
-}
+/// Longest time for a connection to be made, when everything may take longer.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// The client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,18 +48,18 @@ pub struct Outbound {
 
 impl Outbound {
     /// A client that may reach public addresses and, although they are private, the `host:port`s in
-    /// `allowed`.
+    /// `allowed`. It waits for as long as `patience` in all.
     ///
     /// # Errors
     /// A sentence, when TLS cannot be set up.
-    pub fn new(allowed: Vec<String>, patience: Patience) -> Result<Self, String> {
+    pub fn new(allowed: Vec<String>, patience: Duration) -> Result<Self, String> {
         let allowed: Arc<RwLock<HashSet<String>>> = Arc::new(RwLock::new(allowed.into_iter().collect()));
         #[expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(patience.connect)
-            .timeout(patience.whole)
+            .connect_timeout(patience.min(CONNECT))
+            .timeout(patience)
             .dns_resolver(PublicOnly(allowed.clone()))
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -288,8 +276,7 @@ mod tests {
 
     fn client(allowed: Vec<String>) -> Outbound {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let patience = Patience { connect: Duration::from_millis(500), whole: Duration::from_millis(700) };
-        Outbound::new(allowed, patience).unwrap()
+        Outbound::new(allowed, Duration::from_millis(700)).unwrap()
     }
 
     /// A server that reads a request and then does as `answer` says; none: never answers.

@@ -1,8 +1,10 @@
 //! Three nodes, as in production, over one PostgreSQL and one Valkey.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 use vestibule::accounts::User;
 use vestibule::app::Moment;
@@ -12,6 +14,7 @@ use vestibule::random::Random;
 use vestibule::secret::Keyring;
 use vestibule::sessions::{Carry, Session};
 use vestibule::store::{Change, Engine, Store};
+use vestibule::verify::{Refused, Settings, Verifier, WhenStale};
 
 use super::beside::{Postgres, Valkey};
 use super::load::{Answer, Connection, request};
@@ -115,6 +118,13 @@ impl Cluster {
         Ok(answer.text("/user/id").ok_or("no id")?.parse()?)
     }
 
+    /// A service that checks offline and follows a node, which refuses while it hears nothing.
+    pub async fn offline(&self, node: usize) -> Res<(Verifier, JoinSet<()>)> {
+        let account = self.says(0, &["service-accounts", "add", "offline"]).await?;
+        let words = ["service-accounts", "key", &account, "first", "--scopes", "revocations.read"];
+        offline(ORIGIN, &self.says(0, &words).await?, self.nodes[node].address)
+    }
+
     /// The records, as a process sees them that is no node.
     pub fn store(&self) -> Res<Store> {
         Ok(Store::new(Engine::open(&self.postgres.url(), 32)?, self.random.clone()))
@@ -141,10 +151,33 @@ fn pairs(settings: &[(String, String)]) -> Vec<(&str, &str)> {
     settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
+/// A service beside that checks access tokens offline, and follows the feed while the set is kept.
+pub fn offline(issuer: &str, key: &str, follows: SocketAddr) -> Res<(Verifier, JoinSet<()>)> {
+    let mut settings = Settings::new(issuer, key, WhenStale::Refuse);
+    settings.server = format!("http://{follows}");
+    #[expect(clippy::disallowed_methods, reason = "the service beside is no part of the house")]
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let verifier = Verifier::new(settings, http)?;
+    let mut following = JoinSet::new();
+    following.spawn({
+        let verifier = verifier.clone();
+        async move { match verifier.follow().await {} }
+    });
+    Ok((verifier, following))
+}
+
 /// Whether a token counts; nothing when the node does not say.
 pub async fn counts(connection: &mut Connection, token: &str) -> Option<bool> {
-    let ask = request("GET", path::AUTHENTICATED, Some(token), None);
-    let answer = connection.send(&ask).await.ok()?;
+    says(&connection.send(&asks(token)).await.ok()?)
+}
+
+/// What asks whether a token counts.
+fn asks(token: &str) -> bytes::Bytes {
+    request("GET", path::AUTHENTICATED, Some(token), None)
+}
+
+/// What a node says to that.
+fn says(answer: &Answer) -> Option<bool> {
     answer.json().get("authenticated").and_then(Json::as_bool).filter(|_| answer.status == 200)
 }
 
@@ -152,11 +185,13 @@ pub async fn counts(connection: &mut Connection, token: &str) -> Option<bool> {
 #[derive(Default)]
 pub struct Ended {
     /// Times at which the node that ended one was asked for it afterwards.
-    pub asked: u64,
+    pub asked: usize,
     /// Times at which it let it in.
-    pub accepted: u64,
+    pub accepted: usize,
     /// From the answer of the end until the other nodes refused.
     pub until: Vec<Duration>,
+    /// The same of a service that checks offline.
+    pub offline: Vec<Duration>,
 }
 
 impl Ended {
@@ -164,20 +199,31 @@ impl Ended {
         self.asked += other.asked;
         self.accepted += other.accepted;
         self.until.extend(other.until);
-    }
-
-    /// The time within which so large a part was over, such as 0.99.
-    pub fn percentile(&mut self, part: f64) -> Duration {
-        self.until.sort_unstable();
-        let last = self.until.len().saturating_sub(1);
-        let at = (part * self.until.len() as f64).ceil() as usize;
-        self.until.get(at.saturating_sub(1).min(last)).copied().unwrap_or_default()
+        self.offline.extend(other.offline);
     }
 }
 
+/// The time within which so large a part was over, such as 0.99.
+pub fn percentile(times: &mut [Duration], part: f64) -> Duration {
+    times.sort_unstable();
+    let at = (part * times.len() as f64).ceil() as usize;
+    times.get(at.max(1) - 1).copied().unwrap_or_default()
+}
+
+/// How often a node is asked at once.
+const BURST: usize = 50;
+
+/// How long somebody is asked who does not refuse.
+const NEVER: Duration = Duration::from_secs(10);
+
 /// Ends each of `tokens` on the first of `nodes` while all of them know it, asks that one for it
-/// `again` times afterwards, and the others until they refuse.
-pub async fn end_each(nodes: &[std::net::SocketAddr], tokens: &[String], again: u64) -> Res<Ended> {
+/// `again` times afterwards, and the others until they refuse; so, too, a service that checks `offline`.
+pub async fn end_each(
+    nodes: &[SocketAddr],
+    tokens: &[String],
+    again: usize,
+    offline: Option<&Verifier>,
+) -> Res<Ended> {
     let mut nodes: Vec<_> = nodes.iter().map(|address| Connection::new(*address)).collect();
     let mut ended = Ended::default();
     let (first, others) = nodes.split_first_mut().ok_or("no node")?;
@@ -189,28 +235,41 @@ pub async fn end_each(nodes: &[std::net::SocketAddr], tokens: &[String], again: 
                 }
             }
         }
+        if let Some(verifier) = offline {
+            verifier.check(token).await?;
+        }
         let out = request("POST", SIGN_OUT, Some(token), Some(&json!({})));
         first.send(&out).await?.must_be(204)?;
         let start = Instant::now();
         let afterwards = async {
-            let mut accepted = 0;
-            for _ in 0..again {
-                accepted += u64::from(counts(first, token).await != Some(false));
+            let (ask, mut answers) = (asks(token), Vec::with_capacity(again));
+            while answers.len() < again {
+                let burst = first.send_times(&ask, BURST.min(again - answers.len())).await?;
+                answers.extend(burst.iter().map(says));
             }
-            accepted
+            Res::Ok(answers)
+        };
+        let checked = async {
+            let verifier = offline?;
+            while verifier.check(token).await != Err(Refused::Ended) && start.elapsed() < NEVER {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Some(start.elapsed())
         };
         let elsewhere = others.iter_mut().map(|node| async move {
-            while counts(node, token).await != Some(false) {
-                if start.elapsed() > Duration::from_secs(10) {
-                    break;
-                }
-            }
+            while counts(node, token).await != Some(false) && start.elapsed() < NEVER {}
             start.elapsed()
         });
-        let (accepted, until) = tokio::join!(afterwards, futures_util::future::join_all(elsewhere));
-        ended.asked += again;
-        ended.accepted += accepted;
+        let elsewhere = futures_util::future::join_all(elsewhere);
+        let (answers, until, offline) = tokio::join!(afterwards, elsewhere, checked);
+        let answers = answers?;
+        if until.iter().chain(&offline).any(|time| *time >= NEVER) {
+            return Err("it is never refused".into());
+        }
+        ended.asked += answers.len();
+        ended.accepted += answers.iter().filter(|answer| **answer != Some(false)).count();
         ended.until.extend(until);
+        ended.offline.extend(offline);
     }
     Ok(ended)
 }

@@ -143,12 +143,21 @@ impl Connection {
     /// When the connection cannot be opened or breaks, the answer is not HTTP, or nothing comes in
     /// time. The next call opens a new connection; nothing is sent twice.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<Answer> {
-        let answer = timeout(PATIENCE, self.exchange(request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        if answer.is_err() {
+        self.send_times(request, 1).await?.pop().ok_or_else(|| bad("no answer"))
+    }
+
+    /// Sends the same request so many times without waiting in between (RFC 9112, 9.3.2), and reads
+    /// every answer.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn send_times(&mut self, request: &[u8], times: usize) -> io::Result<Vec<Answer>> {
+        let answers = timeout(PATIENCE, self.exchange(request, times)).await;
+        let answers = answers.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if answers.is_err() {
             self.hang_up();
         }
-        answer
+        answers
     }
 
     fn hang_up(&mut self) {
@@ -156,13 +165,21 @@ impl Connection {
         self.buffer.clear();
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
+    async fn exchange(&mut self, request: &[u8], times: usize) -> io::Result<Vec<Answer>> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
             self.stream = Some(stream);
         }
-        self.stream()?.write_all(request).await?;
+        self.stream()?.write_all(&request.repeat(times)).await?;
+        let mut answers = Vec::with_capacity(times);
+        for _ in 0..times {
+            answers.push(self.answer().await?);
+        }
+        Ok(answers)
+    }
+
+    async fn answer(&mut self) -> io::Result<Answer> {
         let (head, end) = loop {
             match Head::read(&self.buffer)? {
                 Some(read) => break read,

@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::task::JoinSet;
 use vestibule::random::Random;
 use vestibule::secret::Keyring;
-use vestibule::verify::{Refused, Settings, Verifier, WhenStale};
+use vestibule::verify::{Refused, Verifier};
 
+use crate::cluster::{SIGN_OUT, offline};
 use crate::load::{Connection, request};
 use crate::server::{Process, Res, Scratch, Second, path, sign_in_body, sign_up_many};
 use crate::table::{Aim, Table, Unit};
@@ -64,16 +64,7 @@ pub struct Offline {
 impl Offline {
     /// Ends sessions and notes how long each was still accepted after that was answered.
     pub async fn figures(&self, name: &str, table: &mut Table) -> Res<()> {
-        let mut settings = Settings::new(&self.issuer, &self.key, WhenStale::Refuse);
-        settings.server = format!("http://{}", self.follows);
-        #[expect(clippy::disallowed_methods, reason = "the service beside is no part of the house")]
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let verifier = Verifier::new(settings, http)?;
-        let mut following = JoinSet::new();
-        following.spawn({
-            let verifier = verifier.clone();
-            async move { match verifier.follow().await {} }
-        });
+        let (verifier, _following) = offline(&self.issuer, &self.key, self.follows)?;
         let mut tokens = Vec::new();
         let users: Vec<_> = self.users.iter().cycle().take(SESSIONS).collect();
         for some in users.chunks(AT_ONCE) {
@@ -112,7 +103,7 @@ impl Offline {
     async fn signs_out(&self, verifier: &Verifier, token: &str) -> Res<Duration> {
         // It may have expired when there were very many: then it is not the feed that is measured.
         verifier.check(token).await?;
-        let ask = request("POST", crate::cluster::SIGN_OUT, Some(token), Some(&json!({})));
+        let ask = request("POST", SIGN_OUT, Some(token), Some(&json!({})));
         Connection::new(self.ends).send(&ask).await?.must_be(204)?;
         let answered = Instant::now();
         while verifier.check(token).await != Err(Refused::Ended) {

@@ -261,6 +261,7 @@ mod tests {
             ("server.metrics = \"9090\"", "server.metrics: `9090` is none of auto, off, public"),
             ("audit.keep = \"23h\"", "audit.keep must be at least 1d"),
             ("server.header_timeout = \"0s\"", "server.header_timeout must be"),
+            ("server.outbound_timeout = \"16s\"", "server.outbound_timeout must be"),
             ("server.outbound_allow = [\"localhost\"]", "server.outbound_allow must hold host:port"),
             ("store.url = \"mysql://x\"", "store.url must start with"),
             ("store.url = \"sqlite:\"", "store.url must start with"),

@@ -34,6 +34,8 @@ pub struct Server {
     pub request_timeout: Period,
     /// Longest time for requests in progress when stopping.
     pub drain_timeout: Period,
+    /// Longest time for an outgoing request, from the connection to the end of its answer.
+    pub outbound_timeout: Period,
     /// Hosts (`host:port`) that outgoing requests may reach although they are private.
     pub outbound_allow: Vec<String>,
 }
@@ -92,6 +94,12 @@ impl Server {
         {
             layers.must(!period.is_zero(), path, "must be longer than 0s, or every request would fail");
         }
+        // A worker has what it sends for four times the longest, and asks one provider after the other.
+        layers.must(
+            (1..=15).contains(&self.outbound_timeout.as_secs()),
+            "server.outbound_timeout",
+            "must be between 1s and 15s",
+        );
     }
 }
 

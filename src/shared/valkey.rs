@@ -47,12 +47,14 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
         for at, key in ipairs(KEYS) do
             local limit, step = tonumber(ARGV[4 * at - 3]), tonumber(ARGV[4 * at - 2])
             local window, known = tonumber(ARGV[4 * at - 1]), ARGV[4 * at]
-            local whole = tonumber(redis.call('GET', key) or known)
+            local kept = redis.call('GET', key)
+            local whole = tonumber(kept or known)
             whole = math.min(math.max(whole, now), now + window)
             local over = whole + step - now - step * limit
             local allowed = limit > 0 and over <= 0
-            if allowed then
-                whole = whole + step
+            if allowed then whole = whole + step end
+            -- Refused or not: what the node has brought back, the next one need not know.
+            if allowed or not kept and whole > now then
                 local life = math.max(1, math.ceil((whole - now) / 1000))
                 redis.call('SET', key, string.format('%.0f', whole), 'PX', life)
             end

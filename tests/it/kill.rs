@@ -4,6 +4,7 @@
 //!
 //! What was asked and not answered when the server died may have happened or not, and is not judged.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -39,20 +40,20 @@ const CHEAP: [(&str, &str); 2] = [("VESTIBULE_HASHING_MEMORY_KIB", "8"), ("VESTI
 
 /// What the server has answered for.
 #[derive(Clone, Default, Debug)]
-struct Ledger {
-    users: Vec<String>,
-    live: Vec<String>,
-    ended: Vec<String>,
+pub struct Ledger {
+    pub users: Vec<String>,
+    pub live: Vec<String>,
+    pub ended: Vec<String>,
 }
 
 impl Ledger {
-    fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self) {
         self.users.extend(other.users);
         self.live.extend(other.live);
         self.ended.extend(other.ended);
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.users.len() + self.live.len() + self.ended.len()
     }
 }
@@ -99,8 +100,8 @@ async fn write(server: SocketAddr, prefix: String, random: Random) -> Res<Ledger
 }
 
 /// What of `ledger` the server does not stand by, as sentences.
-async fn broken_promises(process: &Process, ledger: &Ledger) -> Res<Vec<String>> {
-    let mut connection = Connection::new(process.address);
+pub async fn broken_promises(server: SocketAddr, ledger: &Ledger) -> Res<Vec<String>> {
+    let mut connection = Connection::new(server);
     let mut broken = Vec::new();
     for name in &ledger.users {
         let answer =
@@ -171,14 +172,14 @@ async fn nothing_answered_for_is_lost_when_the_server_is_killed() {
         }
         process = Process::vestibule(home.path(), Second::Never, &CHEAP).await.unwrap();
         slowest = slowest.max(process.ready_after);
-        let broken = broken_promises(&process, &ledger).await.unwrap();
+        let broken = broken_promises(process.address, &ledger).await.unwrap();
         assert!(broken.is_empty(), "{SEED}={seed}, kill {round}: {broken:#?}");
         all.merge(ledger);
     }
     // Nothing that stood after its own kill was lost by a later one. A sign-in costs a write: some will do.
     let promises = all.len();
     all.users = all.users.iter().step_by(all.users.len() / 500 + 1).cloned().collect();
-    let broken = broken_promises(&process, &all).await.unwrap();
+    let broken = broken_promises(process.address, &all).await.unwrap();
     assert!(broken.is_empty(), "{SEED}={seed}, at the end: {broken:#?}");
     let file = database(home.path()).expect("a database in the data folder");
     assert_eq!(integrity(&file).unwrap(), "ok", "{SEED}={seed}");
@@ -265,6 +266,26 @@ async fn ask_for_codes(server: SocketAddr, from: u64) -> Vec<String> {
     promised
 }
 
+/// A message that a worker had taken when it was killed, and for which time.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Lease {
+    id: String,
+    attempt: i64,
+    to: String,
+}
+
+/// What the worker that was just killed, or one before it, has taken and not settled.
+fn leased(home: &Path) -> Vec<Lease> {
+    // Whoever may write would tidy up behind the one that died.
+    let only_reads = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = rusqlite::Connection::open_with_flags(database(home).unwrap(), only_reads).unwrap();
+    let sending = r#"SELECT id, attempts, "to" FROM messages WHERE status = 'sending'"#;
+    let mut query = connection.prepare(sending).unwrap();
+    let lease =
+        |row: &rusqlite::Row<'_>| Ok(Lease { id: row.get(0)?, attempt: row.get(1)?, to: row.get(2)? });
+    query.query_map((), lease).unwrap().map(Result::unwrap).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_promised_is_sent_although_the_worker_is_killed() {
     const KILLS: u64 = 100;
@@ -286,13 +307,14 @@ async fn every_message_promised_is_sent_although_the_worker_is_killed() {
         ("VESTIBULE_SERVER_OUTBOUND_ALLOW", &base["http://".len()..]),
     ];
     let home = Scratch::new().unwrap();
-    let mut promised = Vec::new();
+    let (mut promised, mut in_flight) = (Vec::new(), BTreeSet::new());
     for round in 0..KILLS {
         let mut process = Process::vestibule(home.path(), Second::Always, &settings).await.unwrap();
         let asking = [0, 1, 2]
             .map(|writer| tokio::spawn(ask_for_codes(process.address, 100 + round * 30 + writer * 10)));
         tokio::time::sleep(between(&random, [Duration::from_millis(2), Duration::from_millis(120)])).await;
         process.kill().unwrap();
+        in_flight.extend(leased(home.path()));
         for asking in asking {
             promised.extend(asking.await.unwrap());
         }
@@ -318,9 +340,18 @@ async fn every_message_promised_is_sent_although_the_worker_is_killed() {
     }
     let times = arrived();
     let twice: usize = times.values().map(|times| times - 1).sum();
-    println!("{KILLS} kills: {} promised, {} arrived, {twice} once more", promised.len(), times.len());
+    println!(
+        "{KILLS} kills: {} promised, {} arrived, {} were on their way when the worker died, {twice} came once more",
+        promised.len(),
+        times.len(),
+        in_flight.len()
+    );
     assert_eq!(lacks(&times), 0, "{SEED}={seed}: promised and never sent");
     assert!(promised.len() > 100, "the load was too light to say anything: {}", promised.len());
     assert!(times.values().all(|times| *times <= 2), "{SEED}={seed}: one doubt, one copy");
-    assert!(twice <= IN_HAND * usize::try_from(KILLS).unwrap(), "{SEED}={seed}");
+    for (to, times) in &times {
+        let in_flight = in_flight.iter().filter(|lease| lease.to == *to).count();
+        assert!(*times <= 1 + in_flight, "{SEED}={seed}: {to} had {times}, in flight at {in_flight} kills");
+    }
+    assert!(twice <= in_flight.len() && in_flight.len() <= IN_HAND * usize::try_from(KILLS).unwrap());
 }
