@@ -54,6 +54,7 @@ mod spoken;
 mod step_up;
 mod store;
 mod tokens;
+mod told;
 mod twilio_library;
 mod users;
 mod verify;

@@ -22,6 +22,7 @@ use vestibule::secret::Keyring;
 use vestibule::store::{Change, Entity, Query};
 
 use crate::kill::server::Scratch;
+use crate::told;
 use crate::world::{PASSWORD, World};
 
 pub fn reading() -> Reading {
@@ -563,7 +564,7 @@ async fn the_program_hands_out_and_takes_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_come_out_of_a_postgres() {
     let Ok(server) = std::env::var("VESTIBULE_TEST_POSTGRES") else {
-        println!("LEFT OUT: VESTIBULE_TEST_POSTGRES names no server to read from.");
+        told::left_out("VESTIBULE_TEST_POSTGRES names no server to read from.");
         return;
     };
     let world = house().await;

@@ -21,6 +21,7 @@ mod cluster;
 use crate::kill::{load, server};
 
 use crate::scripted::{Reply, Scripted};
+use crate::told;
 use beside::Valkey;
 use cluster::{Cluster, NODES, SIGN_OUT, counts, end_each, policy};
 use load::{Connection, request};
@@ -40,7 +41,7 @@ fn left_out() -> bool {
     // Both engines' runs would do the same.
     let other = std::env::var("VESTIBULE_TEST_STORE").is_ok_and(|store| store != "postgres");
     if !other && Valkey::program().is_none() {
-        println!("LEFT OUT: VESTIBULE_TEST_VALKEY names no Valkey or Redis server.");
+        told::left_out("VESTIBULE_TEST_VALKEY names no Valkey or Redis server.");
     }
     other || Valkey::program().is_none()
 }
@@ -103,7 +104,7 @@ async fn what_ends_on_one_node_ends_on_all_and_what_is_used_once_is_used_once() 
     ];
     let start = Instant::now();
     let cluster = Cluster::start(&policy(r#""username", "mobile""#, "always", ""), &twilio).await.unwrap();
-    println!("three nodes over an empty database after {:.0?}", start.elapsed());
+    told::figure(format_args!("three nodes over an empty database: ready after {:.0?}", start.elapsed()));
     let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
 
     // Each node ends a third, two at once.
@@ -120,11 +121,11 @@ async fn what_ends_on_one_node_ends_on_all_and_what_is_used_once_is_used_once() 
         ended.merge(part.unwrap().unwrap());
     }
     let [half, most, nearly_all, all] = [0.5, 0.99, 0.999, 1.0].map(|part| ended.percentile(part));
-    println!(
-        "{} asked for after their end where they ended, {} accepted; elsewhere over after {half:.1?} (p50), \
-         {most:.1?} (p99), {nearly_all:.1?} (p99.9)",
+    told::figure(format_args!(
+        "three nodes: ended credentials asked for {} times where they ended, {} accepted; elsewhere over after \
+         {half:.1?} (p50), {most:.1?} (p99), {nearly_all:.1?} (p99.9)",
         ended.asked, ended.accepted
-    );
+    ));
     assert_eq!((ended.asked, ended.accepted), (CREDENTIALS as u64 * AGAIN, 0));
     assert!(all <= EVERYWHERE);
     // So fast that it was the word which did it, not the end of trust.
@@ -245,7 +246,6 @@ async fn counters_are_kept_over_tls_only_where_the_certificate_is_vouched_for() 
     ] {
         let (good, told) = says(url, trusted);
         assert!(!good && told.contains("shared") && !told.contains("secret@"), "{what}: {told}");
-        println!("{what}: {told}");
     }
 }
 
@@ -283,7 +283,7 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
     cluster.postgres.again().await.unwrap();
     let back =
         until("back after PostgreSQL's restart", BACK, async || all_say(&cluster, lives, true).await).await;
-    println!("back {back:.0?} after PostgreSQL's restart");
+    told::figure(format_args!("three nodes: back {back:.0?} after PostgreSQL's restart"));
     assert!(all_say(&cluster, ended, false).await);
 
     // PostgreSQL hangs. What is kept is not believed for long, and nobody waits for ever.
@@ -300,12 +300,12 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
         .collect();
     let statuses = futures_util::future::join_all(asking).await;
     let slowest = start.elapsed();
-    println!("PostgreSQL hangs: 30 requests told so within {slowest:.1?}");
+    told::figure(format_args!("three nodes: PostgreSQL hangs, 30 requests are told so within {slowest:.1?}"));
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
     assert!(slowest <= BOUND, "{slowest:?}");
     cluster.postgres.go_on().unwrap();
     let back = until("back after PostgreSQL hung", BACK, async || all_say(&cluster, lives, true).await).await;
-    println!("back {back:.0?} after PostgreSQL hung");
+    told::figure(format_args!("three nodes: back {back:.0?} after PostgreSQL hung"));
     assert!(all_say(&cluster, ended, false).await);
 }
 
@@ -331,7 +331,7 @@ async fn counted_together(cluster: &mut Cluster) {
     let start = Instant::now();
     assert_eq!(guessed(cluster, "shared", 6).await, 0, "and goes on from there");
     assert_eq!(guessed(cluster, "alone", 18).await, 6, "each has its third of what is new");
-    println!("without a Valkey 24 requests took {:.1?}", start.elapsed());
+    told::figure(format_args!("three nodes: without a Valkey 24 requests took {:.1?}", start.elapsed()));
     let (status, told) = health(cluster, 1).await;
     assert_eq!((status, told["status"].as_str()), (200, Some("degraded")), "{told}");
     assert!(is_well(&told, "store") && !is_well(&told, "shared"));
@@ -353,7 +353,7 @@ async fn counted_together(cluster: &mut Cluster) {
         well
     };
     let back = until("the Valkey is back", BACK, async || shared(cluster).await).await;
-    println!("back {back:.0?} after the Valkey's restart");
+    told::figure(format_args!("three nodes: back {back:.0?} after the Valkey's restart"));
     assert_eq!(guessed(cluster, "shared", 6).await, 0, "an empty one is told");
     assert_eq!(guessed(cluster, "alone", 6).await, 0);
     assert_eq!(guessed(cluster, "later", 12).await, 6, "and counts for all again");
@@ -362,7 +362,7 @@ async fn counted_together(cluster: &mut Cluster) {
     cluster.valkey.hang().unwrap();
     let start = Instant::now();
     assert_eq!(guessed(cluster, "hung", 18).await, 6);
-    println!("while it hung 18 requests took {:.1?}", start.elapsed());
+    told::figure(format_args!("three nodes: while the Valkey hung 18 requests took {:.1?}", start.elapsed()));
     cluster.valkey.go_on().unwrap();
     until("the Valkey goes on", BACK, async || shared(cluster).await).await;
 }
@@ -386,7 +386,7 @@ async fn unheard(cluster: &Cluster, user: uuid::Uuid) {
         slowest = slowest.max(over);
     }
     assert_eq!(figure(cluster, 1, "vestibule_channel_up").await, Some(0.0));
-    println!("without a word over elsewhere after {slowest:.0?} at most");
+    told::figure(format_args!("three nodes: without a word over elsewhere after {slowest:.0?} at most"));
     assert!(slowest > Duration::from_millis(50), "it was kept before, and nobody was told");
     cluster.postgres.go_on().unwrap();
     until("every node listens again", BACK, hears).await;
@@ -420,11 +420,11 @@ async fn killed(cluster: &mut Cluster) {
             assert_eq!(signed_in.text("/status").as_deref(), Some("signed_in"), "{name} is lost");
         }
         cluster.again(node).await.unwrap();
-        println!(
-            "node {node}: {} promises kept, ready {:.0?} after its start",
+        told::figure(format_args!(
+            "node {node} killed: {} promises kept, ready {:.0?} after its start",
             promised.len(),
             cluster.nodes[node].ready_after
-        );
+        ));
         assert!(cluster.nodes[node].ready_after <= BACK);
     }
 }
@@ -448,7 +448,7 @@ async fn ten_that_start_together_migrate_once() {
         assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
         did += usize::from(told.contains("0001_ground"));
     }
-    println!("ten migrated together in {:.1?}", start.elapsed());
+    told::figure(format_args!("ten nodes that start together migrate in {:.1?}", start.elapsed()));
     assert_eq!(did, 1, "one did it, nine waited");
 }
 
