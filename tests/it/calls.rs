@@ -431,7 +431,7 @@ async fn calls_are_counted_by_user_by_number_and_by_address() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_named_request_calls_once() {
     let world = World::new().await;
     let (mut alice, mut bob) = (world.alice().await, world.alice().await);
