@@ -58,5 +58,6 @@ mod told;
 mod twilio_library;
 mod users;
 mod verify;
+mod walkthroughs;
 mod webhooks;
 mod world;
