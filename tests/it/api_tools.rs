@@ -23,6 +23,7 @@ use vestibule::store::{Change, Query};
 use crate::world::{Plan, World};
 
 use crate::place::second_round;
+use crate::told;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -34,7 +35,7 @@ fn tools() -> Option<PathBuf> {
 fn named(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
     if value.is_none() {
-        println!("LEFT OUT: {variable} is not set.");
+        told::left_out(format_args!("{variable} is not set; scripts/test installs what it names."));
     }
     value
 }
@@ -199,11 +200,11 @@ async fn nothing_that_a_fuzzer_sends_is_answered_otherwise_than_documented() {
     let all = answered.as_object().unwrap();
     let done = |statuses: &Json| statuses.as_object().unwrap().keys().any(|status| status.starts_with('2'));
     let done = all.values().filter(|statuses| done(statuses)).count();
-    println!(
+    told::figure(format_args!(
         "schemathesis: {sum}, {} operations, {done} of them also done, in {:.0} s",
         all.len(),
         begun.elapsed().as_secs_f64()
-    );
+    ));
     assert!(done > 30, "{answered:#}");
 }
 
@@ -290,9 +291,9 @@ async fn the_collection_runs_as_it_is() {
     let users = Query::<User>::along(User::BY_CREATED);
     let users = world.app.store.find(users).await.unwrap().items;
     assert!(users.iter().any(|user| user.roles == Roles::default()));
-    println!(
+    told::figure(format_args!(
         "newman: {} requests, {} assertions",
         number("requests", "total"),
         number("assertions", "total")
-    );
+    ));
 }

@@ -278,7 +278,7 @@ async fn a_resend_carries_the_same_code_after_a_pause_and_not_too_often() {
     person.post("/api/v1/auth/resend-code", resend).await.problem(429, "limit-reached");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_right_codes_at_once_open_one_session() {
     let rounds = 100;
     let world = World::plan().policy(unlimited).build().await;
@@ -299,7 +299,7 @@ async fn sixty_four_right_codes_at_once_open_one_session() {
     assert_eq!(world.count::<Session>(Session::BY_USER).await, rounds);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_parallel_sign_ins_share_one_factors_guesses() {
     let world = World::plan().policy(unlimited).build().await;
     let person = world.member().await;

@@ -15,6 +15,7 @@ use vestibule::audit::{Event, Outgoing};
 use vestibule::secret::Secret;
 use vestibule::store::Query;
 
+use crate::told;
 use crate::world::World;
 
 /// Where `scripts/test` found the server; without it, this is left out.
@@ -65,7 +66,7 @@ impl Rabbit {
             assert!(start.elapsed() < Duration::from_secs(120), "RabbitMQ does not start");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        println!("RabbitMQ was there after {} s", start.elapsed().as_secs());
+        told::figure(format_args!("RabbitMQ: there after {} s", start.elapsed().as_secs()));
     }
 
     /// As a power cut would. The pid is that of the server, which its launcher became the parent of.
@@ -157,7 +158,7 @@ async fn drain(world: &World) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_is_in_the_broker_although_it_was_killed_and_nobody_listened_at_first() {
     let Some(server) = std::env::var_os(SERVER) else {
-        println!("{SERVER} is not set: left out");
+        told::left_out(format_args!("{SERVER} names no RabbitMQ."));
         return;
     };
     let mut rabbit = Rabbit::new(server.into());

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use self::pipe::Pipe;
+use crate::told;
 use crate::world::World;
 
 /// How long anything may take in a browser on a machine that has other things to do.
@@ -27,7 +28,7 @@ static BROWSER: OnceLock<Option<Pipe>> = OnceLock::new();
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
-        println!("LEFT OUT: {name} is not set; scripts/test installs what it names.");
+        told::left_out(format_args!("{name} is not set; scripts/test installs what it names."));
     }
     value
 }

@@ -8,6 +8,7 @@ use crate::browser::Tab;
 use crate::browser_journeys::{signs_in, signs_up};
 use crate::matrix::browser;
 use crate::place::second_round;
+use crate::told;
 use crate::world::{PASSWORD, World};
 
 const WELCOME: &str = "https://app.example.com/welcome?from=accounts";
@@ -143,7 +144,7 @@ async fn nobody_is_led_elsewhere() {
         json!(led)
     );
     assert_eq!(tab.evaluates(&judge).await, json!([]));
-    println!("{} crafted addresses, each given twice", all.len());
+    told::figure(format_args!("addresses crafted to lead elsewhere: {}, each given twice", all.len()));
     // And the one that is allowed is followed, letter for letter.
     let answer = signed_in.get(&format!("/sign-in?return_to={}", encoded(WELCOME))).await;
     assert_eq!(answer.headers[header::LOCATION], WELCOME);

@@ -15,6 +15,7 @@ use crate::browser::Tab;
 use crate::browser_journeys::{gives_code, signs_in};
 use crate::matrix::plan;
 use crate::step_up::promote;
+use crate::told;
 use crate::world::{Person, World};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -143,7 +144,7 @@ async fn every_page_of_the_console_fits_and_axe_finds_nothing() {
             looked += 1;
         }
     }
-    println!("{looked} looks in {:.1} s", started.elapsed().as_secs_f64());
+    told::figure(format_args!("the console: {looked} looks in {:.1} s", started.elapsed().as_secs_f64()));
 }
 
 /// Goes on to what `css` names, by keys alone.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::browser::Tab;
 use crate::browser_journeys::signs_up;
 use crate::place::second_round;
+use crate::told;
 use crate::world::World;
 
 /// Pages for everybody, and those of an account.
@@ -68,7 +69,7 @@ async fn every_page_fits_and_axe_finds_nothing() {
             }
         }
     }
-    println!("{looked} looks in {:.1} s", started.elapsed().as_secs_f64());
+    told::figure(format_args!("pages: {looked} looks in {:.1} s", started.elapsed().as_secs_f64()));
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn the_sign_in_page_is_light() {
     tab.goes_to("/sign-in").await;
     tab.evaluates("new Promise(done => setTimeout(done, 50))").await;
     tab.takes_faults();
-    println!("the sign-in page: {} bytes in {} requests", tab.bytes, tab.asked.len());
+    told::figure(format_args!("the sign-in page: {} bytes in {} requests", tab.bytes, tab.asked.len()));
     assert!(tab.bytes <= 30 * 1024, "{} bytes", tab.bytes);
     // The page, its style and its script, which are asked for together.
     assert_eq!(tab.asked.len(), 3, "{:?}", tab.asked);
@@ -164,5 +165,9 @@ async fn the_sign_in_page_is_light() {
         person.get("/api/v1/auth/authenticated").await;
         api = api.min(started.elapsed());
     }
-    println!("answered after: page {} µs, API {} µs", page.as_micros(), api.as_micros());
+    told::figure(format_args!(
+        "first byte, best of 20: the sign-in page {} µs, the API {} µs",
+        page.as_micros(),
+        api.as_micros()
+    ));
 }

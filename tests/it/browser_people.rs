@@ -9,6 +9,7 @@ use vestibule::moving::seed;
 use crate::administration::{id_of, with_roles};
 use crate::browser::Tab;
 use crate::browser_journeys::signs_in;
+use crate::told;
 use crate::world::World;
 
 #[tokio::test]
@@ -129,7 +130,10 @@ async fn the_pages_for_people_fit_and_axe_finds_nothing() {
     looks(&mut tab, &acting, &mut looked).await;
     world.advance(std::time::Duration::from_secs(3600));
     looks(&mut tab, &[("acting-ended".to_owned(), "/acting".to_owned())], &mut looked).await;
-    println!("{looked} looks in {:.1} s", started.elapsed().as_secs_f64());
+    told::figure(format_args!(
+        "the console, people and acting: {looked} looks in {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
 }
 
 async fn looks(tab: &mut Tab, pages: &[(String, String)], looked: &mut usize) {

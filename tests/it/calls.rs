@@ -459,7 +459,7 @@ async fn calls_by_others_leave_a_number_what_its_owner_needs() {
     bob.signs_in().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_named_request_calls_once() {
     let world = World::new().await;
     let (mut alice, mut bob) = (world.alice().await, world.alice().await);

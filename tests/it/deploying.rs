@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use crate::architecture::root;
 use crate::kill::server::{Scratch, free_address};
 use crate::place::second_round;
+use crate::told;
 
 fn run(script: &str, home: &Path, more: &[&str]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
@@ -76,8 +77,11 @@ fn postgres() -> Option<PathBuf> {
 /// With a PostgreSQL of its own, as somebody who is not root, in a folder whose name is an odd one.
 #[test]
 fn a_postgres_of_its_own_is_deployed_and_survives_a_loss_of_power() {
-    let Some(bin) = postgres().filter(|_| !second_round()) else {
-        println!("LEFT OUT: PostgreSQL's programs are not here, or this has been shown.");
+    if second_round() {
+        return;
+    }
+    let Some(bin) = postgres() else {
+        told::left_out("PostgreSQL's programs are not here.");
         return;
     };
     let scratch = Scratch::new().unwrap();

@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::api_tools::beside;
 use crate::browser::Tab;
+use crate::told;
 use crate::world::{PASSWORD, World};
 
 /// Gives the files of the front end out, as any server of files would.
@@ -88,7 +89,7 @@ async fn a_person_uses_the_front_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_signs_in_by_form() {
     if Command::new("python3").arg("--version").stdout(Stdio::null()).status().await.is_err() {
-        println!("LEFT OUT: there is no python3.");
+        told::left_out("there is no python3.");
         return;
     }
     let world = World::new().await;

@@ -17,6 +17,7 @@ use vestibule::random::Random;
 use vestibule::sessions::{Carry, Session};
 use vestibule::store::{Change, Engine, Query, Store};
 
+use crate::told;
 use crate::world::World;
 
 async fn asks(router: &Entrance, token: &str) -> Json {
@@ -237,5 +238,5 @@ async fn what_another_process_ends_is_over_within_a_second() {
         // Over is over.
         assert!(!counts(&world.router, &token).await);
     }
-    println!("over after {waited:?}");
+    told::figure(format_args!("sessions ended by another process: over after {waited:.0?}"));
 }

@@ -21,6 +21,7 @@ pub mod load;
 pub mod server;
 
 use crate::scripted::{Reply, Scripted};
+use crate::told;
 use load::{Connection, request};
 use server::{PASSWORD, Process, Res, Scratch, Second, path, sign_in_body};
 
@@ -183,10 +184,10 @@ async fn nothing_answered_for_is_lost_when_the_server_is_killed() {
     assert!(broken.is_empty(), "{SEED}={seed}, at the end: {broken:#?}");
     let file = database(home.path()).expect("a database in the data folder");
     assert_eq!(integrity(&file).unwrap(), "ok", "{SEED}={seed}");
-    println!(
-        "{KILLS} kills in {:.0?}: {promises} promises kept, ready after {slowest:.0?} at most",
+    told::figure(format_args!(
+        "the server killed {KILLS} times in {:.0?} (SQLite): {promises} promises kept, ready after {slowest:.0?} at most",
         start.elapsed()
-    );
+    ));
     assert!(promises > 200, "the load was too light to say anything: {promises}");
     assert!(slowest <= READY, "{SEED}={seed}: ready after {slowest:.0?}");
 }
@@ -340,12 +341,13 @@ async fn every_message_promised_is_sent_although_the_worker_is_killed() {
     }
     let times = arrived();
     let twice: usize = times.values().map(|times| times - 1).sum();
-    println!(
-        "{KILLS} kills: {} promised, {} arrived, {} were on their way when the worker died, {twice} came once more",
+    told::figure(format_args!(
+        "the worker killed {KILLS} times (SQLite): {} messages promised, {} arrived, {} were on their way when it died, \
+         {twice} came once more",
         promised.len(),
         times.len(),
         in_flight.len()
-    );
+    ));
     assert_eq!(lacks(&times), 0, "{SEED}={seed}: promised and never sent");
     assert!(promised.len() > 100, "the load was too light to say anything: {}", promised.len());
     assert!(times.values().all(|times| *times <= 2), "{SEED}={seed}: one doubt, one copy");

@@ -162,7 +162,7 @@ async fn t18_a_success_clears_the_count_of_its_own_account_and_never_that_of_the
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn t19_of_a_thousand_guesses_at_once_exactly_the_limit_is_judged() {
     let world = World::plan().policy(password_alone).build().await;
     let owner = verified(&world).await;

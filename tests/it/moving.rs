@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
@@ -22,6 +22,7 @@ use vestibule::secret::Keyring;
 use vestibule::store::{Change, Entity, Query};
 
 use crate::kill::server::Scratch;
+use crate::told;
 use crate::world::{PASSWORD, World};
 
 pub fn reading() -> Reading {
@@ -100,10 +101,19 @@ fn import<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [IMPORT.as_slice(), more].concat()
 }
 
+/// The peak of a process's memory so far, in KiB: what `/proc` says, or what the program says of itself at its end.
+fn peak(told: &str) -> u64 {
+    let peak = told.split_once("VmHWM:").or_else(|| told.split_once("peak memory ")).expect(told).1;
+    peak.split_whitespace().next().unwrap().parse().expect(told)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_is_killed_loses_nobody_and_doubles_nobody() {
-    const USERS: usize = 6_000;
-    const KILLS: usize = 3;
+    const USERS: usize = 100_000;
+    /// How many are stored when it is killed, as a power cut would.
+    const KILLED: [usize; 2] = [10_000, 50_000];
+    /// By how many KiB the peak may grow after the first ten thousand.
+    const FLAT: u64 = 32 * 1_024;
     let world = house().await;
     let program = Program::over(&world);
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
@@ -111,45 +121,69 @@ async fn an_import_that_is_killed_loses_nobody_and_doubles_nobody() {
     let head = "id,username,email,email_verified,password\n".to_owned();
     program.file("users.csv", (0..USERS).fold(head, |text, at| text + &row(at)));
     let arguments = import(&["--csv", "users.csv"]);
-    let stored = async || world.count::<User>(User::BY_CREATED).await;
-    let mut seen = Vec::new();
-    for _ in 0..KILLS {
+    let stored = async || {
+        let users = Query::<User>::along(User::BY_CREATED).limit(2 * USERS);
+        world.app.store.find(users).await.unwrap().items.len()
+    };
+    let start = Instant::now();
+    let (mut first, mut already) = (0, 0);
+    for at in KILLED {
         let mut child = program.start(&arguments);
-        let before = stored().await;
-        while stored().await < before + 200 && child.try_wait().unwrap().is_none() {
+        let id = user_id("old", &at.to_string());
+        while world.app.store.get::<User>(id).await.unwrap().is_none() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before {at} were stored");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        // SIGKILL, as a power cut would.
+        if first == 0 {
+            first = peak(&fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap());
+        }
         child.kill().unwrap();
         child.wait().unwrap();
-        seen.push(stored().await);
+        already = stored().await;
+        assert!(already > at && already < USERS, "it was never killed in the middle: {already}");
     }
-    assert!(seen.last().is_some_and(|stored| *stored < USERS), "it was never killed in the middle: {seen:?}");
     let (done, told) = program.run(&arguments);
     assert!(done, "{told}");
-    let already = seen.last().unwrap();
     assert!(
         told.contains(&format!("{} taken in, {already} there already, 0 refused", USERS - already)),
         "{told}"
     );
-    let (done, told) = program.run(&arguments);
-    assert!(done && told.contains(&format!("0 taken in, {USERS} there already, 0 refused")), "{told}");
+    let (took, last) = (start.elapsed(), peak(&told));
+    assert!(last <= first + FLAT, "{first} KiB at {}, {last} KiB at the end", KILLED[0]);
     assert_eq!(stored().await, USERS);
-    for at in 0..USERS {
+    let claims = Query::<Identifier>::along(Identifier::BY_USER).limit(3 * USERS);
+    let claims = world.app.store.find(claims).await.unwrap().items;
+    let mut claims: Vec<_> = claims.iter().map(|one| (one.user_id, one.value.clone())).collect();
+    let expected = |at: usize| {
         let id = user_id("old", &at.to_string());
-        let claims = Query::<Identifier>::along(Identifier::BY_USER).equal(id);
-        let claims = world.app.store.find(claims).await.unwrap().items;
-        let mut claims: Vec<_> = claims.iter().map(|one| one.value.clone()).collect();
-        claims.sort();
-        assert_eq!(claims, [format!("person{at}"), format!("person{at}@example.com")], "{at}");
-        assert!(world.app.store.get::<Password>(id).await.unwrap().is_some(), "{at}");
-    }
+        [(id, format!("person{at}")), (id, format!("person{at}@example.com"))]
+    };
+    let mut expected: Vec<_> = (0..USERS).flat_map(expected).collect();
+    claims.sort();
+    expected.sort();
+    assert!(claims == expected, "{} names, not {}", claims.len(), expected.len());
     let factors = Query::<Factor>::along(Factor::BY_USER).limit(3 * USERS);
     assert_eq!(world.app.store.find(factors).await.unwrap().items.len(), USERS);
-    let body = json!({"identifier": "person17", "password": PASSWORD});
-    let answer = world.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
-    assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
-    println!("killed with {seen:?} of {USERS} stored");
+    let phc = async |at: usize| {
+        let id = user_id("old", &at.to_string());
+        world.app.store.get::<Password>(id).await.unwrap().map(|one| one.phc.clone())
+    };
+    for at in (0..USERS).step_by(10) {
+        assert_eq!(phc(at).await.as_deref(), Some(hash.as_str()), "{at}");
+    }
+    for at in [17, KILLED[0] + 1, KILLED[1], USERS - 1] {
+        let body = json!({"identifier": format!("person{at}"), "password": PASSWORD});
+        let answer = world.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
+        assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
+        assert!(phc(at).await.unwrap().starts_with("$argon2id$"), "the first sign-in hashes anew");
+    }
+    told::figure(format_args!(
+        "an import of {USERS} users, killed at {KILLED:?} and resumed: {:.0} s; peak memory {} MiB at {}, {} MiB at the end",
+        took.as_secs_f64(),
+        first / 1_024,
+        KILLED[0],
+        last / 1_024
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -563,7 +597,7 @@ async fn the_program_hands_out_and_takes_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_come_out_of_a_postgres() {
     let Ok(server) = std::env::var("VESTIBULE_TEST_POSTGRES") else {
-        println!("LEFT OUT: VESTIBULE_TEST_POSTGRES names no server to read from.");
+        told::left_out("VESTIBULE_TEST_POSTGRES names no server to read from.");
         return;
     };
     let world = house().await;

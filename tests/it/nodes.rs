@@ -25,6 +25,7 @@ use crate::kill::{load, server};
 
 use crate::kill::{Ledger, broken_promises};
 use crate::scripted::{Reply, Scripted};
+use crate::told;
 use beside::Valkey;
 use cluster::{Cluster, NODES, SIGN_OUT, counts, end_each, percentile, policy};
 use load::{Connection, request};
@@ -44,7 +45,7 @@ fn left_out() -> bool {
     // Both engines' runs would do the same.
     let other = std::env::var("VESTIBULE_TEST_STORE").is_ok_and(|store| store != "postgres");
     if !other && Valkey::program().is_none() {
-        println!("LEFT OUT: VESTIBULE_TEST_VALKEY names no Valkey or Redis server.");
+        told::left_out("VESTIBULE_TEST_VALKEY names no Valkey or Redis server.");
     }
     other || Valkey::program().is_none()
 }
@@ -101,7 +102,7 @@ async fn what_ends_on_one_node_is_over_there_at_once_and_soon_wherever_it_is_sho
     let longer = 1 + usize::from(std::env::var_os("VESTIBULE_TEST_CASES").is_some());
     let start = Instant::now();
     let cluster = Cluster::start(&policy(r#""username""#, "never", ""), &[]).await.unwrap();
-    println!("three nodes over an empty database after {:.0?}", start.elapsed());
+    told::figure(format_args!("three nodes over an empty database after {:.0?}", start.elapsed()));
     let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
     let (verifier, _following) = cluster.offline(NODES - 1).await.unwrap();
 
@@ -137,19 +138,19 @@ async fn what_ends_on_one_node_is_over_there_at_once_and_soon_wherever_it_is_sho
         ended.merge(part.unwrap());
     }
     let took = begun.elapsed();
-    println!(
-        "{} shown after their end where they ended, {} accepted; {took:.0?}",
+    told::figure(format_args!(
+        "three nodes: {} shown after their end where they ended, {} accepted; {took:.0?}",
         ended.asked, ended.accepted
-    );
+    ));
     assert!(ended.asked >= 50_000 * longer && ended.accepted == 0);
     let refusals = (ended.until.len(), ended.offline.len());
     assert_eq!(refusals, (NODES * (NODES - 1) * (LOOKED_UP.0 + CARRIED.0), NODES * CARRIED.0));
     for (who, times) in [("the other nodes", &mut ended.until), ("a service offline", &mut ended.offline)] {
         let [half, most, nearly_all] = [0.5, 0.99, 0.999].map(|part| percentile(times, part));
-        println!(
-            "refused by {who} after {half:.1?} (p50), {most:.1?} (p99), {nearly_all:.1?} (p99.9) of {}",
+        told::figure(format_args!(
+            "three nodes: refused by {who} after {half:.1?} (p50), {most:.1?} (p99), {nearly_all:.1?} (p99.9) of {}",
             times.len()
-        );
+        ));
         assert!(nearly_all <= EVERYWHERE, "{who}: {nearly_all:?}");
     }
     // So fast that it was the word which did it, not the end of trust.
@@ -297,7 +298,6 @@ async fn counters_are_kept_over_tls_only_where_the_certificate_is_vouched_for() 
     ] {
         let (good, told) = says(url, trusted);
         assert!(!good && told.contains("shared") && !told.contains("secret@"), "{what}: {told}");
-        println!("{what}: {told}");
     }
 }
 
@@ -362,7 +362,7 @@ async fn whatever_is_killed_hangs_or_forgets_ended_stays_ended_and_limits_stay_s
         .collect();
     let statuses = futures_util::future::join_all(asking).await;
     let slowest = start.elapsed();
-    println!("PostgreSQL hangs: 30 requests told so within {slowest:.1?}");
+    told::figure(format_args!("three nodes: PostgreSQL hangs: 30 requests told so within {slowest:.1?}"));
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
     assert!(slowest <= BOUND, "{slowest:?}");
     cluster.postgres.go_on().unwrap();
@@ -398,7 +398,7 @@ impl Beside<'_> {
         };
         until(what, BACK, serves).await;
         let back = since.elapsed();
-        println!("service back {back:.1?} after: {what}");
+        told::figure(format_args!("three nodes: service back {back:.1?} after: {what}"));
         assert!(back <= BACK, "{what}: {back:?}");
         assert!(all_say(cluster, self.ended, false).await, "{what}");
         self.load.is_on().await;
@@ -445,12 +445,12 @@ impl Load {
             all.merge(ledger);
         }
         let promises = all.len();
-        println!(
-            "{promises} promises across all of it: {} users, {} sessions that live, {} that ended",
+        told::figure(format_args!(
+            "three nodes: {promises} promises across all of it: {} users, {} sessions that live, {} that ended",
             all.users.len(),
             all.live.len(),
             all.ended.len()
-        );
+        ));
         assert!(all.users.len() > 50 && all.live.len() > 20 && all.ended.len() > 20, "too light a load");
         let store = cluster.store().unwrap();
         let names = store.find(Query::<Identifier>::along(Identifier::BY_USER).limit(10_000)).await.unwrap();
@@ -563,7 +563,9 @@ impl Siege {
             let alone = figure(cluster, node, "vestibule_shared_counted_alone_total").await;
             parts += usize::from(alone > Some(0.0)) * 6 / NODES;
         }
-        println!("all the while: {let_in} let in, {judged} guesses judged ({parts} at most), {shut} refused");
+        told::figure(format_args!(
+            "three nodes: all the while: {let_in} let in, {judged} guesses judged ({parts} at most), {shut} refused"
+        ));
         assert!(let_in == 0 && judged <= parts && shut > 100);
     }
 }
@@ -594,7 +596,7 @@ async fn counted_together(cluster: &mut Cluster, beside: &Beside<'_>) {
     let start = Instant::now();
     assert_eq!(guessed(cluster, "shared", 6).await, 0, "and goes on from there");
     assert_eq!(guessed(cluster, "alone", 18).await, 6, "each has its third of what is new");
-    println!("without a Valkey 24 requests took {:.1?}", start.elapsed());
+    told::figure(format_args!("three nodes: without a Valkey 24 requests took {:.1?}", start.elapsed()));
     let (status, told) = health(cluster, 1).await;
     assert_eq!((status, told["status"].as_str()), (200, Some("degraded")), "{told}");
     assert!(is_well(&told, "store") && !is_well(&told, "shared"));
@@ -626,7 +628,7 @@ async fn counted_together(cluster: &mut Cluster, beside: &Beside<'_>) {
     cluster.valkey.hang().unwrap();
     let start = Instant::now();
     assert_eq!(guessed(cluster, "hung", 18).await, 6);
-    println!("while it hung 18 requests took {:.1?}", start.elapsed());
+    told::figure(format_args!("three nodes: while it hung 18 requests took {:.1?}", start.elapsed()));
     cluster.valkey.go_on().unwrap();
     until("the Valkey goes on", BACK, async || shared(cluster).await).await;
 }
@@ -650,7 +652,7 @@ async fn unheard(cluster: &Cluster, user: uuid::Uuid) {
         slowest = slowest.max(over);
     }
     assert_eq!(figure(cluster, 1, "vestibule_channel_up").await, Some(0.0));
-    println!("without a word over elsewhere after {slowest:.0?} at most");
+    told::figure(format_args!("three nodes: without a word over elsewhere after {slowest:.0?} at most"));
     assert!(slowest > Duration::from_millis(50), "it was kept before, and nobody was told");
     cluster.postgres.go_on().unwrap();
     until("every node listens again", BACK, hears).await;
@@ -675,7 +677,7 @@ async fn ten_that_start_together_migrate_once() {
         assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
         did += usize::from(told.contains("0001_ground"));
     }
-    println!("ten migrated together in {:.1?}", start.elapsed());
+    told::figure(format_args!("three nodes: ten migrated together in {:.1?}", start.elapsed()));
     assert_eq!(did, 1, "one did it, nine waited");
 }
 
@@ -683,7 +685,9 @@ async fn ten_that_start_together_migrate_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_not_change_the_schema_serves_and_does_not_migrate() {
     if std::env::var("VESTIBULE_TEST_STORE").as_deref() != Ok("postgres") {
-        println!("LEFT OUT: it is about PostgreSQL, and VESTIBULE_TEST_STORE names another engine.");
+        told::figure(format_args!(
+            "three nodes: LEFT OUT: it is about PostgreSQL, and VESTIBULE_TEST_STORE names another engine."
+        ));
         return;
     }
     let place = crate::place::Place::new().await;

@@ -133,7 +133,7 @@ async fn an_organisation_is_founded_joined_changed_and_left() {
 }
 
 /// Two owners who leave at the same time: one stays.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_owners_who_leave_at_once_one_stays() {
     let world = plan().build().await;
     let (one, other) = (verified(&world).await, verified(&world).await);
@@ -150,7 +150,7 @@ async fn of_two_owners_who_leave_at_once_one_stays() {
 }
 
 /// An invitation is good once, for one address, for a time.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_who_accept_at_once_one_joins() {
     let world = plan().build().await;
     let (owner, grace, thief) = (verified(&world).await, verified(&world).await, verified(&world).await);

@@ -224,7 +224,7 @@ async fn t30_what_is_not_the_callers_to_write_is_refused() {
     assert_eq!(me(&alice).await, before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_username_goes_to_one_and_a_look_alike_to_nobody() {
     let world = plan().build().await;
     let owner = world.alice().await;
@@ -356,7 +356,7 @@ async fn t28_each_code_confirms_its_own_address_and_the_first_ends_the_others() 
     assert_eq!(user["identifiers"].as_array().unwrap().len(), 3, "{user}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn t28_of_many_uses_of_one_code_exactly_one_counts() {
     let world = plan().build().await;
     let alice = verified(&world).await;

@@ -872,7 +872,7 @@ async fn t37_t10_not_me_leaves_an_account_that_no_password_opens() {
     logs_in(&alice, NEW).await.problem(401, "credentials-wrong");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_uses_at_once_of_a_code_and_of_a_token_one_counts() {
     let world = World::plan().policy(unlimited).policy(no_second).build().await;
     let person = world.member().await;

@@ -24,6 +24,8 @@ use vestibule::store::{Engine, Query};
 
 use super::world::{PASSWORD, World};
 
+use crate::told;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -151,7 +153,7 @@ async fn attack(money: u32) {
 
     let (spent, at_home) = (cost[&false], cost[&true]);
     let messages: usize = sent.values().map(Vec::len).sum();
-    println!(
+    told::figure(format_args!(
         "{tries} tries at {} numbers in {} countries: {messages} messages to {} numbers for {}.{:02}; at home \
          {users} users and {newcomers} newcomers were all served for {}.{:02}; the day's money is {}",
         numbers.iter().map(|(_, list)| list.len()).sum::<usize>(),
@@ -162,7 +164,7 @@ async fn attack(money: u32) {
         at_home / UNIT,
         at_home % UNIT / 10_000,
         budget / UNIT,
-    );
+    ));
     assert!(tries >= 100_000 && messages > 0);
     assert!(spent + at_home <= budget, "{spent} + {at_home}");
     // Strangers elsewhere: what is neither kept for home nor for the known.

@@ -169,7 +169,7 @@ async fn a_challenge_of_a_session_that_ended_is_gone() {
     alice.post("/api/v1/auth/verify-code", right).await.problem(401, "code-gone");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_right_answers_at_once_are_one() {
     let world = house().await;
     let alice = world.alice().await;

@@ -25,6 +25,7 @@ use vestibule::sessions::{self, Carry, Session};
 use vestibule::store::{Change, Engine, Faults, Memory, Query};
 use vestibule::{clients, http};
 
+use crate::told;
 use crate::world::{Answer, Person, World};
 
 const REFRESH: &str = "/api/v1/auth/refresh";
@@ -643,7 +644,7 @@ async fn no_altered_token_counts() {
             accepted += 1;
         }
     }
-    println!("{tried} altered tokens tried, {accepted} accepted");
+    told::figure(format_args!("altered tokens: {tried} tried, {accepted} accepted"));
     assert_eq!(accepted, 0);
     assert!(seen.len() > 40_000, "they differ: {}", seen.len());
     let session = world.app.store.get::<Session>(sid).await.unwrap().unwrap();

@@ -10,12 +10,13 @@ use vestibule::random::Random;
 use vestibule::secret::Secret;
 use vestibule::twilio::signature::{sign, verify, verify_body};
 
+use crate::told;
 use crate::world::World;
 
 fn python() -> Option<String> {
     let python = std::env::var("VESTIBULE_TEST_TWILIO_PYTHON").ok().filter(|python| !python.is_empty());
     if python.is_none() {
-        println!("LEFT OUT: VESTIBULE_TEST_TWILIO_PYTHON names no Python with Twilio's library.");
+        told::left_out("VESTIBULE_TEST_TWILIO_PYTHON names no Python with Twilio's library.");
     }
     python
 }

@@ -196,7 +196,7 @@ async fn a_taken_address_or_number_looks_free_and_its_owner_keeps_it() {
     thief.post("/api/v1/auth/verify-code", body).await.problem(409, "identifier-taken");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_username_asked_for_by_many_at_once_goes_to_one() {
     let world = World::plan()
         .policy(|policy| {
@@ -237,7 +237,7 @@ async fn one_sees_oneself() {
     assert!(!text.contains("argon2") && !text.contains(PASSWORD));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_named_request_makes_one_account_and_gets_one_answer() {
     let world = World::new().await;
     let mut person = world.stranger();

@@ -23,6 +23,7 @@ use vestibule::verify::{Claims, Refused, Settings, Verifier, VerifyLayer, WhenSt
 
 use crate::service_accounts::key;
 use crate::tokens::{carries_jwt, claims};
+use crate::told;
 use crate::world::{Person, World};
 
 /// A server at an address of its own that can be stopped and started.
@@ -374,9 +375,7 @@ impl<'w> Node<'w> {
     async fn start(world: &'w World, key: &str, server: SocketAddr, when_stale: &str) -> Option<Self> {
         use tokio::io::AsyncBufReadExt;
         let Ok(module) = std::env::var("VESTIBULE_TEST_TYPESCRIPT") else {
-            println!(
-                "LEFT OUT: VESTIBULE_TEST_TYPESCRIPT names no compiled verifier; `scripts/test` makes one"
-            );
+            told::left_out("VESTIBULE_TEST_TYPESCRIPT names no compiled verifier; scripts/test makes one.");
             return None;
         };
         let mut process = tokio::process::Command::new("node")

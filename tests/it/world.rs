@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
+use tracing::instrument::WithSubscriber;
 use vestibule::app::{App, Ctx};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::config::Config;
@@ -288,7 +289,11 @@ impl Person<'_> {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Body::from(bytes)).unwrap();
-        Answer::read(self.world.router.clone().oneshot(request).await.unwrap()).await
+        // A task of its own, as each connection of a server: where there are several threads, what is asked at once
+        // runs at once.
+        let router = self.world.router.clone();
+        let asked = async { Answer::read(router.oneshot(request).await.unwrap()).await };
+        tokio::spawn(asked.with_current_subscriber()).await.unwrap()
     }
 
     /// Keeps the cookies of an answer, as a browser would.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value as Json, json};
 
 use super::{Client, PASSWORD, house, refuses_rubbish};
+use crate::told;
 use crate::world::World;
 
 const EMAIL: &str = "ada@example.com";
@@ -207,7 +208,7 @@ async fn optional_otp_hands_out_jwt_where_the_policy_says_so() {
 async fn an_oauth2_library_signs_in_by_form_and_knows_a_refusal() {
     let python = std::env::var("VESTIBULE_TEST_OAUTH2_PYTHON").ok().filter(|python| !python.is_empty());
     let Some(python) = python else {
-        println!("LEFT OUT: VESTIBULE_TEST_OAUTH2_PYTHON names no Python with an OAuth 2.0 client library.");
+        told::left_out("VESTIBULE_TEST_OAUTH2_PYTHON names no Python with an OAuth 2.0 client library.");
         return;
     };
     let world = house("optional-otp").await;
