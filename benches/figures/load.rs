@@ -53,6 +53,8 @@ pub struct Answer {
     pub status: u16,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// The cookies that it sets, as a browser sends them back.
+    pub cookies: String,
     /// The body, without its transfer coding.
     pub body: Vec<u8>,
 }
@@ -89,6 +91,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 struct Head {
     status: u16,
     retry_after: Option<u64>,
+    cookies: String,
     length: Option<usize>,
     chunked: bool,
     close: bool,
@@ -109,6 +112,7 @@ impl Head {
         let mut head = Self {
             status: answer.code.ok_or_else(|| bad("no status line"))?,
             retry_after: None,
+            cookies: String::new(),
             length: None,
             chunked: false,
             close: false,
@@ -123,6 +127,13 @@ impl Head {
                 head.chunked = line.value.eq_ignore_ascii_case(b"chunked");
             } else if is("retry-after") {
                 head.retry_after = number();
+            } else if is("set-cookie") {
+                let kept = line.value.split(|byte| *byte == b';').next().unwrap_or_default();
+                // One without a value is taken away.
+                if !kept.ends_with(b"=") {
+                    let mark = if head.cookies.is_empty() { "" } else { "; " };
+                    head.cookies = format!("{}{mark}{}", head.cookies, String::from_utf8_lossy(kept));
+                }
             } else if is("connection") {
                 head.close = line.value.eq_ignore_ascii_case(b"close");
             }
@@ -197,7 +208,7 @@ impl Connection {
         if head.close {
             self.hang_up();
         }
-        Ok(Answer { status: head.status, retry_after: head.retry_after, body })
+        Ok(Answer { status: head.status, retry_after: head.retry_after, cookies: head.cookies, body })
     }
 
     fn stream(&mut self) -> io::Result<&mut TcpStream> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vestibule::moving::seed;
 
+use crate::load::Connection;
 use crate::server::{Process, Res, Scratch, Second, bare_vestibule, path};
 use crate::table::{Aim, Table, Unit};
 
@@ -34,6 +35,14 @@ pub async fn measure(table: &mut Table) -> Res<()> {
         let path = format!("/api/v1/admin/users?{query}");
         server.ask("GET", &path, Some(&token), None).await?.must_be(200)
     };
+    // The same person at the console: the page that a browser shows, by its cookie.
+    let body = json!({"username": "admin1", "password": seed::PASSWORD, "session": "cookie"});
+    let cookies = server.ask("POST", path::SIGN_IN, None, Some(&body)).await?.must_be(200)?.cookies;
+    let look = async |query: &str| {
+        let page =
+            format!("GET /console/users?{query} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookies}\r\n\r\n");
+        Connection::new(server.address).send(page.as_bytes()).await?.must_be(200)
+    };
     // People from all over, by what is the same for everybody who types it.
     let mut known = Vec::new();
     let mut after = String::new();
@@ -51,9 +60,19 @@ pub async fn measure(table: &mut Table) -> Res<()> {
             took.push(timed(&ask, &format!("q={}&limit=25", cut(username, letters))).await?);
         }
         told(table, &format!("search by {letters} of a name"), took);
+        let mut took = Vec::new();
+        for (username, _) in known.iter().take(SEARCHES) {
+            took.push(timed(&look, &format!("q={}", cut(username, letters))).await?);
+        }
+        told(table, &format!("page of a search by {letters} of a name"), took);
     }
-    let (mut whole, mut numbers, mut filtered) = (Vec::new(), Vec::new(), Vec::new());
+    let page = look(&format!("q={}", known.first().map_or("", |(username, _)| username))).await?;
+    if !String::from_utf8_lossy(&page.body).contains("class=\"cards\"") {
+        return Err("the page shows nobody".into());
+    }
+    let (mut whole, mut pages, mut numbers, mut filtered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (username, mobile) in known.iter().take(SEARCHES) {
+        pages.push(timed(&look, &format!("q={username}%40")).await?);
         whole.push(timed(&ask, &format!("q={username}%40&limit=25")).await?);
         numbers
             .push(timed(&ask, &format!("q=%2B{}&limit=25", cut(mobile.trim_start_matches('+'), 7))).await?);
@@ -61,6 +80,7 @@ pub async fn measure(table: &mut Table) -> Res<()> {
         filtered.push(timed(&ask, &format!("q={}&status=suspended&limit=25", cut(username, 2))).await?);
     }
     told(table, "search by an address", whole);
+    told(table, "page of a search by an address", pages);
     told(table, "search by 7 of a number", numbers);
     told(table, "search by 2 of a name, suspended", filtered);
     Ok(())

@@ -4,6 +4,7 @@
 //! something, or when a script fails. `VESTIBULE_TEST_BROWSER` names the browser and `VESTIBULE_TEST_AXE`
 //! the file of axe-core; `scripts/test` sees to both.
 
+mod keyboard;
 mod pipe;
 
 use std::fmt::Debug;
@@ -37,16 +38,6 @@ fn browser() -> Option<&'static Pipe> {
     BROWSER.get_or_init(|| Some(Pipe::start(&variable("VESTIBULE_TEST_BROWSER")?))).as_ref()
 }
 
-/// A key of the keyboard that types no letter: its name, its code, and what it types.
-const KEYS: [(&str, i32, &str); 6] = [
-    ("Tab", 9, ""),
-    ("Enter", 13, "\r"),
-    ("Escape", 27, ""),
-    ("ArrowDown", 40, ""),
-    ("ArrowUp", 38, ""),
-    (" ", 32, " "),
-];
-
 /// Somebody's window, with cookies of its own, open at one house.
 pub struct Tab {
     browser: &'static Pipe,
@@ -54,6 +45,8 @@ pub struct Tab {
     context: String,
     session: String,
     told: UnboundedReceiver<Json>,
+    /// Whether the person has no mouse.
+    by_keyboard: bool,
     /// Other origins that the person may be sent to.
     elsewhere: Vec<String>,
     /// What went wrong unseen.
@@ -89,6 +82,7 @@ impl Tab {
             context,
             session,
             told,
+            by_keyboard: false,
             elsewhere: Vec::new(),
             faults: Vec::new(),
             asked: Vec::new(),
@@ -263,6 +257,9 @@ impl Tab {
 
     /// Clicks where the middle of the first visible element is that `find` (JavaScript) comes to.
     async fn clicks_on(&mut self, find: &str, what: &str) {
+        if self.by_keyboard {
+            return self.strikes_on(find, what).await;
+        }
         self.hears();
         let place = format!(
             "(() => {{ const e = {find}; if (!e) return null; e.scrollIntoView({{block: 'center', behavior: 'instant'}}); \
@@ -308,43 +305,26 @@ impl Tab {
 
     /// Fills the field of this name in, over what was there.
     pub async fn fills(&mut self, name: &str, text: &str) {
-        let find = format!(
-            "(() => {{ const e = [...document.querySelectorAll('[name={name:?}]')].find(e => e.checkVisibility()); \
-             if (!e) return false; e.focus(); e.select?.(); return document.activeElement === e; }})()"
-        );
-        let found = self.evaluates(&find).await;
-        let page = self.shows().await;
-        self.expects((found == true).then_some(()), name, &page);
+        let find =
+            format!("[...document.querySelectorAll('[name={name:?}]')].find(e => e.checkVisibility())");
+        if self.by_keyboard {
+            self.walks_to(&find, name).await;
+            self.selects_all().await;
+        } else {
+            let take = format!(
+                "(() => {{ const e = {find}; if (!e) return false; e.focus(); e.select?.(); \
+                 return document.activeElement === e; }})()"
+            );
+            let found = self.evaluates(&take).await;
+            let page = self.shows().await;
+            self.expects((found == true).then_some(()), name, &page);
+        }
         self.types(text).await;
     }
 
     /// Types into whatever has the focus.
     pub async fn types(&self, text: &str) {
         self.ask("Input.insertText", json!({"text": text})).await;
-    }
-
-    /// Presses a key.
-    pub async fn presses(&mut self, name: &str) {
-        self.hears();
-        let (key, code, text) = KEYS.into_iter().find(|(key, ..)| *key == name).unwrap();
-        for kind in [if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "keyUp"] {
-            let mut event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
-            if kind == "keyDown" {
-                event["text"] = text.into();
-            }
-            self.ask("Input.dispatchKeyEvent", event).await;
-        }
-    }
-
-    /// Goes from field to field by the keyboard until `css` has the focus.
-    pub async fn tabs_to(&mut self, css: &str) {
-        for _ in 0..60 {
-            if self.evaluates(&format!("document.activeElement.matches({css:?})")).await == true {
-                return;
-            }
-            self.presses("Tab").await;
-        }
-        panic!("the keyboard does not lead to {css}:\n{}", self.shows().await);
     }
 
     // Judging
@@ -374,8 +354,15 @@ impl Tab {
     pub async fn pictured(&self, name: &str) {
         let place = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/screenshots"));
         std::fs::create_dir_all(&place).unwrap();
-        let ask = json!({"format": "png", "captureBeyondViewport": true});
+        // The window takes the height of the page for the moment: a picture beyond the window is shifted when a page
+        // from right to left is no higher than that.
+        let size = self.evaluates("[innerWidth, innerHeight, document.documentElement.scrollHeight]").await;
+        let size: [u32; 3] = serde_json::from_value(size).unwrap();
+        let [width, height, whole] = size;
+        self.sized(width, whole).await;
+        let ask = json!({"format": "png"});
         let picture = self.ask("Page.captureScreenshot", ask).await;
+        self.sized(width, height).await;
         let picture = base64::prelude::BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         std::fs::write(place.join(format!("{name}.png")), picture).unwrap();
     }

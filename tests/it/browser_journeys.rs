@@ -10,6 +10,13 @@ use crate::world::{PASSWORD, Person, World};
 
 /// Signs up, and arrives in the account.
 pub async fn signs_up(tab: &mut Tab, person: &Person<'_>) {
+    asks_for_account(tab, person).await;
+    gives_code(tab, person).await;
+    assert_eq!(tab.path().await, "/account");
+}
+
+/// Signs up, as far as the page that asks for the code.
+async fn asks_for_account(tab: &mut Tab, person: &Person<'_>) {
     tab.goes_to("/sign-in").await;
     tab.follows("Create an account").await;
     tab.fills("username", &person.username).await;
@@ -18,8 +25,29 @@ pub async fn signs_up(tab: &mut Tab, person: &Person<'_>) {
     tab.fills("password", PASSWORD).await;
     tab.follows("Create account").await;
     tab.sees("One more step").await;
-    gives_code(tab, person).await;
-    assert_eq!(tab.path().await, "/account");
+}
+
+/// How a person uses a browser.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Way {
+    Mouse,
+    MouseWithoutScripts,
+    Keyboard,
+}
+
+impl Way {
+    pub const ALL: [Self; 3] = [Self::Mouse, Self::MouseWithoutScripts, Self::Keyboard];
+
+    /// A new window, used in this way.
+    pub async fn open(self, world: &World) -> Option<Tab> {
+        let mut tab = Tab::open(world).await?;
+        match self {
+            Self::Mouse => {}
+            Self::MouseWithoutScripts => tab.without_scripts().await,
+            Self::Keyboard => tab.by_keyboard(),
+        }
+        Some(tab)
+    }
 }
 
 /// Enters the newest code on the phone.
@@ -61,23 +89,45 @@ fn app_shows(world: &World, uri: &str) -> String {
     shows(secret, world.app.clock.now().as_millis() / 30_000)
 }
 
+/// Reads the newest code that came to `to`, on the page of the phone, in a second window.
+async fn reads(phone: &mut Tab, world: &World, to: &str) -> String {
+    world.run_due().await;
+    let newest = format!(
+        "[...document.querySelectorAll('section')].find(e => e.querySelector('h2')?.innerText === {to:?})\
+         ?.querySelector('.code code')?.innerText ?? null"
+    );
+    // A mail is still on its way when it has been sent.
+    for _ in 0..500 {
+        phone.goes_to("/dev/phone").await;
+        if let Some(code) = phone.evaluates(&newest).await.as_str() {
+            return code.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no code for {to} on the phone:\n{}", phone.shows().await);
+}
+
 /// Goes on from the page that asks once more who one is, by text message, when it is asked.
-async fn proves(tab: &mut Tab, person: &Person<'_>) {
+async fn proves(tab: &mut Tab, phone: &mut Tab, person: &Person<'_>) {
     if tab.path().await.starts_with("/step-up") {
         tab.follows("Text message").await;
-        gives_code(tab, person).await;
+        tab.fills("code", &reads(phone, person.world, &person.mobile).await).await;
+        tab.follows("Continue").await;
     }
 }
 
 /// From nothing to an account with an app, out, in again, by recovery, and to the end of it and back.
-async fn whole_life(scripts: bool) {
+async fn whole_life(way: Way) {
     let world = World::new().await;
-    let Some(mut tab) = Tab::open(&world).await else { return };
-    if !scripts {
-        tab.without_scripts().await;
-    }
+    let Some(mut tab) = way.open(&world).await else { return };
+    let mut phone = Tab::open(&world).await.unwrap();
     let person = world.stranger();
-    signs_up(&mut tab, &person).await;
+    asks_for_account(&mut tab, &person).await;
+    let code = reads(&mut phone, &world, &person.mobile).await;
+    phone.pictured("phone-code").await;
+    tab.fills("code", &code).await;
+    tab.follows("Continue").await;
+    assert_eq!(tab.path().await, "/account");
     tab.sees(&person.username).await;
     tab.sees("Confirmed").await;
 
@@ -85,16 +135,14 @@ async fn whole_life(scripts: bool) {
     world.run_due().await;
     world.advance(Duration::from_secs(120));
     tab.follows("Confirm: E-mail address").await;
-    world.run_due().await;
-    let mail = world.last_mail(&person.email()).await;
-    tab.fills("code", mail["code"].as_str().unwrap()).await;
+    tab.fills("code", &reads(&mut phone, &world, &person.email()).await).await;
     tab.follows("Continue").await;
     tab.sees("that is confirmed").await;
 
     // An app, by its picture.
     tab.follows("Security").await;
     tab.follows("Add an authenticator app").await;
-    proves(&mut tab, &person).await;
+    proves(&mut tab, &mut phone, &person).await;
     assert_eq!(tab.path().await, "/account/totp");
     tab.follows("Go on").await;
     let uri = scanned(&tab).await;
@@ -109,7 +157,7 @@ async fn whole_life(scripts: bool) {
 
     // Recovery codes, to keep.
     tab.follows("Make recovery codes").await;
-    proves(&mut tab, &person).await;
+    proves(&mut tab, &mut phone, &person).await;
     tab.follows("Make new codes").await;
     let codes = tab.evaluates("[...document.querySelectorAll('.codes code')].map(e => e.innerText)").await;
     assert_eq!(codes.as_array().map(Vec::len), Some(10), "{codes}");
@@ -133,9 +181,7 @@ async fn whole_life(scripts: bool) {
     tab.follows("Forgot your password?").await;
     tab.fills("identifier", &person.email()).await;
     tab.follows("Send me a code").await;
-    world.run_due().await;
-    let mail = world.last_mail(&person.email()).await;
-    tab.fills("code", mail["code"].as_str().unwrap()).await;
+    tab.fills("code", &reads(&mut phone, &world, &person.email()).await).await;
     tab.follows("Continue").await;
     tab.sees("One more proof").await;
     tab.fills("code", &app_shows(&world, &uri)).await;
@@ -195,12 +241,17 @@ async fn whole_life(scripts: bool) {
 
 #[tokio::test]
 async fn a_whole_life_with_scripts() {
-    whole_life(true).await;
+    whole_life(Way::Mouse).await;
 }
 
 #[tokio::test]
 async fn a_whole_life_without_scripts() {
-    whole_life(false).await;
+    whole_life(Way::MouseWithoutScripts).await;
+}
+
+#[tokio::test]
+async fn a_whole_life_with_the_keyboard_alone() {
+    whole_life(Way::Keyboard).await;
 }
 
 #[tokio::test]

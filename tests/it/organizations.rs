@@ -1,32 +1,33 @@
 //! Organisations: whoever is outside sees nothing, whoever is inside no more than is theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::organizations::{Invitation, Member, Organization};
+use vestibule::policy::Policy;
 use vestibule::store::{Change, Query};
 
 use crate::administration::{id_of, put, with_roles};
-use crate::matrix::plan;
+use crate::matrix::{browser, plan};
 use crate::world::{Answer, Person, World};
 
 /// An organisation of somebody's, by its id.
-async fn founded(owner: &Person<'_>, name: &str) -> Uuid {
+pub async fn founded(owner: &Person<'_>, name: &str) -> Uuid {
     let made =
         owner.post("/api/v1/organizations", json!({"name": name})).await.expect(StatusCode::CREATED).body;
     assert_eq!(made["role"], "owner");
     serde_json::from_value(made["id"].clone()).unwrap()
 }
 
-async fn verified(world: &World) -> Person<'_> {
+pub async fn verified(world: &World) -> Person<'_> {
     crate::recovery::owner(world).await
 }
 
 /// The code of the newest invitation that came to `address`.
-async fn code_at(world: &World, address: &str) -> String {
+pub async fn code_at(world: &World, address: &str) -> String {
     world.run_due().await;
     let mails = world.messages(address).await;
     let bodies =
@@ -42,12 +43,12 @@ async fn code_at(world: &World, address: &str) -> String {
         .to_owned()
 }
 
-async fn invites(by: &Person<'_>, organization: Uuid, address: &str, role: &str) -> Answer {
+pub async fn invites(by: &Person<'_>, organization: Uuid, address: &str, role: &str) -> Answer {
     let body = json!({"email": address, "role": role});
     by.post(&format!("/api/v1/organizations/{organization}/invitations"), body).await
 }
 
-async fn joins(by: &Person<'_>, organization: Uuid, who: &Person<'_>, role: &str) {
+pub async fn joins(by: &Person<'_>, organization: Uuid, who: &Person<'_>, role: &str) {
     invites(by, organization, &who.email(), role).await.expect(StatusCode::CREATED);
     let code = code_at(who.world, &who.email()).await;
     let joined = who.post("/api/v1/organizations/accept", json!({"invitation": code})).await;
@@ -242,6 +243,13 @@ async fn whoever_is_invited_signs_up_even_where_sign_up_is_closed_and_the_page_a
     );
 }
 
+/// Administrators of organisations may act for its members.
+pub fn lets_act(policy: &mut Policy) {
+    let mut rule = policy.operation.get("organization.act").unwrap().clone();
+    rule.never = false;
+    policy.operation.set("organization.act", rule);
+}
+
 #[tokio::test]
 async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     let world = plan().build().await;
@@ -253,9 +261,7 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     let ask = json!({"reason": "Ticket 4711", "minutes": 10});
     owner.post(&path, ask.clone()).await.problem(403, "operation-never");
     let mut policy = (*world.app.policy()).clone();
-    let mut rule = policy.operation.get("organization.act").unwrap().clone();
-    rule.never = false;
-    policy.operation.set("organization.act", rule);
+    lets_act(&mut policy);
     world.app.replace_policy(policy);
     let stranger = verified(&world).await;
     stranger.post(&path, ask.clone()).await.problem(404, "not-found");
@@ -425,12 +431,12 @@ async fn stored(world: &World) -> BTreeMap<String, String> {
     all
 }
 
-/// Every route of organisations × {administrator, owner and member of A, administrator of B, support,
+/// Every route and page of organisations × {administrator, owner and member of A, administrator of B, support,
 /// administrator of the house, stranger} × an object of A or B: nobody sees or changes anything of an
 /// organisation that is not theirs, and what is not theirs looks like what is not there.
 #[tokio::test]
 async fn nobody_sees_or_changes_anything_outside_their_organisation() {
-    let world = plan().build().await;
+    let world = plan().policy(lets_act).build().await;
     let (owner_a, owner_b) = (verified(&world).await, verified(&world).await);
     let (a, b) = (founded(&owner_a, "Aardvark-A").await, founded(&owner_b, "Badger-B").await);
     let (admin_a, member_a, admin_b) =
@@ -451,20 +457,54 @@ async fn nobody_sees_or_changes_anything_outside_their_organisation() {
         verified(&world).await,
     );
     let of = BTreeMap::from([(a, id_of(&member_a).await), (b, id_of(&victim).await)]);
-    let routes: &[(&str, &str, Json)] = &[
-        ("GET", "", json!(null)),
-        ("PATCH", "", json!({"name": "Taken"})),
-        ("GET", "/members", json!(null)),
-        ("PUT", "/members/{user}", json!({"role": "member"})),
-        ("PUT", "/members/{user}", json!({"role": "owner"})),
-        ("GET", "/invitations", json!(null)),
-        ("POST", "/invitations", json!({"email": "more@example.com", "role": "member"})),
-        ("POST", "/invitations", json!({"email": "more@example.com", "role": "owner"})),
-        ("POST", "/members/{user}/act", json!({"reason": "Ticket 1", "minutes": 1})),
-        ("DELETE", "/invitations/{invitation}", json!(null)),
-        ("DELETE", "/members/{user}", json!(null)),
-        ("DELETE", "", json!(null)),
+    let api = |method, rest, body: Json| (method, rest, "application/json", body.to_string());
+    let form =
+        |method, rest, form: &str| (method, rest, "application/x-www-form-urlencoded", form.to_owned());
+    let routes = [
+        ("GET", "", "", String::new()),
+        api("PATCH", "", json!({"name": "Taken"})),
+        ("GET", "/members", "", String::new()),
+        api("PUT", "/members/{user}", json!({"role": "member"})),
+        api("PUT", "/members/{user}", json!({"role": "owner"})),
+        ("GET", "/invitations", "", String::new()),
+        api("POST", "/invitations", json!({"email": "more@example.com", "role": "member"})),
+        api("POST", "/invitations", json!({"email": "more@example.com", "role": "owner"})),
+        api("POST", "/members/{user}/act", json!({"reason": "Ticket 1", "minutes": 1})),
+        ("DELETE", "/invitations/{invitation}", "", String::new()),
+        ("DELETE", "/members/{user}", "", String::new()),
+        ("DELETE", "", "", String::new()),
     ];
+    let pages = [
+        ("GET", "", "", String::new()),
+        form("POST", "", "do=rename&name=Taken"),
+        form("POST", "", "do=role&user={user}&role=member"),
+        form("POST", "", "do=role&user={user}&role=owner"),
+        form("POST", "", "do=invite&email=more%40example.com&role=member"),
+        form("POST", "", "do=invite&email=more%40example.com&role=owner"),
+        ("GET", "/members/{user}/act", "", String::new()),
+        form("POST", "/members/{user}/act", "reason=Ticket+1&minutes=1"),
+        form("POST", "", "do=uninvite&invitation={invitation}"),
+        form("POST", "", "do=remove&user={user}"),
+        form("POST", "", "do=end"),
+    ];
+    let mounts = [
+        ("/api/v1/organizations", &routes[..]),
+        ("/api/v1/admin/organizations", &routes),
+        ("/account/organizations", &pages),
+        ("/console/organizations", &pages),
+    ];
+    // Nothing below the two doors is left out here.
+    let known: BTreeSet<_> = mounts
+        .iter()
+        .flat_map(|(mount, routes)| {
+            routes.iter().map(move |(method, rest, ..)| format!("{method} {mount}/{{id}}{rest}"))
+        })
+        .collect();
+    for route in vestibule::http::router::all() {
+        let line = format!("{} {}", route.method, route.path);
+        let is_ours = mounts.iter().any(|(mount, _)| route.path.starts_with(&format!("{mount}/{{id}}")));
+        assert!(!is_ours || known.contains(&line), "{line}");
+    }
     // (who, is inside A, is inside B, may see all, may change all)
     let people = [
         ("admin of A", &admin_a, true, false, false, false),
@@ -476,44 +516,50 @@ async fn nobody_sees_or_changes_anything_outside_their_organisation() {
     ];
     let (mut cells, mut outside) = (0, 0);
     for (name, person, in_a, in_b, sees, changes) in people {
+        let window = browser(person).await;
         for id in [a, b] {
             // What belongs to one is asked for below the other, too.
             for of_other in [false, true] {
                 let whose = if of_other { if id == a { b } else { a } } else { id };
-                for mount in ["/organizations", "/admin/organizations"] {
-                    for (method, rest, body) in routes {
-                        let is_twice = of_other && !rest.contains('{');
-                        if is_twice || mount.starts_with("/admin") && rest.ends_with("/act") {
+                for (mount, routes) in mounts {
+                    let is_staff = mount.contains("/admin") || mount.contains("/console");
+                    let person = if mount.starts_with("/api") { person } else { &window };
+                    for (method, rest, kind, body) in routes {
+                        let names = [rest, body.as_str()]
+                            .iter()
+                            .any(|text| text.contains("{user}") || text.contains("{invitation}"));
+                        if of_other && !names || is_staff && rest.ends_with("/act") {
                             continue;
                         }
-                        let is_staff = mount.starts_with("/admin");
                         let inside = if is_staff {
                             sees && (*method == "GET" || changes)
                         } else {
                             id == a && in_a || id == b && in_b
                         };
-                        let rest = rest
-                            .replace("{user}", &of[&whose].to_string())
-                            .replace("{invitation}", &invitations[&whose]);
-                        let path = |id: Uuid| format!("/api/v1{mount}/{id}{rest}");
+                        let named = |text: &str| {
+                            text.replace("{user}", &of[&whose].to_string())
+                                .replace("{invitation}", &invitations[&whose])
+                        };
+                        let (rest, body) = (named(rest), named(body));
+                        let path = |id: Uuid| format!("{mount}/{id}{rest}");
                         let before = stored(&world).await;
                         let send = async |path: String| {
-                            let bytes =
-                                if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-                            let kind = if body.is_null() { "" } else { "application/json" };
-                            person.send(method, &path, Some((kind, bytes))).await
+                            person.send(method, &path, Some((kind, body.clone().into_bytes()))).await
                         };
                         // What ends something is only asked for by those who may not.
-                        let ends = inside && (*method == "DELETE" || changes && *method != "GET");
+                        let takes = ["uninvite", "remove", "end"]
+                            .iter()
+                            .any(|word| body.starts_with(&format!("do={word}")));
+                        let ends = inside && (*method == "DELETE" || takes || changes && *method != "GET");
                         if ends && !of_other {
                             continue;
                         }
                         let answer = send(path(id)).await;
                         let shown = format!(
-                            "{name} {method} {} {of_other}: {} {}",
+                            "{name} {method} {} {body} {of_other}: {} {}",
                             path(id),
                             answer.status,
-                            answer.body
+                            String::from_utf8_lossy(&answer.bytes)
                         );
                         cells += 1;
                         assert!(!answer.status.is_server_error(), "{shown}");
@@ -543,11 +589,17 @@ async fn nobody_sees_or_changes_anything_outside_their_organisation() {
             }
         }
         // Lists hold one's own, and nothing else.
-        let own = person.get("/api/v1/organizations").await.expect(StatusCode::OK);
-        let text = String::from_utf8_lossy(&own.bytes).into_owned();
-        assert_eq!((text.contains("Aardvark-A"), text.contains("Badger-B")), (in_a, in_b), "{name}: {text}");
+        for (person, list) in [(person, "/api/v1/organizations"), (&window, "/account/organizations")] {
+            let own = person.get(list).await.expect(StatusCode::OK);
+            let text = String::from_utf8_lossy(&own.bytes).into_owned();
+            let held = (text.contains("Aardvark-A"), text.contains("Badger-B"));
+            assert_eq!(held, (in_a, in_b), "{name}: {list}: {text}");
+        }
+        if !sees {
+            window.get("/console/organizations").await.problem(404, "not-found");
+        }
     }
-    assert!(cells > 250 && outside > 180, "{cells} {outside}");
+    assert!(cells > 500 && outside > 360, "{cells} {outside}");
     // A foreign invitation or membership is not reached by way of one's own organisation.
     let path = format!("/api/v1/organizations/{a}/invitations/{}", invitations[&b]);
     owner_a.delete(&path).await.problem(404, "not-found");
