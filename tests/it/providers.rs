@@ -327,7 +327,7 @@ async fn an_hour_of_a_bad_provider_loses_nothing_repeats_once_and_sends_nothing_
         assert!(delivered <= (1 + of("doubtful")).min(2), "{delivered} {:?}", message.tries);
     }
     assert!(copies.is_empty(), "nothing came that nobody asked for");
-    println!("an hour: {} messages came to {ends:?}", ids.len());
+    crate::told::figure(format_args!("an hour of a bad provider: {} messages came to {ends:?}", ids.len()));
     assert!(ends.get("accepted").is_some_and(|count| *count > 60), "{ends:?}");
 }
 
