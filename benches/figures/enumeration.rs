@@ -1,10 +1,11 @@
-//! Whether the time of an answer tells who is known: the same request for somebody and for nobody, in
-//! turns drawn by chance, one after the other on one connection.
+//! Whether the time of an answer tells who is known: the same request for somebody, for somebody who is
+//! suspended, and for nobody, in turns drawn by chance, one after the other on one connection.
 //!
 //! Welch's t says how sure a difference is, whatever its size; beyond 4.5 there is one (Reparaz, Balasch
 //! and Verbauwhede, "Dude, is my code constant time?", 2017). What an attacker could use is the
 //! difference itself, beside what the way over a network adds by chance.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -12,13 +13,36 @@ use vestibule::random::Random;
 
 use crate::Extent;
 use crate::load::{Answer, Connection, request};
-use crate::server::{PASSWORD, Process, Res, Scratch, Second, UNLIMITED, path, token_by_code};
+use crate::server::{
+    PASSWORD, Process, Res, Scratch, Second, UNLIMITED, bare_vestibule, path, token_by_code,
+};
 use crate::table::{Aim, Table, Unit, median};
 
 const RECOVER: &str = "/api/v1/auth/recover";
 const RESEND: &str = "/api/v1/auth/resend-code";
-const KNOWN: &str = "+12025550100";
-const UNKNOWN: &str = "+12025550101";
+
+/// Who is asked about.
+#[derive(Clone, Copy)]
+enum Who {
+    Known,
+    Suspended,
+    Nobody,
+}
+
+/// How many there are of each: enough that nobody's wrong passwords come to the bound after which none is looked at.
+const EACH: u64 = 16;
+
+impl Who {
+    /// The number of the one of them whose turn it is.
+    fn number(self, turn: u64) -> String {
+        let first = match self {
+            Self::Known => 100,
+            Self::Suspended => 120,
+            Self::Nobody => 140,
+        };
+        format!("+12025550{}", first + turn % EACH)
+    }
+}
 
 /// Of the slowest answers, the machine's own pauses are left out: those past this part of all.
 const KEPT: f64 = 0.9;
@@ -31,7 +55,12 @@ pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
     std::fs::write(&policy, format!("{required}{UNLIMITED}"))?;
     let policy = policy.to_string_lossy().into_owned();
     let server = Process::vestibule(home.path(), Second::Always, &[("VESTIBULE_POLICY", &policy)]).await?;
-    token_by_code(&server, "known", KNOWN).await?;
+    for turn in 0..EACH {
+        token_by_code(&server, &format!("known{turn}"), &Who::Known.number(turn)).await?;
+        let suspended = format!("suspended{turn}");
+        token_by_code(&server, &suspended, &Who::Suspended.number(turn)).await?;
+        suspend(home.path(), &suspended)?;
+    }
     let mut line = Connection::new(server.address);
     let mut chance = Chance(Random::seeded(7));
 
@@ -40,9 +69,9 @@ pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
     for part in ["sign-in", "recover", "sign-up", "resend"] {
         let end = Instant::now() + extent.stretch * 4;
         while Instant::now() < end {
-            let known = chance.is_known();
-            let to = if known { KNOWN } else { UNKNOWN };
+            let who = chance.who();
             number += 1;
+            let to = who.number(number);
             let (path, body, status) = match part {
                 "sign-in" => {
                     (path::SIGN_IN, json!({"identifier": to, "password": "a wrong one, certainly"}), 401)
@@ -60,10 +89,23 @@ pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
             };
             let start = Instant::now();
             let answer = send(&mut line, path, &body).await?;
-            times.add(known, start.elapsed());
+            times.add(who, start.elapsed());
             answer.must_be(status)?;
         }
         std::mem::take(&mut times).tell(part, table);
+    }
+    Ok(())
+}
+
+/// By the program, over the data of the server that runs.
+fn suspend(home: &Path, username: &str) -> Res<()> {
+    let mut admin = bare_vestibule(home);
+    admin.env("VESTIBULE_STORE", format!("sqlite:{}", home.join("data/vestibule.db").display()));
+    admin.env("VESTIBULE_SECRETS_KEYS_FILE", home.join("data/secret.key"));
+    admin.args(["admin", "suspend", username, "--reason", "measured"]);
+    let output = admin.output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     Ok(())
 }
@@ -75,9 +117,14 @@ async fn send(line: &mut Connection, path: &str, body: &Json) -> Res<Answer> {
 struct Chance(Random);
 
 impl Chance {
-    fn is_known(&mut self) -> bool {
+    fn who(&mut self) -> Who {
         let [byte] = self.0.bytes::<1>();
-        byte & 1 == 1
+        // Two in four for nobody, whom both others are compared with.
+        match byte & 3 {
+            0 => Who::Known,
+            1 => Who::Suspended,
+            _ => Who::Nobody,
+        }
     }
 }
 
@@ -85,16 +132,22 @@ impl Chance {
 #[derive(Default)]
 struct Times {
     known: Vec<f64>,
-    unknown: Vec<f64>,
+    suspended: Vec<f64>,
+    nobody: Vec<f64>,
 }
 
 impl Times {
-    fn add(&mut self, known: bool, took: Duration) {
-        if known { &mut self.known } else { &mut self.unknown }.push(took.as_secs_f64());
+    fn add(&mut self, who: Who, took: Duration) {
+        let times = match who {
+            Who::Known => &mut self.known,
+            Who::Suspended => &mut self.suspended,
+            Who::Nobody => &mut self.nobody,
+        };
+        times.push(took.as_secs_f64());
     }
 
     fn tell(mut self, part: &str, table: &mut Table) {
-        let mut all = [self.known.as_slice(), self.unknown.as_slice()].concat();
+        let mut all = [self.known.as_slice(), &self.suspended, &self.nobody].concat();
         all.sort_by(f64::total_cmp);
         #[expect(
             clippy::cast_possible_truncation,
@@ -103,19 +156,23 @@ impl Times {
             reason = "a place in a list"
         )]
         let cut = all.get((all.len() as f64 * KEPT) as usize).copied().unwrap_or(f64::MAX);
-        self.known.retain(|time| *time < cut);
-        self.unknown.retain(|time| *time < cut);
-        let (known, unknown) = (Sample::of(&self.known), Sample::of(&self.unknown));
-        let name = format!("{part}: known ÷ unknown");
-        table.figure(&name, Unit::Time, median(&self.known), median(&self.unknown), Aim::Known);
-        table.note(format!(
-            "{part}: known − unknown = {:+.1} µs of {:.1} µs, Welch's t = {:+.2} (n = {} and {})",
-            (known.mean - unknown.mean) * 1e6,
-            unknown.mean * 1e6,
-            (known.mean - unknown.mean) / (known.error + unknown.error).sqrt(),
-            self.known.len(),
-            self.unknown.len(),
-        ));
+        for times in [&mut self.known, &mut self.suspended, &mut self.nobody] {
+            times.retain(|time| *time < cut);
+        }
+        let nobody = Sample::of(&self.nobody);
+        for (word, times) in [("known", &self.known), ("suspended", &self.suspended)] {
+            let somebody = Sample::of(times);
+            let name = format!("{part}: {word} ÷ nobody");
+            table.figure(&name, Unit::Time, median(times), median(&self.nobody), Aim::Known);
+            table.note(format!(
+                "{part}: {word} − nobody = {:+.1} µs of {:.1} µs, Welch's t = {:+.2} (n = {} and {})",
+                (somebody.mean - nobody.mean) * 1e6,
+                nobody.mean * 1e6,
+                (somebody.mean - nobody.mean) / (somebody.error + nobody.error).sqrt(),
+                times.len(),
+                self.nobody.len(),
+            ));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The figures of the house, each beside a limit that is measured in the same run.
 //!
-//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|search|all] [--seconds N]`
+//! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|search|all|build] [--seconds N]`
 //!
 //! A rate alone says more of the machine than of the program. So every figure stands beside what
 //! the same machine can do at all – bare hashing, a bare route, one fsync each – measured in turns
@@ -17,6 +17,7 @@ mod authenticated;
 mod bare;
 #[expect(dead_code, reason = "shared with the tests, which also make it hang")]
 mod beside;
+mod build;
 #[expect(dead_code, reason = "shared with the tests, which also ask the doctor")]
 mod cluster;
 mod commits;
@@ -63,6 +64,7 @@ impl Extent {
 /// How often measured and limit take turns; odd, so that the median is one of them.
 const TURNS: usize = 5;
 
+/// What is measured when nothing is named.
 const PARTS: [&str; 12] = [
     "sign-in",
     "authenticated",
@@ -77,6 +79,9 @@ const PARTS: [&str; 12] = [
     "revocations",
     "search",
 ];
+
+/// Takes minutes, and all cores: only when it is named.
+const BUILD: &str = "build";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -105,7 +110,7 @@ fn main() -> ExitCode {
                 Some(Ok(seconds)) => extent = Extent::seconds(seconds),
                 _ => return usage(),
             },
-            part if PARTS.contains(&part) => parts.push(part),
+            part if PARTS.contains(&part) || part == BUILD => parts.push(part),
             _ => return usage(),
         }
     }
@@ -141,6 +146,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
             "nodes" => nodes::measure(extent, table).await,
             "revocations" => revocations::measure(table).await,
             "search" => search::measure(table).await,
+            BUILD => build::measure(table),
             _ => start::measure(table).await,
         };
         outcome.map_err(|error| format!("{part}: {error}"))?;
@@ -149,7 +155,7 @@ async fn run(parts: &[&str], extent: Extent, table: &mut Table) -> Res<()> {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("cargo bench --bench figures -- [{}|all] [--seconds N]", PARTS.join("|"));
+    eprintln!("cargo bench --bench figures -- [{}|all|{BUILD}] [--seconds N]", PARTS.join("|"));
     ExitCode::FAILURE
 }
 
