@@ -51,14 +51,8 @@ const STRANGERS_SEND: &[Limit] = &[
 /// How what costs money may be refused.
 const UNPAID: [Problem; 2] = [Problem::MessagesPaused, Problem::NumberNotServed];
 /// What a password is counted by.
-const SIGN_IN: &[Limit] = &[
-    Limit::SignInIdentifier,
-    Limit::SignInIdentifierDay,
-    Limit::SignInIdentifierMonth,
-    Limit::SignInDevice,
-    Limit::SignInDeviceDay,
-    Limit::SignInAddress,
-];
+const SIGN_IN: &[Limit] =
+    &[Limit::SignInIdentifier, Limit::SignInDevice, Limit::SignInDeviceDay, Limit::SignInAddress];
 
 /// Where the figures are, when they are shown.
 const METRICS: &str = "/metrics";

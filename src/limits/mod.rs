@@ -30,10 +30,10 @@ text_enum! {
         /// Wrong passwords for one identifier, whoever tries and however it is spelt; and, again, for
         /// one account, by whichever of its identifiers.
         SignInIdentifier = "sign-in-identifier",
-        /// The same in a day.
-        SignInIdentifierDay = "sign-in-identifier-day",
+        /// Wrong passwords for one account in a day.
+        SignInAccountDay = "sign-in-account-day",
         /// The same in the long run.
-        SignInIdentifierMonth = "sign-in-identifier-month",
+        SignInAccountMonth = "sign-in-account-month",
         /// Wrong passwords from one known device.
         SignInDevice = "sign-in-device",
         /// The same in a day.
@@ -116,8 +116,8 @@ impl Limit {
     pub fn budget(self, limits: &Limits) -> Budget {
         match self {
             Self::SignInIdentifier => limits.sign_in_identifier,
-            Self::SignInIdentifierDay => limits.sign_in_identifier_day,
-            Self::SignInIdentifierMonth => limits.sign_in_identifier_month,
+            Self::SignInAccountDay => limits.sign_in_account_day,
+            Self::SignInAccountMonth => limits.sign_in_account_month,
             Self::SignInDevice => limits.sign_in_device,
             Self::SignInDeviceDay => limits.sign_in_device_day,
             Self::SignInAddress => limits.sign_in_address,
@@ -248,9 +248,20 @@ fn tagged(ctx: &Ctx, network: &str) -> u32 {
     u32::from_be_bytes(tag.first_chunk().copied().unwrap_or_default())
 }
 
-/// What guesses at the password of `user` from unknown devices are counted as.
-pub fn account(user: Uuid) -> String {
+/// What guesses at the password of one account from unknown devices are counted by.
+const ACCOUNT: [Limit; 3] = [Limit::SignInIdentifier, Limit::SignInAccountDay, Limit::SignInAccountMonth];
+
+fn account(user: Uuid) -> String {
     format!("account:{user}")
+}
+
+/// Takes one guess at the password of `user` from a device that is not known.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_by_account(ctx: &Ctx, user: Uuid) -> Result<()> {
+    let of = account(user);
+    take_each(ctx, &ACCOUNT.map(|limit| (limit, of.as_str()))).await
 }
 
 /// Takes one guess at the password of whoever is signed in by `session`: a lane of its own, like that of a
@@ -263,9 +274,9 @@ pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
     take_each(ctx, &[(Limit::SignInDevice, &of), (Limit::SignInDeviceDay, &of)]).await
 }
 
-/// Makes whole what wrong guesses at the password of `user` have used up: it is another password now.
+/// Makes whole what wrong guesses at the password of `user` have used up: it was shown, or is another now.
 pub async fn forgive(ctx: &Ctx, user: Uuid) {
-    for limit in [Limit::SignInIdentifier, Limit::SignInIdentifierDay, Limit::SignInIdentifierMonth] {
+    for limit in ACCOUNT {
         clear(ctx, limit, &account(user)).await;
     }
 }

@@ -287,8 +287,8 @@ impl Limits {
     fn check(&self, layers: &mut Layers) {
         for (name, budget) in [
             ("sign_in_identifier", self.sign_in_identifier),
-            ("sign_in_identifier_day", self.sign_in_identifier_day),
-            ("sign_in_identifier_month", self.sign_in_identifier_month),
+            ("sign_in_account_day", self.sign_in_account_day),
+            ("sign_in_account_month", self.sign_in_account_month),
             ("sign_in_device", self.sign_in_device),
             ("sign_in_device_day", self.sign_in_device_day),
             ("sign_in_address", self.sign_in_address),

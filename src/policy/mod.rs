@@ -241,10 +241,10 @@ pub struct Notices {
 pub struct Limits {
     /// Wrong passwords for one identifier, and for one account by whatever identifiers.
     pub sign_in_identifier: Budget,
-    /// The same in a day.
-    pub sign_in_identifier_day: Budget,
+    /// Wrong passwords for one account in a day.
+    pub sign_in_account_day: Budget,
     /// The same in the long run.
-    pub sign_in_identifier_month: Budget,
+    pub sign_in_account_month: Budget,
     /// Wrong passwords from one known device.
     pub sign_in_device: Budget,
     /// The same in a day.

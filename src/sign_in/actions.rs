@@ -75,13 +75,16 @@ pub async fn sign_in(
     let lane = Lane::of(name, user_id, device);
     let limits = &ctx.policy.limits;
     let takes = |stored: &Seen<Password>| stored.takes_guesses(limits, lane.device().is_some());
-    let is_judged = lane.take(ctx).await? && stored.as_ref().is_none_or(takes);
+    let is_within = lane.take(ctx).await?;
+    let is_judged = is_within && stored.as_ref().is_none_or(takes);
 
     // What is not judged costs what a wrong one costs.
     let compared = stored.as_ref().filter(|_| is_judged);
     let checked = passwords::check(ctx, compared, &password).await?;
     let (Some(user), Some(stored), Verdict::Right { rehashed }) = (&user, compared, checked) else {
-        return refused(ctx, user.as_deref(), is_judged, lane.device()).await;
+        // What goes on after that is no news of the user's, and is noted within the bounds of nobody's.
+        let noted = user.as_deref().filter(|_| is_within);
+        return refused(ctx, noted, is_judged, lane.device()).await;
     };
     if !user.is_active(ctx.now) {
         return refused(ctx, Some(user), false, None).await;
@@ -190,7 +193,7 @@ async fn standing(ctx: &Ctx, user: Uuid, verified: &Password, rehashed: Option<&
 }
 
 /// Refuses, and remembers it: for a `user`, a judged guess with their password and on the `device`; for
-/// nobody, within bounds.
+/// nobody, and for whose guesses are used up, within bounds.
 async fn refused(
     ctx: &Ctx,
     user: Option<&User>,

@@ -1,10 +1,10 @@
 //! By whose budget a password is counted.
 //!
-//! A stranger is counted by the address, by the identifier as it was typed, known here or not, and by
-//! the account that it names. The first two are told (429), since they are the same for everybody. The
-//! third is not: past it, a password is not looked at and is simply wrong, since whoever is told that two
-//! names share a budget has learnt that they are one user. For an unknown name the third is a second
-//! count of the second, and never the first to run out.
+//! A stranger is counted by the address, for minutes by the identifier as it was typed, known here or not, and
+//! for as long as a month by the account that it names. The first two are told (429), since they are the same
+//! for everybody. The third is not: past it, a password is not looked at and is simply wrong, since whoever is
+//! told that two names share a budget has learnt that they are one user. An unknown name has no third count:
+//! nothing of it can be guessed, and what invented names leave behind must be gone before it fills the table.
 
 use uuid::Uuid;
 
@@ -14,8 +14,6 @@ use crate::error::{Problem, Result};
 use crate::limits::{self, Limit};
 use crate::store::Seen;
 
-const STRANGER: [Limit; 3] =
-    [Limit::SignInIdentifier, Limit::SignInIdentifierDay, Limit::SignInIdentifierMonth];
 const DEVICE: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
 
 /// By whose budget a password is counted.
@@ -23,24 +21,13 @@ pub(super) enum Lane {
     /// By that of a device on which the user is known, and no other.
     Device(Box<Seen<Device>>),
     /// By that of the name and of what it names.
-    Stranger { name: String, account: Option<String> },
+    Stranger { name: String, user: Option<Uuid> },
 }
 
 /// Counts a stranger's try by the address and by the name.
 pub(super) async fn admit(ctx: &Ctx, name: &str) -> Result<()> {
-    let names = STRANGER.map(|limit| (limit, counted_as(ctx, limit, name)));
-    let names = names.each_ref().map(|(limit, name)| (*limit, name.as_str()));
-    limits::take_by_address_and(ctx, Limit::SignInAddress, &names).await
-}
-
-/// What a name is counted as. Over a short time by itself; over a long one together with those that fall
-/// into the same of 65,536 cells, so that a flood of invented names cannot fill the table of counters.
-fn counted_as(ctx: &Ctx, limit: Limit, name: &str) -> String {
-    if limit == Limit::SignInIdentifier {
-        return name.to_owned();
-    }
-    let [one, two, ..] = ctx.app.keyring.tag("sign-in cell", name.as_bytes());
-    format!("cell:{one:02x}{two:02x}")
+    let by_name = [(Limit::SignInIdentifier, name)];
+    limits::take_by_address_and(ctx, Limit::SignInAddress, &by_name).await
 }
 
 impl Lane {
@@ -48,7 +35,7 @@ impl Lane {
     pub(super) fn of(name: String, user: Option<Uuid>, device: Option<Seen<Device>>) -> Self {
         match device {
             Some(device) => Self::Device(Box::new(device)),
-            None => Self::Stranger { name, account: user.map(limits::account) },
+            None => Self::Stranger { name, user },
         }
     }
 
@@ -63,13 +50,11 @@ impl Lane {
                 limits::take_each(ctx, &DEVICE.map(|limit| (limit, id.as_str()))).await?;
             }
             // Nobody has no password that could be guessed.
-            Self::Stranger { account: None, .. } => {}
-            Self::Stranger { account: Some(account), .. } => {
-                match limits::take_each(ctx, &STRANGER.map(|limit| (limit, account.as_str()))).await {
-                    Err(error) if error.problem == Problem::LimitReached => return Ok(false),
-                    other => other?,
-                }
-            }
+            Self::Stranger { user: None, .. } => {}
+            Self::Stranger { user: Some(user), .. } => match limits::take_by_account(ctx, *user).await {
+                Err(error) if error.problem == Problem::LimitReached => return Ok(false),
+                other => other?,
+            },
         }
         Ok(true)
     }
@@ -83,12 +68,10 @@ impl Lane {
                     limits::clear(ctx, limit, &device.id.to_string()).await;
                 }
             }
-            Self::Stranger { name, account } => {
-                for limit in STRANGER {
-                    limits::put_back(ctx, limit, &counted_as(ctx, limit, name)).await;
-                    if let Some(account) = account {
-                        limits::clear(ctx, limit, account).await;
-                    }
+            Self::Stranger { name, user } => {
+                limits::put_back(ctx, Limit::SignInIdentifier, name).await;
+                if let Some(user) = user {
+                    limits::forgive(ctx, *user).await;
                 }
             }
         }
