@@ -100,6 +100,14 @@ fn what_the_walkthroughs_say_compiles() {
             fs::copy(entry.path(), house.join(name)).unwrap();
         }
     }
+    // Another version is another package to cargo: what is built of the house itself stays what it is.
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let path = house.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let ours = concat!("name = \"vestibule\"\nversion = \"", env!("CARGO_PKG_VERSION"), "\"\n");
+        assert_eq!(text.matches(ours).count(), 1, "{file}");
+        fs::write(path, text.replace(ours, "name = \"vestibule\"\nversion = \"0.0.0\"\n")).unwrap();
+    }
     let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
     let (mut files, mut changes) = (0, 0);
     for Block { file, change_in, lines } in blocks(&page) {
