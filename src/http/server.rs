@@ -1,5 +1,6 @@
 //! Connections: accepted within a bound, cut when they dawdle, finished when the server stops.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -69,10 +71,9 @@ pub async fn serve(
             let answer = entrance.clone().call(request.map(Body::new));
             let pace = paced.clone();
             async move {
-                pace.answering();
-                let answered = answer.await;
-                pace.answered();
-                answered
+                let answering = pace.answering();
+                let answer = answer.await?;
+                Ok::<_, Infallible>(answer.map(|body| Handed { body, _answering: answering }))
             }
         });
         let patience = *settings.request_timeout;
@@ -146,12 +147,9 @@ impl Pace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answering(&self) {
+    fn answering(&self) -> Answering {
         *self.since() = None;
-    }
-
-    fn answered(&self) {
-        *self.since() = Some(Instant::now());
+        Answering(self.clone())
     }
 
     /// Something of an answer was taken that had waited for it.
@@ -170,6 +168,40 @@ impl Pace {
             }
             tokio::time::sleep_until(until).await;
         }
+    }
+}
+
+/// A request is answered for as long as this is there.
+struct Answering(Pace);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        *self.0.since() = Some(Instant::now());
+    }
+}
+
+/// The body of an answer. Until the last of it was handed on, no other head is waited for: a stream has no end
+/// of its own, and what it says is taken at once.
+struct Handed {
+    body: Body,
+    _answering: Answering,
+}
+
+impl hyper::body::Body for Handed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -334,13 +366,24 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     }
 
+    #[tokio::test]
+    async fn an_answer_that_comes_little_by_little_is_not_cut() {
+        let running = start(app()).await;
+        let started = Instant::now();
+        let answer = running.send(b"GET /api/v1/drips HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(answer.contains("7 ") && answer.ends_with("0\r\n\r\n"), "{answer}");
+        // Then it is the next head that is waited for.
+        let waited = started.elapsed();
+        assert!((Duration::from_millis(1_000)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
+    }
+
     #[test]
     fn time_runs_from_the_last_of_an_answer_and_never_during_one() {
         let pace = Pace::default();
-        pace.answering();
+        let answering = pace.answering();
         pace.goes_on();
         assert!(pace.since().is_none());
-        pace.answered();
+        drop(answering);
         let then = *pace.since();
         assert!(then.is_some());
         pace.goes_on();

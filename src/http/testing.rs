@@ -126,6 +126,14 @@ async fn slow() -> &'static str {
     tokio::time::sleep(Duration::from_millis(250)).await;
     "done"
 }
+/// An answer that takes longer than a head may, and is never held up by whoever takes it.
+async fn drips() -> axum::body::Body {
+    let drops = futures_util::stream::unfold(0, async |count| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (count < 8).then(|| (Ok::<_, std::convert::Infallible>(format!("{count} ")), count + 1))
+    });
+    axum::body::Body::from_stream(drops)
+}
 async fn stuck() {
     std::future::pending().await
 }
@@ -144,6 +152,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route_get("/panics", panics).access(Public).about("Panics").answers_nothing(204, "Never"),
         route_get("/fails", fails).access(Public).about("Fails").answers_nothing(204, "Never"),
         route_get("/slow", slow).access(Public).about("Slow").answers_in(200, "text/plain", "Done"),
+        route_get("/drips", drips).access(Public).about("Drips").answers_in(200, "text/plain", "Drops"),
         route_get("/stuck", stuck).access(Public).about("Stuck").answers_nothing(204, "Never"),
     ]
 }
