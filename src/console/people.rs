@@ -9,6 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Desk;
+use super::sent::words;
 use crate::accounts::{Roles, Status};
 use crate::acting;
 use crate::administration::api::users::{self, Change, Find, Make, SetRoles, Suspend};
@@ -229,6 +230,7 @@ pub async fn show(desk: Desk, Params(id): Params<Uuid>) -> Result<Response> {
         devices => Value::from(Serde(&devices.items)),
         messages => Value::from(Serde(&messages.items)),
         calls => Value::from(Serde(&calls.items)),
+        words => words(&desk),
         events => events.as_ref().map(|events| Value::from(Serde(&events.items))),
         all_messages => desk.visit.with("/console/messages", &[("user", &id.to_string())]),
         all_calls => desk.visit.with("/console/calls", &[("user", &id.to_string())]),

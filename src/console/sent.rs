@@ -90,7 +90,7 @@ fn heard(desk: &Desk, history: &History) -> Vec<Value> {
 }
 
 /// Each status by its name: the words for it, and whether it is good or bad news.
-fn words(desk: &Desk) -> std::collections::BTreeMap<&'static str, Value> {
+pub(super) fn words(desk: &Desk) -> std::collections::BTreeMap<&'static str, Value> {
     let names = Status::ALL.iter().map(|one| one.as_str());
     let names = names.chain(calls::Status::ALL.iter().map(|one| one.as_str()));
     names.map(|name| (name, context! { text => desk.word(name), tone => tone(name) })).collect()

@@ -21,7 +21,7 @@ const HEAD: &str = r#"<link rel="icon" href="/docs/assets/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/assets/index.css">"#;
 
 const BODY: &str = r#"<noscript><p>This page needs JavaScript. The description itself is <a href="openapi.json">openapi.json</a>.</p></noscript>
-<div id="swagger-ui"></div>
+<main><div id="swagger-ui"></div></main>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/assets/start.js"></script>"#;
 

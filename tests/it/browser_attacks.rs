@@ -1,11 +1,15 @@
 //! What others try with a person's browser: leading it elsewhere, framing pages, sending forms, leaving
 //! scripts in fields. Each is tried in a real browser, and none may succeed.
 
-use axum::http::{StatusCode, header};
-use serde_json::json;
+use std::collections::BTreeSet;
 
+use axum::http::{StatusCode, header};
+use serde_json::{Value as Json, json};
+
+use crate::administration::with_roles;
 use crate::browser::Tab;
 use crate::browser_journeys::{signs_in, signs_up};
+use crate::browser_look::{Room, Things, open_house};
 use crate::matrix::browser;
 use crate::place::second_round;
 use crate::told;
@@ -368,5 +372,103 @@ async fn scripts_in_fields_and_addresses_are_text() {
             tab.goes_to(&format!("/console/{path}?{}", all.join("&"))).await;
             unhit(&mut tab).await;
         }
+    }
+}
+
+/// Puts `script` into the fields of the form at `at` and sends it. With `gently`, what would only be refused is filled
+/// in as it should be, so that the rest is kept. `null` when there is no such form, 0 when it has no such field.
+fn stuffed(at: u64, script: &str, gently: bool, newcomer: usize) -> String {
+    format!(
+        "(() => {{ const form = document.forms[{at}], script = {script:?}, gently = {gently}; if (!form) return null; \
+         const fit = {{username: 'newcomer{newcomer}', email: 'newcomer{newcomer}@example.com'}}; let many = 0; \
+         form.noValidate = true; \
+         for (const field of form.elements) {{ \
+         if (!field.name || field.type === 'submit' || gently && field.type !== 'text' && !fit[field.name]) continue; \
+         if (gently && field.name === 'locale') continue; \
+         const text = gently && fit[field.name] || script; many += text === script && field.type !== 'hidden'; \
+         if (field.tagName === 'SELECT') field.append(new Option(text, text, true, true)); \
+         else {{ if (field.type !== 'hidden') field.type = 'text'; field.value = text; }} }} \
+         if (many) form.requestSubmit(form.querySelector('button:not([type=button])')); return many; }})()"
+    )
+}
+
+/// Which forms of a page have a field that somebody fills in.
+const TO_FILL: &str = "[...document.forms].flatMap((form, at) => [...form.elements].some(field => \
+    field.name && !['hidden', 'submit'].includes(field.type)) ? [at] : [])";
+
+/// Every field of every form of every page is filled with scripts: those that only come back, and those that are kept.
+#[tokio::test]
+async fn scripts_in_every_field_of_every_page_are_text() {
+    if second_round() {
+        return;
+    }
+    let world = open_house().build().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let admin = with_roles(&world, &["admin"]).await;
+    let things = Things::made(&world, &admin).await;
+    let unhit = async |tab: &mut Tab, from: &str| {
+        let path = tab.path().await;
+        assert_eq!(tab.evaluates("window.hit ?? null").await, json!(null), "{from}: {path}");
+        assert_eq!(tab.takes_faults(), Vec::<String>::new(), "{from}: {path}");
+    };
+    let (mut forms, mut fields) = (BTreeSet::new(), BTreeSet::new());
+    let mut newcomers = 0;
+    for room in [Room::Open, Room::Own, Room::Console] {
+        if room == Room::Own {
+            signs_in(&mut tab, &admin).await;
+        }
+        for address in things.addresses(room) {
+            tab.goes_to(&address).await;
+            let to_fill = tab.evaluates(TO_FILL).await;
+            for at in to_fill.as_array().unwrap().iter().filter_map(Json::as_u64) {
+                for (script, gently) in SCRIPTS.iter().flat_map(|script| [(script, false), (script, true)]) {
+                    tab.goes_to(&address).await;
+                    newcomers += 1;
+                    let sent = tab.evaluates(&stuffed(at, script, gently, newcomers)).await;
+                    // What has no field for what is kept, or has gone with what was done.
+                    let Some(many @ 1..) = sent.as_u64() else { continue };
+                    tab.arrives().await;
+                    forms.insert((address.clone(), at));
+                    fields.insert((address.clone(), at, many));
+                    unhit(&mut tab, &address).await;
+                    if tab.evaluates("document.querySelector('.acting') !== null").await == true {
+                        tab.sees(script).await;
+                        tab.follows("Stop acting").await;
+                        unhit(&mut tab, &address).await;
+                    }
+                }
+            }
+        }
+    }
+    told::figure(format_args!(
+        "{} forms with {} fields were stuffed",
+        forms.len(),
+        fields.iter().map(|(.., many)| many).sum::<u64>()
+    ));
+    assert!(forms.len() >= 30, "{forms:?}");
+    // Wherever it is shown that was kept.
+    let mut shown = BTreeSet::new();
+    for room in [Room::Own, Room::Console] {
+        for address in things.addresses(room) {
+            tab.goes_to(&address).await;
+            unhit(&mut tab, &address).await;
+            let text = tab.shows().await;
+            let values =
+                tab.evaluates("[...document.querySelectorAll('input')].map(e => e.value).join()").await;
+            let values = values.as_str().unwrap_or_default();
+            if SCRIPTS.iter().any(|script| text.contains(script) || values.contains(script)) {
+                shown.insert(address);
+            }
+        }
+    }
+    told::figure(format_args!("kept and shown as text on {} pages", shown.len()));
+    for start in [
+        "/account",
+        "/account/organizations",
+        "/console/users",
+        "/console/organizations",
+        "/console/data/users",
+    ] {
+        assert!(shown.contains(start), "{start} {shown:?}");
     }
 }

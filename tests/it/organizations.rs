@@ -243,11 +243,13 @@ async fn whoever_is_invited_signs_up_even_where_sign_up_is_closed_and_the_page_a
     );
 }
 
-/// Administrators of organisations may act for its members.
-pub fn lets_act(policy: &mut Policy) {
-    let mut rule = policy.operation.get("organization.act").unwrap().clone();
-    rule.never = false;
-    policy.operation.set("organization.act", rule);
+/// A policy that lets people do what the default never does.
+pub fn lets(operation: &'static str) -> impl FnOnce(&mut Policy) {
+    move |policy| {
+        let mut rule = policy.operation.get(operation).unwrap().clone();
+        rule.never = false;
+        policy.operation.set(operation, rule);
+    }
 }
 
 #[tokio::test]
@@ -261,7 +263,7 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     let ask = json!({"reason": "Ticket 4711", "minutes": 10});
     owner.post(&path, ask.clone()).await.problem(403, "operation-never");
     let mut policy = (*world.app.policy()).clone();
-    lets_act(&mut policy);
+    lets("organization.act")(&mut policy);
     world.app.replace_policy(policy);
     let stranger = verified(&world).await;
     stranger.post(&path, ask.clone()).await.problem(404, "not-found");
@@ -436,7 +438,7 @@ async fn stored(world: &World) -> BTreeMap<String, String> {
 /// organisation that is not theirs, and what is not theirs looks like what is not there.
 #[tokio::test]
 async fn nobody_sees_or_changes_anything_outside_their_organisation() {
-    let world = plan().policy(lets_act).build().await;
+    let world = plan().policy(lets("organization.act")).build().await;
     let (owner_a, owner_b) = (verified(&world).await, verified(&world).await);
     let (a, b) = (founded(&owner_a, "Aardvark-A").await, founded(&owner_b, "Badger-B").await);
     let (admin_a, member_a, admin_b) =
