@@ -22,7 +22,7 @@ use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
 use crate::sessions::{self, Caller, Carry, Session};
-use crate::store::{Decision, Query, Seen, answer, refuse};
+use crate::store::{Decision, Seen, answer, refuse};
 use crate::words::Locale;
 
 /// A factor that can be asked for now, and what asking for it takes.
@@ -255,14 +255,14 @@ pub async fn answer_by(
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
-    let judged = shown(ctx, token).await?;
+    let judged = case(ctx, token).await?;
     let recovered = &recovered(ctx, &judged, given).await?;
     let changed = &verifying::notices(ctx, &judged, plain).await?;
     let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
     let locked = &OnceCell::new();
     let outcome = ctx
         .decide(move |moment| async move {
-            let mut case = shown(ctx, token).await?;
+            let mut case = case(ctx, token).await?;
             let asked_by = case.challenge.session_id;
             if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
                 return Ok(refuse(Problem::CodeGone));
@@ -430,23 +430,27 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         Some(id) => store.get::<Recovery>(id).await?,
         None => None,
     };
-    let secret = expected(ctx, &challenge).await?;
-    Ok(Case { challenge, user, factor, identifier, owner, identifiers, factors, session, recovery, secret })
-}
-
-/// The case as its answer is judged: its code proves the way by which it really went. One that went by
-/// mail, because no text message got through, proves that a mail was read and no more.
-async fn shown(ctx: &Ctx, token: &Token) -> Result<Case> {
-    let mut case = case(ctx, token).await?;
     let falls_back = !ctx.app.config.delivery.fallback.is_empty();
-    if falls_back && matches!(case.challenge.factor, FactorKind::Sms | FactorKind::Call) {
-        let query = Query::<Message>::along(Message::BY_CHALLENGE).equal(case.challenge.id).limit(100);
-        let sent = ctx.app.store.find(query).await?.items;
-        if sent.iter().any(|message| message.kind == messages::Kind::Email) {
-            case.challenge = case.challenge.with(|challenge| challenge.factor = FactorKind::Email);
+    let sent = match challenge.factor {
+        FactorKind::Sms | FactorKind::Call if falls_back => {
+            messages::actions::carrying(ctx, challenge.id).await?
         }
-    }
-    Ok(case)
+        _ => Vec::new(),
+    };
+    let secret = expected(ctx, &challenge).await?;
+    Ok(Case {
+        challenge,
+        user,
+        factor,
+        identifier,
+        owner,
+        identifiers,
+        factors,
+        session,
+        recovery,
+        sent,
+        secret,
+    })
 }
 
 /// What the right answer is.
@@ -530,9 +534,14 @@ pub async fn resend(
             Err(refusal) => return Ok(refuse(refusal)),
             Ok(challenge) => challenge,
         };
+        let replaced = match case.challenge.factor == next.kind {
+            true => Vec::new(),
+            false => messages::actions::carrying(ctx, challenge.id).await?,
+        };
+        let replaced = messages::rules::withdrawn(replaced, moment.now);
         let Some(postage) = postage else {
             let view = challenge.view(token, &policy.code);
-            return Ok(answer(view).update(&challenge));
+            return Ok(answer(view).update(&challenge).and(replaced));
         };
         // The same code as before; a new one where none was sent by this way yet.
         let (code, challenge) = match sent_code(ctx, &challenge)? {
@@ -545,6 +554,7 @@ pub async fn resend(
         };
         let decision: Decision<ChallengeView> = answer(challenge.view(token, &policy.code))
             .update(&challenge)
+            .and(replaced)
             .insert(&match verifying::owner_instead(&case) {
                 Some(owner) => verifying::attempt(ctx, owner, postage, &moment),
                 None => message(ctx, &challenge, token, &code, (postage, case.user.language()), &moment),

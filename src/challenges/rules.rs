@@ -11,6 +11,7 @@ use crate::devices::{self, Device};
 use crate::error::{Error, Problem};
 use crate::factors::{Factor, Guess, totp};
 use crate::identifiers::{self, Identifier, Verification};
+use crate::messages::{self, Message};
 use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token, TokenKind, same};
@@ -120,6 +121,8 @@ pub(super) struct Case {
     pub session: Option<Seen<Session>>,
     /// The recovery that asked, when one did and it is still there.
     pub recovery: Option<Seen<Recovery>>,
+    /// The messages that carry the code, where it may have gone another way than it was asked for.
+    pub sent: Vec<Seen<Message>>,
     /// What the answer is compared with.
     pub secret: Expected,
 }
@@ -149,6 +152,13 @@ impl Case {
             Expected::Totp(apps) => apps.iter().map(|app| app.factor.clone()).collect(),
             _ => vec![self.factor.clone()],
         }
+    }
+
+    /// What the right answer shows: the way by which the code really went. One that went by mail, because no
+    /// text message got through, shows that a mail was read and no more.
+    fn shows(&self) -> FactorKind {
+        let was_mailed = self.sent.iter().any(|message| message.kind == messages::Kind::Email);
+        if was_mailed { FactorKind::Email } else { self.challenge.factor }
     }
 
     /// By whom it is guessed at.
@@ -250,11 +260,12 @@ pub(super) fn answer(
     let Some(proved) = case.judge(given, moment) else {
         return wrong(case.challenge, tried, policy, moment);
     };
+    let shows = case.shows();
     let proved = proved.with(|factor| factor.succeeded(moment.now));
-    let Case { challenge, user, identifier, owner, session, recovery, identifiers, factors, .. } = case;
+    let Case { challenge, user, identifier, owner, session, recovery, identifiers, factors, sent, .. } = case;
+    let withdrawn = messages::rules::withdrawn(sent, moment.now);
     // A code that was read in a mail shows no number.
-    let is_shown =
-        |one: &Seen<Identifier>| challenge.factor != FactorKind::Email || one.kind == IdentifierKind::Email;
+    let is_shown = |one: &Seen<Identifier>| shows != FactorKind::Email || one.kind == IdentifierKind::Email;
     let verified = match identifier.filter(|one| one.verified_at.is_none() && is_shown(one)) {
         None => None,
         Some(identifier) => match identifiers::verify(identifier, owner.as_ref(), moment.now) {
@@ -262,7 +273,7 @@ pub(super) fn answer(
             // Whoever typed the code holds the number, so being told that another account has it is no
             // leak. For signing in it proves possession all the same; it just is no name of this user.
             Verification::TakenByAnother if challenge.purpose == Purpose::Verify => {
-                return refuse(Problem::IdentifierTaken).delete(&challenge);
+                return refuse(Problem::IdentifierTaken).delete(&challenge).and(withdrawn);
             }
             Verification::TakenByAnother => None,
         },
@@ -271,11 +282,11 @@ pub(super) fn answer(
         Purpose::Verify => {
             let Some(verified) = verified else {
                 let decision = answered(Outcome::Verified { replaces: false });
-                return decision.delete(&challenge).require(&user).update(&proved);
+                return decision.delete(&challenge).require(&user).update(&proved).and(withdrawn);
             };
             let event = note(What::IdentifierVerified).user(user.id);
             let decision = replace(verified, identifiers, proved, factors, moment);
-            return decision.delete(&challenge).require(&user).note(moment, event);
+            return decision.delete(&challenge).require(&user).and(withdrawn).note(moment, event);
         }
         Purpose::SignIn if unverified(&identifiers, verified.as_ref(), policy).is_some() => {
             let lacking = unverified(&identifiers, verified.as_ref(), policy);
@@ -287,7 +298,7 @@ pub(super) fn answer(
             })
         }
         Purpose::SignIn => {
-            let proofs = challenge.proofs.clone().and(challenge.factor, moment.now);
+            let proofs = challenge.proofs.clone().and(shows, moment.now);
             let (mut session, token) = Session::open(&user, proofs, challenge.carry, &policy.session, moment);
             let Arriving { device, trust, leaving } = arriving;
             let arrival = devices::arrive(device, &user, trust.as_deref(), &policy.devices, moment);
@@ -306,21 +317,20 @@ pub(super) fn answer(
             let (Some(session), Some(operation)) = (session, challenge.operation.clone()) else {
                 return refuse(Problem::CodeGone);
             };
-            let kind = challenge.factor;
             let session = session.with(|session| {
-                session.proofs = session.proofs.clone().and_for(Some(&operation), kind, moment.now);
+                session.proofs = session.proofs.clone().and_for(Some(&operation), shows, moment.now);
             });
             let event = note(What::SteppedUp).user(user.id).session(session.id);
-            let event = event.detail(serde_json::json!({"operation": operation, "factor": kind}));
-            answered(Outcome::SteppedUp { operation, factor: kind }).update(&session).note(moment, event)
+            let event = event.detail(serde_json::json!({"operation": operation, "factor": shows}));
+            answered(Outcome::SteppedUp { operation, factor: shows }).update(&session).note(moment, event)
         }
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
-            let shown = recovery.with(|one| one.show(challenge.factor, moment.now));
+            let shown = recovery.with(|one| one.show(shows, moment.now));
             answered(Outcome::Verified { replaces: false }).update(&shown)
         }
     };
-    let decision = decision.delete(&challenge).require(&user).update(&proved);
+    let decision = decision.delete(&challenge).require(&user).update(&proved).and(withdrawn);
     match verified {
         Some(identifier) => {
             let event = note(What::IdentifierVerified).user(user.id);

@@ -14,7 +14,7 @@ use crate::limits::{self, Postage, Sender};
 use crate::money;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
-use crate::store::{Change, Decision, Query, Seen, answer};
+use crate::store::{Decision, Query, Seen, answer};
 use crate::worker::{self, Leased};
 
 /// How many messages are on their way to the provider at once. Twilio sends one a second from a
@@ -197,21 +197,13 @@ async fn look_after_one(ctx: &Ctx, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// The changes that call back what is still ours of a challenge's messages, for the decision that
-/// ends or supersedes the challenge: `.and(messages::actions::withdrawn(ctx, id).await?)`.
+/// The messages that carry the code of `challenge`.
 ///
 /// # Errors
 /// The store's.
-pub async fn withdrawn(ctx: &Ctx, challenge: Uuid) -> Result<Vec<Change>> {
+pub async fn carrying(ctx: &Ctx, challenge: Uuid) -> Result<Vec<Seen<Message>>> {
     let query = Query::<Message>::along(Message::BY_CHALLENGE).equal(challenge).limit(100);
-    let found = ctx.app.store.find(query).await?.items;
-    let mut changes = Vec::new();
-    for seen in found {
-        let mut changed = false;
-        let seen = seen.with(|message| changed = message.cancel(ctx.now));
-        changes.extend(changed.then(|| Change::update(&seen)));
-    }
-    Ok(changes)
+    Ok(ctx.app.store.find(query).await?.items)
 }
 
 /// What a provider tells by a callback whose signature was found right; grants nothing. `heard` reads it,

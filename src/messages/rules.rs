@@ -12,6 +12,7 @@ use super::trouble::{Class, class, reason};
 use super::{CodePurpose, Content, Kind, Letter, Message, Status, Step};
 use crate::clock::Timestamp;
 use crate::config::Channel;
+use crate::store::{Change, Seen};
 
 /// How long a worker has a message for itself. Four times what a request may take (15 s), so that
 /// only a worker that died loses its lease.
@@ -142,6 +143,11 @@ pub fn fallback(allowed: &[Channel], kind: Kind, letter: &Letter) -> Vec<Kind> {
     ways.iter().map(|channel| Kind::of(*channel)).filter(fits).collect()
 }
 
+/// The changes that withdraw `sent`, for the decision after which their code counts no more.
+pub fn withdrawn(sent: Vec<Seen<Message>>, now: Timestamp) -> Vec<Change> {
+    sent.into_iter().map(|seen| Change::update(&seen.with(|message| message.withdraw(now)))).collect()
+}
+
 impl Message {
     /// A worker takes it at `now`, when it is due and still worth sending.
     pub fn lease(&mut self, now: Timestamp) -> Lease {
@@ -171,17 +177,28 @@ impl Message {
         Lease::Taken
     }
 
-    /// Nobody needs it any more, as when its challenge is superseded. Whether anything changed.
+    /// Nobody needs it any more.
     ///
     /// What a worker has on its way cannot be called back, but is not sent again.
-    pub fn cancel(&mut self, now: Timestamp) -> bool {
+    pub fn cancel(&mut self, now: Timestamp) {
         match self.status {
             Status::Queued if self.doubts > 0 => self.rise(Status::Unknown, now),
             Status::Queued => self.rise(Status::Canceled, now),
             Status::Sending if self.valid_until > now => self.valid_until = now,
-            _ => return false,
+            Status::Sending => {}
+            _ => {
+                self.close();
+                self.plan(now);
+            }
         }
-        true
+    }
+
+    /// Its code counts no more: the challenge was answered, or has another code now. It is the challenge's
+    /// message no longer, and takes no other way.
+    fn withdraw(&mut self, now: Timestamp) {
+        self.challenge = None;
+        self.fallback.0.clear();
+        self.cancel(now);
     }
 
     /// What the attempt numbered `attempt` came to. Whether anything changed.

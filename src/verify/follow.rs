@@ -37,6 +37,7 @@ impl Verifier {
     pub async fn follow(&self) -> Infallible {
         let (mut mute, mut batches, mut failures) = (0, 0, 0_u32);
         loop {
+            self.refresh_keys().await;
             let by_batch = batches > 0;
             let heard = if by_batch {
                 batches -= 1;
@@ -115,6 +116,7 @@ impl Verifier {
 
     /// Takes a batch as it came. False when it does not count.
     async fn take(&self, batch: &str) -> bool {
+        self.refresh_keys().await;
         let payload = self.open(Purpose::Revocations, batch, self.0.clock.now()).await;
         let batch = payload.ok().and_then(|payload| serde_json::from_slice::<Batch>(&payload).ok());
         let Some(batch) = batch else {

@@ -167,12 +167,17 @@ impl Verifier {
         Arc::clone(&self.0.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The content of what one of the published keys has signed.
-    async fn open(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Vec<u8>, Refused> {
-        let old = self.keys();
-        if now.since(old.read_at) > FRESH {
+    /// Reads the published keys again when they are old. Left to whoever follows the feed: a check of a token
+    /// whose key is known waits for nobody.
+    async fn refresh_keys(&self) {
+        let (old, now) = (self.keys(), self.0.clock.now());
+        if !old.is_empty() && now.since(old.read_at) > FRESH {
             self.read_keys(&old, now).await;
         }
+    }
+
+    /// The content of what one of the published keys has signed.
+    async fn open(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Vec<u8>, Refused> {
         let ring = self.keys();
         match ring.open_for(purpose, token, now) {
             Ok(payload) => Ok(payload),
@@ -204,6 +209,8 @@ impl Verifier {
         let keys = match read.await {
             Ok(bytes) => published(&bytes),
             Err(error) => {
+                // A reading may take as long as the pause, which begins at its end.
+                *asked = Some(self.0.clock.now());
                 tracing::warn!(%error, "the keys of access tokens cannot be read");
                 return;
             }

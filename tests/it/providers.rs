@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::http::StatusCode;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
+use vestibule::challenges::Challenge;
 use vestibule::config::{Channel, Config, Route};
 use vestibule::identifiers::Identifier;
 use vestibule::limits::{self, Sender};
+use vestibule::messages::rules::Heard;
 use vestibule::messages::{self, Class, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
 use vestibule::policy::IdentifierKind;
 use vestibule::secret::Secret;
@@ -17,7 +19,7 @@ use vestibule::store::{Change, Query, answer as decided};
 use vestibule::words::Locale;
 
 use crate::scripted::{Reply, Scripted, answer, taken};
-use crate::world::World;
+use crate::world::{Person, World};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const USER: Uuid = Uuid::from_u128(7);
@@ -578,8 +580,9 @@ async fn what_is_still_ours_can_be_called_back() {
     let world = house(None, Some(&webhook), &["sms: webhook"]).await;
     let id = sent(&world, 108).await;
     let ctx = &world.ctx();
-    ctx.decide(|_| async move {
-        Ok(decided(()).and(messages::actions::withdrawn(ctx, Uuid::from_u128(9)).await?))
+    ctx.decide(|moment| async move {
+        let sent = messages::actions::carrying(ctx, Uuid::from_u128(9)).await?;
+        Ok(decided(()).and(messages::rules::withdrawn(sent, moment.now)))
     })
     .await
     .unwrap();
@@ -763,26 +766,132 @@ async fn a_message_that_came_too_late_is_told_as_a_failure() {
     assert_eq!(failed[0].detail["status"], "expired");
 }
 
+/// A house where a code that no text message brings is mailed, and `factors` are the second ones.
+async fn who_can_be_mailed(factors: &'static str) -> World {
+    let plan = World::plan().config(|config| config.delivery.fallback = vec![Channel::Email]);
+    let plan = plan.policy(move |policy| {
+        let text = format!("[sign_in.second]\nfactors = {factors}");
+        policy.sign_in = vestibule::policy::Policy::from_toml(&text).unwrap().sign_in;
+    });
+    plan.build().await
+}
+
+async fn verifies_email(world: &World) {
+    let query = Query::<Identifier>::along(Identifier::BY_USER).limit(100);
+    let own = world.app.store.find(query).await.unwrap().items;
+    let email = &own.into_iter().find(|one| one.kind == IdentifierKind::Email).unwrap();
+    let ctx = &world.ctx();
+    let verified = ctx.decide(move |moment| async move {
+        let email = email.clone().with(|email| email.verified_at = Some(moment.now));
+        Ok(decided(()).update(&email))
+    });
+    verified.await.unwrap();
+}
+
+const VERIFY: &str = "/api/v1/auth/verify-code";
+const RESEND: &str = "/api/v1/auth/resend-code";
+
+/// Alice signs in: what she is asked, and the text message that the provider has.
+async fn asks(world: &World, alice: &Person<'_>) -> (Json, Message) {
+    verifies_email(world).await;
+    world.advance(Duration::from_secs(60));
+    let asked = alice.gives_password().await.expect(StatusCode::OK).body;
+    let query = Query::<Message>::along(Message::BY_CREATED).descending().limit(1);
+    let text = world.app.store.find(query).await.unwrap().items.remove(0).into_inner();
+    assert_eq!(text.kind, Kind::Sms);
+    hears(world, &text, Status::Accepted).await;
+    (asked["challenge"]["id"].clone(), text)
+}
+
+/// Where the code went after `text`, and by which way.
+async fn went(world: &World, text: &Message) -> Vec<(Kind, String)> {
+    let query = Query::<Message>::along(Message::BY_CREATED).from(text.created_at).limit(100);
+    let found = world.app.store.find(query).await.unwrap().items;
+    let codes = found.into_iter().filter(|one| one.purpose == "code" && one.id != text.id);
+    codes.map(|one| (one.kind, one.to.clone())).collect()
+}
+
+/// The provider says what became of `message`, sooner or later.
+async fn hears(world: &World, message: &Message, status: Status) {
+    let (id, keyring) = (message.id.to_string(), &world.app.keyring);
+    let sealed = message.callback_sealed.as_ref().unwrap();
+    let token = keyring.open(&["message.callback", &id], sealed).unwrap();
+    let heard = Heard { reference: None, word: status.to_string(), status: Some(status), error: None };
+    let token = std::str::from_utf8(&token).unwrap();
+    messages::actions::callback(&world.ctx(), token, |_| Some(heard)).await.unwrap();
+}
+
+/// The code that counts now, of what `text` was sent for.
+async fn code(world: &World, text: &Message) -> String {
+    let asked = world.app.store.get::<Challenge>(text.challenge.unwrap()).await.unwrap().unwrap();
+    let context = Challenge::context(asked.id);
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    let code = world.app.keyring.open(&context, asked.code.as_ref().unwrap()).unwrap();
+    String::from_utf8(code.to_vec()).unwrap()
+}
+
+/// A code that a later one has replaced takes no other way; and what it had taken before says nothing of how
+/// the later one came.
+#[tokio::test]
+async fn only_the_code_that_counts_takes_another_way() {
+    for lost_before in [true, false] {
+        let world = who_can_be_mailed(r#"["sms", "call", "email"]"#).await;
+        let alice = world.alice().await;
+        let (challenge, text) = asks(&world, &alice).await;
+        let (mail, call) = ((Kind::Email, alice.email()), (Kind::Call, alice.mobile.clone()));
+        if lost_before {
+            hears(&world, &text, Status::Undelivered).await;
+            assert_eq!(went(&world, &text).await, std::slice::from_ref(&mail));
+        }
+        world.advance(Duration::from_secs(60));
+        let body = json!({"challenge": challenge, "factor": "call"});
+        assert_eq!(alice.post(RESEND, body).await.expect(StatusCode::OK).body["factor"], "call");
+        if lost_before {
+            assert_eq!(went(&world, &text).await, [mail, call]);
+        } else {
+            hears(&world, &text, Status::Undelivered).await;
+            assert_eq!(went(&world, &text).await, [call], "it was replaced");
+        }
+        let body = json!({"challenge": challenge, "code": code(&world, &text).await});
+        let done = alice.post(VERIFY, body).await.expect(StatusCode::OK).body;
+        assert_eq!(done["session"]["amr"], json!(["pwd", "tel"]), "lost before: {lost_before}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_was_used_takes_no_other_way() {
+    let world = who_can_be_mailed(r#"["sms", "email"]"#).await;
+    let alice = world.alice().await;
+    let (challenge, text) = asks(&world, &alice).await;
+    let body = json!({"challenge": challenge, "code": code(&world, &text).await});
+    alice.post(VERIFY, body).await.expect(StatusCode::OK);
+    hears(&world, &text, Status::Undelivered).await;
+    assert_eq!(went(&world, &text).await, []);
+}
+
+/// What a code proves when it was mailed is no trait of what is asked.
+#[tokio::test]
+async fn after_another_way_and_a_wrong_guess_the_next_text_message_goes_to_the_phone() {
+    let world = who_can_be_mailed(r#"["sms", "email"]"#).await;
+    let alice = world.alice().await;
+    let (challenge, text) = asks(&world, &alice).await;
+    hears(&world, &text, Status::Undelivered).await;
+    let body = json!({"challenge": challenge, "code": "1"});
+    alice.post(VERIFY, body).await.problem(401, "code-wrong");
+    world.advance(Duration::from_secs(60));
+    let again = alice.post(RESEND, json!({"challenge": challenge})).await.expect(StatusCode::OK).body;
+    assert_eq!(again["factor"], "sms");
+    let ways = [(Kind::Email, alice.email()), (Kind::Sms, alice.mobile.clone())];
+    assert_eq!(went(&world, &text).await, ways);
+}
+
 /// A code that went by mail proves that a mail was read, and goes there only where that would do.
 #[tokio::test]
 async fn a_code_that_went_another_way_proves_that_way() {
     for (factors, goes) in [(r#"["sms", "email"]"#, true), (r#"["sms"]"#, false)] {
-        let plan = World::plan().config(|config| config.delivery.fallback = vec![Channel::Email]);
-        let plan = plan.policy(move |policy| {
-            let text = format!("[sign_in.second]\nfactors = {factors}");
-            policy.sign_in = vestibule::policy::Policy::from_toml(&text).unwrap().sign_in;
-        });
-        let world = plan.build().await;
+        let world = who_can_be_mailed(factors).await;
         let alice = world.alice().await;
-        let ctx = &world.ctx();
-        let query = vestibule::store::Query::<Identifier>::along(Identifier::BY_USER).limit(100);
-        let own = world.app.store.find(query).await.unwrap().items;
-        let email = &own.into_iter().find(|one| one.kind == IdentifierKind::Email).unwrap();
-        let verified = ctx.decide(move |moment| async move {
-            let email = email.clone().with(|email| email.verified_at = Some(moment.now));
-            Ok(decided(()).update(&email))
-        });
-        verified.await.unwrap();
+        verifies_email(&world).await;
         crate::calls::set_rule(&world, &alice.mobile, "fail").await;
         world.advance(Duration::from_secs(60));
         let asked = alice.gives_password().await.expect(StatusCode::OK).body;

@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use vestibule::app::App;
 use vestibule::http;
 use vestibule::jwt::Purpose;
@@ -455,6 +456,39 @@ async fn in_typescript_a_service_hears_of_the_end_of_a_session() {
     accepts.comes(&his, "ended").await;
     assert_eq!(refuses.says(&hers).await, "ended", "what was known is still known");
     server.stop().await;
+}
+
+/// Packets to the accounts are dropped. Whoever is known by the keys does not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_accounts_that_do_not_answer() {
+    let world = World::new().await;
+    let (_, key) = key(&world, &[Scope::RevocationsRead]).await;
+    let server = Server::start(&world.app, None).await;
+    let [_, accepts] = verifiers(&world, &key, server.address);
+    let mut node = Node::start(&world, &key, server.address, "accept").await;
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    let token = alice.token.clone().unwrap();
+    assert!(accepts.check(&token).await.is_ok());
+    if let Some(node) = &mut node {
+        assert_eq!(node.says(&token).await, user_of(&token));
+    }
+    // It takes connections, and says nothing.
+    let _mute = TcpListener::bind(server.stop().await).await.unwrap();
+    world.advance(Duration::from_secs(301));
+    carries_jwt(&mut alice).await;
+    let token = alice.token.clone().unwrap();
+    let started = Instant::now();
+    for _ in 0..3 {
+        assert!(accepts.check(&token).await.is_ok());
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let Some(node) = &mut node else { return };
+    let started = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(node.says(&token).await, user_of(&token));
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "in TypeScript: {:?}", started.elapsed());
 }
 
 /// The same vectors, for each algorithm.

@@ -249,6 +249,7 @@ export class Verifier {
   async follow(signal?: AbortSignal): Promise<void> {
     let [mute, batches, failures] = [0, 0, 0];
     while (signal?.aborted !== true) {
+      await this.#refreshKeys();
       const byBatch = batches > 0;
       if (byBatch) batches -= 1;
       const heard = await (byBatch ? this.#ask(signal) : this.#listen(signal)).catch(() => false);
@@ -324,6 +325,7 @@ export class Verifier {
 
   /** Takes what follows on what is known, signed as it should be. Whether it did. */
   async #take(text: string): Promise<boolean> {
+    await this.#refreshKeys();
     const batch = await this.#open<Batch>("revocations+jwt", text).catch(() => null);
     if (!isBatch(batch) || batch.iss !== this.#settings.issuer) return false;
     const followsOn = batch.after === null || batch.after === this.#cursor;
@@ -347,8 +349,6 @@ export class Verifier {
     const parts = token.split(".");
     const [header, payload, signature] = parts;
     if (token.length > LONGEST[type] || parts.length !== 3) throw new Refused("invalid");
-    const old = this.#settings.clock() - this.#keysReadAt > FRESH;
-    if (old) await this.#readKeys();
     const known = () => this.#keys.find((key) => key.header(type) === header);
     if (known() === undefined) await this.#readKeys();
     if (this.#keys.length === 0) throw new Refused("stale");
@@ -363,6 +363,15 @@ export class Verifier {
     } catch {
       throw new Refused("invalid");
     }
+  }
+
+  /**
+   * Reads the published keys again when they are old. Left to whoever follows the feed: a check of a token whose
+   * key is known waits for nobody.
+   */
+  async #refreshKeys(): Promise<void> {
+    const areOld = this.#settings.clock() - this.#keysReadAt > FRESH;
+    if (this.#keys.length > 0 && areOld) await this.#readKeys();
   }
 
   /** Reads the published keys, once for all who miss one, and not again for a while. */
@@ -381,7 +390,10 @@ export class Verifier {
       if (good.length > 0) [this.#keys, this.#keysReadAt] = [good, now];
     })()
       .catch(() => undefined)
-      .finally(() => (this.#reading = undefined));
+      .finally(() => {
+        // A reading may take as long as the pause, which begins at its end.
+        [this.#reading, this.#keysAskedAt] = [undefined, this.#settings.clock()];
+      });
     return this.#reading;
   }
 }
