@@ -327,7 +327,10 @@ async fn every_message_promised_is_sent_although_the_worker_is_killed() {
     let arrived = || {
         let mut times = std::collections::HashMap::<String, usize>::new();
         for request in provider.requests() {
-            let to = request.body.split('&').find_map(|pair| pair.strip_prefix("To=%2B")).unwrap();
+            // What became of a message is asked as well, when that is long in coming.
+            let Some(to) = request.body.split('&').find_map(|pair| pair.strip_prefix("To=%2B")) else {
+                continue;
+            };
             *times.entry(format!("+{to}")).or_default() += 1;
         }
         times
