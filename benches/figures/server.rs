@@ -36,8 +36,8 @@ pub const POLICY: &str = "VESTIBULE_POLICY";
 pub const UNLIMITED: &str = r#"
 [limits]
 sign_in_identifier = { limit = 1000000, window = "1m" }
-sign_in_identifier_day = { limit = 1000000, window = "24h" }
-sign_in_identifier_month = { limit = 1000000, window = "30d" }
+sign_in_account_day = { limit = 1000000, window = "24h" }
+sign_in_account_month = { limit = 1000000, window = "30d" }
 sign_in_address = { limit = 1000000, window = "1m" }
 sign_up_address = { limit = 1000000, window = "1m" }
 code_try_address = { limit = 1000000, window = "1m" }
