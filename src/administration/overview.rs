@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::limits::Limit;
 use crate::messages::Message;
 use crate::spending::Day;
-use crate::store::{Change, Entity, Query, StoreError, answer};
+use crate::store::{Change, Entity, Query, answer};
 
 /// What is looked after every minute: suspensions that have ended are noted, messages counted; returns how
 /// many.
@@ -95,12 +95,9 @@ async fn count(ctx: &Ctx) -> Result<usize> {
         Some(seen) => Change::update(&seen.with(|position| *position = next)),
         None => Change::insert(&next),
     });
-    match store.commit(changes).await {
-        Ok(()) => Ok(page.len()),
-        // Another node has counted them.
-        Err(StoreError::Conflict) => Ok(0),
-        Err(other) => Err(other.into()),
-    }
+    // Or else another node has counted them.
+    let is_counted = store.commit_unless_changed(changes).await?;
+    Ok(if is_counted { page.len() } else { 0 })
 }
 
 /// One span of time, with what happened in it.

@@ -27,7 +27,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::secret::same;
-use crate::store::{Change, Query, Seen, StoreError, entity};
+use crate::store::{Change, Query, Seen, entity};
 
 entity! {
     /// Some events that were sealed together.
@@ -163,15 +163,12 @@ async fn seal_block(ctx: &Ctx, mut waiting: Vec<Seen<Event>>) -> Result<usize> {
     changes.push(Change::insert(&block));
     changes.extend(head.as_ref().map(Change::require));
     changes.extend(tallies::add(ctx, &counted(&events)).await?);
-    match store.commit(changes).await {
-        Ok(()) => {
-            tracing::info!(number, events = events.len(), digest = hex(&block.digest), "events were sealed");
-            Ok(events.len())
-        }
+    if !store.commit_unless_changed(changes).await? {
         // Another node has sealed them.
-        Err(StoreError::Conflict) => Ok(0),
-        Err(other) => Err(other.into()),
+        return Ok(0);
     }
+    tracing::info!(number, events = events.len(), digest = hex(&block.digest), "events were sealed");
+    Ok(events.len())
 }
 
 fn counted(events: &[Seen<Event>]) -> BTreeMap<(String, Timestamp), i64> {
@@ -191,8 +188,11 @@ pub async fn purge(ctx: &Ctx, before: Timestamp) -> Result<usize> {
     let mut gone = 0;
     // What is written over is not sealed, and goes by itself.
     let slots = store.find(Query::<Event>::along(Event::BY_BLOCK).equal(NEVER).limit(2_000)).await?.items;
-    let old = slots.iter().filter(|event| event.at < before).map(Change::delete);
-    gone += commit(ctx, old.collect()).await?.unwrap_or(0);
+    let old: Vec<_> = slots.iter().filter(|event| event.at < before).map(Change::delete).collect();
+    let count = old.len();
+    if store.commit_unless_changed(old).await? {
+        gone += count;
+    }
     loop {
         let oldest = Query::<Block>::along(Block::BY_PURGED).equal(None::<Timestamp>);
         let Some(block) = store.first(oldest).await?.filter(|block| block.last_at < before) else {
@@ -207,20 +207,10 @@ pub async fn purge(ctx: &Ctx, before: Timestamp) -> Result<usize> {
             block.purged_at = Some(ctx.now);
             block.purge = tag.map(|tag| tag.to_vec());
         })));
-        if commit(ctx, changes).await?.is_none() {
+        if !store.commit_unless_changed(changes).await? {
             return Ok(gone);
         }
         gone += count;
-    }
-}
-
-/// How many were written; none when somebody was quicker.
-async fn commit(ctx: &Ctx, changes: Vec<Change>) -> Result<Option<usize>> {
-    let count = changes.len();
-    match ctx.app.store.commit(changes).await {
-        Ok(()) => Ok(Some(count)),
-        Err(StoreError::Conflict) => Ok(None),
-        Err(other) => Err(other.into()),
     }
 }
 

@@ -39,6 +39,13 @@ struct Figure<'a> {
     written: fn(i64) -> String,
 }
 
+impl<'a> Figure<'a> {
+    /// A number of one kind.
+    fn one(key: &'static str, class: &'static str, of: &'a dyn Fn(&Span) -> i64) -> Self {
+        Self { key, parts: vec![(key, class, of)], written: grouped }
+    }
+}
+
 /// `GET /console`
 pub async fn overview(desk: Desk, Search(asked): Search<Asked>) -> Result<Response> {
     let by = if asked.by == "hour" { Grain::Hour } else { Grain::Day };
@@ -49,21 +56,9 @@ pub async fn overview(desk: Desk, Search(asked): Search<Asked>) -> Result<Respon
     let on_way = |span: &Span| ended(span, |status| status != Status::Delivered && !is_lost(status));
     let spent = |span: &Span| span.spent.unwrap_or(0);
     let mut figures = vec![
-        Figure {
-            key: "console-overview.sign-ups",
-            parts: vec![("console-overview.sign-ups", "one", &|span| span.sign_ups)],
-            written: |many| grouped(many),
-        },
-        Figure {
-            key: "console-overview.sign-ins",
-            parts: vec![("console-overview.sign-ins", "one", &|span| span.sign_ins)],
-            written: |many| grouped(many),
-        },
-        Figure {
-            key: "console-overview.failed",
-            parts: vec![("console-overview.failed", "lost", &|span| span.failed)],
-            written: |many| grouped(many),
-        },
+        Figure::one("console-overview.sign-ups", "one", &|span| span.sign_ups),
+        Figure::one("console-overview.sign-ins", "one", &|span| span.sign_ins),
+        Figure::one("console-overview.failed", "lost", &|span| span.failed),
         Figure {
             key: "console-overview.messages",
             parts: vec![
@@ -71,15 +66,11 @@ pub async fn overview(desk: Desk, Search(asked): Search<Asked>) -> Result<Respon
                 ("console-overview.on-way", "way", &on_way),
                 ("console-overview.lost", "lost", &lost),
             ],
-            written: |many| grouped(many),
+            written: grouped,
         },
     ];
     if by == Grain::Day {
-        figures.push(Figure {
-            key: "console-overview.spent",
-            parts: vec![("console-overview.spent", "one", &spent)],
-            written: money,
-        });
+        figures.push(Figure { written: money, ..Figure::one("console-overview.spent", "one", &spent) });
     }
     let figures: Vec<Value> = figures.iter().map(|figure| drawn(&seen, figure)).collect();
     let given = context! { figures, by => by.as_str(), sent => statuses(&desk, &seen) };

@@ -16,7 +16,7 @@ use crate::messages::Message;
 use crate::organizations::{self, Member};
 use crate::passwords::Password;
 use crate::sessions::Session;
-use crate::store::{Change, Entity, Index, Query, Seen, StoreError};
+use crate::store::{Change, Entity, Index, Query, Seen};
 use crate::undo::Undo;
 
 /// Accounts that one run begins with, and records of one commit: few enough that nobody waits.
@@ -59,7 +59,8 @@ async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     }
     let password = ctx.app.store.get::<Password>(id).await?;
     let password = password.as_ref().map(Change::delete);
-    commit(ctx, password.into_iter().chain([Change::delete(user)]).collect()).await
+    let last = password.into_iter().chain([Change::delete(user)]).collect();
+    Ok(ctx.app.store.commit_unless_changed(last).await?)
 }
 
 /// Removes the user's records, page by page.
@@ -69,7 +70,7 @@ async fn remove<T: Entity>(ctx: &Ctx, by_user: Index, user: Uuid) -> Result<bool
         if page.items.is_empty() {
             return Ok(true);
         }
-        if !commit(ctx, page.items.iter().map(Change::delete).collect()).await? {
+        if !ctx.app.store.commit_unless_changed(page.items.iter().map(Change::delete).collect()).await? {
             return Ok(false);
         }
     }
@@ -91,21 +92,12 @@ async fn forget(ctx: &Ctx, user: Uuid) -> Result<bool> {
                 event.detail = Json::Null;
             }))
         });
-        if !commit(ctx, emptied.collect()).await? {
+        if !ctx.app.store.commit_unless_changed(emptied.collect()).await? {
             return Ok(false);
         }
         match page.next {
             None => return Ok(true),
             next => after = next,
         }
-    }
-}
-
-/// Whether it was written; not when somebody has changed the same meanwhile.
-async fn commit(ctx: &Ctx, changes: Vec<Change>) -> Result<bool> {
-    match ctx.app.store.commit(changes).await {
-        Ok(()) => Ok(true),
-        Err(StoreError::Conflict) => Ok(false),
-        Err(other) => Err(other.into()),
     }
 }

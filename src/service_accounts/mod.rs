@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::limits::{self, Limit};
 use crate::secret::{Token, TokenKind};
-use crate::store::{Change, Query, Seen, StoreError, entity, json_field, text_enum};
+use crate::store::{Change, Query, Seen, entity, json_field, text_enum};
 
 text_enum! {
     /// What an API key may do. Closed: what no route asks for is not here.
@@ -119,10 +119,7 @@ pub async fn authenticate(ctx: &Ctx, shown: Shown, scope: Scope) -> Result<Uuid>
     if key.used_at.is_none_or(|used| ctx.now.since(used) >= SEEN_EVERY) {
         let used = key.with(|key| key.used_at = Some(ctx.now));
         // Another request has noted it, or the key has just been revoked: this one was there before.
-        match ctx.app.store.commit(vec![Change::update(&used)]).await {
-            Ok(()) | Err(StoreError::Conflict) => {}
-            Err(other) => return Err(other.into()),
-        }
+        ctx.app.store.commit_unless_changed(vec![Change::update(&used)]).await?;
     }
     Ok(id)
 }

@@ -102,6 +102,16 @@ async fn month(world: &World, person: &Person<'_>) {
     store.commit(changes).await.unwrap();
 }
 
+/// An administrator who has just signed in, a month later.
+async fn operator(world: &World) -> Option<(Tab, Person<'_>)> {
+    let mut tab = Tab::open(world).await?;
+    let person = world.alice().await;
+    month(world, &person).await;
+    world.advance(Duration::from_secs(120));
+    signs_in(&mut tab, &person).await;
+    Some((tab, person))
+}
+
 /// Everything that waits is sealed.
 async fn sealed(world: &World) {
     vestibule::audit::chain::seal_all(&Ctx::new(world.app.clone(), None)).await.unwrap();
@@ -111,11 +121,7 @@ async fn sealed(world: &World) {
 async fn the_pages_of_how_the_house_runs_fit_when_a_month_has_left_its_marks() {
     let started = Instant::now();
     let world = house().await;
-    let Some(mut tab) = Tab::open(&world).await else { return };
-    let person = world.alice().await;
-    month(&world, &person).await;
-    world.advance(Duration::from_secs(120));
-    signs_in(&mut tab, &person).await;
+    let Some((mut tab, person)) = operator(&world).await else { return };
     assert_eq!(tab.path().await, "/console", "whoever looks after others begins there");
     sealed(&world).await;
     tab.goes_to("/console/messages").await;
@@ -142,11 +148,7 @@ async fn enters(tab: &mut Tab, css: &str) {
 #[tokio::test]
 async fn an_operator_without_a_mouse_finds_what_went_wrong() {
     let world = house().await;
-    let Some(mut tab) = Tab::open(&world).await else { return };
-    let person = world.alice().await;
-    month(&world, &person).await;
-    world.advance(Duration::from_secs(120));
-    signs_in(&mut tab, &person).await;
+    let Some((mut tab, person)) = operator(&world).await else { return };
     tab.sees("New accounts").await;
     let drawn = "document.querySelectorAll('section[aria-labelledby=sign-ups] rect').length";
     assert_eq!(tab.evaluates(drawn).await, 18, "a day on which nothing happened has no bar");
@@ -229,11 +231,7 @@ async fn an_operator_without_a_mouse_finds_what_went_wrong() {
 #[tokio::test]
 async fn a_form_of_the_console_leads_through_a_step_up_and_back() {
     let world = house().await;
-    let Some(mut tab) = Tab::open(&world).await else { return };
-    let person = world.alice().await;
-    month(&world, &person).await;
-    world.advance(Duration::from_secs(120));
-    signs_in(&mut tab, &person).await;
+    let Some((mut tab, person)) = operator(&world).await else { return };
     for _ in 0..3 {
         tab.goes_to("/console").await;
         world.advance(Duration::from_secs(25 * 60));

@@ -142,6 +142,7 @@ async fn an_end_waits_for_no_message() {
     });
     let world = plan.build().await;
     let (mut alice, mut bob) = (world.member().await, world.member().await);
+    crate::recovery::shows_email(&bob).await;
     let (stolen, lost) = (carries_jwt(&mut alice).await, carries_jwt(&mut bob).await);
     for (person, first) in [(&mut alice, &stolen), (&mut bob, &lost)] {
         let second = next(person, first).await;
@@ -165,6 +166,10 @@ async fn an_end_waits_for_no_message() {
     }
     refreshes(&bob, &lost).await.problem(401, "refresh-refused");
     assert!(!bob.is_signed_in().await);
+    // What costs nothing is told all the same.
+    world.run_due().await;
+    let told = world.messages(&bob.email()).await.to_string();
+    assert!(told.contains("ended for your safety"), "{told}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::policy::{IdentifierKind, operation};
 use crate::secret::Token;
 use crate::sessions::{Caller, Session};
 use crate::step_up::{By, Standing, permit, staff};
-use crate::store::{Change, Cursor, Entity, Index, Page, Query, Seen, StoreError, answer};
+use crate::store::{Change, Cursor, Entity, Index, Page, Query, Seen, answer};
 
 /// Who asks about an organisation: a member, or whoever may see and change them all.
 #[derive(Clone, Copy, Debug)]
@@ -271,10 +271,10 @@ pub async fn remove_ended(ctx: &Ctx) -> Result<usize> {
 async fn remove(ctx: &Ctx, id: Uuid) -> Result<()> {
     remove_all::<Invitation>(ctx, Invitation::BY_ORGANIZATION, id).await?;
     remove_all::<Member>(ctx, Member::BY_ORGANIZATION, id).await?;
-    match ctx.app.store.get::<Organization>(id).await? {
-        Some(ended) => commit(ctx, vec![Change::delete(&ended)]).await,
-        None => Ok(()),
+    if let Some(ended) = ctx.app.store.get::<Organization>(id).await? {
+        ctx.app.store.commit_unless_changed(vec![Change::delete(&ended)]).await?;
     }
+    Ok(())
 }
 
 async fn remove_all<T: Entity>(ctx: &Ctx, index: Index, organization: Uuid) -> Result<()> {
@@ -283,15 +283,7 @@ async fn remove_all<T: Entity>(ctx: &Ctx, index: Index, organization: Uuid) -> R
         if page.items.is_empty() {
             return Ok(());
         }
-        commit(ctx, page.items.iter().map(Change::delete).collect()).await?;
-    }
-}
-
-/// Commits what somebody else may be doing as well: it will be found again.
-async fn commit(ctx: &Ctx, changes: Vec<Change>) -> Result<()> {
-    match ctx.app.store.commit(changes).await {
-        Ok(()) | Err(StoreError::Conflict) => Ok(()),
-        Err(other) => Err(other.into()),
+        ctx.app.store.commit_unless_changed(page.items.iter().map(Change::delete).collect()).await?;
     }
 }
 
@@ -416,7 +408,8 @@ pub async fn end_with(ctx: &Ctx, user: Uuid) -> Result<()> {
             && let Some(organization) = standing(ctx, member.organization_id).await?
         {
             let ended = organization.with(|organization| organization.ended_at = Some(ctx.now));
-            commit(ctx, vec![Change::update(&ended), Change::require(&member)]).await?;
+            let changes = vec![Change::update(&ended), Change::require(&member)];
+            ctx.app.store.commit_unless_changed(changes).await?;
         }
     }
     Ok(())
