@@ -21,7 +21,7 @@ pub async fn measure(table: &mut Table) -> Res<()> {
     let home = Scratch::new()?;
     let filling = Instant::now();
     let mut command = bare_vestibule(home.path());
-    command.args(["seed", "--users", USERS, "--data"]).arg(home.path().join("data"));
+    command.args(["seed", "--people-only", "--users", USERS, "--data"]).arg(home.path().join("data"));
     let filled = command.output()?;
     if !filled.status.success() {
         return Err(String::from_utf8_lossy(&filled.stderr).into());

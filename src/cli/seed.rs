@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Outcome, Settings, develop, house, say};
 use crate::app::Ctx;
 use crate::clock::Clock;
-use crate::moving::seed;
+use crate::moving::seed::{self, Lives};
 use crate::random::Random;
 
 /// How many people, and where.
@@ -19,6 +19,9 @@ pub struct Options {
     /// Which people: the same number makes the same ones.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only the people, with their names and factors: no sessions, messages, calls or organisations.
+    #[arg(long)]
+    people_only: bool,
     /// Directory of development mode.
     #[arg(long, value_name = "DIRECTORY", default_value = "./vestibule-data")]
     data: PathBuf,
@@ -59,7 +62,8 @@ pub async fn run(options: &Options) -> Outcome {
                 .into(),
         );
     }
-    let made = seed::fill(&ctx, options.users, options.seed).await.map_err(house::sentence)?;
+    let lives = if options.people_only { Lives::Bare } else { Lives::Whole };
+    let made = seed::fill(&ctx, options.users, options.seed, lives).await.map_err(house::sentence)?;
     say(&format!(
         "{} users, {} sessions, {} messages, {} calls, {} organisations with {} open invitations.\n\
          The first one is admin1, an administrator, who owns the first organisation. Everybody's password: {}\n\

@@ -36,8 +36,14 @@ pub const TOTP_KEY: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// Users who found organisations with each other.
+const NEIGHBOURS: usize = 50;
+
 /// Users in one commit.
-const BATCH: u64 = 50;
+const BATCH: u64 = 500;
+
+/// For how many days there have been people.
+const DAYS: u64 = 700;
 
 const FIRST: &[&str] = &[
     "Ada", "Amara", "Ana", "Björn", "Chen", "Dalia", "Diego", "Elif", "Emeka", "Fatima", "Grace", "Hana",
@@ -102,6 +108,15 @@ pub struct Made {
     pub invitations: u64,
 }
 
+/// How much is told of people who never were.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lives {
+    /// What they did as well: sessions, messages, calls, organisations.
+    Whole,
+    /// Who they are and how they prove it. A tenth of the room.
+    Bare,
+}
+
 /// Whether anybody lives in this house.
 ///
 /// # Errors
@@ -114,21 +129,27 @@ pub async fn is_empty(ctx: &Ctx) -> Result<bool> {
 ///
 /// # Errors
 /// The store's; a conflict when they are there already.
-pub async fn fill(ctx: &Ctx, users: u64, seed: u64) -> Result<Made> {
+pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Made> {
     let random = Random::seeded(seed);
     // One hash for all: a thousand would take seconds, and the password is told to everybody anyway.
     let phc = ctx.app.hashing.hash(Secret::new(PASSWORD), random.bytes()).await?;
     let mut made = Made::default();
-    for start in (0..users).step_by(usize::try_from(BATCH).unwrap_or(1)) {
-        let (mut changes, mut people) = (Vec::new(), Vec::new());
-        for number in start..users.min(start + BATCH) {
-            let mut person =
-                Person { ctx, number, seed: random.seed(), changes: Vec::new(), made: &mut made };
-            people.push(person.make(&phc));
-            changes.append(&mut person.changes);
+    let mut changes = Vec::new();
+    let mut neighbours = Vec::with_capacity(NEIGHBOURS);
+    for number in 0..users {
+        let seed = random.seed();
+        let mut person = Person { ctx, number, of: users, seed, changes: &mut changes, made: &mut made };
+        neighbours.push(person.make(&phc, lives));
+        let is_last = number + 1 == users;
+        if is_last || neighbours.len() == NEIGHBOURS {
+            let (seed, neighbours) = (random.seed(), std::mem::take(&mut neighbours));
+            if lives == Lives::Whole {
+                changes.extend(organizations::found(ctx, &neighbours, &seed, &mut made));
+            }
         }
-        changes.extend(organizations::found(ctx, &people, &random.seed(), &mut made));
-        ctx.app.store.commit(changes).await?;
+        if is_last || (number + 1) % BATCH == 0 {
+            ctx.app.store.commit(std::mem::take(&mut changes)).await?;
+        }
     }
     Ok(made)
 }
@@ -136,8 +157,10 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64) -> Result<Made> {
 struct Person<'a> {
     ctx: &'a Ctx,
     number: u64,
+    /// How many there are.
+    of: u64,
     seed: Seed,
-    changes: Vec<Change>,
+    changes: &'a mut Vec<Change>,
     made: &'a mut Made,
 }
 
@@ -183,10 +206,12 @@ impl Person<'_> {
         self.put(&event);
     }
 
-    fn make(&mut self, phc: &str) -> Candidate {
+    fn make(&mut self, phc: &str, lives: Lives) -> Candidate {
         let now = self.ctx.now;
         let is_admin = self.number == 0;
-        let created = self.before("created", now - Duration::from_secs(DAY), 700);
+        // One after the other, as people come. A database takes them much faster so, too.
+        let age = (self.of - self.number) * DAYS * DAY / self.of.max(1);
+        let created = self.before("created", now - Duration::from_secs(DAY + age), 1);
         let moment = self.moment("sign up", created);
         let (first, last) = (self.pick("first", FIRST), self.pick("last", LAST));
         let username =
@@ -212,18 +237,25 @@ impl Person<'_> {
         let mobile = format!("+1202{:07}", 2_000_000 + self.number % 7_999_999);
         let reached = self.known(&user, &username, &email, &mobile);
         self.factors(&user, reached.as_ref());
-        if !suspended {
-            self.signed_in(&user);
+        if lives == Lives::Whole {
+            self.lives(&user, &mobile);
+        }
+        Candidate { user: user.id, created_at: user.created_at, is_active: !suspended }
+    }
+
+    /// What they did.
+    fn lives(&mut self, user: &User, mobile: &str) {
+        if user.status == Status::Active {
+            self.signed_in(user);
         }
         for at in 0..self.below("messages", 4) {
-            self.message(&user, &mobile, at);
+            self.message(user, mobile, at);
         }
         if self.chance("calls", 40) {
             for at in 0..1 + self.below("how many calls", 4) {
-                self.call(&user, at);
+                self.call(user, at);
             }
         }
-        Candidate { user: user.id, created_at: user.created_at, is_active: !suspended }
     }
 
     /// What they are known by; the claim to a number when it is theirs.

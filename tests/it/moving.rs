@@ -456,7 +456,7 @@ async fn moves_over(world: &World, text: &str, roles: bool) -> (Vec<Outcome>, bo
 async fn what_is_handed_out_makes_the_same_users_in_an_empty_house() {
     const USERS: usize = 60;
     let old = house().await;
-    seed::fill(&old.ctx(), USERS as u64, 7).await.unwrap();
+    seed::fill(&old.ctx(), USERS as u64, 7, seed::Lives::Whole).await.unwrap();
     let out = lines(&old, None).await;
     let whole = text(&out);
     assert!(out.len() > 5 * USERS && out[0]["format"] == 1, "{}", out[0]);
@@ -484,7 +484,7 @@ async fn what_is_handed_out_makes_the_same_users_in_an_empty_house() {
 #[tokio::test]
 async fn keys_of_apps_are_in_the_clear_only_for_whoever_brings_the_key() {
     let old = house().await;
-    seed::fill(&old.ctx(), 9, 7).await.unwrap();
+    seed::fill(&old.ctx(), 9, 7, seed::Lives::Whole).await.unwrap();
     let sealed = text(&lines(&old, None).await);
     assert!(!sealed.contains(seed::TOTP_KEY));
     let other = Keyring::parse(&[Keyring::generate("test", &Random::seeded(9))]).unwrap();
@@ -509,7 +509,7 @@ async fn keys_of_apps_are_in_the_clear_only_for_whoever_brings_the_key() {
 #[tokio::test]
 async fn hashes_are_handed_out_only_to_whoever_asks_for_them() {
     let old = house().await;
-    seed::fill(&old.ctx(), 60, 7).await.unwrap();
+    seed::fill(&old.ctx(), 60, 7, seed::Lives::Whole).await.unwrap();
     let few = handed_out(&old, export::Asked::default()).await;
     let all = lines(&old, None).await;
     let codes = |lines: &[Json]| {
@@ -530,7 +530,7 @@ async fn hashes_are_handed_out_only_to_whoever_asks_for_them() {
 #[tokio::test]
 async fn an_export_that_was_changed_grants_nothing() {
     let old = house().await;
-    seed::fill(&old.ctx(), 3, 7).await.unwrap();
+    seed::fill(&old.ctx(), 3, 7, seed::Lives::Whole).await.unwrap();
     let out = lines(&old, None).await;
     let new = house().await;
     let outcomes = moves_over(&new, &text(&out), false).await.0;
@@ -574,7 +574,7 @@ async fn an_export_that_was_changed_grants_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_program_hands_out_and_takes_in() {
     let old = house().await;
-    seed::fill(&old.ctx(), 5, 7).await.unwrap();
+    seed::fill(&old.ctx(), 5, 7, seed::Lives::Whole).await.unwrap();
     let program = Program::over(&old);
     let (done, told) = program.run(&["export", "--config", "v.toml", "--with-hashes", "--out", "all.jsonl"]);
     assert!(done && told.contains("records."), "{told}");
@@ -656,9 +656,9 @@ async fn users_come_out_of_a_postgres() {
 #[tokio::test]
 async fn a_seed_makes_the_same_people_in_every_state() {
     let (one, two, other) = (house().await, house().await, house().await);
-    let made = seed::fill(&one.ctx(), 120, 5).await.unwrap();
-    assert_eq!(seed::fill(&two.ctx(), 120, 5).await.unwrap(), made);
-    seed::fill(&other.ctx(), 120, 6).await.unwrap();
+    let made = seed::fill(&one.ctx(), 120, 5, seed::Lives::Whole).await.unwrap();
+    assert_eq!(seed::fill(&two.ctx(), 120, 5, seed::Lives::Whole).await.unwrap(), made);
+    seed::fill(&other.ctx(), 120, 6, seed::Lives::Whole).await.unwrap();
     let (first, second, third) =
         (lines(&one, None).await, lines(&two, None).await, lines(&other, None).await);
     assert_eq!(users(&first), users(&second));
@@ -674,6 +674,15 @@ async fn a_seed_makes_the_same_people_in_every_state() {
     assert_eq!(of("users", "status").len(), 2);
     assert_eq!(of("calls", "due_at").union(&of("messages", "due_at")).count(), 1, "nothing is due");
     the_organizations_are_believable(&first);
+    // The same people without what they did.
+    let bare = house().await;
+    let alone = seed::Made { users: made.users, ..seed::Made::default() };
+    assert_eq!(seed::fill(&bare.ctx(), 120, 5, seed::Lives::Bare).await.unwrap(), alone);
+    let bare = lines(&bare, None).await;
+    assert_eq!(users(&bare), users(&first));
+    for (table, left) in [("identifiers", true), ("factors", true), ("sessions", false), ("devices", false)] {
+        assert_eq!(bare.iter().any(|line| line["table"] == table), left, "{table}");
+    }
     let told = |lines: &[Json]| -> Vec<String> {
         let ours = ["organizations", "members", "invitations"];
         lines
