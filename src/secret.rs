@@ -168,16 +168,17 @@ impl Token {
 
     /// What is stored of it.
     pub fn digest(&self) -> Vec<u8> {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(self.kind.prefix().as_bytes());
-        hash.update(self.id.as_bytes());
-        hash.update(self.secret.as_slice());
-        hash.finish().as_ref().to_vec()
+        self.hash().as_ref().to_vec()
     }
 
     /// Whether it is the one whose digest is stored.
     pub fn matches(&self, stored: &[u8]) -> bool {
-        same(&self.digest(), stored)
+        same(self.hash().as_ref(), stored)
+    }
+
+    fn hash(&self) -> digest::Digest {
+        let parts = [self.kind.prefix().as_bytes(), self.id.as_bytes(), self.secret.as_slice()];
+        digest::digest(&digest::SHA256, &Zeroizing::new(parts.concat()))
     }
 
     /// The text to hand out.

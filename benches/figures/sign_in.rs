@@ -13,11 +13,15 @@ use crate::{Extent, TURNS};
 /// Enough askers that the hashing threads never wait for the next, few enough that nobody is refused.
 const ASKERS_PER_CORE: usize = 8;
 
+/// So many that nobody signs in more often than people do: a user who has as many sessions as the policy
+/// allows costs more, since one of them ends.
+const USERS: usize = 1_024;
+
 /// Measures.
 pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
     let home = Scratch::new()?;
     let server = Process::vestibule(home.path(), Second::Never, &[]).await?;
-    let names = Arc::new(sign_up_many(&server, 64).await?);
+    let names = Arc::new(sign_up_many(&server, USERS).await?);
     let engine = block_in_place(|| Engine::fastest(extent.stretch / 2))?;
     let bare = || block_in_place(|| engine.rate(extent.stretch));
     let mut turns = Turns::default();

@@ -79,8 +79,9 @@ impl Door {
         // Where a form's answer leads on to counts as a target of the form (CSP 3 §6.4.2).
         let targets: String =
             app.config.pages.origins().iter().flat_map(|origin| [" ", origin]).map(str::to_owned).collect();
-        let dress = [DATA_POLICY.to_owned(), format!("{PAGE_POLICY}{targets}")];
-        let dress = dress.map(|policy| wardrobe(&policy, app.origin.is_secure()));
+        let secure = app.origin.is_secure();
+        let page = format!("{PAGE_POLICY}{targets}");
+        let dress = [wardrobe(DATA_POLICY, &[], secure), wardrobe(&page, &PAGES, secure)];
         let mut templates = matchit::Router::new();
         // One that is there already: two methods of one path.
         paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
@@ -129,7 +130,7 @@ impl Door {
         let patience = *self.app.config.server.request_timeout;
         let mut request = request;
         if !request.body().is_end_stream() {
-            let received = timeout(patience, self.receive(request)).await;
+            let received = timeout(patience, Box::pin(self.receive(request))).await;
             request = received.map_err(|_| Problem::RequestTimeout)??;
             // The request begins when it is all there: who sends slowly does not hold the time back.
             if let Some(ctx) = request.extensions_mut().get_mut::<Ctx>() {
@@ -147,11 +148,12 @@ impl Door {
         let changes_over = self.app.config.change_over.until.is_some();
         let ctx = request.extensions().get::<Ctx>().filter(|_| changes_over).cloned();
         let cookies = match ctx {
-            Some(ctx) => sessions::moved::translate(&ctx, request.headers_mut()).await?,
+            // What is seldom needed is boxed: every request would carry the room for it.
+            Some(ctx) => Box::pin(sessions::moved::translate(&ctx, request.headers_mut())).await?,
             None => Vec::new(),
         };
         let mut response = caught(map.call(request)).await?;
-        if !sessions::sets_session(response.headers(), &self.app.origin) {
+        if !cookies.is_empty() && !sessions::sets_session(response.headers(), &self.app.origin) {
             for cookie in cookies {
                 // Whatever this is an answer to: with a session in it, nobody keeps it.
                 let no_store = HeaderValue::from_static("no-store");
@@ -193,14 +195,16 @@ impl Door {
 }
 
 /// What every answer under this content policy wears.
-fn wardrobe(policy: &str, is_secure: bool) -> HeaderMap {
+fn wardrobe(policy: &str, besides: &[(HeaderName, &'static str)], is_secure: bool) -> HeaderMap {
     // Room for what handlers add.
     let mut headers = HeaderMap::with_capacity(24);
     // Origins are ASCII by construction.
     if let Ok(policy) = HeaderValue::from_str(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    for (name, value) in ALWAYS.iter().chain(besides) {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     if is_secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
@@ -214,17 +218,20 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Two years, subdomains too (ASVS 5.0, 3.4.1).
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-const ALWAYS: [(HeaderName, &str); 7] = [
+const ALWAYS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+/// They are about documents: a browser reads them of a page only (ASVS 5.0, 3.4.8; Permissions Policy §4).
+const PAGES: [(HeaderName, &str); 2] = [
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (
         HeaderName::from_static("permissions-policy"),
         "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     ),
-    (header::CACHE_CONTROL, "no-store"),
 ];
 
 /// What every request passes. Outside to inside: the request's id and the client; the log and the
@@ -249,10 +256,10 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
 
     if let (Some((visit, _)), Some((ctx, headers))) = (&mut asked, acts)
         && !response.status().is_success()
-        && let Ok(Some(caller)) = sessions::authenticate(&ctx, &headers).await
+        && let Ok(Some(caller)) = Box::pin(sessions::authenticate(&ctx, &headers)).await
     {
         // A page that says that something is wrong says it anyway when this cannot be told.
-        let _ = visit.learns(&ctx, &caller).await;
+        let _ = Box::pin(visit.learns(&ctx, &caller)).await;
     }
     let mut response = problem::settle(response, &id, asked.as_ref());
     door.origins.share(origin, response.headers_mut());
@@ -288,12 +295,12 @@ pub async fn admit(
     if let Some(scope) = scope
         && let Some(shown) = service_accounts::shown(request.headers())
     {
-        let key = service_accounts::authenticate(&entered(&request)?, shown, scope).await?;
+        let key = Box::pin(service_accounts::authenticate(&entered(&request)?, shown, scope)).await?;
         request.extensions_mut().insert(Asker::Key(key));
         return Ok(next.run(request).await);
     }
     if access == Access::Client {
-        let client = clients::authenticate(&entered(&request)?, request.headers()).await?;
+        let client = Box::pin(clients::authenticate(&entered(&request)?, request.headers())).await?;
         request.extensions_mut().insert(Asker::Client(client.id));
         request.extensions_mut().insert(client);
     }

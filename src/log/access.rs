@@ -52,9 +52,7 @@ impl Line {
     }
 
     fn text(&mut self, text: &str) {
-        let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        // To look at all of it is quicker than to stop early: many bytes are looked at together.
-        if !text.bytes().fold(false, |found, byte| found | special(byte)) {
+        if is_plain(text) {
             self.0.push('"');
             self.0.push_str(text);
             self.0.push('"');
@@ -68,13 +66,25 @@ impl Line {
     }
 }
 
+/// Whether JSON writes the text as it is.
+fn is_plain(text: &str) -> bool {
+    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // To look at all of it is quicker than to stop early: many bytes are looked at together.
+    !text.bytes().fold(false, |found, byte| found | special(byte))
+}
+
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field.name());
-        let mut text = String::with_capacity(48);
+        let start = self.0.len();
         // Writing to a string cannot fail.
-        let _ = write!(text, "{value:?}");
-        self.text(&text);
+        let _ = write!(self.0, "\"{value:?}\"");
+        let written = self.0.get(start + 1..self.0.len() - 1).unwrap_or_default();
+        if !is_plain(written) {
+            let written = written.to_owned();
+            self.0.truncate(start);
+            self.json(&written);
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -18,7 +18,7 @@ use crate::identifiers::Identifier;
 use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::secret::{Token, TokenKind};
-use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer, refuse};
+use crate::store::{Change, Cursor, Page, Query, Seen, answer, refuse};
 
 /// Who is asking: the one place where a credential becomes a user. `None`: nobody shows anything
 /// that counts.
@@ -49,7 +49,7 @@ pub(super) struct Known {
 pub(super) async fn recognise(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<(Arc<Known>, Carrier)>> {
     let (known, carrier) = match shown(headers, &ctx.app.origin) {
         Shown::Token(token, carrier) => (by_token(ctx, &token, carrier).await?, carrier),
-        Shown::Jwt(text) => match access::read(ctx, &text).await? {
+        Shown::Jwt(text) => match Box::pin(access::read(ctx, &text)).await? {
             Some(claims) => (by_claims(ctx, &claims).await?, Carrier::Jwt),
             None => return Ok(None),
         },
@@ -94,7 +94,7 @@ async fn standing(
     if !found.session.is_stale(&ctx.policy.session, ctx.now) {
         return Ok(Some(found));
     }
-    touch(ctx, &found.session).await?;
+    Box::pin(touch(ctx, &found.session)).await?;
     // Anew, with its new revision. Gone in between: it has just been ended.
     Ok(judge(known(ctx, id).await?))
 }
@@ -110,7 +110,7 @@ pub(super) async fn current(ctx: &Ctx, id: Uuid) -> Result<Option<(Seen<Session>
 /// What the user is told when somebody has a copy of a refresh token. The session ends whether or not they
 /// can be told: an end never waits for a message.
 async fn reused(ctx: &Ctx, user: &User) -> Option<Notices> {
-    let about = About::event(Notice::RefreshReused, true).may_be_left_out();
+    let about = About::event(Notice::RefreshReused, true);
     let prepared = notices::prepare(ctx, user, about).await;
     let untold = |error: &Error| {
         tracing::warn!(problem = ?error.problem, "a user is not told that a refresh token was reused");
@@ -145,11 +145,15 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
 
 /// The records, from memory while they are unchanged.
 async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
-    let store = &ctx.app.store;
-    if let Some(known) = store.recall(id) {
-        return Ok(Some(known));
+    match ctx.app.store.recall(id) {
+        Some(known) => Ok(Some(known)),
+        // Boxed: whoever is known would carry the room for it through every request.
+        None => Box::pin(read(ctx, id)).await,
     }
-    let mut look = store.tracked();
+}
+
+async fn read(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
+    let mut look = ctx.app.store.tracked();
     let Some(session) = look.get::<Session>(id).await? else { return Ok(None) };
     look.depends_on::<Identifier>(session.user_id);
     let Some(user) = look.get::<User>(session.user_id).await? else { return Ok(None) };
@@ -178,8 +182,12 @@ pub async fn making_room(
         taken.extend(named(ctx, token).await?);
     }
     let at_most = usize::try_from(ctx.policy.session.at_most).unwrap_or(usize::MAX);
-    let query = Query::<Session>::along(Session::BY_USER).equal(user).limit(at_most.saturating_add(SURPLUS));
-    let mut open = ctx.app.store.find(query).await?.items;
+    let of_user = || Query::<Session>::along(Session::BY_USER).equal(user);
+    // Nearly always there is room; to see that, no session has to be read.
+    if ctx.app.store.first(of_user().descending().skip(at_most.saturating_sub(1))).await?.is_none() {
+        return Ok(taken);
+    }
+    let mut open = ctx.app.store.find(of_user().limit(at_most.saturating_add(SURPLUS))).await?.items;
     open.retain(|session| taken.iter().all(|taken| taken.id != session.id));
     open.sort_by_key(|session| session.seen_at);
     open.truncate((open.len() + 1).saturating_sub(at_most));
@@ -196,10 +204,8 @@ async fn named(ctx: &Ctx, token: &Token) -> Result<Option<Seen<Session>>> {
 /// Remembers the use of a session, at most once in the policy's `seen_every`.
 async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<()> {
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));
-    match ctx.app.store.commit(vec![Change::update(&touched)]).await {
-        Ok(()) | Err(StoreError::Conflict) => Ok(()),
-        Err(other) => Err(other.into()),
-    }
+    ctx.app.store.commit_unless_changed(vec![Change::update(&touched)]).await?;
+    Ok(())
 }
 
 /// One's own sessions, newest first.

@@ -145,9 +145,9 @@ impl Memory {
         let take = select.limit.saturating_add(1);
         let row = |entry: &Vec<Ordered>| entry.last().and_then(|key| records.rows.get(key)).cloned();
         Ok(if select.descending {
-            entries.rev().filter_map(row).take(take).collect()
+            entries.rev().filter_map(row).skip(select.skip).take(take).collect()
         } else {
-            entries.filter_map(row).take(take).collect()
+            entries.filter_map(row).skip(select.skip).take(take).collect()
         })
     }
 

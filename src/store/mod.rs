@@ -210,7 +210,7 @@ impl Store {
     ) -> Result<Page<Vec<Value>>, StoreError> {
         let index = Index { columns: &[], unique: false };
         let (equal, low, high, descending) = (Vec::new(), None, None, false);
-        let select = Select { table, index, equal, low, high, descending, after, limit };
+        let select = Select { table, index, equal, low, high, descending, after, skip: 0, limit };
         let rows = match &self.engine {
             Engine::Sqlite(engine) => engine.find(&select).await?,
             Engine::Postgres(engine) => engine.find(&select).await?,
@@ -232,7 +232,8 @@ impl Store {
     ) -> Result<Page<Row>, StoreError> {
         let index = Index { columns: by, unique: false };
         let is_key = by == [table.key().name];
-        let select = Select { table, index, equal, low: None, high: None, descending: true, after, limit };
+        let (low, high, descending, skip) = (None, None, true, 0);
+        let select = Select { table, index, equal, low, high, descending, after, skip, limit };
         select.check_all(is_key)?;
         if select.is_hopeless() {
             return Ok(Page { items: Vec::new(), next: None });
@@ -259,6 +260,16 @@ impl Store {
         }
         let revision = self.random.number();
         each_engine!(self, engine => engine.commit(changes, revision).await)
+    }
+
+    /// Like [`Store::commit`], where somebody else may be at the same work: whether it was written; not when what
+    /// was seen has changed, so that it is theirs by now or is found again.
+    pub async fn commit_unless_changed(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
+        match self.commit(changes).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(other) => Err(other),
+        }
     }
 
     /// Deletes what expired before `before`, at most `limit` records; returns how many.

@@ -196,9 +196,9 @@ impl Postgres {
     }
 
     pub(super) async fn find(&self, select: &Select) -> Result<Vec<Row>, StoreError> {
-        let limit = Value::Int(sql::limit(select));
+        let window: Vec<_> = sql::window(select).collect();
         let parameters: Vec<_> =
-            sql::parameters(select).chain([&limit]).map(|value| value as &(dyn ToSql + Sync)).collect();
+            sql::parameters(select).chain(&window).map(|value| value as &(dyn ToSql + Sync)).collect();
         let rows = self.query(sql::find(select), &parameters).await?;
         rows.iter().map(|row| read_row(row, select.table)).collect()
     }

@@ -86,6 +86,8 @@ pub struct Select {
     pub descending: bool,
     /// Strictly after this place, in the direction of travel.
     pub after: Option<Cursor>,
+    /// How many are left out before that.
+    pub skip: usize,
     /// How many the caller wants. Engines return up to one more, which tells that there is more.
     pub limit: usize,
 }
@@ -101,6 +103,7 @@ impl<T: Entity> Query<T> {
             high: None,
             descending: false,
             after: None,
+            skip: 0,
             limit: 50,
         };
         Self { select, entity: PhantomData }
@@ -138,6 +141,14 @@ impl<T: Entity> Query<T> {
     #[must_use]
     pub fn after(mut self, cursor: Option<Cursor>) -> Self {
         self.select.after = cursor;
+        self
+    }
+
+    /// Without the first `skip` records: engines step over them in the index and do not read them. For what
+    /// is bounded; pages go on by [`after`](Self::after).
+    #[must_use]
+    pub fn skip(mut self, skip: usize) -> Self {
+        self.select.skip = skip;
         self
     }
 

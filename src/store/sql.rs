@@ -38,6 +38,7 @@ struct Shape {
     low: bool,
     high: bool,
     descending: bool,
+    skips: bool,
     equal: u64,
     after: u64,
 }
@@ -69,6 +70,7 @@ pub(super) fn find(select: &Select) -> &'static str {
         low: select.low.is_some(),
         high: select.high.is_some(),
         descending: select.descending,
+        skips: select.skip > 0,
         equal: nulls(&select.equal),
         after: select.after.as_ref().map_or(0, |cursor| nulls(&cursor.0)),
     };
@@ -80,16 +82,19 @@ pub(super) fn find(select: &Select) -> &'static str {
     known.entry(shape).or_insert_with(|| Box::leak(write_find(select).into_boxed_str()))
 }
 
-/// The parameters of a search, without its limit, which comes last.
+/// The parameters of a search, without its [`window`], which comes last.
 pub(super) fn parameters(select: &Select) -> impl Iterator<Item = &Value> {
     let after = select.after.iter().flat_map(|cursor| &cursor.0);
     let all = select.equal.iter().chain(&select.low).chain(&select.high).chain(after);
     all.filter(|value| **value != Value::Null)
 }
 
-/// The search's limit: one more than wanted, which tells that there is more.
-pub(super) fn limit(select: &Select) -> i64 {
-    i64::try_from(select.limit.saturating_add(1)).unwrap_or(i64::MAX)
+/// The search's limit: one more than wanted, which tells that there is more. Then what is skipped, if
+/// anything is.
+pub(super) fn window(select: &Select) -> impl Iterator<Item = Value> + use<> {
+    let int = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let skip = (select.skip > 0).then(|| int(select.skip));
+    std::iter::once(int(select.limit.saturating_add(1))).chain(skip)
 }
 
 impl Statements {
@@ -197,6 +202,9 @@ fn write_find(select: &Select) -> String {
         })
         .collect();
     let _ = write!(text, " ORDER BY {} LIMIT {}", ways.join(", "), place());
+    if select.skip > 0 {
+        let _ = write!(text, " OFFSET {}", place());
+    }
     text
 }
 

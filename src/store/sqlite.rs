@@ -114,8 +114,8 @@ impl Sqlite {
 
     pub(super) async fn find(&self, select: &Select) -> Result<Vec<Row>, StoreError> {
         self.read(|connection| {
-            let limit = Value::Int(sql::limit(select));
-            let parameters = sql::parameters(select).chain(std::iter::once(&limit));
+            let window: Vec<_> = sql::window(select).collect();
+            let parameters = sql::parameters(select).chain(&window);
             let mut statement = prepare(connection, sql::find(select), parameters)?;
             let mut rows = statement.raw_query();
             let mut found = Vec::new();

@@ -514,6 +514,18 @@ async fn pages_follow_each_other_through_ties_and_nulls(store: &Store) {
         assert_eq!(ids(walk(store, || along().until(1_i64).descending(), limit).await), [7, 4, 1]);
         assert_eq!(ids(walk(store, || along().equal(None::<i64>), limit).await), [3, 6, 9]);
     }
+    for skip in 0..=10 {
+        let beyond = |query: Query<Specimen>| async move {
+            let page = store.find(query.skip(skip).limit(2)).await.unwrap();
+            let more = page.next.is_some();
+            (ids(page.items.into_iter().map(Seen::into_inner).collect()), more)
+        };
+        let is = |whole: [u128; 9]| -> (Vec<u128>, bool) {
+            (whole.into_iter().skip(skip).take(2).collect(), skip < 7)
+        };
+        assert_eq!(beyond(along()).await, is([1, 4, 7, 2, 5, 8, 3, 6, 9]));
+        assert_eq!(beyond(along().descending()).await, is([9, 6, 3, 8, 5, 2, 7, 4, 1]));
+    }
     let none = store.find(along().from(2_i64).until(1_i64)).await.unwrap();
     assert!(none.items.is_empty() && none.next.is_none());
     assert!(store.find(along().limit(0)).await.unwrap().items.is_empty());

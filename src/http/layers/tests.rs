@@ -26,10 +26,11 @@ async fn every_answer_wears_its_headers() {
         for (name, value) in ALWAYS {
             assert_eq!(headers[&name], value, "{path}");
         }
-        assert_eq!(
-            headers["content-security-policy"],
-            if path == "/docs" { PAGE_POLICY } else { DATA_POLICY }
-        );
+        let is_page = path == "/docs";
+        assert_eq!(headers["content-security-policy"], if is_page { PAGE_POLICY } else { DATA_POLICY });
+        for (name, value) in PAGES {
+            assert_eq!(headers.get(&name).is_some_and(|said| said == value), is_page, "{path}");
+        }
         assert_eq!(headers["strict-transport-security"], STRICT_TRANSPORT);
         assert!(headers.contains_key("x-request-id") && !headers.contains_key("server"));
     }
