@@ -114,6 +114,8 @@ impl Tab {
     pub async fn sized(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
+        // The answer comes before the page has its new size.
+        while self.evaluates("innerWidth").await != width {}
     }
 
     pub async fn dark(&self, dark: bool) {

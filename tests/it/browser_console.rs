@@ -7,7 +7,7 @@ use axum::http::{Request, StatusCode, header};
 use tower::ServiceExt;
 use vestibule::app::Ctx;
 use vestibule::audit::{Event, Grain, Outgoing, State, Tally};
-use vestibule::messages::{Message, Status};
+use vestibule::messages::{Kind, Message, Status};
 use vestibule::secret::Secret;
 use vestibule::store::{Change, Query};
 
@@ -74,10 +74,14 @@ async fn month(world: &World, person: &Person<'_>) {
         changes.push(Change::insert(&Tally::new("signed_in", Grain::Hour, at, i64::from(hour))));
     }
     store.commit(changes).await.unwrap();
-    // News of it may come at the same moment.
+    // News of it may come at the same moment; what comes later would be the last word.
     loop {
-        let query = Query::<Message>::along(Message::BY_CREATED).limit(1);
-        let message = store.find(query).await.unwrap().items.into_iter().next().unwrap();
+        let sent = store.find(Query::<Message>::along(Message::BY_CREATED).limit(20)).await.unwrap().items;
+        let message = sent.into_iter().find(|message| message.kind == Kind::Sms).unwrap();
+        if !message.status.is_final() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        }
         let failed = message.with(|message| {
             message.status = Status::Undelivered;
             message.error_code = Some(30_003);
