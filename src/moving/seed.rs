@@ -113,7 +113,7 @@ pub struct Made {
 pub enum Lives {
     /// What they did as well: sessions, messages, calls, organisations.
     Whole,
-    /// Who they are and how they prove it. A tenth of the room.
+    /// Who they are and how they prove it.
     Bare,
 }
 
@@ -142,6 +142,7 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Made
         neighbours.push(person.make(&phc, lives));
         let is_last = number + 1 == users;
         if is_last || neighbours.len() == NEIGHBOURS {
+            // Drawn either way: the same people come, with and without their lives.
             let (seed, neighbours) = (random.seed(), std::mem::take(&mut neighbours));
             if lives == Lives::Whole {
                 changes.extend(organizations::found(ctx, &neighbours, &seed, &mut made));

@@ -94,6 +94,7 @@ async fn standing(
     if !found.session.is_stale(&ctx.policy.session, ctx.now) {
         return Ok(Some(found));
     }
+    // Boxed, as what is read below: who is known would carry the room for it through every request.
     Box::pin(touch(ctx, &found.session)).await?;
     // Anew, with its new revision. Gone in between: it has just been ended.
     Ok(judge(known(ctx, id).await?))
@@ -147,7 +148,6 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
 async fn known(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     match ctx.app.store.recall(id) {
         Some(known) => Ok(Some(known)),
-        // Boxed: whoever is known would carry the room for it through every request.
         None => Box::pin(read(ctx, id)).await,
     }
 }

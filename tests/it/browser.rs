@@ -115,7 +115,8 @@ impl Tab {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
         // The answer comes before the page has its new size.
-        while self.evaluates("innerWidth").await != width {}
+        let resized = async { while self.evaluates("innerWidth").await != width {} };
+        timeout(PATIENCE, resized).await.expect("the page gets its size");
     }
 
     pub async fn dark(&self, dark: bool) {

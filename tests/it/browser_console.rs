@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use tower::ServiceExt;
+use uuid::Uuid;
 use vestibule::app::Ctx;
 use vestibule::audit::{Event, Grain, Outgoing, State, Tally};
-use vestibule::messages::{Kind, Message, Status};
+use vestibule::messages::{Message, Status};
 use vestibule::secret::Secret;
 use vestibule::store::{Change, Query};
 
@@ -74,26 +75,21 @@ async fn month(world: &World, person: &Person<'_>) {
         changes.push(Change::insert(&Tally::new("signed_in", Grain::Hour, at, i64::from(hour))));
     }
     store.commit(changes).await.unwrap();
-    // News of it may come at the same moment; what comes later would be the last word.
-    loop {
-        let sent = store.find(Query::<Message>::along(Message::BY_CREATED).limit(20)).await.unwrap().items;
-        let message = sent.into_iter().find(|message| message.kind == Kind::Sms).unwrap();
-        if !message.status.is_final() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        }
-        let failed = message.with(|message| {
-            message.status = Status::Undelivered;
-            message.error_code = Some(30_003);
-            message.error_reason = Some("The phone is switched off or out of reach.".to_owned());
-            let step = vestibule::messages::Step { at: now, status: "undelivered".to_owned() };
-            message.history.0.push(step);
-        });
-        match store.commit(vec![Change::update(&failed)]).await {
-            Err(vestibule::store::StoreError::Conflict) => {}
-            done => break done.unwrap(),
-        }
-    }
+    // One of its own: of those that were sent there may still be news.
+    let sent = store.first(Query::<Message>::along(Message::BY_CREATED)).await.unwrap().unwrap();
+    let mut failed = Message {
+        id: Uuid::from_u128(u128::MAX),
+        provider_ref: None,
+        status: Status::Undelivered,
+        error_code: Some(30_003),
+        error_reason: Some("The phone is switched off or out of reach.".to_owned()),
+        look_at: None,
+        due_at: None,
+        finished_at: Some(now),
+        ..sent.into_inner()
+    };
+    failed.history.0.push(vestibule::messages::Step { at: now, status: "undelivered".to_owned() });
+    store.commit(vec![Change::insert(&failed)]).await.unwrap();
     let events = store.find(Query::<Event>::along(Event::BY_TIME).limit(2)).await.unwrap().items;
     let mut changes = Vec::new();
     for event in &events {
