@@ -19,6 +19,7 @@ use super::order::{Form, NOT_FOUND, Refusal, authenticate, call_back, go_on, is_
 use super::phone::Text;
 use super::script::{self, Script};
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::outbound::Outcome;
 use crate::twilio::twiml;
 
@@ -245,13 +246,13 @@ impl Call {
         if rule.habit == Habit::Fail {
             return self.end("failed", &[("SipResponseCode", "404")]).await;
         }
-        self.arrive();
+        let since = self.arrive();
         self.tell("ringing", "ringing", &[]).await;
         let act = match rule.habit {
             Habit::Answer => Some(Act::Answer),
             Habit::Busy => Some(Act::Busy),
             Habit::NoAnswer => None,
-            _ => self.rings(&mut acts).await,
+            _ => self.rings(since, &mut acts).await,
         };
         match act {
             Some(Act::Answer) => self.speak(&mut acts).await,
@@ -263,9 +264,9 @@ impl Call {
     }
 
     /// Rings until somebody does something, or for as long as was ordered by the clock of the server, which
-    /// can be moved.
-    async fn rings(&self, acts: &mut UnboundedReceiver<Act>) -> Option<Act> {
-        let until = self.app.clock.now() + self.order.ring;
+    /// can be moved once it shows on the phone.
+    async fn rings(&self, since: Timestamp, acts: &mut UnboundedReceiver<Act>) -> Option<Act> {
+        let until = since + self.order.ring;
         loop {
             if let Ok(act) = tokio::time::timeout(LOOK, decided(acts)).await {
                 return Some(act);
@@ -276,8 +277,9 @@ impl Call {
         }
     }
 
-    /// It shows on the phone.
-    fn arrive(&self) {
+    /// It shows on the phone, from the instant that this comes to.
+    fn arrive(&self) -> Timestamp {
+        let now = self.app.clock.now();
         let told = self.order.twiml.as_deref().and_then(script::read).unwrap_or_default();
         self.dev.phone.receive(Text {
             id: self.id,
@@ -287,8 +289,9 @@ impl Call {
             body: told.text,
             mail: None,
             status: "ringing",
-            at: self.app.clock.now(),
+            at: now,
         });
+        now
     }
 
     async fn speak(&mut self, acts: &mut UnboundedReceiver<Act>) {

@@ -476,6 +476,7 @@ async fn a_code_that_is_dead_or_nearly_goes_no_further() {
     // It rings for so long that the code would be dead before a mail is read.
     let world = three_ways(Duration::from_secs(100), "normal").await;
     comes_to(&world, "call", Status::Sent).await;
+    crate::spoken::call_at(&world, LOST).await;
     world.advance(Duration::from_secs(50));
     comes_to(&world, "call", Status::Undelivered).await;
     world.run_due().await;
