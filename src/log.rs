@@ -7,13 +7,14 @@ mod access;
 mod lines;
 mod request;
 
-pub use access::ACCESS;
+pub use access::Answered;
 pub use lines::Writing;
 pub use request::of_request;
 
 use std::fmt;
 use std::io::IsTerminal;
 
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -22,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat};
-use access::ByHand;
+use access::{ACCESS, BY_HAND};
 use lines::Lines;
 use request::Named;
 
@@ -36,15 +37,20 @@ pub fn start(settings: &Log) -> Result<Writing, String> {
     let failed = |error: &dyn std::fmt::Display| format!("The log cannot be started: {error}.");
     let (lines, writing) = Lines::start(Box::new(std::io::stderr())).map_err(|error| failed(&error))?;
     let log = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_timer(Utc);
+    let is_human = is_human(settings.format, terminal);
+    let by_hand = !is_human && levels.would_enable(ACCESS, &Level::INFO);
     let levels = tracing_subscriber::registry().with(levels);
-    let started = if is_human(settings.format, terminal) {
+    let started = if is_human {
         let log = log.with_target(false).with_ansi(terminal);
         levels.with(log.map_event_format(|line| Named::human(line.with_ansi(terminal)))).try_init()
     } else {
-        let log = log.json().flatten_event(true);
-        levels.with(log.map_event_format(|line| ByHand(Named::json(line)))).try_init()
+        levels.with(log.json().flatten_event(true).map_event_format(Named::json)).try_init()
     };
     started.map_err(|error| failed(&error))?;
+    if by_hand {
+        // The first log of the process, as the one that has just been started.
+        BY_HAND.get_or_init(|| lines.clone());
+    }
     // What led to a panic is told before the panic is.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -236,10 +236,10 @@ impl Connection {
     }
 
     fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        if self.buffer.len() < length {
-            return Err(bad("less than expected"));
-        }
-        Ok(self.buffer.drain(..length).collect())
+        // Copied at once: out of a drain it would come byte by byte.
+        let taken = self.buffer.get(..length).ok_or_else(|| bad("less than expected"))?.to_vec();
+        self.buffer.drain(..length);
+        Ok(taken)
     }
 
     async fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {

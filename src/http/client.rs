@@ -5,7 +5,6 @@
 //! a way in. What cannot be read makes the address [`UNKNOWN`], which belongs to no network, is not
 //! loopback, and shares one budget in every limit: garbage never adds access.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::HeaderMap;
@@ -51,26 +50,6 @@ fn read_hop(text: &str) -> Option<IpAddr> {
             text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
         })?;
     Some(address.to_canonical())
-}
-
-/// An address as it is written, without the general way's care for width and fill: one is written
-/// for every request.
-pub(super) struct Written(pub(super) IpAddr);
-
-impl fmt::Display for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IpAddr::V4(v4) = self.0 else { return self.0.fmt(f) };
-        let mut text = String::with_capacity(15);
-        for (at, octet) in v4.octets().into_iter().enumerate() {
-            if at > 0 {
-                text.push('.');
-            }
-            let digits = [octet / 100, octet / 10 % 10, octet % 10];
-            let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
-            text.extend(digits.iter().skip(zeros).map(|digit| char::from(b'0' + digit)));
-        }
-        f.write_str(&text)
-    }
 }
 
 #[cfg(test)]
@@ -158,11 +137,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn an_address_is_written_as_ever(address in any::<IpAddr>()) {
-            prop_assert_eq!(Written(address).to_string(), address.to_string());
-        }
-
         #[test]
         fn t16_whatever_is_sent_the_peer_stands_or_the_address_is_neither_trusted_nor_local(
             lines in prop::collection::vec("[ -~]{0,40}", 0..4), last in any::<[u8; 4]>(),

@@ -2,7 +2,7 @@
 //! router adds ([`admit`]).
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use super::visit::Visit;
 use crate::app::{App, Client, Ctx};
 use crate::config::Network;
 use crate::error::{Error, Problem, Result};
-use crate::log::{self, ACCESS};
+use crate::log::{self, Answered};
 use crate::policy::Rank;
 use crate::service_accounts::{self, Scope};
 use crate::{clients, sessions};
@@ -56,7 +56,7 @@ pub struct Door {
     /// The templates of the map's paths, for figures and log: a path itself can hold a token.
     paths: matchit::Router<String>,
     /// What every answer wears, made once: for data, and for pages.
-    dress: [HeaderMap; 2],
+    dress: [Vec<(HeaderName, HeaderValue)>; 2],
     ids: Ids,
 }
 
@@ -184,31 +184,28 @@ impl Door {
 
     /// Headers that every answer has. What a handler has set stays.
     fn dress(&self, headers: &mut HeaderMap) {
-        let page =
+        let is_page =
             headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-        let [data_dress, page_dress] = &self.dress;
-        let mut dressed = if page { page_dress.clone() } else { data_dress.clone() };
-        // A name that the handler has set replaces ours, with all its values.
-        dressed.extend(std::mem::take(headers));
-        *headers = dressed;
+        let [of_data, of_pages] = &self.dress;
+        let dress = if is_page { of_pages } else { of_data };
+        for (name, value) in dress {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
     }
 }
 
 /// What every answer under this content policy wears.
-fn wardrobe(policy: &str, besides: &[(HeaderName, &'static str)], is_secure: bool) -> HeaderMap {
-    // Room for what handlers add.
-    let mut headers = HeaderMap::with_capacity(24);
+fn wardrobe(
+    policy: &str,
+    besides: &[(HeaderName, &'static str)],
+    is_secure: bool,
+) -> Vec<(HeaderName, HeaderValue)> {
     // Origins are ASCII by construction.
-    if let Ok(policy) = HeaderValue::from_str(policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    for (name, value) in ALWAYS.iter().chain(besides) {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if is_secure {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
-    }
-    headers
+    let policy = HeaderValue::from_str(policy).ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
+    let others = ALWAYS.into_iter().chain(besides.iter().cloned());
+    let others = others.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let transport = is_secure.then_some((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
+    policy.into_iter().chain(others).chain(transport).collect()
 }
 
 /// Nothing may be loaded from, sent to or framed around an answer that is not a page.
@@ -218,15 +215,16 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Two years, subdomains too (ASVS 5.0, 3.4.1).
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-const ALWAYS: [(HeaderName, &str); 5] = [
+const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
 ];
-/// They are about documents: a browser reads them of a page only (ASVS 5.0, 3.4.8; Permissions Policy §4).
-const PAGES: [(HeaderName, &str); 2] = [
+/// They are about documents: a browser reads them of a page only (ASVS 5.0, 3.4.8; Permissions Policy §4). Who may
+/// frame an answer, a content policy says of all of them (ASVS 5.0, 3.4.6).
+const PAGES: [(HeaderName, &str); 3] = [
+    (header::X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (
         HeaderName::from_static("permissions-policy"),
@@ -267,16 +265,10 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    door.note(method, route, response.status().as_u16(), started.elapsed(), &id, address);
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    Answered { method, route, status, took, request_id: &id, client: address }.note();
+    door.app.metrics.request(method, route, status, took);
     response
-}
-
-impl Door {
-    /// One line in the log and one in the figures.
-    fn note(&self, method: &str, route: &str, status: u16, took: Duration, request_id: &str, client: IpAddr) {
-        tracing::info!(target: ACCESS, method, route, status, ms = took.as_secs_f64() * 1e3, request_id, client = %client::Written(client), "answered");
-        self.app.metrics.request(method, route, status, took);
-    }
 }
 
 /// What a route's line adds: nobody from another site, nobody without a session unless the line says so.

@@ -1,68 +1,105 @@
-//! The line of an answered request, written by hand: there is one for every request, and the general
-//! way to write it costs several times as much. To the reader it is the same line.
+//! The line of an answered request. There is one for every request, so for machines it is written by hand:
+//! the general way costs as much as recognising the session. To the reader it is the same line.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use super::lines::Lines;
+use crate::clock::{Clock, Timestamp};
 
-use super::Utc;
+/// The target of these lines, as `log.level` may name it.
+pub(super) const ACCESS: &str = "vestibule::access";
 
-/// The target of these lines.
-pub const ACCESS: &str = "vestibule::access";
+/// Where they go by hand: set when the log is for machines and its levels let these lines through.
+pub(super) static BY_HAND: OnceLock<Lines> = OnceLock::new();
 
-/// JSON: these lines by hand, all others as `.0` writes them.
-pub(super) struct ByHand<F>(pub(super) F);
+/// A request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// The template of its path: a path itself can hold a token.
+    pub route: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// From the request's head to the answer.
+    pub took: Duration,
+    /// The request's id, as it is told outside.
+    pub request_id: &'a str,
+    /// Who asked.
+    pub client: IpAddr,
+}
 
-impl<S, N, F> FormatEvent<S, N> for ByHand<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'w> FormatFields<'w> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        if event.metadata().target() != ACCESS || ctx.lookup_current().is_some() {
-            return self.0.format_event(ctx, to, event);
+impl Answered<'_> {
+    /// Writes the line.
+    pub fn note(self) {
+        match BY_HAND.get() {
+            Some(lines) => lines.add(self.json(Clock::System.now()).as_bytes(), false),
+            None => self.told(),
         }
-        let mut line = Line(String::with_capacity(384));
-        line.0.push_str("{\"timestamp\":\"");
-        Utc.format_time(&mut Writer::new(&mut line.0))?;
-        line.0.push_str("\",\"level\":\"");
-        line.0.push_str(event.metadata().level().as_str());
-        line.0.push('"');
-        event.record(&mut line);
-        line.name("target");
-        line.text(ACCESS);
-        line.0.push_str("}\n");
-        to.write_str(&line.0)
+    }
+
+    /// The general way.
+    fn told(self) {
+        let Self { method, route, status, took, request_id, client } = self;
+        let ms = took.as_secs_f64() * 1e3;
+        tracing::info!(target: ACCESS, method, route, status, ms, request_id, client = %client, "answered");
+    }
+
+    fn json(self, at: Timestamp) -> String {
+        let Self { method, route, status, took, request_id, client } = self;
+        let mut line = String::with_capacity(384);
+        line.push_str("{\"timestamp\":\"");
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{at}");
+        line.push_str("\",\"level\":\"INFO\",\"message\":\"answered\",\"method\":");
+        push(&mut line, method);
+        line.push_str(",\"route\":");
+        push(&mut line, route);
+        line.push_str(",\"status\":");
+        let mut number = itoa::Buffer::new();
+        line.push_str(number.format(status));
+        line.push_str(",\"ms\":");
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        line.push_str(number.format(micros / 1_000));
+        line.push('.');
+        line.extend([micros / 100 % 10, micros / 10 % 10, micros % 10].into_iter().filter_map(digit));
+        line.push_str(",\"request_id\":");
+        push(&mut line, request_id);
+        line.push_str(",\"client\":\"");
+        match client {
+            IpAddr::V4(address) => {
+                let [a, b, c, d] = address.octets();
+                line.push_str(number.format(a));
+                for octet in [b, c, d] {
+                    line.push('.');
+                    line.push_str(number.format(octet));
+                }
+            }
+            IpAddr::V6(address) => drop(write!(line, "{address}")),
+        }
+        line.push_str("\",\"target\":\"");
+        line.push_str(ACCESS);
+        line.push_str("\"}\n");
+        line
     }
 }
 
-struct Line(String);
+/// A digit as a letter.
+fn digit(number: u64) -> Option<char> {
+    u32::try_from(number).ok().and_then(|number| char::from_digit(number, 10))
+}
 
-impl Line {
-    fn name(&mut self, name: &str) {
-        self.0.push_str(",\"");
-        self.0.push_str(name);
-        self.0.push_str("\":");
-    }
-
-    fn text(&mut self, text: &str) {
-        if is_plain(text) {
-            self.0.push('"');
-            self.0.push_str(text);
-            self.0.push('"');
-        } else {
-            self.json(text);
-        }
-    }
-
-    fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) {
-        self.0.push_str(&serde_json::to_string(value).unwrap_or_default());
+/// The text in quotation marks.
+fn push(line: &mut String, text: &str) {
+    if is_plain(text) {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        line.push_str(&serde_json::Value::from(text).to_string());
     }
 }
 
@@ -71,36 +108,6 @@ fn is_plain(text: &str) -> bool {
     let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // To look at all of it is quicker than to stop early: many bytes are looked at together.
     !text.bytes().fold(false, |found, byte| found | special(byte))
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field.name());
-        let start = self.0.len();
-        // Writing to a string cannot fail.
-        let _ = write!(self.0, "\"{value:?}\"");
-        let written = self.0.get(start + 1..self.0.len() - 1).unwrap_or_default();
-        if !is_plain(written) {
-            let written = written.to_owned();
-            self.0.truncate(start);
-            self.json(&written);
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.name(field.name());
-        self.text(value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.name(field.name());
-        self.json(&value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.name(field.name());
-        let _ = write!(self.0, "{value}");
-    }
 }
 
 #[cfg(test)]
@@ -123,37 +130,37 @@ mod tests {
         }
     }
 
-    fn said() {
-        let client: std::net::IpAddr = [203, 0, 113, 9].into();
-        for (route, ms) in
-            [("/a/{id}", 0.00684), ("a \"b\" \\ \n ü", 1.0), ("unmatched", 1e-9), ("", 12345.678)]
-        {
-            tracing::info!(target: ACCESS, method = "GET", route, status = 200_u16, ms, request_id = "7", %client, "answered");
-        }
-        tracing::info!(target: "vestibule::other", route = "/x", "something else");
-        let _inside = tracing::info_span!("request", id = "9").entered();
-        tracing::warn!(target: ACCESS, route = "/x", "inside of a span");
-    }
-
     #[test]
     fn the_line_is_the_one_that_the_general_way_writes() {
-        let (plain, ours) = (Paper::default(), Paper::default());
-        let (to_plain, to_ours) = (plain.clone(), ours.clone());
-        let json = || tracing_subscriber::fmt().json().flatten_event(true);
-        let general = json().with_writer(move || to_plain.clone()).finish();
-        tracing::subscriber::with_default(general, said);
-        let by_hand = json().map_event_format(ByHand).with_writer(move || to_ours.clone()).finish();
-        tracing::subscriber::with_default(by_hand, said);
-        let lines = |paper: &Paper| -> Vec<String> {
-            let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-            let rest = |line: &str| line.split_once("\",\"level\"").unwrap().1.to_owned();
-            assert!(
-                text.lines()
-                    .all(|line| line.starts_with("{\"timestamp\":\"20") && line.contains("Z\",\"level\""))
-            );
-            text.lines().map(rest).collect()
-        };
-        assert_eq!(lines(&plain), lines(&ours));
-        assert_eq!(lines(&ours).len(), 6);
+        let v4: IpAddr = [203, 0, 113, 9].into();
+        let v6: IpAddr = "2001:db8::7".parse().unwrap();
+        for (route, micros, client) in
+            [("/a/{id}", 7, v4), ("a \"b\" \\ \n ü", 1_000, v6), ("unmatched", 0, v4), ("", 12_345_678, v6)]
+        {
+            let took = Duration::from_micros(micros);
+            let request = Answered { method: "GET", route, status: 200, took, request_id: "7", client };
+            let paper = Paper::default();
+            let writer = paper.clone();
+            let general = tracing_subscriber::fmt().json().flatten_event(true);
+            let general = general.with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(general, || request.told());
+            let general = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+            let ours = request.json(Clock::System.now());
+            let order = |line: &str| {
+                let names = ["timestamp", "level", "message", "method", "route", "status", "ms"];
+                let names = names.into_iter().chain(["request_id", "client", "target"]);
+                names.map(|name| line.find(&format!("\"{name}\":"))).is_sorted()
+            };
+            assert!(order(&general) && order(&ours) && ours.ends_with("}\n"), "{general}{ours}");
+            let read = |line: &str| {
+                let mut line: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+                let at = line.remove("timestamp").unwrap();
+                at.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+                // Of a time the general way writes more digits than a clock knows.
+                let ms = line.remove("ms").unwrap().as_f64().unwrap();
+                (line, (ms * 1e3).round())
+            };
+            assert_eq!(read(&general), read(&ours));
+        }
     }
 }

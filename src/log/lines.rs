@@ -106,7 +106,8 @@ impl Lines {
         }
     }
 
-    fn add(&self, line: &[u8], is_urgent: bool) {
+    /// Takes a line in; an urgent one is out, with all before it, when this returns.
+    pub(super) fn add(&self, line: &[u8], is_urgent: bool) {
         let mut waiting = self.0.lock();
         let (before, after) = (waiting.lines.len(), waiting.lines.len() + line.len());
         waiting.lines.extend_from_slice(line);
