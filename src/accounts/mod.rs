@@ -253,8 +253,13 @@ pub async fn another_admin(ctx: &Ctx, user: Uuid) -> Result<Option<Seen<User>>> 
 
 /// What `user` has to show, and the factors behind it: those that count.
 pub async fn held(ctx: &Ctx, user: &User) -> Result<(Vec<Seen<Factor>>, Held)> {
-    let mut factors = factors::of_user(ctx, user.id).await?;
     let has_password = ctx.app.store.get::<Password>(user.id).await?.is_some();
+    held_with(ctx, user, has_password).await
+}
+
+/// The same of somebody of whom it is known whether they have a password.
+pub async fn held_with(ctx: &Ctx, user: &User, has_password: bool) -> Result<(Vec<Seen<Factor>>, Held)> {
+    let mut factors = factors::of_user(ctx, user.id).await?;
     let demanded = demanded(&ctx.policy.sign_in.second, user);
     factors.retain(|factor| factor.counts(demanded));
     let held = Held::new(factors.iter().map(|factor| &**factor), has_password, demanded, &user.roles.0);

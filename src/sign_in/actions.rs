@@ -1,9 +1,10 @@
 //! Signing in with a password.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::lane::{self, Lane};
-use super::rules::{self, Opening, Outcome, Standing};
+use super::rules::{self, Opened, Opening, Standing};
 use uuid::Uuid;
 
 use crate::accounts::{self, User, UserView};
@@ -12,7 +13,7 @@ use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
 use crate::devices::{self, Brought, Device};
 use crate::error::{Error, Problem, Result};
-use crate::factors::{Factor, Guess};
+use crate::factors::{Factor, Guess, Held};
 use crate::identifiers;
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
@@ -93,14 +94,14 @@ pub async fn sign_in(
     let proofs = &Proofs::default().and(FactorKind::Password, ctx.now);
     let policy = &*ctx.policy;
 
-    let (factors, held) = accounts::held(ctx, user).await?;
-    let (factors, device) = (&factors, lane.device());
+    let (factors, held) = &accounts::held_with(ctx, user, true).await?;
+    let device = lane.device();
     let is_trusted = device.is_some_and(|device| device.is_trusted(factors, &policy.devices, ctx.now));
     let gate = match after_first_factor(&policy.sign_in, &held.holder()) {
         Gate::Ask(_) if is_trusted => Gate::Open,
         gate => gate,
     };
-    let outcome = match gate {
+    let signed_in = match gate {
         Gate::Open => {
             let known = identifiers::actions::of_user(ctx, id).await?;
             if let Some(lacking) = identifiers::lacking(&known, &policy.sign_up.verified) {
@@ -113,12 +114,16 @@ pub async fn sign_in(
                 Some(_) => None,
             };
             let news = &news;
-            ctx.decide(move |moment| async move {
+            let opened = ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
                 // A factor that was bound meanwhile changed the user: what is seen here still stands
                 // when the session is opened, or this is done again.
-                let (_, held) = accounts::held(ctx, &standing.user).await?;
-                if !is_trusted && after_first_factor(&policy.sign_in, &held.holder()) != Gate::Open {
+                let opens = |held: &Held| after_first_factor(&policy.sign_in, &held.holder()) == Gate::Open;
+                let is_open = match standing.user.is_unchanged_since(user) {
+                    true => opens(held),
+                    false => opens(&accounts::held_with(ctx, &standing.user, true).await?.1),
+                };
+                if !is_trusted && !is_open {
                     return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
                 }
                 let device = devices::find(ctx, device.map(|device| device.id), &standing.user).await?;
@@ -132,14 +137,16 @@ pub async fn sign_in(
                 let opening = Opening { proofs: proofs.clone(), carry, arrival, leaving, relied_on };
                 let told = news.as_ref().map(|news| news.changes(ctx, &moment)).unwrap_or_default();
                 Ok(rules::open(&standing, opening, policy, &moment).and(told))
-            })
-            .await?
+            });
+            let Opened { user, session, token, device } = opened.await?;
+            let user = UserView::new(&user, known.iter().map(|one| (&**one).into()).collect());
+            SignedIn::Now { user: Box::new(user), session: Box::new(session), token, device }
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
             let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(user.id)).await?;
             let kinds = kinds.as_slice();
-            ctx.decide(move |moment| async move {
+            let asked = ctx.decide(move |moment| async move {
                 let standing = standing(ctx, id, verified, rehashed).await?;
                 let ask = Ask {
                     purpose: Purpose::SignIn,
@@ -155,20 +162,13 @@ pub async fn sign_in(
                 let (mut asked, message) = chosen.ask(ctx, ask, &moment);
                 asked.challenge.device_id = device.map(|device| device.id);
                 Ok(rules::ask(&standing, asked, message.as_ref(), &moment))
-            })
-            .await?
+            });
+            let asked = asked.await?;
+            SignedIn::Asked(Box::new(asked.challenge.view(&asked.token, &policy.code)), asked.token)
         }
     };
     lane.clear(ctx).await;
-    Ok(match outcome {
-        Outcome::SignedIn { user, session, token, device } => {
-            SignedIn::Now { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
-        }
-        Outcome::Asked(asked) => {
-            let view = asked.challenge.view(&asked.token, &policy.code);
-            SignedIn::Asked(Box::new(view), asked.token)
-        }
-    })
+    Ok(signed_in)
 }
 
 /// The user and the password as they are now, when the password that was checked is still theirs.
@@ -205,7 +205,7 @@ async fn refused(
         None => limits::take(ctx, Limit::NoteUnknown, "").await.is_err(),
         Some(_) => false,
     };
-    let refused = ctx
+    let refused: Result<Infallible> = ctx
         .decide(move |moment| async move {
             let store = &ctx.app.store;
             let Some(user) = user else {
@@ -226,9 +226,6 @@ async fn refused(
             Ok(rules::failed(user, password, device, &moment))
         })
         .await;
-    match refused {
-        Err(error) => Err(error),
-        // A failed sign-in has no other outcome than its refusal.
-        Ok(_) => Err(Problem::CredentialsWrong.into()),
-    }
+    // A failed sign-in has no other outcome than its refusal.
+    match refused? {}
 }

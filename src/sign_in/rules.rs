@@ -1,5 +1,7 @@
 //! What follows from a first factor.
 
+use std::convert::Infallible;
+
 use uuid::Uuid;
 
 use crate::accounts::User;
@@ -16,14 +18,6 @@ use crate::secret::Token;
 use crate::sessions::{self, Carry, Session};
 use crate::store::{Change, Decision, Seen, answer, refuse};
 
-/// What a first factor came to.
-pub(super) enum Outcome {
-    /// It was enough.
-    SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
-    /// A second factor is asked for.
-    Asked(Box<Asked>),
-}
-
 /// A wrong password of a user, or one that was not looked at: the same refusal for both. A judged one
 /// is counted with the `password`, in the commit that notes it.
 pub(super) fn failed(
@@ -31,7 +25,7 @@ pub(super) fn failed(
     password: Option<Seen<Password>>,
     device: Option<Change>,
     moment: &Moment,
-) -> Decision<Outcome> {
+) -> Decision<Infallible> {
     let refusal = refuse(Problem::CredentialsWrong).note(moment, note(What::SignInFailed).user(user.id));
     let counted = password.map(|seen| seen.with(Password::failed));
     refusal.and(counted.as_ref().map(Change::update)).and(device)
@@ -43,7 +37,7 @@ pub(super) fn failed_unknown(
     slot: Option<Uuid>,
     before: Option<Seen<Event>>,
     moment: &Moment,
-) -> Decision<Outcome> {
+) -> Decision<Infallible> {
     let event = note(What::SignInFailed).at(moment);
     let block = if slot.is_some() { chain::NEVER } else { event.block };
     let event = Event { id: slot.unwrap_or(event.id), block, ..event };
@@ -85,24 +79,30 @@ pub(super) struct Opening<'a> {
     pub relied_on: &'a [Seen<Factor>],
 }
 
+/// What was opened.
+pub(super) struct Opened {
+    /// Whose it is, as they are at this instant.
+    pub user: User,
+    pub session: Session,
+    pub token: Token,
+    /// That of the device, when it was not known.
+    pub device: Option<Token>,
+}
+
 /// No second factor is asked for.
 pub(super) fn open(
     standing: &Standing,
     opening: Opening<'_>,
     policy: &Policy,
     moment: &Moment,
-) -> Decision<Outcome> {
+) -> Decision<Opened> {
     let user = &*standing.user;
     let Opening { proofs, carry, arrival, leaving, relied_on } = opening;
     let (mut session, token) = Session::open(user, proofs, carry, &policy.session, moment);
     session.device_id = Some(arrival.id);
     let event = note(What::SignedIn).user(user.id).session(session.id);
-    let decision = standing.bind(answer(Outcome::SignedIn {
-        user: Box::new(user.clone()),
-        session: Box::new(session.clone()),
-        token,
-        device: arrival.token,
-    }));
+    let opened = Opened { user: user.clone(), session: session.clone(), token, device: arrival.token };
+    let decision = standing.bind(answer(opened));
     let decision = decision.insert(&session).and([arrival.change]).note(moment, event);
     let decision = decision.and(relied_on.iter().map(Change::require));
     sessions::leave(decision, &leaving, moment)
@@ -114,10 +114,10 @@ pub(super) fn ask(
     mut asked: Asked,
     message: Option<&Message>,
     moment: &Moment,
-) -> Decision<Outcome> {
+) -> Decision<Asked> {
     asked.challenge.created_at = asked.challenge.created_at.latest(standing.user.sessions_from);
     let challenge = asked.challenge.clone();
-    let decision = standing.bind(answer(Outcome::Asked(Box::new(asked))).insert(&challenge));
+    let decision = standing.bind(answer(asked).insert(&challenge));
     match message {
         Some(message) => decision.insert(message).note(moment, note(What::CodeSent).user(standing.user.id)),
         None => decision,

@@ -37,6 +37,11 @@ impl<T: Entity> Seen<T> {
         self
     }
 
+    /// Whether nobody has written this record between `before` and now.
+    pub fn is_unchanged_since(&self, before: &Self) -> bool {
+        self.revision == before.revision && self.was.is_none() && before.was.is_none()
+    }
+
     /// The record alone.
     pub fn into_inner(self) -> T {
         self.record
