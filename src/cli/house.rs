@@ -15,6 +15,7 @@ use crate::app::{App, Ctx};
 use crate::clock::Clock;
 use crate::config::{Config, Figures};
 use crate::error::Error;
+use crate::http::Loops;
 use crate::http::entrance::Entrance;
 use crate::random::Random;
 use crate::store::{Engine, migrations};
@@ -103,9 +104,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, giv
         }
         stopping.send_replace(true);
     };
+    // Kept until the workers have stopped: what a request has begun to hold open, others go on using.
+    let loops =
+        Loops::start().map_err(|error| format!("The server's threads cannot be started: {error}."))?;
     let workers = worker::start(&app, tasks::all());
     let figures = show(Arc::clone(&app), figures, stopped);
-    let serving = async { tokio::join!(http::server::serve(app.clone(), listener, entrance, stop), figures) };
+    let serving = http::serve(Arc::clone(&app), listener, entrance, &loops, stop);
+    let serving = async { tokio::join!(serving, figures) };
     let served = tokio::select! {
         (served, ()) = serving => served,
         never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
@@ -120,7 +125,7 @@ async fn show(app: Arc<App>, listener: Option<TcpListener>, mut stopped: watch::
     let Some(listener) = listener else { return };
     let entrance = http::router::figures(&app);
     let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-    if let Err(error) = http::server::serve(app, listener, entrance, stop).await {
+    if let Err(error) = http::serve(app, listener, entrance, &Loops::here(), stop).await {
         tracing::error!(%error, "the figures are no longer shown");
     }
 }

@@ -1,5 +1,9 @@
 //! Connections: accepted within a bound, cut when they dawdle, finished when the server stops.
 
+mod loops;
+
+pub use loops::Loops;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -33,8 +37,8 @@ const HEAD_BYTES: usize = 32 * 1024;
 /// How long to wait when no connection can be accepted, such as when descriptors have run out.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves `entrance` on `listener` until `shutdown` is done; then no connection is accepted, and what
-/// is being answered has `drain_timeout` to finish before it is cut.
+/// Serves `entrance` on `listener`, each connection on one of `loops`, until `shutdown` is done; then no
+/// connection is accepted, and what is being answered has `drain_timeout` to finish before it is cut.
 ///
 /// At most `max_connections` are open; others wait to be accepted. A connection that does not send
 /// the head of a request within `header_timeout`, the next one on a kept connection included, or
@@ -46,6 +50,7 @@ pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     entrance: Entrance,
+    loops: &Loops,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let settings = &app.config.server;
@@ -76,22 +81,35 @@ pub async fn serve(
                 Ok::<_, Infallible>(answer.map(|body| Handed { body, _answering: answering }))
             }
         });
-        let patience = *settings.request_timeout;
-        let stream = Patient { stream, patience, stuck: None, pace: pace.clone() };
-        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        let (metrics, patience) = (Arc::clone(&app), *settings.header_timeout);
-        open.spawn(async move {
-            metrics.metrics.connections.inc();
-            tokio::select! {
-                biased;
-                served = served => if let Err(error) = served {
-                    tracing::debug!(%error, "a connection ended early");
-                },
-                () = pace.dawdled(patience) => tracing::debug!("a connection asked for nothing in time"),
-            }
-            metrics.metrics.connections.dec();
-            drop(place);
-        });
+        let (runtime, room) = loops.free();
+        let (app, http, watcher) = (Arc::clone(&app), http.clone(), graceful.watcher());
+        open.spawn_on(
+            async move {
+                let settings = &app.config.server;
+                app.metrics.connections.inc();
+                // It was accepted by another loop than the one that it is answered by.
+                match TcpStream::from_std(stream) {
+                    Err(error) => tracing::warn!(%error, "cannot answer a connection"),
+                    Ok(stream) => {
+                        let patience = *settings.request_timeout;
+                        let stream = Patient { stream, patience, stuck: None, pace: pace.clone() };
+                        let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+                        tokio::select! {
+                            biased;
+                            served = served => if let Err(error) = served {
+                                tracing::debug!(%error, "a connection ended early");
+                            },
+                            () = pace.dawdled(*settings.header_timeout) => {
+                                tracing::debug!("a connection asked for nothing in time");
+                            }
+                        }
+                    }
+                }
+                app.metrics.connections.dec();
+                drop((place, room));
+            },
+            &runtime,
+        );
     }
     drop(listener);
     // Feeds have no end of their own.
@@ -107,10 +125,11 @@ pub async fn serve(
 async fn arrive(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+) -> (std::net::TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return std::future::pending().await };
-        match listener.accept().await {
+        let arrived = listener.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+        match arrived {
             Ok((stream, peer)) => {
                 // Answers are written whole: waiting to fill a packet would only delay them.
                 let _ = stream.set_nodelay(true);
@@ -283,9 +302,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let router = door(&app);
-        let served = tokio::spawn(serve(app, listener, router, async {
-            let _ = stopped.await;
-        }));
+        let served = tokio::spawn(async move {
+            let stop = async { drop(stopped.await) };
+            serve(app, listener, router, &Loops::here(), stop).await
+        });
         Running { address, stop: Some(stop), served }
     }
 
