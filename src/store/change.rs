@@ -37,9 +37,9 @@ impl<T: Entity> Seen<T> {
         self
     }
 
-    /// Whether nobody has written this record between `before` and now.
+    /// Whether nobody wrote this record between the two looks at it.
     pub fn is_unchanged_since(&self, before: &Self) -> bool {
-        self.revision == before.revision && self.was.is_none() && before.was.is_none()
+        self.revision == before.revision
     }
 
     /// The record alone.

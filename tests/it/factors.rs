@@ -790,6 +790,38 @@ async fn sessions_from_before_the_first_second_factor_end_with_it() {
     assert!(bob.is_signed_in().await && other.is_signed_in().await);
 }
 
+/// What a user held was looked at; while the sign-in is written, a factor is bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_factor_that_is_bound_while_a_sign_in_is_written_counts_for_it() {
+    let world = plan(When::WhenEnrolled).build().await;
+    let (alice, bob) = (alone(&world).await, alone(&world).await);
+    binds(&bob).await;
+    let id = async |person: &Person<'_>| person.get("/api/v1/users/me").await.body["id"].clone();
+    let (hers, his) = (id(&alice).await, id(&bob).await);
+    let (hers, his) = (hers.as_str().unwrap(), his.as_str().unwrap());
+    let bound = format!(
+        "UPDATE factors SET user_id = '{hers}' WHERE user_id = '{his}';
+         UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
+    );
+    let written = world.app.metrics.conflicts.get();
+    let (answered, answer) = tokio::sync::oneshot::channel();
+    let signing_in = alice.gives_password();
+    let binding = async {
+        // Long enough to look everything up, and far less than a commit waits.
+        let waits = async { tokio::time::sleep(Duration::from_millis(700)).await };
+        world.place.by_hand_around(&bound, waits).await;
+        answer.await.unwrap()
+    };
+    let begun = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let _ = answered.send(signing_in.await);
+    };
+    let (answer, ()): (Answer, ()) = tokio::join!(binding, begun);
+    assert!(world.app.metrics.conflicts.get() > written, "the sign-in was to be written meanwhile");
+    answer.problem(503, "busy");
+    assert_eq!(alice.gives_password().await.body["status"], "second_factor_required");
+}
+
 /// A sign-in that is open while a factor is being bound either ends with the others or is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_at_the_very_moment_of_binding_leaves_no_session_without_the_factor() {

@@ -58,6 +58,32 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Statements by hand that are begun before `meanwhile` and come true after it: what it commits of the same
+    /// records waits.
+    pub async fn by_hand_around(&self, sql: &str, meanwhile: impl Future<Output = ()>) {
+        let begin = |begin| format!("{begin}; {sql}");
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let connection = rusqlite::Connection::open(path).unwrap();
+                connection.execute_batch(&begin("BEGIN IMMEDIATE")).unwrap();
+                meanwhile.await;
+                connection.execute_batch("COMMIT").unwrap();
+            }
+            None => {
+                let (client, connection) =
+                    tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.unwrap();
+                let pump = tokio::spawn(connection);
+                client.batch_execute(&begin("BEGIN")).await.unwrap();
+                meanwhile.await;
+                client.batch_execute("COMMIT").await.unwrap();
+                drop(client);
+                pump.await.unwrap().unwrap();
+            }
+        }
+    }
+}
+
 async fn run(server: &str, sql: &str) {
     let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let pump = tokio::spawn(connection);

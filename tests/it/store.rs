@@ -421,9 +421,12 @@ async fn a_record_made_anew_is_not_the_one_that_was_seen(store: &Store) {
 
     // Nor is one that was changed back.
     let second = see::<Tally>(store, "one".into()).await;
+    assert!(!second.is_unchanged_since(&first));
+    assert!(see::<Tally>(store, "one".into()).await.is_unchanged_since(&second));
     store.commit(vec![raised(second.clone())]).await.unwrap();
     let back = see::<Tally>(store, "one".into()).await.with(|tally| tally.order = 0);
     store.commit(vec![Change::update(&back)]).await.unwrap();
+    assert!(!see::<Tally>(store, "one".into()).await.is_unchanged_since(&second));
     assert!(is_conflict(&store.commit(vec![raised(second)]).await));
 }
 
