@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::factors::{self, Factor, FactorView, Held};
-use crate::identifiers::{self, IdentifierView};
+use crate::identifiers::{self, Identifier, IdentifierView};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Rank, SecondFactor, When};
 use crate::revocations::Revocation;
@@ -194,7 +194,8 @@ pub struct UserView {
 
 impl UserView {
     /// The view of `user` with these identifiers.
-    pub fn new(user: &User, identifiers: Vec<IdentifierView>) -> Self {
+    pub fn new<'a>(user: &User, identifiers: impl IntoIterator<Item = &'a Identifier>) -> Self {
+        let identifiers: Vec<IdentifierView> = identifiers.into_iter().map(Into::into).collect();
         let value = |kind: IdentifierKind| {
             // What is only asked for stands behind what is the user's own.
             let of_kind = || identifiers.iter().filter(|one| one.kind == kind);
@@ -280,7 +281,7 @@ pub fn demanded<'a>(second: &'a SecondFactor, user: &User) -> &'a [FactorKind] {
 /// What `user` sees of themselves.
 pub async fn view(ctx: &Ctx, user: &User) -> Result<UserView> {
     let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
-    Ok(UserView::new(user, identifiers.iter().map(|one| (&**one).into()).collect()))
+    Ok(UserView::new(user, identifiers.iter().map(|one| &**one)))
 }
 
 /// What `user` sees of their whole account.

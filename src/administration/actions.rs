@@ -315,9 +315,8 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         recovery.expires_at = moment.now + *ctx.policy.invitations.account;
         recovery.identifier_id = target.map(|one| one.id);
         let link = format!("/recover/password?token={}", token.reveal());
-        let identifiers = made.identifiers.iter().map(Into::into).collect();
         let event = done(What::AccountMade, made.user.id, standing.actor());
-        let view = Made { user: UserView::new(&made.user, identifiers), link: link.clone() };
+        let view = Made { user: UserView::new(&made.user, &made.identifiers), link: link.clone() };
         let mut decision = answer(view).insert(&made.user).insert(&recovery).and(standing.unchanged());
         for one in &made.identifiers {
             decision = decision.insert(one);

@@ -20,7 +20,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -30,6 +30,7 @@ use tower::Service;
 
 use super::entrance::Entrance;
 use crate::app::App;
+use crate::config;
 
 /// The most bytes of a request's head that are read at all. The layers refuse less with a problem;
 /// past this the connection gets a bare 431 and ends.
@@ -68,48 +69,16 @@ pub async fn serve(
             Some(_) = open.join_next() => continue,
             arrival = arrive(&listener, &places) => arrival,
         };
-        let entrance = entrance.clone();
-        let pace = Pace::default();
-        let paced = pace.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let answer = entrance.clone().call(request.map(Body::new));
-            let pace = paced.clone();
-            async move {
-                let answering = pace.answering();
-                let answer = answer.await?;
-                Ok::<_, Infallible>(answer.map(|body| Handed { body, _answering: answering }))
-            }
-        });
         let (runtime, room) = loops.free();
-        let (app, http, watcher) = (Arc::clone(&app), http.clone(), graceful.watcher());
-        open.spawn_on(
-            async move {
-                let settings = &app.config.server;
-                app.metrics.connections.inc();
-                // It was accepted by another loop than the one that it is answered by.
-                match TcpStream::from_std(stream) {
-                    Err(error) => tracing::warn!(%error, "cannot answer a connection"),
-                    Ok(stream) => {
-                        let patience = *settings.request_timeout;
-                        let stream = Patient { stream, patience, stuck: None, pace: pace.clone() };
-                        let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
-                        tokio::select! {
-                            biased;
-                            served = served => if let Err(error) = served {
-                                tracing::debug!(%error, "a connection ended early");
-                            },
-                            () = pace.dawdled(*settings.header_timeout) => {
-                                tracing::debug!("a connection asked for nothing in time");
-                            }
-                        }
-                    }
-                }
-                app.metrics.connections.dec();
-                drop((place, room));
-            },
-            &runtime,
-        );
+        let (app, http, entrance, watcher) =
+            (Arc::clone(&app), http.clone(), entrance.clone(), graceful.watcher());
+        let connected = async move {
+            app.metrics.connections.inc();
+            answer(&app.config.server, &http, stream, peer, entrance, watcher).await;
+            app.metrics.connections.dec();
+            drop((place, room));
+        };
+        open.spawn_on(connected, &runtime);
     }
     drop(listener);
     // Feeds have no end of their own.
@@ -145,6 +114,45 @@ async fn arrive(
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(BREATH).await;
             }
+        }
+    }
+}
+
+/// Answers what is asked on a connection, until it ends or is given up.
+async fn answer(
+    settings: &config::Server,
+    http: &http1::Builder,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    entrance: Entrance,
+    watcher: Watcher,
+) {
+    // It was accepted by another loop than the one that it is answered by.
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "cannot answer a connection"),
+    };
+    let pace = Pace::default();
+    let paced = pace.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = entrance.clone().call(request.map(Body::new));
+        let pace = paced.clone();
+        async move {
+            let answering = pace.answering();
+            let answer = answer.await?;
+            Ok::<_, Infallible>(answer.map(|body| Handed { body, _answering: answering }))
+        }
+    });
+    let stream = Patient { stream, patience: *settings.request_timeout, stuck: None, pace: pace.clone() };
+    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        biased;
+        served = served => if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
+        },
+        () = pace.dawdled(*settings.header_timeout) => {
+            tracing::debug!("a connection asked for nothing in time");
         }
     }
 }

@@ -50,46 +50,20 @@ impl Answered<'_> {
 
     fn json(self, at: Timestamp) -> String {
         let Self { method, route, status, took, request_id, client } = self;
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let (millis, micros) = (micros / 1_000, micros % 1_000);
         let mut line = String::with_capacity(384);
-        line.push_str("{\"timestamp\":\"");
         // Writing to a string cannot fail.
-        let _ = write!(line, "{at}");
-        line.push_str("\",\"level\":\"INFO\",\"message\":\"answered\",\"method\":");
+        let _ =
+            write!(line, "{{\"timestamp\":\"{at}\",\"level\":\"INFO\",\"message\":\"answered\",\"method\":");
         push(&mut line, method);
         line.push_str(",\"route\":");
         push(&mut line, route);
-        line.push_str(",\"status\":");
-        let mut number = itoa::Buffer::new();
-        line.push_str(number.format(status));
-        line.push_str(",\"ms\":");
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        line.push_str(number.format(micros / 1_000));
-        line.push('.');
-        line.extend([micros / 100 % 10, micros / 10 % 10, micros % 10].into_iter().filter_map(digit));
-        line.push_str(",\"request_id\":");
+        let _ = write!(line, ",\"status\":{status},\"ms\":{millis}.{micros:03},\"request_id\":");
         push(&mut line, request_id);
-        line.push_str(",\"client\":\"");
-        match client {
-            IpAddr::V4(address) => {
-                let [a, b, c, d] = address.octets();
-                line.push_str(number.format(a));
-                for octet in [b, c, d] {
-                    line.push('.');
-                    line.push_str(number.format(octet));
-                }
-            }
-            IpAddr::V6(address) => drop(write!(line, "{address}")),
-        }
-        line.push_str("\",\"target\":\"");
-        line.push_str(ACCESS);
-        line.push_str("\"}\n");
+        let _ = writeln!(line, ",\"client\":\"{client}\",\"target\":\"{ACCESS}\"}}");
         line
     }
-}
-
-/// A digit as a letter.
-fn digit(number: u64) -> Option<char> {
-    u32::try_from(number).ok().and_then(|number| char::from_digit(number, 10))
 }
 
 /// The text in quotation marks.

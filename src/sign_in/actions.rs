@@ -139,7 +139,7 @@ pub async fn sign_in(
                 Ok(rules::open(&standing, opening, policy, &moment).and(told))
             });
             let Opened { user, session, token, device } = opened.await?;
-            let user = UserView::new(&user, known.iter().map(|one| (&**one).into()).collect());
+            let user = UserView::new(&user, known.iter().map(|one| &**one));
             SignedIn::Now { user: Box::new(user), session: Box::new(session), token, device }
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),

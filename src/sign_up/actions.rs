@@ -121,15 +121,11 @@ pub async fn sign_up(
             }
             _ => decision,
         };
-        let identifiers = made.identifiers.iter().map(Into::into).collect();
+        let user = UserView::new(&made.user, &made.identifiers);
         let decision = decision.map(|asked| {
             let view = |one: &Asked| one.challenge.view(&one.token, &policy.code);
             let verifications: Vec<ChallengeView> = asked.iter().map(view).collect();
-            SignedUp {
-                user: UserView::new(&made.user, identifiers),
-                verification: verifications.first().cloned(),
-                verifications,
-            }
+            SignedUp { user, verification: verifications.first().cloned(), verifications }
         });
         Ok(match (once, &decision.outcome) {
             (Some(once), Ok(made)) => {

@@ -1,5 +1,6 @@
 //! `/factors`: binding, using, losing what a user shows besides a password.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 use vestibule::accounts::User;
 use vestibule::challenges::Challenge;
@@ -804,19 +806,11 @@ async fn a_factor_that_is_bound_while_a_sign_in_is_written_counts_for_it() {
          UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
     );
     let written = world.app.metrics.conflicts.get();
-    let (answered, answer) = tokio::sync::oneshot::channel();
-    let signing_in = alice.gives_password();
-    let binding = async {
-        // Long enough to look everything up, and far less than a commit waits.
-        let waits = async { tokio::time::sleep(Duration::from_millis(700)).await };
-        world.place.by_hand_around(&bound, waits).await;
-        answer.await.unwrap()
-    };
-    let begun = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let _ = answered.send(signing_in.await);
-    };
-    let (answer, ()): (Answer, ()) = tokio::join!(binding, begun);
+    let mut signing_in = pin!(alice.gives_password());
+    // Long enough to look everything up, and far less than a commit waits.
+    let held = timeout(Duration::from_millis(500), signing_in.as_mut());
+    world.place.by_hand_around(&bound, async { assert!(held.await.is_err(), "its commit waits") }).await;
+    let answer = signing_in.await;
     assert!(world.app.metrics.conflicts.get() > written, "the sign-in was to be written meanwhile");
     answer.problem(503, "busy");
     assert_eq!(alice.gives_password().await.body["status"], "second_factor_required");

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_postgres::{Client, NoTls};
+
 /// A place that is gone when it is dropped.
 pub struct Place {
     pub url: String,
@@ -56,9 +58,7 @@ impl Place {
             None => run(&self.url, sql).await,
         }
     }
-}
 
-impl Place {
     /// Statements by hand that are begun before `meanwhile` and come true after it: what it commits of the same
     /// records waits.
     pub async fn by_hand_around(&self, sql: &str, meanwhile: impl Future<Output = ()>) {
@@ -71,23 +71,25 @@ impl Place {
                 connection.execute_batch("COMMIT").unwrap();
             }
             None => {
-                let (client, connection) =
-                    tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.unwrap();
-                let pump = tokio::spawn(connection);
-                client.batch_execute(&begin("BEGIN")).await.unwrap();
-                meanwhile.await;
-                client.batch_execute("COMMIT").await.unwrap();
-                drop(client);
-                pump.await.unwrap().unwrap();
+                let held = async move |client: &Client| {
+                    client.batch_execute(&begin("BEGIN")).await.unwrap();
+                    meanwhile.await;
+                    client.batch_execute("COMMIT").await.unwrap();
+                };
+                with(&self.url, held).await;
             }
         }
     }
 }
 
 async fn run(server: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+    with(server, async |client: &Client| client.batch_execute(sql).await.unwrap()).await;
+}
+
+async fn with(server: &str, act: impl AsyncFnOnce(&Client)) {
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
     let pump = tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
+    act(&client).await;
     drop(client);
     pump.await.unwrap().unwrap();
 }
