@@ -265,6 +265,8 @@ pub struct Moment {
     pub client: Option<Arc<Client>>,
     /// Whether events are told to the application.
     pub publishes: bool,
+    /// Whether it was decided before, in vain: something that was seen has changed meanwhile.
+    pub again: bool,
 }
 
 impl Moment {
@@ -288,7 +290,13 @@ impl Ctx {
     /// A fresh moment: the same instant, new chance.
     pub fn moment(&self) -> Moment {
         let publishes = self.app.config.events.is_configured();
-        Moment { now: self.now, seed: self.app.random.seed(), client: self.client.clone(), publishes }
+        Moment {
+            now: self.now,
+            seed: self.app.random.seed(),
+            client: self.client.clone(),
+            publishes,
+            again: false,
+        }
     }
 
     /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what
@@ -304,7 +312,7 @@ impl Ctx {
     {
         let moment = self.moment();
         for round in 0..ATTEMPTS {
-            let decision = attempt(moment.clone()).await?;
+            let decision = attempt(Moment { again: round > 0, ..moment.clone() }).await?;
             let is_due = |change: &Change| change.table().due.is_some() || change.follows().is_some();
             let rings = decision.changes.iter().any(is_due);
             match self.app.store.commit(decision.changes).await {

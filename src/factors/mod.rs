@@ -272,7 +272,8 @@ mod tests {
     #[test]
     fn the_last_allowed_failure_locks_and_success_forgives_the_ones_before() {
         let at = Timestamp::from_millis(1_000);
-        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false };
+        let moment =
+            Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false, again: false };
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Sms);
         let limits = limits(3, 2);
         for _ in 0..2 {
@@ -293,7 +294,8 @@ mod tests {
     #[test]
     fn guesses_in_recoveries_close_recovery_alone_until_the_factor_is_shown() {
         let at = Timestamp::from_millis(1_000);
-        let moment = Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false };
+        let moment =
+            Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false, again: false };
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Totp);
         let limits = limits(3, 2);
         for _ in 0..50 {

@@ -95,6 +95,7 @@ mod tests {
             seed: Random::seeded(1).seed(),
             client: None,
             publishes: false,
+            again: false,
         };
         let codes = make(&moment);
         assert_eq!(codes.len(), COUNT);

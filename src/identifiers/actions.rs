@@ -9,23 +9,21 @@ use crate::error::Result;
 use crate::policy::IdentifierKind;
 use crate::store::{Query, Seen};
 
-pub use super::rules::key;
-
-/// Whom a person means who typed `raw` at sign-in; nobody when it cannot be read, just as when it is
+/// Whom a person means who typed `name` at sign-in; nobody when it cannot be read, just as when it is
 /// not known.
 ///
 /// An address or a number means its owner; an address that has none means whoever claimed it first.
 ///
 /// # Errors
 /// The store's.
-pub async fn find(ctx: &Ctx, raw: &str, hint: Option<IdentifierKind>) -> Result<Option<Seen<Identifier>>> {
-    let Some(name) = Name::guess(raw, hint) else { return Ok(None) };
-    let first = first_claim(ctx, &name);
+pub async fn find(ctx: &Ctx, name: Option<&Name>) -> Result<Option<Seen<Identifier>>> {
+    let Some(name) = name else { return Ok(None) };
+    let first = first_claim(ctx, name);
     if name.kind() == IdentifierKind::Username {
         return first.await;
     }
     // Always both: a second look for the unknown alone would show in the time.
-    let (owner, first) = tokio::try_join!(owner(ctx, &name), first)?;
+    let (owner, first) = tokio::try_join!(owner(ctx, name), first)?;
     // A number is a name only for whoever has shown that it is theirs. With an address somebody comes
     // in who has not, or they could never ask for another code (decision 0015).
     Ok(if name.kind() == IdentifierKind::Mobile { owner } else { owner.or(first) })
@@ -37,7 +35,7 @@ pub async fn find(ctx: &Ctx, raw: &str, hint: Option<IdentifierKind>) -> Result<
 /// # Errors
 /// The store's.
 pub async fn find_owner(ctx: &Ctx, raw: &str) -> Result<Option<Seen<Identifier>>> {
-    Ok(find(ctx, raw, None).await?.filter(|claim| claim.owned.is_some()))
+    Ok(find(ctx, Name::guess(raw, None).as_ref()).await?.filter(|claim| claim.owned.is_some()))
 }
 
 /// The claim that owns `name`, for a username also that of a look-alike.

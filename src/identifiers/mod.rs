@@ -21,7 +21,7 @@ mod username;
 pub use api::IdentifierView;
 pub use email::Email;
 pub use mobile::Mobile;
-pub use rules::{Name, Verification, lacking, verify};
+pub use rules::{Name, Verification, key, lacking, verify};
 pub use username::Username;
 
 use uuid::Uuid;

@@ -98,11 +98,11 @@ impl Name {
     }
 }
 
-/// What tries at `raw` are counted under: one key for all spellings of one identifier, known or not,
-/// well formed or not. What is not well formed is hashed: it is as long as the sender likes, and may
-/// be a password in the wrong field.
-pub fn key(raw: &str) -> String {
-    if let Some(name) = Name::guess(raw, None) {
+/// What tries at `name`, read from `raw`, are counted under: one key for all spellings of one identifier,
+/// known or not, well formed or not. What is not well formed is hashed: it is as long as the sender likes,
+/// and may be a password in the wrong field.
+pub fn key(name: Option<&Name>, raw: &str) -> String {
+    if let Some(name) = name {
         return name.canonical();
     }
     let hash = if raw.len() > MAX_BYTES {
@@ -175,6 +175,10 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+
+    fn key(raw: &str) -> String {
+        super::key(Name::guess(raw, None).as_ref(), raw)
+    }
 
     fn claim(user: u128, kind: IdentifierKind, text: &str) -> Identifier {
         Identifier::new(Uuid::from_u128(user), Uuid::from_u128(user), &Name::parse(kind, text).unwrap(), NOW)

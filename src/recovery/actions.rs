@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::devices;
 use crate::error::{Error, Problem, Result};
 use crate::factors::{self, Factor, Guess};
-use crate::identifiers::{self, Identifier};
+use crate::identifiers::{self, Identifier, Name};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::Message;
 use crate::notices::{self, About, Notice};
@@ -27,11 +27,12 @@ use crate::words::Locale;
 /// # Errors
 /// [`Problem::LimitReached`].
 pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Result<ChallengeView> {
-    let key = identifiers::actions::key(identifier);
+    let name = Name::guess(identifier, None);
+    let key = identifiers::key(name.as_ref(), identifier);
     if device.is_none() {
         admit_stranger(ctx, &key).await?;
     }
-    let found = identifiers::actions::find(ctx, identifier, None).await?;
+    let found = identifiers::actions::find(ctx, name.as_ref()).await?;
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
     let looked_up = found.as_ref().map(|found| found.user_id).unwrap_or_default();
     let user = ctx.app.store.get::<User>(looked_up).await?.filter(|user| user.is_active(ctx.now));

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use super::lane::{self, Lane};
 use super::rules::{self, Opened, Opening, Standing};
-use uuid::Uuid;
-
 use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
 use crate::audit::Event;
@@ -14,7 +12,7 @@ use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying}
 use crate::devices::{self, Brought, Device};
 use crate::error::{Error, Problem, Result};
 use crate::factors::{Factor, Guess, Held};
-use crate::identifiers;
+use crate::identifiers::{self, Name};
 use crate::limits::{self, Limit, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
 use crate::policy::{FactorKind, Gate, IdentifierKind, Proofs, after_first_factor};
@@ -57,13 +55,14 @@ pub async fn sign_in(
     carry: Carry,
     brought: &Brought,
 ) -> Result<SignedIn> {
-    let name = identifiers::actions::key(identifier);
+    let name = Name::guess(identifier, hint);
+    let key = identifiers::key(name.as_ref(), identifier);
     let shows_device = brought.device.is_some();
     if !shows_device {
-        lane::admit(ctx, &name).await?;
+        lane::admit(ctx, &key).await?;
     }
     let store = &ctx.app.store;
-    let known = identifiers::actions::find(ctx, identifier, hint).await?;
+    let known = identifiers::actions::find(ctx, name.as_ref()).await?;
     let user_id = known.map(|identifier| identifier.user_id);
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
     let looked_up = user_id.unwrap_or_default();
@@ -71,9 +70,9 @@ pub async fn sign_in(
     let stored = store.get::<Password>(looked_up).await?;
     let device = devices::known(ctx, brought.device.as_ref(), user.as_deref()).await?;
     if shows_device && device.is_none() {
-        lane::admit(ctx, &name).await?;
+        lane::admit(ctx, &key).await?;
     }
-    let lane = Lane::of(name, user_id, device);
+    let lane = Lane::of(key, user_id, device);
     let limits = &ctx.policy.limits;
     let takes = |stored: &Seen<Password>| stored.takes_guesses(limits, lane.device().is_some());
     let is_within = lane.take(ctx).await?;
@@ -90,7 +89,7 @@ pub async fn sign_in(
     if !user.is_active(ctx.now) {
         return refused(ctx, Some(user), false, None).await;
     }
-    let (id, verified, rehashed) = (user.id, &**stored, rehashed.as_deref());
+    let (id, rehashed) = (user.id, rehashed.as_deref());
     let proofs = &Proofs::default().and(FactorKind::Password, ctx.now);
     let policy = &*ctx.policy;
 
@@ -115,7 +114,7 @@ pub async fn sign_in(
             };
             let news = &news;
             let opened = ctx.decide(move |moment| async move {
-                let standing = standing(ctx, id, verified, rehashed).await?;
+                let standing = standing(ctx, user, stored, rehashed, moment.again).await?;
                 // A factor that was bound meanwhile changed the user: what is seen here still stands
                 // when the session is opened, or this is done again.
                 let opens = |held: &Held| after_first_factor(&policy.sign_in, &held.holder()) == Gate::Open;
@@ -147,7 +146,7 @@ pub async fn sign_in(
             let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(user.id)).await?;
             let kinds = kinds.as_slice();
             let asked = ctx.decide(move |moment| async move {
-                let standing = standing(ctx, id, verified, rehashed).await?;
+                let standing = standing(ctx, user, stored, rehashed, moment.again).await?;
                 let ask = Ask {
                     purpose: Purpose::SignIn,
                     factor: chosen.factor,
@@ -171,13 +170,25 @@ pub async fn sign_in(
     Ok(signed_in)
 }
 
-/// The user and the password as they are now, when the password that was checked is still theirs.
-/// What was hashed anew meanwhile, by another sign-in, is the same password.
-async fn standing(ctx: &Ctx, user: Uuid, verified: &Password, rehashed: Option<&str>) -> Result<Standing> {
-    let store = &ctx.app.store;
-    let user = store.get::<User>(user).await?.filter(|user| user.is_active(ctx.now));
-    let password = store.get::<Password>(verified.user_id).await?;
-    let password = password.filter(|password| password.changed_at == verified.changed_at);
+/// The user and the password that were `seen`, or, when that was in vain, as they are now, when the password
+/// that was checked is still theirs. What was hashed anew meanwhile, by another sign-in, is the same password.
+async fn standing(
+    ctx: &Ctx,
+    user: &Seen<User>,
+    verified: &Seen<Password>,
+    rehashed: Option<&str>,
+    again: bool,
+) -> Result<Standing> {
+    let (user, password) = match again {
+        // Nothing is opened unless they are still the same.
+        false => (Some(user.clone()), Some(verified.clone())),
+        true => {
+            let user = ctx.app.store.get::<User>(user.id).await?;
+            let password = ctx.app.store.get::<Password>(verified.user_id).await?;
+            let is_same = |password: &Seen<Password>| password.changed_at == verified.changed_at;
+            (user.filter(|user| user.is_active(ctx.now)), password.filter(is_same))
+        }
+    };
     let (Some(user), Some(password)) = (user, password) else {
         return Err(Problem::CredentialsWrong.into());
     };

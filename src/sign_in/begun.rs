@@ -8,7 +8,7 @@
 use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::identifiers;
+use crate::identifiers::{self, Name};
 use crate::limits;
 use crate::secret::{Sealed, Token, TokenKind};
 use crate::store::{answer, entity};
@@ -31,7 +31,8 @@ const CONTEXT: &str = "begun.challenge";
 
 /// One id for all spellings of one name, known or not.
 fn id(ctx: &Ctx, name: &str) -> [u8; 32] {
-    let parts = [identifiers::actions::key(name), limits::asker(ctx).unwrap_or_default()];
+    let parts =
+        [identifiers::key(Name::guess(name, None).as_ref(), name), limits::asker(ctx).unwrap_or_default()];
     ctx.app.keyring.tag("begun.name", parts.join("\0").as_bytes())
 }
 

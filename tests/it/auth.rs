@@ -8,6 +8,7 @@ use vestibule::accounts::{Status, User};
 use vestibule::audit::Event;
 use vestibule::challenges::Challenge;
 use vestibule::factors::Factor;
+use vestibule::policy::When;
 use vestibule::sessions::Session;
 use vestibule::store::Change;
 
@@ -456,10 +457,7 @@ async fn sessions_end_by_idleness_by_age_and_by_suspension() {
 
 #[tokio::test]
 async fn without_a_second_factor_the_password_opens_the_session() {
-    let world = World::plan()
-        .policy(|policy| policy.sign_in.second.when = vestibule::policy::When::Never)
-        .build()
-        .await;
+    let world = World::plan().policy(|policy| policy.sign_in.second.when = When::Never).build().await;
     let person = world.member().await;
     let answer = person.gives_password().await.expect(StatusCode::OK).body;
     assert_eq!(answer["status"], "signed_in");
@@ -468,10 +466,7 @@ async fn without_a_second_factor_the_password_opens_the_session() {
 
 #[tokio::test]
 async fn where_it_is_left_to_them_only_those_who_asked_are_asked() {
-    let world = World::plan()
-        .policy(|policy| policy.sign_in.second.when = vestibule::policy::When::WhenEnrolled)
-        .build()
-        .await;
+    let world = World::plan().policy(|policy| policy.sign_in.second.when = When::WhenEnrolled).build().await;
     let without = world.member().await;
     assert_eq!(without.gives_password().await.body["status"], "signed_in");
     let with = world.stranger();
@@ -479,6 +474,36 @@ async fn where_it_is_left_to_them_only_those_who_asked_are_asked() {
     account["is_2fa_enabled"] = json!(true);
     with.post("/api/v1/users", account).await.expect(StatusCode::CREATED);
     assert_eq!(with.gives_password().await.body["status"], "second_factor_required");
+}
+
+/// Whoever has shown a password is looked at before; what of that changes meanwhile counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_or_a_user_that_changes_while_a_sign_in_is_written_opens_nothing() {
+    for when in [When::Never, When::Always] {
+        let plan = World::plan().policy(unlimited);
+        let world = plan.policy(move |policy| policy.sign_in.second.when = when).build().await;
+        let status = if when == When::Never { "signed_in" } else { "second_factor_required" };
+        let signed_up = async || {
+            world.advance(MINUTE);
+            let person = world.stranger();
+            let made = person.signs_up().await.expect(StatusCode::CREATED).body;
+            (person, made["user"]["id"].as_str().unwrap().to_owned())
+        };
+        let ((_, other), (person, id)) = (signed_up().await, signed_up().await);
+        let touched = format!("UPDATE users SET revision = revision + 1 WHERE id = '{id}'");
+        assert_eq!(person.gives_password_while(&touched).await.body["status"], status);
+        let suspended =
+            format!("UPDATE users SET status = 'suspended', revision = revision + 1 WHERE id = '{id}'");
+        let back = suspended.replace("suspended", "active");
+        person.gives_password_while(&suspended).await.problem(401, "credentials-wrong");
+        world.place.by_hand(&back).await;
+        let changed = format!(
+            "UPDATE passwords SET revision = revision + 1, \
+             changed_at = (SELECT changed_at FROM passwords WHERE user_id = '{other}') WHERE user_id = '{id}'"
+        );
+        person.gives_password_while(&changed).await.problem(401, "credentials-wrong");
+        assert_eq!(person.gives_password().await.body["status"], status);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! `/factors`: binding, using, losing what a user shows besides a password.
 
-use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
-use tokio::time::timeout;
 use uuid::Uuid;
 use vestibule::accounts::User;
 use vestibule::challenges::Challenge;
@@ -129,7 +127,7 @@ async fn stored(world: &World, id: &str) -> Factor {
 
 async fn user_of(person: &Person<'_>) -> User {
     let ctx = person.world.ctx();
-    let name = vestibule::identifiers::actions::find(&ctx, &person.username, None).await.unwrap().unwrap();
+    let name = vestibule::identifiers::actions::find_owner(&ctx, &person.username).await.unwrap().unwrap();
     person.world.app.store.get::<User>(name.user_id).await.unwrap().unwrap().into_inner()
 }
 
@@ -805,14 +803,7 @@ async fn a_factor_that_is_bound_while_a_sign_in_is_written_counts_for_it() {
         "UPDATE factors SET user_id = '{hers}' WHERE user_id = '{his}';
          UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
     );
-    let written = world.app.metrics.conflicts.get();
-    let mut signing_in = pin!(alice.gives_password());
-    // Long enough to look everything up, and far less than a commit waits.
-    let held = timeout(Duration::from_millis(500), signing_in.as_mut());
-    world.place.by_hand_around(&bound, async { assert!(held.await.is_err(), "its commit waits") }).await;
-    let answer = signing_in.await;
-    assert!(world.app.metrics.conflicts.get() > written, "the sign-in was to be written meanwhile");
-    answer.problem(503, "busy");
+    alice.gives_password_while(&bound).await.problem(503, "busy");
     assert_eq!(alice.gives_password().await.body["status"], "second_factor_required");
 }
 

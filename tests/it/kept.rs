@@ -44,7 +44,7 @@ async fn opens(world: &World, user: &User) -> (Session, String) {
 
 async fn somebody(world: &World) -> User {
     let alice = world.member().await;
-    let name = identifiers::actions::find(&world.ctx(), &alice.username, None).await.unwrap().unwrap();
+    let name = identifiers::actions::find_owner(&world.ctx(), &alice.username).await.unwrap().unwrap();
     world.app.store.get::<User>(name.user_id).await.unwrap().unwrap().into_inner()
 }
 

@@ -5,6 +5,7 @@
 //! time and chance are handed in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
+use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::instrument::WithSubscriber;
 use vestibule::app::{App, Ctx};
@@ -237,6 +239,19 @@ impl Person<'_> {
 
     pub async fn gives_password(&self) -> Answer {
         self.post("/api/v1/auth/login", json!({"identifier": self.username, "password": PASSWORD})).await
+    }
+
+    /// The same, and while what it comes to is being written, `sql` comes true.
+    pub async fn gives_password_while(&self, sql: &str) -> Answer {
+        let world = self.world;
+        let before = world.app.metrics.conflicts.get();
+        let mut answer = pin!(self.gives_password());
+        // Long enough to look everything up, and far less than a commit waits.
+        let held = timeout(Duration::from_millis(500), answer.as_mut());
+        world.place.by_hand_around(sql, async { assert!(held.await.is_err(), "its commit waits") }).await;
+        let answer = answer.await;
+        assert!(world.app.metrics.conflicts.get() > before, "it was to be written meanwhile");
+        answer
     }
 
     /// The whole way: password, code from the phone, token kept.
