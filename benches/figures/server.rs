@@ -86,10 +86,15 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// A new, empty folder.
     pub fn new() -> io::Result<Self> {
+        Self::within(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// One in `parent`.
+    pub fn within(parent: &Path) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("vestibule-{}-{number}", std::process::id());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let folder = parent.join(name);
         fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }

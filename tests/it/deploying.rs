@@ -84,13 +84,13 @@ fn a_postgres_of_its_own_is_deployed_and_survives_a_loss_of_power() {
         told::left_out("PostgreSQL's programs are not here.");
         return;
     };
-    let scratch = Scratch::new().unwrap();
+    // Somebody else may not be able to reach where this was built.
+    let scratch = Scratch::within(&std::env::temp_dir()).unwrap();
     let free = scratch.path().join("free");
     fs::create_dir(&free).unwrap();
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     open(scratch.path(), 0o755);
     open(&free, 0o777);
-    // What somebody else may not be able to reach where it is.
     for name in ["deploy", "clean"] {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
         fs::copy(script, scratch.path().join(name)).unwrap();
