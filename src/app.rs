@@ -270,6 +270,11 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// A moment that nobody asked for, decided for the first time and told to nobody.
+    pub fn new(now: Timestamp, seed: Seed) -> Self {
+        Self { now, seed, client: None, publishes: false, again: false }
+    }
+
     /// A new id for `label`.
     pub fn uuid(&self, label: &str) -> Uuid {
         self.seed.uuid(label, self.now)
@@ -290,13 +295,7 @@ impl Ctx {
     /// A fresh moment: the same instant, new chance.
     pub fn moment(&self) -> Moment {
         let publishes = self.app.config.events.is_configured();
-        Moment {
-            now: self.now,
-            seed: self.app.random.seed(),
-            client: self.client.clone(),
-            publishes,
-            again: false,
-        }
+        Moment { client: self.client.clone(), publishes, ..Moment::new(self.now, self.app.random.seed()) }
     }
 
     /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what

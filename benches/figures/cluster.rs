@@ -138,8 +138,7 @@ impl Cluster {
         let mut tokens = Vec::with_capacity(count);
         for _ in 0..count {
             let now = Clock::System.now();
-            let moment =
-                Moment { now, seed: self.random.seed(), client: None, publishes: false, again: false };
+            let moment = Moment::new(now, self.random.seed());
             let (session, token) = Session::open(&user, Proofs::default(), Carry::Bearer, &policy, &moment);
             store.commit(vec![Change::insert(&session)]).await?;
             tokens.push(token.reveal());

@@ -170,13 +170,7 @@ async fn words(cluster: &Cluster, user: Uuid, extent: Extent, table: &mut Table)
     let sessions: Vec<_> = store.find(query).await?.items.iter().map(|session| session.id).collect();
     let mut events = Vec::new();
     for _ in 0..WRITERS {
-        let moment = Moment {
-            now: Clock::System.now(),
-            seed: Random::System.seed(),
-            client: None,
-            publishes: false,
-            again: false,
-        };
+        let moment = Moment::new(Clock::System.now(), Random::System.seed());
         let event = note(What::SignedIn).user(user).at(&moment);
         store.commit(vec![Change::insert(&event)]).await?;
         events.push(event.id);

@@ -272,8 +272,7 @@ mod tests {
     #[test]
     fn the_last_allowed_failure_locks_and_success_forgives_the_ones_before() {
         let at = Timestamp::from_millis(1_000);
-        let moment =
-            Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false, again: false };
+        let moment = Moment::new(at, Random::seeded(1).seed());
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Sms);
         let limits = limits(3, 2);
         for _ in 0..2 {
@@ -294,8 +293,7 @@ mod tests {
     #[test]
     fn guesses_in_recoveries_close_recovery_alone_until_the_factor_is_shown() {
         let at = Timestamp::from_millis(1_000);
-        let moment =
-            Moment { now: at, seed: Random::seeded(1).seed(), client: None, publishes: false, again: false };
+        let moment = Moment::new(at, Random::seeded(1).seed());
         let mut factor = Factor::new(&moment, Uuid::nil(), FactorKind::Totp);
         let limits = limits(3, 2);
         for _ in 0..50 {

@@ -90,13 +90,7 @@ mod tests {
 
     #[test]
     fn a_code_is_read_however_it_is_typed() {
-        let moment = Moment {
-            now: Timestamp::from_millis(0),
-            seed: Random::seeded(1).seed(),
-            client: None,
-            publishes: false,
-            again: false,
-        };
+        let moment = Moment::new(Timestamp::from_millis(0), Random::seeded(1).seed());
         let codes = make(&moment);
         assert_eq!(codes.len(), COUNT);
         for (at, code) in codes.iter().enumerate() {

@@ -199,7 +199,7 @@ impl Person<'_> {
             request_id: self.seed.uuid(&format!("request:{label}"), now),
             actor: None,
         };
-        Moment { now, seed: self.seed.clone(), client: Some(client.into()), publishes: false, again: false }
+        Moment { client: Some(client.into()), ..Moment::new(now, self.seed.clone()) }
     }
 
     fn note(&mut self, what: What, user: Uuid, at: Timestamp) {

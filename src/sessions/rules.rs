@@ -116,8 +116,7 @@ mod tests {
             seen_every: Period(Duration::from_secs(60)),
             access: Period(Duration::from_secs(300)),
         };
-        let moment =
-            Moment { now, seed: Random::seeded(1).seed(), client: None, publishes: false, again: false };
+        let moment = Moment::new(now, Random::seeded(1).seed());
         let owner = user(now);
         let (session, token) = Session::open(&owner, Proofs::default(), Carry::Bearer, &policy, &moment);
         let ms = Duration::from_millis(1);

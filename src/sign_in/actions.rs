@@ -170,8 +170,8 @@ pub async fn sign_in(
     Ok(signed_in)
 }
 
-/// The user and the password that were `seen`, or, when that was in vain, as they are now, when the password
-/// that was checked is still theirs. What was hashed anew meanwhile, by another sign-in, is the same password.
+/// The user and the password as they were seen or, when that was in vain, as they are now: with the password
+/// that was checked. What was hashed anew meanwhile, by another sign-in, is the same password.
 async fn standing(
     ctx: &Ctx,
     user: &Seen<User>,

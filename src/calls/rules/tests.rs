@@ -18,7 +18,7 @@ fn later(seconds: u64) -> Timestamp {
 fn call() -> Call {
     let random = Random::seeded(7);
     let keyring = Keyring::parse(&[Keyring::generate("test", &random)]).unwrap();
-    let moment = Moment { now: START, seed: random.seed(), client: None, publishes: false, again: false };
+    let moment = Moment::new(START, random.seed());
     let wanted = Wanted {
         user: Uuid::from_u128(1),
         to: "+12025550143".into(),

@@ -88,7 +88,7 @@ impl Founding<'_> {
         let span = self.ctx.now.since(from).as_secs();
         let now = from + Duration::from_secs(self.below(&format!("when:{label}"), span));
         let seed = Random::seeded(self.below(label, u64::MAX)).seed();
-        Moment { now, seed, client: None, publishes: false, again: false }
+        Moment::new(now, seed)
     }
 
     fn put(&mut self, change: Change) {
