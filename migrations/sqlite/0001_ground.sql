@@ -14,7 +14,7 @@ CREATE TABLE "events" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX events_by_user_id_at ON "events" ("user_id", "at");
-CREATE INDEX events_by_actor_id_at ON "events" ("actor_id", "at");
+CREATE INDEX events_by_actor_id_at ON "events" ("actor_id", "at") WHERE "actor_id" IS NOT NULL;
 CREATE INDEX events_by_what_at ON "events" ("what", "at");
 CREATE INDEX events_by_at ON "events" ("at");
 CREATE INDEX events_by_block ON "events" ("block");
@@ -32,7 +32,7 @@ CREATE TABLE "outgoing" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outgoing_by_state_at ON "outgoing" ("state", "at");
-CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at");
+CREATE INDEX outgoing_by_due_at ON "outgoing" ("due_at") WHERE "due_at" IS NOT NULL;
 CREATE INDEX outgoing_by_expires_at ON "outgoing" ("expires_at");
 
 CREATE TABLE "audit_blocks" (
@@ -160,7 +160,7 @@ CREATE TABLE "revocations" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX revocations_by_number ON "revocations" ("number");
-CREATE INDEX revocations_by_due_at ON "revocations" ("due_at");
+CREATE INDEX revocations_by_due_at ON "revocations" ("due_at") WHERE "due_at" IS NOT NULL;
 CREATE INDEX revocations_by_expires_at ON "revocations" ("expires_at");
 
 CREATE TABLE "revocation_head" (
@@ -223,12 +223,12 @@ CREATE TABLE "messages" (
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX messages_by_due_at ON "messages" ("due_at");
-CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref");
+CREATE INDEX messages_by_due_at ON "messages" ("due_at") WHERE "due_at" IS NOT NULL;
+CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref") WHERE "provider_ref" IS NOT NULL;
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_created_at ON "messages" ("created_at");
-CREATE INDEX messages_by_challenge ON "messages" ("challenge");
-CREATE INDEX messages_by_look_at ON "messages" ("look_at");
+CREATE INDEX messages_by_challenge ON "messages" ("challenge") WHERE "challenge" IS NOT NULL;
+CREATE INDEX messages_by_look_at ON "messages" ("look_at") WHERE "look_at" IS NOT NULL;
 CREATE INDEX messages_by_expires_at ON "messages" ("expires_at");
 
 CREATE TABLE "factors" (
@@ -270,8 +270,8 @@ CREATE TABLE "users" (
 CREATE INDEX users_by_created_at ON "users" ("created_at");
 CREATE INDEX users_by_status_created_at ON "users" ("status", "created_at");
 CREATE INDEX users_by_rank_created_at ON "users" ("rank", "created_at");
-CREATE INDEX users_by_purge_at ON "users" ("purge_at");
-CREATE INDEX users_by_suspended_until ON "users" ("suspended_until");
+CREATE INDEX users_by_purge_at ON "users" ("purge_at") WHERE "purge_at" IS NOT NULL;
+CREATE INDEX users_by_suspended_until ON "users" ("suspended_until") WHERE "suspended_until" IS NOT NULL;
 
 CREATE TABLE "organizations" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -282,7 +282,7 @@ CREATE TABLE "organizations" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX organizations_by_created_at ON "organizations" ("created_at");
-CREATE INDEX organizations_by_ended_at ON "organizations" ("ended_at");
+CREATE INDEX organizations_by_ended_at ON "organizations" ("ended_at") WHERE "ended_at" IS NOT NULL;
 
 CREATE TABLE "members" (
     "id" TEXT NOT NULL PRIMARY KEY,
@@ -392,8 +392,8 @@ CREATE TABLE "calls" (
 CREATE INDEX calls_by_user_id_created_at ON "calls" ("user_id", "created_at");
 CREATE INDEX calls_by_created_at ON "calls" ("created_at");
 CREATE INDEX calls_by_user_id_status_created_at ON "calls" ("user_id", "status", "created_at");
-CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref");
-CREATE INDEX calls_by_due_at ON "calls" ("due_at");
+CREATE INDEX calls_by_provider_ref ON "calls" ("provider_ref") WHERE "provider_ref" IS NOT NULL;
+CREATE INDEX calls_by_due_at ON "calls" ("due_at") WHERE "due_at" IS NOT NULL;
 CREATE INDEX calls_by_expires_at ON "calls" ("expires_at");
 
 CREATE TABLE "recoveries" (

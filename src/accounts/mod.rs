@@ -82,8 +82,8 @@ entity! {
     index BY_CREATED (created_at);
     index BY_STATUS (status, created_at);
     index BY_RANK (rank, created_at);
-    index BY_PURGE (purge_at);
-    index BY_SUSPENDED (suspended_until);
+    sparse BY_PURGE (purge_at);
+    sparse BY_SUSPENDED (suspended_until);
     kept id;
     follows told;
 }

@@ -225,10 +225,10 @@ entity! {
         personal: Option<Vec<u8>>,
     }
     index BY_USER (user_id, at);
-    index BY_ACTOR (actor_id, at);
     index BY_WHAT (what, at);
     index BY_TIME (at);
     index BY_BLOCK (block);
+    sparse BY_ACTOR (actor_id, at);
 }
 
 /// An event about to be noted.

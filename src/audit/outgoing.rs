@@ -41,7 +41,7 @@ entity! {
         expires_at: Timestamp,
     }
     index BY_STATE (state, at);
-    index BY_DUE (due_at);
+    sparse BY_DUE (due_at);
     expires expires_at;
     due due_at;
 }

@@ -148,8 +148,8 @@ entity! {
     index BY_USER (user_id, created_at);
     index BY_CREATED (created_at);
     index BY_USER_STATUS (user_id, status, created_at);
-    index BY_PROVIDER_REF (provider_ref);
-    index BY_DUE (due_at);
+    sparse BY_PROVIDER_REF (provider_ref);
+    sparse BY_DUE (due_at);
     expires expires_at;
     due due_at;
 }

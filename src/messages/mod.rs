@@ -180,12 +180,12 @@ entity! {
         /// When it is forgotten.
         expires_at: Timestamp,
     }
-    index BY_DUE (due_at);
-    index BY_PROVIDER_REF (provider_ref);
     index BY_USER (user, created_at);
     index BY_CREATED (created_at);
-    index BY_CHALLENGE (challenge);
-    index BY_LOOK (look_at);
+    sparse BY_DUE (due_at);
+    sparse BY_PROVIDER_REF (provider_ref);
+    sparse BY_CHALLENGE (challenge);
+    sparse BY_LOOK (look_at);
     expires expires_at;
     due due_at;
 }

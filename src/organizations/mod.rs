@@ -47,7 +47,7 @@ entity! {
         ended_at: Option<Timestamp>,
     }
     index BY_CREATED (created_at);
-    index BY_ENDED (ended_at);
+    sparse BY_ENDED (ended_at);
     kept id;
 }
 

@@ -36,7 +36,7 @@ entity! {
         expires_at: Option<Timestamp>,
     }
     unique BY_NUMBER (number);
-    index BY_DUE (due_at);
+    sparse BY_DUE (due_at);
     expires expires_at;
     due due_at;
 }

@@ -67,6 +67,9 @@ pub struct Index {
     pub columns: &'static [&'static str],
     /// Whether two records may share the columns' values (two Nulls never collide).
     pub unique: bool,
+    /// Whether records with nothing in the first column are left out of it: it is as small as what is looked
+    /// for along it, however many records there are, and a record that leaves it is not put elsewhere.
+    pub sparse: bool,
 }
 
 /// A kind of record. The first column is the key. Every table also has a `revision`.
@@ -286,6 +289,7 @@ impl fmt::Display for Kind {
 ///     }
 ///     unique BY_EMAIL (email);
 ///     index BY_AGE (age);
+///     sparse BY_DUE (due_at);
 ///     expires expires_at;
 ///     due due_at;
 ///     kept id;
@@ -303,6 +307,7 @@ macro_rules! entity {
         }
         $(unique $unique:ident ($($unique_column:ident),+);)*
         $(index $index:ident ($($index_column:ident),+);)*
+        $(sparse $sparse:ident ($($sparse_column:ident),+);)*
         $(expires $expires:ident;)?
         $(due $due:ident;)?
         $(kept $kept:ident;)?
@@ -319,13 +324,19 @@ macro_rules! entity {
             $(
                 #[doc = concat!("Unique index of `", $table, "`.")]
                 pub const $unique: $crate::store::Index = $crate::store::Index {
-                    columns: &[$(stringify!($unique_column)),+], unique: true,
+                    columns: &[$(stringify!($unique_column)),+], unique: true, sparse: false,
                 };
             )*
             $(
                 #[doc = concat!("Index of `", $table, "`.")]
                 pub const $index: $crate::store::Index = $crate::store::Index {
-                    columns: &[$(stringify!($index_column)),+], unique: false,
+                    columns: &[$(stringify!($index_column)),+], unique: false, sparse: false,
+                };
+            )*
+            $(
+                #[doc = concat!("Index of those of `", $table, "` that have something in its first column.")]
+                pub const $sparse: $crate::store::Index = $crate::store::Index {
+                    columns: &[$(stringify!($sparse_column)),+], unique: false, sparse: true,
                 };
             )*
         }
@@ -351,7 +362,7 @@ macro_rules! entity {
                             sealed: <$type as Field>::SEALED,
                         }),*
                     ],
-                    indexes: &[$($name::$unique,)* $($name::$index,)*],
+                    indexes: &[$($name::$unique,)* $($name::$index,)* $($name::$sparse,)*],
                     expires: $crate::store::Table::only(&[$(stringify!($expires))?]),
                     due: $crate::store::Table::only(&[$(stringify!($due))?]),
                     kept: $crate::store::Table::only(&[$(stringify!($kept))?]),

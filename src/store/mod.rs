@@ -208,7 +208,7 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<Vec<Value>>, StoreError> {
-        let index = Index { columns: &[], unique: false };
+        let index = Index { columns: &[], unique: false, sparse: false };
         let (equal, low, high, descending) = (Vec::new(), None, None, false);
         let select = Select { table, index, equal, low, high, descending, after, skip: 0, limit };
         let rows = match &self.engine {
@@ -230,7 +230,7 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<Row>, StoreError> {
-        let index = Index { columns: by, unique: false };
+        let index = Index { columns: by, unique: false, sparse: false };
         let is_key = by == [table.key().name];
         let (low, high, descending, skip) = (None, None, true, 0);
         let select = Select { table, index, equal, low, high, descending, after, skip, limit };

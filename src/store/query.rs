@@ -194,8 +194,13 @@ impl Select {
     pub(super) fn check_all(&self, by_key: bool) -> Result<(), StoreError> {
         let wrong = |what: &str| Err(StoreError::Misuse(format!("a search in {}: {what}", self.table.name)));
         let fits = |column: &str, value: &Value| value.kind().is_none_or(|kind| kind == self.kind(column));
-        if !by_key && !self.table.indexes.iter().any(|index| index.columns == self.index.columns) {
+        let declared = self.table.indexes.iter().find(|index| index.columns == self.index.columns);
+        if !by_key && declared.is_none() {
             return wrong("the index is not declared");
+        }
+        let named = self.equal.first().or(self.low.as_ref()).or(self.high.as_ref());
+        if declared.is_some_and(|index| index.sparse) && named.is_none_or(|value| *value == Value::Null) {
+            return wrong("the index leaves out what has nothing in its first column");
         }
         if self.equal.len() > self.index.columns.len() {
             return wrong("more equal values than the index has columns");

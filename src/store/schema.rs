@@ -2,7 +2,7 @@
 //!
 //! The migrations are written by hand, once for each engine; this is what keeps them honest.
 
-use super::entity::{Column, Kind, Table};
+use super::entity::{Column, Index, Kind, Table};
 use super::postgres;
 use super::sqlite::Failure;
 use super::{Engine, StoreError};
@@ -26,8 +26,37 @@ struct LiveColumn {
 struct LiveIndex {
     columns: Vec<String>,
     unique: bool,
-    /// Over every row, and ready for use.
-    whole: bool,
+    /// Over which rows: a condition without brackets and quotes, empty when over all of them; none when it is
+    /// not ready for use.
+    over: Option<String>,
+}
+
+impl LiveIndex {
+    /// Whether it is as `index` is declared.
+    fn is(&self, index: &Index) -> bool {
+        self.columns == index.columns && self.unique == index.unique && self.over == Some(over(index))
+    }
+
+    /// Whether it can be gone along by `column`, which is not Null where it is asked for.
+    fn begins_with(&self, column: &str) -> bool {
+        let holds = |over: &String| over.is_empty() || *over == something(column);
+        self.columns.first().is_some_and(|first| first == column) && self.over.as_ref().is_some_and(holds)
+    }
+}
+
+/// The condition for what is in an index, as [`LiveIndex::over`] has it.
+fn over(index: &Index) -> String {
+    let first = index.columns.first().filter(|_| index.sparse);
+    first.map_or_else(String::new, |column| something(column))
+}
+
+fn something(column: &str) -> String {
+    format!("{column} IS NOT NULL")
+}
+
+/// A condition as an engine tells it, without its brackets and quotes.
+fn plain(condition: &str) -> String {
+    condition.trim().replace(['(', ')', '"'], "")
 }
 
 /// What differs between the database and `tables`, a sentence each; nothing when they agree.
@@ -96,12 +125,10 @@ fn compare(table: &Table, live: &Live, native: fn(Kind) -> &'static str, found: 
         say(format!("has the primary key ({}), not ({})", live.primary.join(", "), table.key().name));
     }
     for index in table.indexes {
-        let there = |known: &&LiveIndex| {
-            known.columns == index.columns && known.unique == index.unique && known.whole
-        };
-        if !live.indexes.iter().any(|known| there(&known)) {
+        if !live.indexes.iter().any(|known| known.is(index)) {
             let kind = if index.unique { "unique index" } else { "index" };
-            say(format!("has no {kind} over ({})", index.columns.join(", ")));
+            let only = if index.sparse { format!(" WHERE {}", over(index)) } else { String::new() };
+            say(format!("has no {kind} over ({}){only}", index.columns.join(", ")));
         }
     }
     for known in live.indexes.iter().filter(|known| known.unique && known.columns != live.primary) {
@@ -110,10 +137,7 @@ fn compare(table: &Table, live: &Live, native: fn(Kind) -> &'static str, found: 
         }
     }
     if let Some(column) = table.expires
-        && !live
-            .indexes
-            .iter()
-            .any(|known| known.whole && known.columns.first().is_some_and(|first| first == column))
+        && !live.indexes.iter().any(|known| known.begins_with(column))
     {
         say(format!("has no index that begins with {column}, which sweeping needs"));
     }
@@ -164,7 +188,11 @@ fn sqlite(connection: &rusqlite::Connection, table: &str) -> Result<Live, Failur
     primary.sort_unstable();
     live.primary = primary.into_iter().map(|(_, name)| name).collect();
 
-    let mut statement = connection.prepare("SELECT name, \"unique\", partial FROM pragma_index_list($1)")?;
+    // Of a condition only the statement tells that made the index.
+    let mut statement = connection.prepare(
+        "SELECT l.name, l.\"unique\", CASE WHEN l.partial THEN m.sql END FROM pragma_index_list($1) l \
+         LEFT JOIN sqlite_schema m ON m.type = 'index' AND m.name = l.name",
+    )?;
     let mut columns =
         connection.prepare("SELECT coalesce(name, '') FROM pragma_index_info($1) ORDER BY seqno")?;
     let mut rows = statement.query([table])?;
@@ -173,7 +201,10 @@ fn sqlite(connection: &rusqlite::Connection, table: &str) -> Result<Live, Failur
         live.indexes.push(LiveIndex {
             columns: names.collect::<Result<_, _>>()?,
             unique: row.get(1)?,
-            whole: !row.get::<_, bool>(2)?,
+            over: Some(match row.get::<_, Option<String>>(2)? {
+                Some(text) => text.split_once(" WHERE ").map_or(text.clone(), |(_, rest)| plain(rest)),
+                None => String::new(),
+            }),
         });
     }
     Ok(live)
@@ -191,7 +222,8 @@ async fn postgres(client: &tokio_postgres::Client, table: &str) -> Result<Live, 
              FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place) \
              LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number \
              WHERE k.place <= i.indnkeyatts ORDER BY k.place), \
-        i.indisunique, i.indpred IS NULL AND i.indisvalid, i.indisprimary \
+        i.indisunique, CASE WHEN i.indisvalid THEN coalesce(pg_get_expr(i.indpred, i.indrelid), '') END, \
+        i.indisprimary \
         FROM pg_index i WHERE i.indrelid = to_regclass(quote_ident($1))";
     let mut live = Live::default();
     for row in client.query(columns, &[&table]).await? {
@@ -207,7 +239,8 @@ async fn postgres(client: &tokio_postgres::Client, table: &str) -> Result<Live, 
         if row.try_get(3)? {
             live.primary.clone_from(&columns);
         }
-        live.indexes.push(LiveIndex { columns, unique: row.try_get(1)?, whole: row.try_get(2)? });
+        let over: Option<String> = row.try_get(2)?;
+        live.indexes.push(LiveIndex { columns, unique: row.try_get(1)?, over: over.as_deref().map(plain) });
     }
     Ok(live)
 }

@@ -468,11 +468,55 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::{Cursor, Query};
     use super::*;
 
     crate::store::entity! {
         /// Something that takes room.
         pub struct Crate in "crates" { name: String, load: Vec<u8>, }
+    }
+
+    crate::store::entity! {
+        /// Something that may have to be done.
+        pub struct Task in "tasks" { id: i64, owner: Option<i64>, due: Option<i64>, }
+        sparse BY_OWNER (owner, due);
+        sparse BY_DUE (due);
+    }
+
+    #[test]
+    fn what_is_looked_for_along_a_sparse_index_is_found_by_it_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE tasks (id INTEGER NOT NULL PRIMARY KEY, owner INTEGER, due INTEGER, \
+                     revision INTEGER NOT NULL) STRICT, WITHOUT ROWID; \
+                 CREATE INDEX tasks_by_owner ON tasks (owner, due) WHERE owner IS NOT NULL; \
+                 CREATE INDEX tasks_by_due ON tasks (due) WHERE due IS NOT NULL;",
+            )
+            .unwrap();
+        let due = || Query::<Task>::along(Task::BY_DUE);
+        let owned = || Query::<Task>::along(Task::BY_OWNER).equal(1_i64);
+        let next = |values| Some(Cursor(values));
+        let searches = [
+            (due().until(9_i64), "tasks_by_due"),
+            (due().from(1_i64).until(9_i64).descending(), "tasks_by_due"),
+            (due().until(9_i64).after(next(vec![Value::Int(3), Value::Int(7)])), "tasks_by_due"),
+            (due().equal(4_i64), "tasks_by_due"),
+            (owned().from(3_i64), "tasks_by_owner"),
+            (owned().equal(4_i64).skip(2), "tasks_by_owner"),
+        ];
+        for (query, index) in searches {
+            let select = query.into_select();
+            select.check().unwrap();
+            let text = format!("EXPLAIN QUERY PLAN {}", sql::find(&select));
+            let mut statement = connection.prepare(&text).unwrap();
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            assert!(matches!(&*plan, [one] if one.contains(index)), "{text}: {plan:?}");
+        }
     }
 
     fn job(name: &str, size: usize) -> (Job, oneshot::Receiver<Result<u64, StoreError>>) {

@@ -146,7 +146,7 @@ async fn events(world: &World) -> Vec<String> {
 }
 
 async fn waiting(world: &World) -> Vec<Outgoing> {
-    let query = Query::<Outgoing>::along(Outgoing::BY_DUE).limit(1_000);
+    let query = Query::<Outgoing>::along(Outgoing::BY_STATE).limit(1_000);
     let items = world.app.store.find(query).await.unwrap().items;
     items.into_iter().map(|seen| seen.into_inner()).filter(|row| row.due_at.is_some()).collect()
 }

@@ -385,7 +385,7 @@ async fn bad_requests_are_told_field_by_field() {
         let code = format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap());
         assert_eq!(code, told, "{body}");
     }
-    assert_eq!(world.count::<Call>(Call::BY_DUE).await, 0);
+    assert_eq!(world.count::<Call>(Call::BY_CREATED).await, 0);
 }
 
 #[tokio::test]
@@ -434,7 +434,7 @@ async fn calls_are_counted_by_user_by_number_and_by_address() {
         let answer = alice.post(CALLS, json!({"to": alice.mobile, "say": "Three"})).await;
         let answer = answer.problem(429, "limit-reached");
         assert!(answer.headers.contains_key("retry-after"), "{which}");
-        assert_eq!(world.count::<Call>(Call::BY_DUE).await, 2, "{which}");
+        assert_eq!(world.count::<Call>(Call::BY_CREATED).await, 2, "{which}");
     }
 }
 

@@ -546,7 +546,7 @@ async fn a_decoy_costs_the_same_rows_and_sends_nothing() {
     for person in [&known, &unknown] {
         let rows = || async {
             let challenges = world.count::<Challenge>(Challenge::BY_USER).await;
-            let messages = world.count::<Message>(Message::BY_CHALLENGE).await;
+            let messages = world.count::<Message>(Message::BY_CREATED).await;
             let events = world.count::<vestibule::audit::Event>(vestibule::audit::Event::BY_TIME).await;
             [challenges, messages, events]
         };
@@ -768,7 +768,7 @@ async fn t34_a_code_goes_to_the_stored_address_only() {
     let sent: Vec<Message> = world
         .app
         .store
-        .find(Query::<Message>::along(Message::BY_CHALLENGE).limit(1_000))
+        .find(Query::<Message>::along(Message::BY_CREATED).limit(1_000))
         .await
         .unwrap()
         .items
