@@ -56,7 +56,7 @@ pub struct Door {
     /// The templates of the map's paths, for figures and log: a path itself can hold a token.
     paths: matchit::Router<String>,
     /// What every answer wears, made once: for data, and for pages.
-    dress: [Vec<(HeaderName, HeaderValue)>; 2],
+    dress: [HeaderMap; 2],
     ids: Ids,
 }
 
@@ -80,8 +80,10 @@ impl Door {
         let targets: String =
             app.config.pages.origins().iter().flat_map(|origin| [" ", origin]).map(str::to_owned).collect();
         let secure = app.origin.is_secure();
-        let page = format!("{PAGE_POLICY}{targets}");
-        let dress = [wardrobe(DATA_POLICY, &[], secure), wardrobe(&page, &PAGES, secure)];
+        let of_data = HeaderValue::from_static(DATA_POLICY);
+        let of_pages = HeaderValue::from_str(&format!("{PAGE_POLICY}{targets}"))
+            .map_err(|_| "an origin in `pages` is not ASCII")?;
+        let dress = [wardrobe(of_data, &[], secure), wardrobe(of_pages, &PAGES, secure)];
         let mut templates = matchit::Router::new();
         // One that is there already: two methods of one path.
         paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
@@ -182,30 +184,23 @@ impl Door {
         Ok(Request::from_parts(parts, Body::from(whole.to_bytes())))
     }
 
-    /// Headers that every answer has. What a handler has set stays.
-    fn dress(&self, headers: &mut HeaderMap) {
+    /// Headers that every answer has, and over them what a handler has set: it has less to put in its place.
+    fn dress(&self, headers: HeaderMap) -> HeaderMap {
         let is_page =
             headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         let [of_data, of_pages] = &self.dress;
-        let dress = if is_page { of_pages } else { of_data };
-        for (name, value) in dress {
-            headers.entry(name).or_insert_with(|| value.clone());
-        }
+        let mut dressed = if is_page { of_pages.clone() } else { of_data.clone() };
+        dressed.extend(headers);
+        dressed
     }
 }
 
 /// What every answer under this content policy wears.
-fn wardrobe(
-    policy: &str,
-    besides: &[(HeaderName, &'static str)],
-    is_secure: bool,
-) -> Vec<(HeaderName, HeaderValue)> {
-    // Origins are ASCII by construction.
-    let policy = HeaderValue::from_str(policy).ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
+fn wardrobe(policy: HeaderValue, besides: &[(HeaderName, &'static str)], is_secure: bool) -> HeaderMap {
     let others = ALWAYS.into_iter().chain(besides.iter().cloned());
     let others = others.map(|(name, value)| (name, HeaderValue::from_static(value)));
     let transport = is_secure.then_some((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
-    policy.into_iter().chain(others).chain(transport).collect()
+    std::iter::once((header::CONTENT_SECURITY_POLICY, policy)).chain(others).chain(transport).collect()
 }
 
 /// Nothing may be loaded from, sent to or framed around an answer that is not a page.
@@ -261,7 +256,8 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     }
     let mut response = problem::settle(response, &id, asked.as_ref());
     door.origins.share(origin, response.headers_mut());
-    door.dress(response.headers_mut());
+    let worn = std::mem::take(response.headers_mut());
+    *response.headers_mut() = door.dress(worn);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
