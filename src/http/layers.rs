@@ -184,7 +184,7 @@ impl Door {
         Ok(Request::from_parts(parts, Body::from(whole.to_bytes())))
     }
 
-    /// Headers that every answer has, and over them what a handler has set: it has less to put in its place.
+    /// Headers that every answer has, and over them those that a handler has set, which are fewer.
     fn dress(&self, headers: HeaderMap) -> HeaderMap {
         let is_page =
             headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));

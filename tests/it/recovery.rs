@@ -11,7 +11,7 @@ use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
 use vestibule::passwords::Password;
 use vestibule::policy::{FactorKind, Policy, When, operation};
-use vestibule::store::{Change, Query};
+use vestibule::store::{Change, Entity, Query, Value};
 
 use crate::world::{Answer, PASSWORD, Person, World, unlimited};
 
@@ -566,6 +566,17 @@ async fn a_decoy_costs_the_same_rows_and_sends_nothing() {
     }
     assert_eq!(counts[0], counts[1]);
     assert_eq!(counts[0], [[1, 1, 1], [0, 0, 1], [0, 1, 1]]);
+    // As many rows, and each in as many indexes.
+    let last = Query::<Message>::along(Message::BY_CREATED).descending().limit(4);
+    let written = world.app.store.find(last).await.unwrap().items;
+    assert!(written.iter().any(|message| message.due_at.is_some()), "one is to be sent");
+    assert!(written.iter().any(|message| message.due_at.is_none()), "a decoy is not");
+    let table = Message::table();
+    for index in table.indexes.iter().filter(|index| index.sparse) {
+        let at = table.position(index.columns[0]).unwrap();
+        let holds: Vec<_> = written.iter().map(|message| message.to_values()[at] != Value::Null).collect();
+        assert!(holds.windows(2).all(|two| two[0] == two[1]), "{index:?}: {holds:?}");
+    }
     world.run_due().await;
     assert_eq!(world.messages(&unknown.email()).await["items"], json!([]));
     assert_eq!(world.messages(&unknown.mobile).await["items"], json!([]));
