@@ -11,7 +11,7 @@ use crate::error::Error;
 pub struct Seen<T> {
     record: T,
     revision: i64,
-    /// The fields as they were seen, once they were changed: for a table that something follows on.
+    /// The fields as they were seen, once they were changed.
     was: Option<Vec<Value>>,
 }
 
@@ -30,9 +30,7 @@ impl<T: Entity> Seen<T> {
     /// The record as it should be, still remembering what was seen.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
-        if T::table().follows.is_some() && self.was.is_none() {
-            self.was = Some(self.record.to_values());
-        }
+        self.was.get_or_insert_with(|| self.record.to_values());
         change(&mut self.record);
         self
     }
@@ -58,7 +56,7 @@ pub enum Change {
         /// The fields, the key first.
         values: Vec<Value>,
     },
-    /// New content for what was seen.
+    /// New content for what was seen. An engine may leave alone what is as it was.
     Update {
         /// Where.
         table: &'static Table,
@@ -66,7 +64,7 @@ pub enum Change {
         revision: i64,
         /// The fields, the key first.
         values: Vec<Value>,
-        /// The fields as they were seen, for a table that something follows on; none when nothing changed.
+        /// The fields as they were seen; none when nothing was changed.
         was: Option<Vec<Value>>,
     },
     /// The end of what was seen.

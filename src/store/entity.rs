@@ -368,6 +368,7 @@ macro_rules! entity {
                     kept: $crate::store::Table::only(&[$(stringify!($kept))?]),
                     follows: $crate::store::Table::only::<$crate::store::Follows>(&[$($follows)?]),
                 };
+                const { assert!(TABLE.columns.len() <= 64, "what an update changes is told by 64 bits") };
                 TABLE
             }
 

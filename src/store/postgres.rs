@@ -379,10 +379,10 @@ fn guarded(change: Change, new: i64) -> (String, Vec<Value>) {
             values.push(new);
             (statements.insert.clone(), values)
         }
-        Change::Update { mut values, revision, .. } => {
-            let key = if values.is_empty() { Value::Null } else { values.remove(0) };
-            values.extend([new, key, Value::Int(revision)]);
-            (hit(&statements.update, "RETURNING 1"), values)
+        Change::Update { table, ref values, revision, ref was } => {
+            let (text, contents) = sql::update(table, values, was.as_deref());
+            let parameters = contents.chain([&new, change.key(), &Value::Int(revision)]).cloned().collect();
+            (hit(text, "RETURNING 1"), parameters)
         }
         Change::Delete { key, revision, .. } => {
             (hit(&statements.delete, "RETURNING 1"), vec![key, Value::Int(revision)])

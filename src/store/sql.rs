@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 
 use super::entity::{Table, Value};
@@ -19,14 +20,14 @@ pub(super) struct Statements {
     pub get: String,
     /// The fields, then the revision.
     pub insert: String,
-    /// The fields without the key, the revision, the key, the revision that was seen.
-    pub update: String,
     /// The key and the revision that was seen.
     pub delete: String,
     /// The key and the revision that was seen.
     pub require: String,
     /// The instant and how many; empty when records of this kind do not expire.
     pub sweep: String,
+    /// Updates by what they change: a bit for each field.
+    update: RwLock<HashMap<u64, &'static str>>,
     /// Searches by their shape.
     find: RwLock<HashMap<Shape, &'static str>>,
 }
@@ -60,6 +61,24 @@ pub(super) fn of(table: &'static Table) -> &'static Statements {
         .or_insert_with(|| Box::leak(Box::new(Statements::write(table))))
 }
 
+/// The text of an update of what `was` to `values`, and the content of the fields that it changes. Its
+/// parameters are those, the revision, the key, the revision that was seen.
+///
+/// Names no other field: SQLite writes every index anew of which a column is named, whatever is in it.
+pub(super) fn update<'v>(
+    table: &'static Table,
+    values: &'v [Value],
+    was: Option<&[Value]>,
+) -> (&'static str, impl Iterator<Item = &'v Value>) {
+    let pairs = values.iter().zip(was.unwrap_or_default()).enumerate();
+    let changed = pairs.fold(0_u64, |bits, (at, (new, old))| bits | u64::from(new != old) << at);
+    let contents = values.iter().enumerate().filter(move |(at, _)| changed >> at & 1 == 1);
+    (
+        write_once(&of(table).update, changed, || write_update(table, changed)),
+        contents.map(|(_, value)| value),
+    )
+}
+
 /// The text of a search. Its parameters are what [`parameters`] gives.
 pub(super) fn find(select: &Select) -> &'static str {
     // How many values there are and which of them are Null: a leading one, then a bit for each.
@@ -74,12 +93,20 @@ pub(super) fn find(select: &Select) -> &'static str {
         equal: nulls(&select.equal),
         after: select.after.as_ref().map_or(0, |cursor| nulls(&cursor.0)),
     };
-    let known = &of(select.table).find;
+    write_once(&of(select.table).find, shape, || write_find(select))
+}
+
+/// The text that is `known` by `shape`: written at its first use, and kept forever.
+fn write_once<S: Eq + Hash>(
+    known: &RwLock<HashMap<S, &'static str>>,
+    shape: S,
+    write: impl FnOnce() -> String,
+) -> &'static str {
     if let Some(text) = known.read().unwrap_or_else(PoisonError::into_inner).get(&shape) {
         return text;
     }
     let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-    known.entry(shape).or_insert_with(|| Box::leak(write_find(select).into_boxed_str()))
+    known.entry(shape).or_insert_with(|| Box::leak(write().into_boxed_str()))
 }
 
 /// The parameters of a search, without its [`window`], which comes last.
@@ -104,12 +131,6 @@ impl Statements {
         let count = columns.len();
         let list = columns.join(", ");
         let places: Vec<_> = (1..=count + 1).map(|at| format!("${at}")).collect();
-        let sets: String = columns
-            .iter()
-            .skip(1)
-            .zip(&places)
-            .map(|(column, place)| format!("{column} = {place}, "))
-            .collect();
         // The outer condition looks again: a record may be given more time while its lock is awaited.
         let sweep = table.expires.map_or_else(String::new, |at| {
             let at = quoted(at);
@@ -121,14 +142,10 @@ impl Statements {
         Self {
             get: format!("SELECT revision, {list} FROM {name} WHERE {key} = $1"),
             insert: format!("INSERT INTO {name} ({list}, revision) VALUES ({})", places.join(", ")),
-            update: format!(
-                "UPDATE {name} SET {sets}revision = ${count} WHERE {key} = ${} AND revision = ${}",
-                count + 1,
-                count + 2
-            ),
             delete: format!("DELETE FROM {name} WHERE {key} = $1 AND revision = $2"),
             require: format!("SELECT 1 FROM {name} WHERE {key} = $1 AND revision = $2"),
             sweep,
+            update: RwLock::default(),
             find: RwLock::default(),
         }
     }
@@ -137,6 +154,19 @@ impl Statements {
 /// A name as an SQL identifier, whatever words an engine reserves.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
+}
+
+fn write_update(table: &Table, changed: u64) -> String {
+    let mut text = format!("UPDATE {} SET ", quoted(table.name));
+    let named = table.columns.iter().enumerate().filter(|(at, _)| changed >> at & 1 == 1);
+    let mut used = 0;
+    for (_, column) in named {
+        used += 1;
+        let _ = write!(text, "{} = ${used}, ", quoted(column.name));
+    }
+    let key = quoted(table.key().name);
+    let _ = write!(text, "revision = ${} WHERE {key} = ${} AND revision = ${}", used + 1, used + 2, used + 3);
+    text
 }
 
 fn write_find(select: &Select) -> String {

@@ -434,10 +434,11 @@ impl Writer {
                 prepare(&self.connection, &statements.insert, values.iter().chain([&new]))?.raw_execute()?
                     == 1
             }
-            Change::Update { values, revision, .. } => {
+            Change::Update { table, values, revision, was } => {
                 let seen = Value::Int(*revision);
-                let parameters = values.iter().skip(1).chain([&new, change.key(), &seen]);
-                prepare(&self.connection, &statements.update, parameters)?.raw_execute()? == 1
+                let (text, contents) = sql::update(table, values, was.as_deref());
+                let parameters = contents.chain([&new, change.key(), &seen]);
+                prepare(&self.connection, text, parameters)?.raw_execute()? == 1
             }
             Change::Delete { key, revision, .. } => {
                 let seen = Value::Int(*revision);
@@ -468,6 +469,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::change::Seen;
     use super::super::query::{Cursor, Query};
     use super::*;
 
@@ -483,8 +485,7 @@ mod tests {
         sparse BY_DUE (due);
     }
 
-    #[test]
-    fn what_is_looked_for_along_a_sparse_index_is_found_by_it_alone() {
+    fn tasks() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(
@@ -494,6 +495,36 @@ mod tests {
                  CREATE INDEX tasks_by_due ON tasks (due) WHERE due IS NOT NULL;",
             )
             .unwrap();
+        connection
+    }
+
+    #[test]
+    fn an_update_writes_no_index_of_which_it_changes_nothing() {
+        let connection = tasks();
+        let seen = |owner, due| Row { revision: 1, values: vec![Value::Int(1), owner, due] };
+        let changed = |change: fn(&mut Task)| {
+            let seen = Seen::<Task>::from_row(seen(Value::Int(2), Value::Int(3))).unwrap().with(change);
+            let Change::Update { table, values, was, .. } = Change::update(&seen) else { unreachable!() };
+            let (text, contents) = sql::update(table, &values, was.as_deref());
+            let contents: Vec<_> = contents.cloned().collect();
+            let mut statement = connection.prepare(&format!("EXPLAIN {text}")).unwrap();
+            let mut rows = statement.raw_query();
+            let mut written = 0;
+            while let Some(row) = rows.next().unwrap() {
+                written += usize::from(row.get::<_, String>(1).unwrap() == "IdxInsert");
+            }
+            (contents, written)
+        };
+        // The record itself is one of them.
+        assert_eq!(changed(|_| {}), (vec![], 1));
+        assert_eq!(changed(|task| task.owner = Some(4)), (vec![Value::Int(4)], 2));
+        assert_eq!(changed(|task| task.due = None), (vec![Value::Null], 3));
+        assert_eq!(changed(|task| (task.owner, task.due) = (None, Some(5))).1, 3);
+    }
+
+    #[test]
+    fn what_is_looked_for_along_a_sparse_index_is_found_by_it_alone() {
+        let connection = tasks();
         let due = || Query::<Task>::along(Task::BY_DUE);
         let owned = || Query::<Task>::along(Task::BY_OWNER).equal(1_i64);
         let next = |values| Some(Cursor(values));
