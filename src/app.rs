@@ -72,6 +72,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Rung when a commit left work for the worker.
     pub bell: watch::Sender<u64>,
+    /// Whether the workers shall begin nothing more.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -123,6 +125,7 @@ impl App {
             followers: Followers::new(followers),
             metrics: Metrics::default(),
             bell: watch::Sender::new(0),
+            stopping: watch::Sender::new(false),
             config,
             policy: watch::Sender::new(Arc::new(policy)),
             policy_faults: watch::Sender::new(None),

@@ -14,56 +14,67 @@ pub fn all() -> Vec<Task> {
         Task {
             name: "messages",
             every: Duration::from_secs(1),
+            heeds: true,
             run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx).await }),
         },
         Task {
             name: "messages-look-after",
             every: Duration::from_secs(15),
+            heeds: false,
             run: |ctx| Box::pin(async move { messages::actions::look_after(&ctx).await }),
         },
         Task {
             name: "purge",
             every: Duration::from_secs(300),
+            heeds: false,
             run: |ctx| Box::pin(async move { profile::purge_due(&ctx).await }),
         },
         Task {
             name: "organizations",
             every: Duration::from_secs(300),
+            heeds: false,
             run: |ctx| Box::pin(async move { organizations::actions::remove_ended(&ctx).await }),
         },
         Task {
             name: "calls",
             every: Duration::from_secs(1),
+            heeds: true,
             run: |ctx| Box::pin(async move { calls::actions::run_due(&ctx).await }),
         },
         Task {
             name: "keys",
             every: Duration::from_secs(60),
+            heeds: false,
             run: |ctx| Box::pin(async move { keys::actions::tend(&ctx).await }),
         },
         Task {
             name: "events",
             every: Duration::from_secs(1),
+            heeds: true,
             run: |ctx| Box::pin(async move { events::run_due(&ctx).await }),
         },
         Task {
             name: "revocations",
             every: Duration::from_secs(5),
+            heeds: true,
             run: |ctx| Box::pin(async move { revocations::actions::tend(&ctx).await }),
         },
         Task {
             name: "audit",
             every: Duration::from_secs(5),
+            heeds: false,
             run: |ctx| Box::pin(async move { chain::seal(&ctx).await }),
         },
         Task {
             name: "administration",
             every: Duration::from_secs(60),
+            heeds: false,
             run: |ctx| Box::pin(async move { administration::tend(&ctx).await }),
         },
         Task {
             name: "sweep",
             every: Duration::from_secs(60),
+            heeds: false,
             run: |ctx| Box::pin(async move { sweep(&ctx).await }),
         },
     ]
@@ -95,4 +106,15 @@ pub async fn sweep(ctx: &Ctx) -> Result<usize> {
         }
     }
     Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_has_sent_what_is_due_and_nobody_cleans_the_house() {
+        let heeding: Vec<_> = all().iter().filter(|task| task.heeds).map(|task| task.name).collect();
+        assert_eq!(heeding, ["messages", "calls", "events", "revocations"]);
+    }
 }

@@ -1,16 +1,17 @@
 //! The worker: runs what is to be done again and again, such as sending what is due. Knows nothing
 //! of what the tasks mean.
 //!
-//! Always holds: a task runs soon after a commit that left something due, and at least every so
-//! often; one that fails or panics is run again after a growing pause; stopping waits for what is
-//! under way. What a task does must bear being done twice: a node can die in between.
+//! Always holds: a task that heeds the bell runs soon after a commit that left something due, and each at
+//! least every so often; one that fails or panics is run again after a growing pause; stopping waits for what is
+//! under way, and not for all that is due. What a task does must bear being done twice: a node can die
+//! in between.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::{App, Ctx};
 use crate::error::{Error, Result};
@@ -24,36 +25,42 @@ pub struct Task {
     pub name: &'static str,
     /// How often it looks for work when nothing rings.
     pub every: Duration,
+    /// Whether it also looks when a commit rings: what is sent soon after it was committed.
+    pub heeds: bool,
     /// Does what is due and says how much that was.
     pub run: fn(Ctx) -> Run,
 }
 
 /// Tasks that are running.
 pub struct Workers {
-    stop: watch::Sender<bool>,
+    app: Arc<App>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// Longest pause after runs that failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Starts the tasks. Each runs when a commit rings, and at least every so often.
+/// Starts the tasks. Each runs at least every so often, and when a commit rings for it.
 pub fn start(app: &Arc<App>, tasks: Vec<Task>) -> Workers {
-    let (stop, stopped) = watch::channel(false);
     let spawn = |task: Task| {
-        let (app, stopped) = (app.clone(), stopped.clone());
         #[expect(clippy::disallowed_methods, reason = "workers are kept and awaited by `Workers::stop`")]
-        tokio::spawn(keep_running(app, task, stopped))
+        tokio::spawn(keep_running(app.clone(), task))
     };
-    Workers { tasks: tasks.into_iter().map(spawn).collect(), stop }
+    Workers { tasks: tasks.into_iter().map(spawn).collect(), app: app.clone() }
 }
 
 impl Workers {
-    /// Lets every task finish what it is doing, and ends it.
-    pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        for task in self.tasks {
-            let _ = task.await;
+    /// Has every task begin what the last commits left it, as much as it does at once and no more, and lets
+    /// it finish what it has begun for `patience`. What is then not done is dropped: its lease runs out, and
+    /// whoever serves next takes it again.
+    pub async fn stop(self, patience: Duration) {
+        self.app.stopping.send_replace(true);
+        let deadline = Instant::now() + patience;
+        for mut task in self.tasks {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                tracing::warn!("a background task was cut: it did not finish in time");
+                task.abort();
+            }
         }
     }
 }
@@ -67,8 +74,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Deals with everything that is due, and with what falls due meanwhile, so many pieces `at_once`; returns
 /// how many it took. `lease` takes up to as many as it is told to.
 ///
-/// What is slow holds up nothing else: whatever is free goes on. On a failure of the store nothing more is
-/// begun, but what is on its way is waited for and recorded.
+/// What is slow holds up nothing else: whatever is free goes on. On a failure of the store, and once the
+/// server stops, nothing more is begun, but what is on its way is waited for and recorded.
 ///
 /// # Errors
 /// What `lease` failed with.
@@ -87,11 +94,14 @@ where
     let mut under_way = JoinSet::new();
     let mut taken = 0;
     let mut failure = None;
+    let mut is_first = true;
     loop {
         // Marked before looking, so that what is committed in between is not missed.
         rings.borrow_and_update();
         let free = at_once - under_way.len();
-        if free > 0 && failure.is_none() {
+        // What rang is looked at once, also when the server stops meanwhile.
+        let may_begin = failure.is_none() && (std::mem::take(&mut is_first) || !*app.stopping.borrow());
+        if free > 0 && may_begin {
             // What was leased before the trouble is dealt with all the same: its lease is committed.
             let (leased, trouble) = lease(Ctx::new(app.clone(), None), free).await;
             failure = trouble;
@@ -118,10 +128,10 @@ where
     }
 }
 
-async fn keep_running(app: Arc<App>, task: Task, mut stopped: watch::Receiver<bool>) {
-    let mut rings = app.bell.subscribe();
+async fn keep_running(app: Arc<App>, task: Task) {
+    let (mut rings, mut stopping) = (app.bell.subscribe(), app.stopping.subscribe());
     let mut failures = 0_u32;
-    while !*stopped.borrow() {
+    loop {
         // Marked before the run: what rings while it runs is looked at afterwards.
         rings.borrow_and_update();
         // On a task of its own, so that a panic ends this run and not the worker.
@@ -132,30 +142,146 @@ async fn keep_running(app: Arc<App>, task: Task, mut stopped: watch::Receiver<bo
             Some(Err(panic)) => Err(panic.to_string()),
             None => Ok(0),
         };
-        let pause = match outcome {
-            Ok(0) => {
+        let (pause, heeds) = match outcome {
+            Ok(done) => {
                 failures = 0;
-                task.every
-            }
-            Ok(_) => {
-                failures = 0;
-                continue;
+                let pause = if done > 0 { Duration::ZERO } else { task.every };
+                (pause, task.heeds)
             }
             Err(cause) => {
                 failures = failures.saturating_add(1);
                 app.metrics.task_failed(task.name);
                 tracing::error!(task = task.name, failures, cause, "a background task failed");
                 let pause = Duration::from_millis(100).saturating_mul(1 << failures.min(10));
-                tokio::select! {
-                    () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => continue,
-                    _ = stopped.changed() => break,
-                }
+                (pause.min(LONGEST_PAUSE), false)
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = rings.changed() => {}
-            _ = stopped.changed() => break,
+        if *stopping.borrow() {
+            break;
         }
+        tokio::select! {
+            // What rang before the stop is looked at before the end.
+            biased;
+            _ = rings.changed(), if heeds => {}
+            _ = stopping.changed() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::http::testing;
+
+    /// Longer than any of these tests takes, and than any pause of a worker.
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    /// How long to wait for what must not take long.
+    const SOON: Duration = Duration::from_secs(30);
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, waiting).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_what_is_under_way_and_not_for_all_that_is_due() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static ENDED: AtomicUsize = AtomicUsize::new(0);
+        async fn deal() {
+            BEGUN.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            ENDED.fetch_add(1, Ordering::SeqCst);
+        }
+        let endless = Task {
+            name: "endless",
+            every: LONG,
+            heeds: true,
+            run: |ctx| {
+                Box::pin(async move {
+                    let lease = |_, free| async move { (vec![Some(()); free], None) };
+                    keep_up(&ctx, 2, lease, |_, ()| deal()).await
+                })
+            },
+        };
+        let workers = start(&testing::app(), vec![endless]);
+        until(|| ENDED.load(Ordering::SeqCst) > 4).await;
+        timeout(SOON, workers.stop(LONG)).await.expect("a backlog has no end");
+        assert_eq!(BEGUN.load(Ordering::SeqCst), ENDED.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn what_rang_before_the_stop_is_begun_before_the_end() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let mut expected = 0;
+        for _ in 0..20 {
+            let app = testing::app();
+            let run: fn(Ctx) -> Run = |ctx| {
+                Box::pin(async move {
+                    let lease = |_, _| async { (vec![Some(())], None) };
+                    let deal = |_, ()| async {
+                        BEGUN.fetch_add(1, Ordering::SeqCst);
+                    };
+                    // With one place alone a lease is followed by another one, unless the server stops.
+                    let stops = *ctx.app.stopping.borrow();
+                    if stops { keep_up(&ctx, 2, lease, deal).await } else { Ok(0) }
+                })
+            };
+            let workers = start(&app, vec![Task { name: "rung", every: LONG, heeds: true, run }]);
+            // The first run is over once the worker waits for the bell.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            app.bell.send_modify(|rings| *rings += 1);
+            timeout(SOON, workers.stop(LONG)).await.unwrap();
+            expected += 1;
+            assert_eq!(BEGUN.load(Ordering::SeqCst), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_heeds_the_bell_runs_when_it_rings() {
+        static RUNS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let app = testing::app();
+        let heeding: fn(Ctx) -> Run = |_| {
+            RUNS[0].fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(0) })
+        };
+        let deaf: fn(Ctx) -> Run = |_| {
+            RUNS[1].fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(0) })
+        };
+        let tasks = [("deaf", false, deaf), ("heeding", true, heeding)];
+        let tasks = tasks.map(|(name, heeds, run)| Task { name, every: LONG, heeds, run });
+        let workers = start(&app, tasks.into());
+        for runs in 1..=5 {
+            until(|| RUNS[0].load(Ordering::SeqCst) == runs).await;
+            // It may be counted before it waits for the bell again: what rings meanwhile counts, too.
+            app.bell.send_modify(|rings| *rings += 1);
+        }
+        until(|| RUNS[0].load(Ordering::SeqCst) == 6).await;
+        workers.stop(LONG).await;
+        assert_eq!(RUNS[1].load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_cut() {
+        let stuck = Task {
+            name: "stuck",
+            every: LONG,
+            heeds: true,
+            run: |_| Box::pin(std::future::pending::<Result<usize>>()),
+        };
+        let workers = start(&testing::app(), vec![stuck]);
+        timeout(SOON, workers.stop(Duration::from_millis(50))).await.expect("patience has an end");
     }
 }

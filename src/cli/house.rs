@@ -2,7 +2,8 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,7 +88,11 @@ pub fn sentence(error: Error) -> String {
     }
 }
 
-/// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish.
+/// The least that what the workers have begun gets to finish, when requests have used up `drain_timeout`.
+const AT_LEAST: Duration = Duration::from_secs(5);
+
+/// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish, and what
+/// the workers have begun.
 /// Meanwhile a policy that changes in the files that `given` names takes the place of the old one.
 pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, given: &Given<'_>) -> Outcome {
     let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
@@ -97,11 +102,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, giv
         _ => None,
     };
     let (stopping, stopped) = watch::channel(false);
+    let told_at = &OnceLock::new();
     let stop = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        told_at.get_or_init(Instant::now);
         stopping.send_replace(true);
     };
     // Kept until the workers have stopped: what a request has begun to hold open, others go on using.
@@ -116,7 +123,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, giv
         never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
     };
     // After the last request, so that what it left to do is begun before the next start.
-    workers.stop().await;
+    let spent = told_at.get().map_or(Duration::ZERO, Instant::elapsed);
+    workers.stop(app.config.server.drain_timeout.saturating_sub(spent).max(AT_LEAST)).await;
     served.map_err(|error| format!("The server stopped: {error}."))
 }
 

@@ -32,7 +32,7 @@ pub struct Server {
     pub header_timeout: Period,
     /// Longest time for a request, body and answer.
     pub request_timeout: Period,
-    /// Longest time for requests in progress when stopping.
+    /// Longest time for requests in progress, and for messages on their way, when stopping.
     pub drain_timeout: Period,
     /// Longest time for an outgoing request, from the connection to the end of its answer.
     pub outbound_timeout: Period,

@@ -80,6 +80,10 @@ pub async fn run_due(ctx: &Ctx) -> Result<usize> {
     let due = Query::<Outgoing>::along(Outgoing::BY_DUE).until(ctx.now).limit(AT_ONCE);
     let mut told = 0;
     for found in ctx.app.store.find(due).await?.items {
+        // What is not told now is told after the next start.
+        if *ctx.app.stopping.borrow() {
+            break;
+        }
         match tell(ctx, found.id).await? {
             Told::Taken => told += 1,
             Told::NotTaken => return Ok(0),
