@@ -405,6 +405,7 @@ CREATE TABLE "recoveries" (
     "identifier_id" uuid,
     "device_id" uuid,
     "created_at" timestamptz NOT NULL,
+    "counts_from" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL
 );
@@ -431,6 +432,7 @@ CREATE TABLE "challenges" (
     "sends" bigint NOT NULL,
     "sent_at" timestamptz NOT NULL,
     "created_at" timestamptz NOT NULL,
+    "counts_from" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL
 );

@@ -405,6 +405,7 @@ CREATE TABLE "recoveries" (
     "identifier_id" TEXT,
     "device_id" TEXT,
     "created_at" TEXT NOT NULL,
+    "counts_from" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -431,6 +432,7 @@ CREATE TABLE "challenges" (
     "sends" INTEGER NOT NULL,
     "sent_at" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
+    "counts_from" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -70,7 +70,8 @@ entity! {
         rank: Rank,
         /// What the application keeps with the account.
         metadata: Metadata,
-        /// Sessions opened before this instant are dead.
+        /// Raised by whatever ends all sessions: what was opened on an earlier one is dead. An instant, to be read
+        /// by people; it is never compared with a clock.
         sessions_from: Timestamp,
         /// When the account was made.
         created_at: Timestamp,
@@ -157,7 +158,8 @@ impl User {
         self.roles = roles;
     }
 
-    /// Ends every session, and whatever else was opened up to and including `now`.
+    /// Ends every session, and whatever else was opened or begun before the commit that writes this: it keeps the
+    /// `sessions_from` that its user had, so it does not matter how long either took, nor by which clock.
     pub fn end_sessions(&mut self, now: Timestamp) {
         self.sessions_from = self.sessions_from.latest(now) + std::time::Duration::from_millis(1);
     }

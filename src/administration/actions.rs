@@ -19,7 +19,7 @@ use crate::policy::{FactorKind, IdentifierKind, Notify, Rank, operation};
 use crate::recovery::Recovery;
 use crate::sign_up::{self, Wanted};
 use crate::step_up::{By, Standing};
-use crate::store::{Change, Decision, Query, Seen, answer};
+use crate::store::{Change, Decision, Seen, answer};
 use crate::undo::{self, Undo};
 
 pub use super::rules::Fields;
@@ -130,13 +130,14 @@ impl Deed<'_> {
         })
     }
 
-    /// Whether there is nothing to do.
-    fn is_done(self, user: &User) -> bool {
-        match self {
+    /// Whether there is nothing to do. Of an account that its owner has deleted there still is: the owner could
+    /// take that back.
+    async fn is_done(self, ctx: &Ctx, user: &User) -> Result<bool> {
+        Ok(match self {
             Self::Restore => user.status == Status::Active,
-            Self::Delete => user.status == Status::Deleted,
+            Self::Delete if user.status == Status::Deleted => undos(ctx, user).await?.is_empty(),
             _ => false,
-        }
+        })
     }
 
     /// The roles that somebody has when it is done, where it is about those.
@@ -200,11 +201,8 @@ impl Deed<'_> {
             Self::Restore if user.is_past_grace(now) => return Err(Problem::NotFound.into()),
             Self::Restore => (rules::restore(user, now), event(What::Restored)),
             Self::Delete => {
-                // A link of an earlier deletion would take this one back.
-                let query = Query::<Undo>::along(Undo::BY_USER).equal(id).limit(200);
-                let undos = ctx.app.store.find(query).await?.items;
-                let links = undos.iter().filter(|undo| undo.what == undo::What::Deletion);
-                let links: Vec<Change> = links.map(Change::delete).collect();
+                // Only an administrator takes this back: no link that was sent to the owner for anything else.
+                let links: Vec<Change> = undos(ctx, &user).await?.iter().map(Change::delete).collect();
                 let user = rules::delete(user, *ctx.policy.account.grace, now);
                 let event = event(What::AccountRemoved);
                 return Ok(answer(0).update(&user).and(links).note(moment, event));
@@ -219,6 +217,11 @@ impl Deed<'_> {
     }
 }
 
+/// What the owner of an account could take back.
+async fn undos(ctx: &Ctx, user: &User) -> Result<Vec<Seen<Undo>>> {
+    undo::actions::of_user(ctx, user.id, user.created_at).await
+}
+
 /// Does `deed` to the account `id` by the right of `by`, and tells its owner. Of a reset it answers how many
 /// factors were taken away.
 ///
@@ -230,19 +233,19 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
     if let Some(error) = deed.roles(&found).as_ref().and_then(rules::roles_refused) {
         return Err(Error::invalid(vec![error]));
     }
-    let told = &match deed.notice().filter(|_| !deed.is_done(&found)) {
-        Some(notice) => {
+    let told = &match deed.notice() {
+        Some(notice) if !deed.is_done(ctx, &found).await? => {
             // Nobody keeps an administrator from acting by having many notices sent.
             let about = About::operation(deed.operation(), notice).plain().may_be_left_out();
             Some(notices::prepare(ctx, &found, about).await?)
         }
-        None => None,
+        _ => None,
     };
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         let user = user(ctx, id).await?;
         standing.over(&user)?;
-        if deed.is_done(&user) {
+        if deed.is_done(ctx, &user).await? {
             return Ok(answer(0).and(standing.unchanged()));
         }
         let spare = if deed.loses(&user) { spare(ctx, &user, &standing).await? } else { None };

@@ -71,7 +71,7 @@ pub(super) fn delete(user: Seen<User>, grace: Duration, now: Timestamp) -> Seen<
         user.status = Status::Deleted;
         user.suspended_until = None;
         user.suspended_for = None;
-        user.purge_at = Some(now + grace);
+        user.purge_at = user.purge_at.or(Some(now + grace));
         user.end_sessions(now);
         user.updated_at = now;
     })

@@ -85,7 +85,8 @@ pub fn ask(
         attempts: 0,
         sends: 1,
         sent_at: moment.now,
-        created_at: asked.map_or(moment.now, |(user, _, _)| moment.now.latest(user.sessions_from)),
+        created_at: moment.now,
+        counts_from: asked.map_or(moment.now, |(user, _, _)| user.sessions_from),
         expires_at: moment.now + *policy.code.lifetime,
     };
     let user = asked.map(|(user, _, _)| user);
@@ -179,7 +180,7 @@ impl Case {
     fn asked(&self) -> Option<(&Seen<User>, &Seen<Identifier>)> {
         let (user, target) = (self.user.as_ref()?, self.target.as_ref()?);
         let stands = user.is_active(self.now)
-            && self.challenge.created_at >= user.sessions_from
+            && self.challenge.counts_from >= user.sessions_from
             && target.user_id == user.id
             && target.verified_at.is_some();
         stands.then_some((user, target))

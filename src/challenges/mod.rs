@@ -85,6 +85,9 @@ entity! {
         sent_at: Timestamp,
         /// When it was asked.
         created_at: Timestamp,
+        /// Its user's `sessions_from` when it was asked. Once that is later, no answer counts, but to the session
+        /// that asked.
+        counts_from: Timestamp,
         /// When no answer counts any more.
         expires_at: Timestamp,
     }

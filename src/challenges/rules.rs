@@ -7,6 +7,7 @@ use super::{Challenge, Offered, Purpose};
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
+use crate::clock::Timestamp;
 use crate::devices::{self, Device};
 use crate::error::{Error, Problem};
 use crate::factors::{Factor, Guess, totp};
@@ -37,6 +38,8 @@ pub struct Ask<'a> {
     pub proofs: Proofs,
     /// How the session that an answer opens will travel.
     pub carry: Carry,
+    /// The `sessions_from` of whoever is asked.
+    pub counts_from: Timestamp,
     /// The language of the message that carries the code.
     pub locale: Locale,
 }
@@ -99,6 +102,7 @@ impl Ask<'_> {
             sends: u32::from(sending.is_some()),
             sent_at: moment.now,
             created_at: moment.now,
+            counts_from: self.counts_from,
             expires_at: moment.now + *policy.code.lifetime,
         };
         Asked { challenge, token, sending }
@@ -190,7 +194,7 @@ impl Case {
         moment.now >= challenge.expires_at
             || challenge.attempts >= policy.code.attempts
             || !user.is_active(moment.now)
-            || challenge.created_at < user.sessions_from && challenge.session_id.is_none()
+            || challenge.counts_from < user.sessions_from && challenge.session_id.is_none()
             || factor.user_id != user.id
             // What is being verified is bound by the right answer.
             || factor.bound_at.is_none() && challenge.purpose != Purpose::Verify

@@ -53,6 +53,7 @@ pub fn ask_to_verify(
         step_up: None,
         proofs: Proofs::default(),
         carry: Carry::Bearer,
+        counts_from: user.sessions_from,
         locale: user.language(),
     };
     let (asked, message) = ask(ctx, request, Some(postage), moment);

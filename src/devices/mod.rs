@@ -50,7 +50,7 @@ entity! {
         trusted_until: Option<Timestamp>,
         /// Its first sign-in.
         created_at: Timestamp,
-        /// From when on it counts: its user's `sessions_from` must not be later.
+        /// Its user's `sessions_from` when it was made, or when it was kept. Once that is later, it is forgotten.
         counts_from: Timestamp,
         /// Its newest sign-in.
         used_at: Timestamp,

@@ -91,7 +91,7 @@ pub fn arrive(
         trusted_under: Under::default(),
         trusted_until: None,
         created_at: moment.now,
-        counts_from: moment.now.latest(user.sessions_from),
+        counts_from: user.sessions_from,
         used_at: moment.now,
         known_until: moment.now,
     };

@@ -48,7 +48,8 @@ impl Case {
 
     /// Apps that were begun to be bound and are not.
     fn pending(&self) -> impl Iterator<Item = &Seen<Factor>> {
-        self.factors.iter().filter(|factor| factor.bound_at.is_none())
+        let is_app = |factor: &&Seen<Factor>| factor.kind == FactorKind::Totp;
+        self.factors.iter().filter(|factor| factor.bound_at.is_none()).filter(is_app)
     }
 
     /// Whether one more such factor may be bound.
@@ -94,9 +95,8 @@ impl Case {
         if self.has_second() {
             return self.stands(decision);
         }
-        let from = self.user.sessions_from.latest(moment.now);
-        let user = self.user.clone().with(|user| user.sessions_from = from);
-        let session = self.session.clone().with(|session| session.counts_from = from);
+        let user = self.user.clone().with(|user| user.end_sessions(moment.now));
+        let session = self.session.clone().with(|session| session.counts_from = user.sessions_from);
         decision.update(&user).update(&session)
     }
 

@@ -334,7 +334,7 @@ async fn judge(
     let until = ctx.app.config.change_over.until.unwrap_or(now);
     let session = Session::moved(&user, &row.opened, &policy.session, &ctx.app.keyring, until, now);
     let session = session.ok_or_else(|| Error::internal("there is no sealing key"))?;
-    if session.counts_from < user.sessions_from {
+    if row.opened.at < user.sessions_from {
         return refused(
             "created_at",
             "ended",

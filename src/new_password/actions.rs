@@ -48,7 +48,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
         let (session, user) = permit.standing(ctx).await?;
         let session_id = session.id;
         let device = devices::find(ctx, session.device_id, &user).await?;
-        let (decision, user) = ready.set(ctx, user, &moment);
+        let (decision, user) = ready.set(ctx, user, &moment).await?;
         let kept = device.map(|device| devices::keep(device, user.sessions_from));
         let session = session.with(|session| session.counts_from = user.sessions_from);
         let event = note(What::PasswordChanged).user(user.id).session(session_id);
@@ -95,7 +95,7 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
             let event = note(What::Recovered).user(user.id);
             let shown = shown(ctx, &recovery, &moment).await?;
             let device = devices::find(ctx, recovery.device_id, &user).await?;
-            let (decision, user) = ready.set(ctx, user, &moment);
+            let (decision, user) = ready.set(ctx, user, &moment).await?;
             let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
             Ok(match device.map(|device| devices::keep(device, user.sessions_from)) {
                 Some(kept) => decision.update(&kept).map(|()| None),
@@ -169,15 +169,29 @@ impl Ready {
     }
 
     /// Sets it, and ends whatever was opened or begun before; the user is still to be written.
-    fn set(&self, ctx: &Ctx, user: Seen<User>, moment: &Moment) -> (Decision<()>, Seen<User>) {
+    async fn set(&self, ctx: &Ctx, user: Seen<User>, moment: &Moment) -> Result<(Decision<()>, Seen<User>)> {
+        let stored = match moment.again {
+            false => self.stored.clone(),
+            true => self.still(ctx, &user).await?,
+        };
         let password = Password::chosen(user.id, self.phc.clone(), moment.now);
         let user = user.with(|user| {
-            // Past this very instant, so that what was opened in it ends as well.
-            user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
+            user.end_sessions(moment.now);
             user.updated_at = moment.now;
         });
         // What was checked must still stand: another change since would be overwritten.
-        let decision = answer(()).upsert(self.stored.clone(), password);
-        (decision.and(self.notices.changes(ctx, moment)), user)
+        let decision = answer(()).upsert(stored, password);
+        Ok((decision.and(self.notices.changes(ctx, moment)), user))
+    }
+
+    /// The password that was checked, as it is now: wrong guesses at it are counted meanwhile, and a sign-in
+    /// may hash it anew.
+    async fn still(&self, ctx: &Ctx, user: &User) -> Result<Option<Seen<Password>>> {
+        let now = ctx.app.store.get::<Password>(user.id).await?;
+        let changed_at = |stored: &Option<Seen<Password>>| stored.as_ref().map(|stored| stored.changed_at);
+        match changed_at(&now) == changed_at(&self.stored) {
+            true => Ok(now),
+            false => Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1))),
+        }
     }
 }

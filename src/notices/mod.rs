@@ -16,7 +16,7 @@
 
 use uuid::Uuid;
 
-use crate::accounts::User;
+use crate::accounts::{self, User};
 use crate::app::{Ctx, Moment};
 use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
@@ -56,13 +56,13 @@ enum Told<'a> {
 impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
-        let undo = undo::What::NotMe { operation: operation.to_owned() };
+        let undo = undo::What::NotMe { operation: operation.to_owned(), protected: false };
         Self::new(what, Told::Operation(operation), undo)
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
-        let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
+        let undo = undo::What::NotMe { operation: what.as_str().to_owned(), protected: false };
         Self::new(what, Told::When(told), undo)
     }
 
@@ -167,7 +167,14 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
             Err(error) => return Err(error),
         }
     }
-    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, addressed })
+    let undo = match about.undo {
+        undo::What::NotMe { operation, .. } if !addressed.is_empty() => {
+            let (_, held) = accounts::held(ctx, user).await?;
+            undo::What::NotMe { operation, protected: held.has_second() }
+        }
+        undo => undo,
+    };
+    Ok(Notices { user: user.clone(), what: about.what, undo, addressed })
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is

@@ -105,12 +105,13 @@ pub fn decide(name: &str, rule: &Operation, proofs: &Proofs, holder: &Holder<'_>
     if factors.is_empty() { Verdict::Unable } else { Verdict::Need(Need { factors, max_age }) }
 }
 
-/// The kinds that would do for `holder`. Which are the strongest is judged on all that are bound: a
-/// factor that somebody locked by guessing does not make a weaker one good enough.
+/// The kinds that would do for `holder`: none that was taken away since it was shown. Which are the strongest is
+/// judged on all that are bound: a factor that somebody locked by guessing does not make a weaker one good enough.
 fn wanted(rule: &Operation, holder: &Holder<'_>) -> Vec<FactorKind> {
-    let any = &rule.proof.any;
-    if !rule.proof.highest || any.iter().any(|factor| holder.enrolled.contains(factor)) {
-        return any.clone();
+    let any = rule.proof.any.iter().filter(|factor| holder.enrolled.contains(factor));
+    let any: Vec<FactorKind> = any.copied().collect();
+    if !rule.proof.highest || !any.is_empty() {
+        return any;
     }
     let highest = holder.enrolled.iter().map(|factor| factor.strength()).max();
     let strongest = holder.enrolled.iter().filter(|factor| Some(factor.strength()) == highest);
@@ -227,8 +228,9 @@ mod tests {
                 let strongest = held.0.iter().map(|factor| factor.strength()).max();
                 let has_one = rule.proof.any.iter().any(|factor| held.0.contains(factor));
                 let shown = proofs.0.iter().any(|proof| {
-                    let kind = rule.proof.any.contains(&proof.factor)
-                        || rule.proof.highest && !has_one && Some(proof.factor.strength()) == strongest;
+                    let kind = held.0.contains(&proof.factor)
+                        && (rule.proof.any.contains(&proof.factor)
+                            || rule.proof.highest && !has_one && Some(proof.factor.strength()) == strongest);
                     let fresh = rule.proof.max_age.is_zero()
                         || proof.at.as_millis() + i64::try_from(rule.proof.max_age.as_millis()).unwrap() >= NOW.as_millis();
                     kind && fresh && proof.operation.as_deref() != Some("own.other")

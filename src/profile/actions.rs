@@ -13,7 +13,7 @@ use crate::notices::{self, About, Notice, Notices};
 use crate::organizations;
 use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
-use crate::step_up::{Permit, permit};
+use crate::step_up::{self, Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
 use crate::undo;
 
@@ -39,7 +39,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         return Err(Error { fields: immutable, ..Error::new(Problem::ImmutableField) });
     }
     let mut needed = wanted.needed(&ctx.policy, &known);
-    needed.extend(last_factor(ctx, caller, &wanted, &known).await?);
+    needed.extend(last_factor(ctx, &caller.user, &wanted, &known).await?);
     if !needed.is_empty() {
         return Err(Error::invalid(needed));
     }
@@ -63,6 +63,14 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         .decide(move |moment| async move {
             let (session, user) = permit.standing(ctx).await?;
             let changing = Changing::read(ctx, user, wanted, paid).await?;
+            // Judged again: a factor may have been bound or taken away since.
+            for (_, operation) in changing.wanted.operations() {
+                step_up::permit(ctx, caller, operation).await?;
+            }
+            let used = last_factor(ctx, &changing.user, &changing.wanted, &changing.identifiers).await?;
+            if !used.is_empty() {
+                return Err(Error::invalid(used));
+            }
             Ok(changing.decide(ctx, &moment).await?.require(&session))
         })
         .await?;
@@ -73,7 +81,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
 /// The removals after which nobody could sign in any more for want of a second factor.
 async fn last_factor(
     ctx: &Ctx,
-    caller: &Caller,
+    user: &User,
     wanted: &Wanted,
     known: &[Seen<Identifier>],
 ) -> Result<Vec<FieldError>> {
@@ -82,7 +90,7 @@ async fn last_factor(
     if going.is_empty() {
         return Ok(Vec::new());
     }
-    let (factors, held) = accounts::held(ctx, &caller.user).await?;
+    let (factors, held) = accounts::held(ctx, user).await?;
     let reaches = |factor: &Factor| {
         known.iter().any(|one| going.contains(&one.kind) && factor.identifier_id == Some(one.id))
     };

@@ -200,7 +200,7 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
                 undo::What::Deletion | undo::What::NotMe { .. } => None,
             },
             operation: match &one.what {
-                undo::What::NotMe { operation } => Some(operation.clone()),
+                undo::What::NotMe { operation, .. } => Some(operation.clone()),
                 undo::What::Change { .. } | undo::What::Deletion => None,
             },
             created_at: one.created_at,

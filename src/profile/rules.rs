@@ -245,8 +245,7 @@ pub(super) fn delete(
     let user = user.with(|user| {
         user.status = Status::Deleted;
         user.purge_at = Some(moment.now + grace);
-        // Past this very instant, so that what was opened in it ends as well.
-        user.sessions_from = user.sessions_from.latest(moment.now + Duration::from_millis(1));
+        user.end_sessions(moment.now);
         user.updated_at = moment.now;
     });
     answer(()).update(&user).delete(session).note(moment, deleted)

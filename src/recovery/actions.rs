@@ -261,6 +261,7 @@ impl<'a> Second<'a> {
             step_up: None,
             proofs: Proofs::default(),
             carry: Carry::Bearer,
+            counts_from: recovery.counts_from,
             locale: self.locale,
         };
         let (mut asked, message, made) = match &self.by {
@@ -274,7 +275,6 @@ impl<'a> Second<'a> {
             }
         };
         asked.challenge.recovery_id = Some(recovery.id);
-        asked.challenge.created_at = recovery.created_at;
         (asked, message, made)
     }
 }

@@ -41,6 +41,8 @@ entity! {
         device_id: Option<Uuid>,
         /// When its code was given back.
         created_at: Timestamp,
+        /// Its user's `sessions_from` then. Once that is later, it is over.
+        counts_from: Timestamp,
         /// When it ends.
         expires_at: Timestamp,
     }
@@ -60,7 +62,8 @@ impl Recovery {
             waits,
             identifier_id: None,
             device_id: None,
-            created_at: moment.now.latest(user.sessions_from),
+            created_at: moment.now,
+            counts_from: user.sessions_from,
             expires_at: moment.now + *ctx.policy.recovery.lifetime,
         };
         (recovery, token)
@@ -70,7 +73,7 @@ impl Recovery {
     pub fn stands(&self, user: &User, now: Timestamp) -> bool {
         self.user_id == user.id
             && user.is_active(now)
-            && self.created_at >= user.sessions_from
+            && self.counts_from >= user.sessions_from
             && now < self.expires_at
     }
 

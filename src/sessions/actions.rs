@@ -270,8 +270,7 @@ pub async fn end_scope(ctx: &Ctx, caller: &Caller, scope: Scope) -> Result<()> {
     if scope == Scope::All {
         ctx.decide(move |moment| async move {
             let Some(user) = ctx.app.store.get::<User>(caller.user.id).await? else { return Ok(answer(())) };
-            Ok(answer(())
-                .update(&user.with(|user| user.sessions_from = user.sessions_from.latest(moment.now))))
+            Ok(answer(()).update(&user.with(|user| user.end_sessions(moment.now))))
         })
         .await?;
     }

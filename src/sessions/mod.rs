@@ -62,8 +62,8 @@ entity! {
         user_agent: Option<String>,
         /// When it was opened.
         created_at: Timestamp,
-        /// From when on it counts: its user's `sessions_from` must not be later. When it was opened,
-        /// or when its user ended all the others.
+        /// Its user's `sessions_from` when it was opened, or when its user ended all the others. Once that is later,
+        /// it is dead.
         counts_from: Timestamp,
         /// When it was last used, give or take the policy's `seen_every`.
         seen_at: Timestamp,

@@ -134,7 +134,7 @@ impl Session {
             address: None,
             user_agent: None,
             created_at: opened.at,
-            counts_from: opened.at,
+            counts_from: user.sessions_from,
             seen_at: now,
             expires_at: ends.into_iter().flatten().min()?,
             generation: 0,

@@ -45,8 +45,7 @@ impl Session {
             address: client.map(|client| client.address.to_string()),
             user_agent: client.and_then(|client| client.user_agent.clone()),
             created_at: moment.now,
-            // Whoever is let in after all others were signed out counts, by whichever clock.
-            counts_from: moment.now.latest(user.sessions_from),
+            counts_from: user.sessions_from,
             seen_at: moment.now,
             expires_at: moment.now + *policy.lifetime,
             generation: 0,

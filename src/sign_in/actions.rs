@@ -156,6 +156,7 @@ pub async fn sign_in(
                     step_up: None,
                     proofs: proofs.clone(),
                     carry,
+                    counts_from: standing.user.sessions_from,
                     locale: standing.user.language(),
                 };
                 let (mut asked, message) = chosen.ask(ctx, ask, &moment);

@@ -111,11 +111,10 @@ pub(super) fn open(
 /// A second factor is asked for; a code that is sent is on the way in the same commit.
 pub(super) fn ask(
     standing: &Standing,
-    mut asked: Asked,
+    asked: Asked,
     message: Option<&Message>,
     moment: &Moment,
 ) -> Decision<Asked> {
-    asked.challenge.created_at = asked.challenge.created_at.latest(standing.user.sessions_from);
     let challenge = asked.challenge.clone();
     let decision = standing.bind(answer(asked).insert(&challenge));
     match message {

@@ -210,6 +210,7 @@ async fn by_challenge(
             step_up: Some((session.id, permit.operation())),
             proofs: policy::Proofs::default(),
             carry: session.carry,
+            counts_from: user.sessions_from,
             locale: user.language(),
         };
         let (asked, message) = chosen.ask(ctx, ask, &moment);

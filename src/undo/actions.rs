@@ -1,9 +1,12 @@
 //! Taking back.
 
+use uuid::Uuid;
+
 use super::rules::{self, Case};
 use super::{Undo, What};
-use crate::accounts::User;
+use crate::accounts::{self, User};
 use crate::app::Ctx;
+use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::factors;
 use crate::identifiers::{self, Identifier};
@@ -29,7 +32,8 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let undo = store.get::<Undo>(token.id).await?.filter(|undo| token.matches(&undo.digest));
     let undo = undo.ok_or(Problem::CodeGone)?;
     let user = store.get::<User>(undo.user_id).await?.ok_or(Problem::CodeGone)?;
-    let later = later(ctx, &undo).await?;
+    let mut later = of_user(ctx, user.id, undo.created_at).await?;
+    later.retain(|one| one.id != undo.id);
     let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
     let factors = factors::of_user(ctx, user.id).await?;
     let owner = match &undo.what {
@@ -39,18 +43,22 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         What::Deletion | What::NotMe { .. } => None,
     };
     let password = store.get::<Password>(user.id).await?;
-    Ok(Case { undo, user, later, identifiers, factors, owner, password })
+    let demanded = accounts::demanded(&ctx.policy.sign_in.second, &user).to_vec();
+    Ok(Case { undo, user, later, identifiers, factors, demanded, owner, password })
 }
 
-/// What else can be taken back and was done when `undo` was, or later.
-async fn later(ctx: &Ctx, undo: &Undo) -> Result<Vec<Seen<Undo>>> {
-    let (mut later, mut after) = (Vec::new(), None);
+/// What can be taken back of what was done to the user `id` at `from` or later.
+///
+/// # Errors
+/// The store's.
+pub async fn of_user(ctx: &Ctx, id: Uuid, from: Timestamp) -> Result<Vec<Seen<Undo>>> {
+    let (mut undos, mut after) = (Vec::new(), None);
     loop {
-        let query = Query::along(Undo::BY_USER).equal(undo.user_id).from(undo.created_at);
+        let query = Query::along(Undo::BY_USER).equal(id).from(from);
         let page = ctx.app.store.find(query.after(after).limit(100)).await?;
-        later.extend(page.items.into_iter().filter(|one: &Seen<Undo>| one.id != undo.id));
+        undos.extend(page.items);
         match page.next {
-            None => return Ok(later),
+            None => return Ok(undos),
             next => after = next,
         }
     }

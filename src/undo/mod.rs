@@ -36,6 +36,9 @@ pub enum What {
     NotMe {
         /// The operation that was done, such as `password.change`.
         operation: String,
+        /// Whether there was a second factor before. Then a mail alone does not do away with the last one: what
+        /// would be gone is locked, and whoever helps looks at who asks.
+        protected: bool,
     },
 }
 json_field!(What);

@@ -1,13 +1,11 @@
 //! What taking back changes. Pure.
 
-use std::time::Duration;
-
 use super::{Claim, Undo, What};
 use crate::accounts::{Status, User};
 use crate::app::Moment;
 use crate::audit::{self, Noting, note};
 use crate::error::Problem;
-use crate::factors::Factor;
+use crate::factors::{Factor, Held};
 use crate::identifiers::Identifier;
 use crate::passwords::Password;
 use crate::policy::{self, FactorKind, IdentifierKind};
@@ -23,6 +21,8 @@ pub(super) struct Case {
     pub identifiers: Vec<Seen<Identifier>>,
     /// The user's factors.
     pub factors: Vec<Seen<Factor>>,
+    /// The kinds of factor that count without being asked for.
+    pub demanded: Vec<FactorKind>,
     /// Who owns today what would be put back, when somebody does.
     pub owner: Option<Seen<Identifier>>,
     /// The user's password.
@@ -33,7 +33,7 @@ const NOT_ME: &str = "not_me";
 
 /// Takes back, once.
 pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
-    let Case { undo, user, later, identifiers, factors, owner, password } = case;
+    let Case { undo, user, later, identifiers, factors, demanded, owner, password } = case;
     let is_deleted = user.status == Status::Deleted;
     let stands = moment.now < undo.expires_at
         && !user.is_past_grace(moment.now)
@@ -50,8 +50,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     let event = event.detail(serde_json::json!({"what": undo.what.word()}));
     let user_id = user.id;
     let user = user.with(|user| {
-        // Past this very instant, so that what was opened in it ends as well.
-        user.sessions_from = user.sessions_from.latest(moment.now) + Duration::from_millis(1);
+        user.end_sessions(moment.now);
         user.updated_at = moment.now;
         if is_deleted {
             user.status = Status::Active;
@@ -66,7 +65,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     }
     match &undo.what {
         What::Deletion => decision,
-        What::NotMe { operation } => {
+        What::NotMe { operation, protected } => {
             // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the
             // mails could otherwise undo a second factor with an old one.
             let is_operation = policy::operation::OWN.contains(&operation.as_str());
@@ -83,8 +82,18 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
                 None => is_operation && factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
             };
             decision = password.iter().fold(decision, |decision, password| decision.delete(password));
-            decision =
-                factors.iter().filter(bound).fold(decision, |decision, factor| decision.delete(factor));
+            let (gone, left): (Vec<_>, Vec<_>) = factors.iter().partition(bound);
+            let left = Held::new(left.into_iter().map(|factor| &**factor), false, &demanded, &user.roles.0);
+            // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
+            let locks = *protected && !left.has_second();
+            decision = gone.into_iter().fold(decision, |decision, factor| {
+                match locks && factor.bound_at.is_some() && factor.identifier_id.is_none() {
+                    true => {
+                        decision.update(&factor.clone().with(|factor| factor.locked_at = Some(moment.now)))
+                    }
+                    false => decision.delete(factor),
+                }
+            });
             pending.into_iter().fold(decision, |decision, one| decision.delete(one))
         }
         What::Change { before } => {

@@ -272,6 +272,46 @@ async fn what_an_administrator_does_is_done_noted_and_told() {
     assert!(!deleted["source"].as_str().unwrap_or_default().contains(&admin.ip.to_string()), "{deleted}");
 }
 
+/// No link that was sent to the owner of an account, for whatever, brings it back; nor does the one for their own
+/// deletion of it, once an administrator has deleted it as well.
+#[tokio::test]
+async fn what_an_administrator_deletes_its_owner_does_not_bring_back() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let link = async |person: &Person<'_>, page| crate::recovery::linked(&world, &person.email(), page).await;
+    let undo =
+        async |token: String| world.stranger().post("/api/v1/auth/undo", json!({"token": token})).await;
+    for deletes_herself in [false, true] {
+        let alice = crate::recovery::owner(&world).await;
+        let id = id_of(&alice).await;
+        let path = format!("/api/v1/admin/users/{id}");
+        patch(&alice, "/api/v1/users/me", json!({"email": format!("new-{}", alice.email())}))
+            .await
+            .expect(StatusCode::OK);
+        let mut tokens = vec![link(&alice, "/undo").await];
+        if deletes_herself {
+            world.advance(MINUTE);
+            alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+            tokens.push(link(&alice, "/undo").await);
+        }
+        let until = record(&world, id).await.purge_at;
+        admin.delete(&path).await.expect(StatusCode::NO_CONTENT);
+        let events = async || {
+            let all = admin.get(&format!("/api/v1/admin/audit?what=account_removed&user={id}")).await;
+            all.body["items"].as_array().unwrap().len()
+        };
+        assert_eq!(events().await, 1);
+        admin.delete(&path).await.expect(StatusCode::NO_CONTENT);
+        assert_eq!(events().await, 1, "there was nothing left to do");
+        for token in tokens {
+            undo(token).await.problem(401, "code-gone");
+        }
+        let user = record(&world, id).await;
+        assert_eq!(user.status, Status::Deleted);
+        assert!(until.is_none_or(|until| user.purge_at == Some(until)), "it lasts no longer by that");
+    }
+}
+
 /// Nobody raises themselves, touches somebody of the same or a higher rank, or leaves a house without an
 /// administrator.
 #[tokio::test]

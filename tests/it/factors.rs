@@ -39,14 +39,14 @@ pub fn shows(secret: &str, step: i64) -> String {
 }
 
 /// An authenticator app in somebody's hand.
-struct App {
-    id: String,
+pub struct App {
+    pub id: String,
     secret: String,
 }
 
 impl App {
     /// What it shows, some steps from now.
-    fn shows(&self, world: &World, later: i64) -> String {
+    pub fn shows(&self, world: &World, later: i64) -> String {
         shows(&self.secret, world.app.clock.now().as_millis() / 30_000 + later)
     }
 
@@ -68,7 +68,7 @@ async fn confirms(person: &Person<'_>, app: &App, code: &str) -> Answer {
 }
 
 /// Binds an app; the clock then stands at the next step, whose code has not been used.
-async fn binds(person: &Person<'_>) -> App {
+pub async fn binds(person: &Person<'_>) -> App {
     let app = begins(person).await;
     let code = app.shows(person.world, 0);
     confirms(person, &app, &code).await.expect(StatusCode::OK);
@@ -707,6 +707,40 @@ async fn a_proof_for_something_else_or_from_before_does_not_count() {
     confirms(&alice, &other, &other.shows(&world, 0)).await.problem(403, "step-up-required");
     // Another session of the same user has shown nothing.
     alice.post("/api/v1/factors/recovery-codes", json!({})).await.problem(403, "step-up-required");
+}
+
+/// A session has shown an app; another one of the same user takes the app away.
+#[tokio::test]
+async fn what_was_shown_counts_only_while_it_is_there() {
+    let world = plan(When::Always).build().await;
+    let alice = world.alice().await;
+    let app = binds(&alice).await;
+    let mut thief = alice.clone();
+    let asked = asks(&thief, "totp").await;
+    let done = answers(&thief, &asked, &app.shows(&world, 0)).await;
+    keeps_token(&mut thief, done);
+    alice.delete(&format!("/api/v1/factors/{}", app.id)).await.expect(StatusCode::NO_CONTENT);
+    assert!(thief.is_signed_in().await);
+    let body = json!({"new_password": "nine grey gulls at noon"}).to_string().into_bytes();
+    let set = thief.send("PUT", "/api/v1/users/me/password", Some(("application/json", body))).await;
+    set.problem(403, "step-up-required");
+}
+
+/// An address is being changed to: what counts the guesses at its code is no app that was begun.
+#[tokio::test]
+async fn to_begin_an_app_leaves_a_change_of_address_alone() {
+    let world = plan(When::Always).build().await;
+    let alice = world.alice().await;
+    let body = json!({"email": "ada@example.net"}).to_string().into_bytes();
+    let changed = alice.send("PATCH", "/api/v1/users/me", Some(("application/json", body))).await;
+    let asked = changed.expect(StatusCode::OK).body["verification"].clone();
+    let first = begins(&alice).await;
+    let second = begins(&alice).await;
+    confirms(&alice, &first, &first.shows(&world, 0)).await.problem(404, "not-found");
+    let code = sent_code(&world, &asked).await;
+    answers(&alice, &asked, &code).await.expect(StatusCode::OK);
+    assert_eq!(alice.get("/api/v1/users/me").await.body["email"], "ada@example.net");
+    confirms(&alice, &second, &second.shows(&world, 0)).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use vestibule::policy::{FactorKind, IdentifierKind, Policy, When, operation};
 use vestibule::sessions::Session;
 use vestibule::undo::Undo;
 
+use crate::factors::binds;
 use crate::world::{Answer, PASSWORD, Person, Plan, World, unlimited};
 
 const ME: &str = "/api/v1/users/me";
@@ -295,6 +296,26 @@ async fn an_address_changes_by_the_code_at_the_new_one_and_the_old_one_can_take_
     for token in [&announced, &told] {
         undo(&again, token).await.problem(401, "code-gone");
     }
+}
+
+/// A number goes, since there is an app; meanwhile the app goes, since there is a number.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_factor_does_not_go_by_two_requests_at_once() {
+    let world = plan()
+        .policy(mobile_may_change)
+        .policy(|policy| policy.sign_up.required = vec![IdentifierKind::Username])
+        .build()
+        .await;
+    let alice = world.alice().await;
+    let app = binds(&alice).await;
+    let gone = format!(
+        "DELETE FROM factors WHERE id = '{}';
+         UPDATE users SET revision = revision + 1 WHERE id IN (SELECT user_id FROM factors)",
+        app.id
+    );
+    let answer = alice.waits_while(change(&alice, json!({"mobile": null})), &gone).await;
+    assert_eq!(fields(&answer.problem(422, "invalid").body), [("mobile".to_owned(), "in-use".to_owned())]);
+    assert_eq!(me(&alice).await["mobile"], json!(alice.mobile));
 }
 
 #[tokio::test]

@@ -243,15 +243,21 @@ impl Person<'_> {
 
     /// The same, and while what it comes to is being written, `sql` comes true.
     pub async fn gives_password_while(&self, sql: &str) -> Answer {
-        let world = self.world;
-        let before = world.app.metrics.conflicts.get();
-        let mut answer = pin!(self.gives_password());
+        let conflicts = &self.world.app.metrics.conflicts;
+        let before = conflicts.get();
+        let answer = self.waits_while(self.gives_password(), sql).await;
+        assert!(conflicts.get() > before, "it was to be written meanwhile");
+        answer
+    }
+
+    /// The answer that waits for its first commit, and while it does, `sql` comes true.
+    pub async fn waits_while(&self, answer: impl Future<Output = Answer>, sql: &str) -> Answer {
+        let mut answer = pin!(answer);
         // Long enough to look everything up, and far less than a commit waits.
         let held = timeout(Duration::from_millis(500), answer.as_mut());
-        world.place.by_hand_around(sql, async { assert!(held.await.is_err(), "its commit waits") }).await;
-        let answer = answer.await;
-        assert!(world.app.metrics.conflicts.get() > before, "it was to be written meanwhile");
-        answer
+        let held = async { assert!(held.await.is_err(), "its commit waits") };
+        self.world.place.by_hand_around(sql, held).await;
+        answer.await
     }
 
     /// The whole way: password, code from the phone, token kept.
