@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 /// How long a worker has an event for itself: four times what a request may take.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// How often an event is tried: with the pauses below, for about twelve hours.
+/// How often an event is tried: with the pauses below, for five to ten hours.
 const MOST: u32 = 22;
 
 /// The longest pause between two tries; the first is a second, and each doubles.
