@@ -1,4 +1,4 @@
-//! The figures of the house, each beside a limit that is measured in the same run.
+//! The figures of the house, each beside a limit that is measured in the same run, or what was aimed for.
 //!
 //! `cargo bench --bench figures -- [sign-in|authenticated|commits|overload|start|foreign|enumeration|tokens|provider|nodes|revocations|search|all|build] [--seconds N]`
 //!
