@@ -61,6 +61,11 @@ fn a_server_is_deployed_replaced_stopped_and_removed() {
     assert_eq!(fs::read_to_string(home.join("keys")).unwrap(), key);
     let (good, told) = run("clean", &home, &[]);
     assert!(good && !runs(&second) && home.join("vestibule.db").exists(), "{told}");
+    // Anew where the settings were lost: what they said is asked for, what is there is kept.
+    fs::remove_file(home.join("vestibule.toml")).unwrap();
+    let (good, told) = deploy(&["--origin", "https://accounts.example.com"]);
+    assert!(good && told.contains("It serves on"), "{told}");
+    assert_eq!(fs::read_to_string(home.join("keys")).unwrap(), key);
     let (good, told) = run("clean", &home, &["--data"]);
     assert!(good && !home.exists(), "{told}");
     let (good, told) = run("clean", scratch.path(), &["--data"]);
