@@ -84,6 +84,27 @@ fn a_room_uses_only_what_lies_below_it() {
 }
 
 #[test]
+fn the_floors_are_told_as_they_are() {
+    if second_round() {
+        return;
+    }
+    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let rows = text.lines().skip_while(|line| *line != "| floor | who | what for |").skip(2);
+    let rows: Vec<_> = rows.map_while(|line| line.split('|').nth(2)).collect();
+    let told = |row: &&str| {
+        let named = row.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+        named.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let told: Vec<_> = rows.iter().rev().map(told).collect();
+    let doors = FLOORS.iter().position(|floor| floor.contains(&"http")).unwrap();
+    for (floor, told) in FLOORS.iter().zip(&told).take(doors) {
+        let names = floor.iter().flat_map(|name| name.split("::")).map(str::to_owned);
+        assert_eq!(*told, names.collect::<BTreeSet<_>>());
+    }
+    assert_eq!(told.len(), FLOORS.len());
+}
+
+#[test]
 fn excuses_say_why_and_only_shrink() {
     if second_round() {
         return;
