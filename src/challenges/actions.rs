@@ -11,7 +11,7 @@ use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::devices::{self, Brought};
 use crate::error::{Error, Problem, Result};
-use crate::factors::{self, Factor, Guess, recovery_codes};
+use crate::factors::{self, Factor, Guess, is_carried, recovery_codes};
 use crate::hashing;
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
@@ -38,8 +38,8 @@ pub struct Chosen<'a> {
 }
 
 /// Chooses among a user's `factors` the one to ask for: of the kind that is `wanted`, when it is among
-/// `kinds`, otherwise the first of `kinds` that can be shown. Counts what will be sent. `guess` says by
-/// whom it will be guessed at.
+/// `kinds`, otherwise the first of `kinds` that can be shown and that somebody carries. Counts what will be
+/// sent. `guess` says by whom it will be guessed at.
 ///
 /// # Errors
 /// [`Problem::FactorMissing`] for a kind that would not do; [`Problem::FactorLocked`] when none takes
@@ -53,6 +53,7 @@ pub async fn choose<'a>(
     guess: Guess,
     sender: Sender,
 ) -> Result<Chosen<'a>> {
+    let kinds: Vec<FactorKind> = kinds.iter().copied().filter(|kind| is_carried(ctx, *kind)).collect();
     if wanted.is_some_and(|wanted| !kinds.contains(&wanted)) {
         return Err(Problem::FactorMissing.into());
     }
@@ -107,7 +108,8 @@ impl Chosen<'_> {
 pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) -> (Asked, Option<Message>) {
     let fixed = |to: &str| ctx.app.config.development.code_of(to).map(str::to_owned);
     let locale = ask.locale;
-    let asked = ask.make(&ctx.policy, moment, fixed, |id, code| seal(ctx, id, code));
+    let mut asked = ask.make(&ctx.policy, moment, fixed, |id, code| seal(ctx, id, code));
+    asked.challenge.offered.0.retain(|kind| is_carried(ctx, *kind));
     let message = match (&asked.sending, postage) {
         (Some(sending), Some(postage)) => {
             Some(message(ctx, &asked.challenge, &asked.token, &sending.code, (postage, locale), moment))

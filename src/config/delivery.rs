@@ -39,10 +39,12 @@ impl Carrier {
         }
     }
 
-    /// Whether it is configured.
-    pub fn is_configured(self, config: &Config) -> bool {
+    /// Whether it is configured for such a message. A call shows a number: a messaging service, a short code or a
+    /// name makes none.
+    pub fn is_configured(self, channel: Channel, config: &Config) -> bool {
+        let shows_number = || !config.calls.senders(&config.twilio).is_empty();
         match self {
-            Self::Twilio => config.twilio.is_configured(),
+            Self::Twilio => config.twilio.is_configured() && (channel != Channel::Call || shows_number()),
             Self::Smtp => config.smtp.is_configured(),
             Self::Webhook => config.webhook.is_configured(),
         }
@@ -124,13 +126,14 @@ impl Delivery {
             route.channel == channel && (route.countries.is_empty() || route.countries.iter().any(is_there))
         };
         let carriers = self.routes.iter().find(fits).map(|route| route.carriers.clone()).unwrap_or_default();
-        carriers.into_iter().filter(|carrier| carrier.is_configured(config)).collect()
+        carriers.into_iter().filter(|carrier| carrier.is_configured(channel, config)).collect()
     }
 
     /// Whether somebody who is configured carries `channel` where no country is named.
     pub fn serves(&self, config: &Config, channel: Channel) -> bool {
         let named = |route: &Route| {
-            route.channel == channel && route.carriers.iter().any(|carrier| carrier.is_configured(config))
+            route.channel == channel
+                && route.carriers.iter().any(|carrier| carrier.is_configured(channel, config))
         };
         self.routes.iter().any(named)
     }
@@ -206,6 +209,27 @@ mod tests {
         assert!(
             config.delivery.serves(&config, Channel::Sms) && !config.delivery.serves(&config, Channel::Email)
         );
+    }
+
+    #[test]
+    fn twilio_carries_calls_only_with_a_number_to_show() {
+        let read = |sender: &str| {
+            let text = format!("[twilio]\naccount_sid = \"AC1\"\nauth_token = \"t\"\n{sender}");
+            Config::from_toml(&text).unwrap()
+        };
+        for (sender, calls) in [
+            ("from = \"+12015550123\"", true),
+            ("from = \"12345\"", false),
+            ("from = \"Example\"", false),
+            ("messaging_service_sid = \"MG1\"", false),
+            ("messaging_service_sid = \"MG1\"\n[calls]\nfrom = [\"+12015550123\"]", true),
+        ] {
+            let config = read(sender);
+            let serves = |channel| config.delivery.serves(&config, channel);
+            assert_eq!((serves(Channel::Sms), serves(Channel::Call)), (true, calls), "{sender}");
+            let carriers = config.delivery.carriers(&config, Channel::Call, "+12025550123", Some("US"));
+            assert_eq!(carriers.is_empty(), !calls, "{sender}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{Channel, Config};
 pub struct Needs {
     /// Text messages.
     pub sms: bool,
+    /// Calls, where no text message would do.
+    pub call: bool,
     /// Mails.
     pub email: bool,
 }
@@ -95,6 +97,13 @@ fn providers(config: &Config, needs: Needs, found: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if needs.call && !serves(Channel::Call) {
+        found.push(
+            "calls.from is empty, and the policy needs calls: set VESTIBULE_CALLS_FROM to a number that the \
+             provider knows, or another provider in delivery.routes."
+                .to_owned(),
+        );
+    }
     if needs.email && !serves(Channel::Email) {
         found.push(
             "smtp.host is not set, and the policy needs mails: set VESTIBULE_SMTP_HOST, VESTIBULE_SMTP_USERNAME, \
@@ -160,8 +169,8 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    const SMS: Needs = Needs { sms: true, email: false };
-    const NONE: Needs = Needs { sms: false, email: false };
+    const SMS: Needs = Needs { sms: true, ..NONE };
+    const NONE: Needs = Needs { sms: false, call: false, email: false };
 
     fn safe() -> Config {
         let mut config = Config::from_toml("server.origin = \"https://accounts.example.com\"").unwrap();
@@ -251,7 +260,13 @@ mod tests {
         assert!(told(|config| config.server.origin = "http://localhost:8080".into()).is_empty());
         let config = Config { twilio: Config::from_toml("").unwrap().twilio, ..safe() };
         assert!(unsafe_settings(&config, NONE).is_empty(), "without messages no account is needed");
-        let found = unsafe_settings(&safe(), Needs { sms: true, email: true });
-        assert!(found.len() == 1 && found[0].starts_with("smtp.host"), "{found:?}");
+        for (needs, key) in [
+            (Needs { email: true, ..SMS }, "smtp.host"),
+            // The account alone has no number to call from.
+            (Needs { call: true, ..SMS }, "calls.from"),
+        ] {
+            let found = unsafe_settings(&safe(), needs);
+            assert!(found.len() == 1 && found[0].starts_with(key), "{found:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
+use crate::config::Channel;
 use crate::error::Result;
 use crate::identifiers::Identifier;
 use crate::policy::{FactorKind, Holder, IdentifierKind, Limits};
@@ -252,6 +253,18 @@ impl Held {
     /// The same for the policy to judge.
     pub fn holder(&self) -> Holder<'_> {
         Holder { enrolled: &self.enrolled, able: &self.able, roles: &self.roles }
+    }
+}
+
+/// Whether somebody carries what is sent for a factor of such a `kind`, where something is.
+pub fn is_carried(ctx: &Ctx, kind: FactorKind) -> bool {
+    let config = &ctx.app.config;
+    let carried = |channel| config.delivery.serves(config, channel);
+    match kind {
+        FactorKind::Sms => carried(Channel::Sms),
+        FactorKind::Call => carried(Channel::Call),
+        FactorKind::Email => carried(Channel::Email),
+        FactorKind::Password | FactorKind::Totp | FactorKind::RecoveryCode => true,
     }
 }
 

@@ -397,6 +397,13 @@ impl Policy {
             || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
     }
 
+    /// Whether signing in may need a call: where no text message would do.
+    pub fn sends_calls(&self) -> bool {
+        let second = &self.sign_in.second;
+        let offers = |kind| second.factors.contains(&kind);
+        second.when != When::Never && offers(FactorKind::Call) && !offers(FactorKind::Sms)
+    }
+
     /// Whether signing up or in may need a mail.
     pub fn sends_email(&self) -> bool {
         let second = &self.sign_in.second;
@@ -406,7 +413,7 @@ impl Policy {
 
     /// What must be sent for it to work.
     pub fn needs(&self) -> Needs {
-        Needs { sms: self.sends_sms(), email: self.sends_email() }
+        Needs { sms: self.sends_sms(), call: self.sends_calls(), email: self.sends_email() }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::twilio::signature::sign;
 
-use crate::world::{Answer, Person, World};
+use crate::world::{Answer, PASSWORD, Person, World};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -65,6 +65,20 @@ async fn a_code_is_said_in_a_call_and_opens_a_session() {
     assert_eq!(done["status"], "signed_in", "{done}");
     let amr = done["session"]["amr"].as_array().unwrap();
     assert!(amr.contains(&json!("tel")), "{done}");
+}
+
+#[tokio::test]
+async fn a_call_is_not_offered_where_there_is_no_number_to_call_from() {
+    let world = World::plan().config(|config| config.twilio.from = "12345".to_owned()).build().await;
+    let alice = world.member().await;
+    let body = json!({"identifier": alice.username, "password": PASSWORD, "factor": "call"});
+    alice.post("/api/v1/auth/login", body).await.problem(403, "factor-missing");
+    let asked = alice.gives_password().await.expect(StatusCode::OK).body["challenge"].clone();
+    let others = asked["alternatives"].as_array().unwrap();
+    assert!(asked["factor"] == "sms" && !others.contains(&json!("call")), "{asked}");
+    world.advance(Duration::from_secs(31));
+    let body = json!({"challenge": asked["id"], "factor": "call"});
+    alice.post("/api/v1/auth/resend-code", body).await.problem(403, "factor-missing");
 }
 
 #[tokio::test]
