@@ -50,6 +50,12 @@ pub fn class(code: Option<i64>) -> Class {
     }
 }
 
+/// Whether a mail server that works says so of one mail: a mailbox that is busy, or a stranger who shall come
+/// back. Only 421 and 454 (RFC 3207, RFC 4954) are about the server itself.
+pub fn is_about_one_mail(code: Option<i64>) -> bool {
+    matches!(code, Some(400..=499)) && !matches!(code, Some(421 | 454))
+}
+
 /// A code in our words.
 pub(super) fn reason(code: Option<i64>) -> &'static str {
     match row(code) {

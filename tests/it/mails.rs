@@ -336,6 +336,36 @@ async fn what_a_mail_server_answers_is_taken_for_what_it_means() {
     }
 }
 
+#[tokio::test]
+async fn a_mailbox_that_is_busy_holds_up_no_other_mail() {
+    let [mail_ok, rcpt_ok, data_ok, kept] = FINE;
+    for (replies, goes_on) in [
+        ([mail_ok, "450 busy", data_ok, kept], true),
+        ([mail_ok, rcpt_ok, "451 come back", kept], true),
+        ([mail_ok, rcpt_ok, data_ok, "452 no room"], true),
+        // The server itself goes away.
+        ([mail_ok, "421 closing", data_ok, kept], false),
+    ] {
+        let server = Server::default();
+        server.answers(replies);
+        let world = house(server.start().await, |_| {}).await;
+        let busy = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
+        for _ in 0..5 {
+            vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+            world.advance(Duration::from_secs(4));
+        }
+        assert_eq!(
+            (server.heard("MAIL"), now(&world, &busy).await.status),
+            (5, Status::Queued),
+            "{replies:?}"
+        );
+        server.answers(FINE);
+        let other = mail(&world, "grace@example.com", Some("123456"), "/a", Locale::En, "x").await;
+        vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+        assert_eq!(now(&world, &other).await.status == Status::Sent, goes_on, "{replies:?}");
+    }
+}
+
 fn certificate(name: &str) -> (TlsAcceptor, String) {
     vestibule::install_crypto();
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();

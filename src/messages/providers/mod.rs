@@ -73,7 +73,8 @@ pub async fn carry(app: &App, parcel: Parcel<'_>) -> (Sent, Vec<Try>) {
 fn works(came_to: &Sent) -> bool {
     match came_to {
         Sent::Accepted(_) => true,
-        Sent::NotProcessed(_) | Sent::Doubtful => false,
+        Sent::NotProcessed(code) => trouble::is_about_one_mail(*code),
+        Sent::Doubtful => false,
         Sent::Refused(code) => trouble::class(*code) != Class::Account,
     }
 }
