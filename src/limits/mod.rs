@@ -457,7 +457,9 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
     let sent = send(ctx, to, &destination, share, known).await;
     if sent.is_err() {
         // Who asks for one number again and again closes nobody else's block or country with it.
-        put_strangers_back(ctx, &destination).await;
+        for (limit, of) in strangers(&destination) {
+            put_back(ctx, limit, of).await;
+        }
     }
     sent
 }
@@ -480,12 +482,25 @@ async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
     }
 }
 
-async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
+/// What a message to `to` that a stranger asks for is counted by.
+fn strangers(to: &Destination) -> Vec<(Limit, &str)> {
     let mut limits = vec![(Limit::SendBlock, to.block.as_str()), (Limit::UnprovenBlock, &to.block)];
     if to.abroad {
         limits.extend([(Limit::SendCountry, to.country.as_str()), (Limit::UnprovenCountry, &to.country)]);
     }
-    take_each(ctx, &limits).await
+    limits
+}
+
+async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
+    let limits = strangers(to);
+    let counted = take_each(ctx, &limits).await;
+    if let Err(Error { limit: Some(full), .. }) = &counted {
+        // What is refused uses up nothing: or what is closed would be kept closed by asking, which costs nothing.
+        for (limit, of) in limits.iter().take_while(|(limit, _)| limit.as_str() != *full) {
+            put_back(ctx, *limit, of).await;
+        }
+    }
+    counted
 }
 
 /// How many codes that did not come back are forgiven for one that did.
@@ -499,15 +514,6 @@ pub async fn came_back(ctx: &Ctx, to: &str) {
         if to.abroad {
             put_back(ctx, Limit::UnprovenCountry, &to.country).await;
         }
-    }
-}
-
-async fn put_strangers_back(ctx: &Ctx, to: &Destination) {
-    put_back(ctx, Limit::SendBlock, &to.block).await;
-    put_back(ctx, Limit::UnprovenBlock, &to.block).await;
-    if to.abroad {
-        put_back(ctx, Limit::SendCountry, &to.country).await;
-        put_back(ctx, Limit::UnprovenCountry, &to.country).await;
     }
 }
 

@@ -300,6 +300,31 @@ async fn a_country_abroad_from_which_no_code_comes_back_is_closed_to_strangers_a
     }
 }
 
+/// Whoever goes on asking where it is closed keeps it closed no longer, and closes nothing else with it.
+#[tokio::test]
+async fn what_a_block_s_or_a_country_s_limit_refuses_uses_up_no_other() {
+    let plan = World::plan().policy(built_in).config(|config| config.spending.home = "US".to_owned());
+    let world = plan.config(|config| config.spending.day = 1_000).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 65_537));
+    let german = |n: u32| format!("+4915{:02}3{:06}", n % 10 + 10, n * 1_001);
+    let in_block = |n: u32| format!("+4915123456{:03}", n % 1_000);
+    let try_at = async |n: u32, number: &str| limits::postage(&ctx(n), number, Sender::Stranger).await;
+    let mut n = 0;
+    while try_at(n, &german(n)).await.is_ok() {
+        n += 1;
+        assert!(n < 1_000, "never closed");
+    }
+    let limits = &world.app.policy().limits;
+    for asked in 0..2 * limits.send_country.limit.max(limits.send_block.limit) {
+        let refused = try_at(n + asked, &in_block(asked)).await.unwrap_err();
+        assert_eq!(refused.limit, Some("unproven-country"));
+    }
+    limits::came_back(&ctx(1), &german(0)).await;
+    for asked in 0..5 {
+        try_at(asked, &in_block(asked)).await.unwrap();
+    }
+}
+
 /// Who asks for one number all the time neither spends the day's money nor closes the number's block.
 #[tokio::test]
 async fn what_a_number_s_limit_refuses_costs_nothing_and_closes_nothing() {
