@@ -263,6 +263,8 @@ async fn hear(ctx: &Ctx, id: Uuid, told: Option<News>) -> Result<()> {
 pub async fn callback(ctx: &Ctx, token: &str, params: &[(String, String)]) -> Result<()> {
     let token = Token::parse(TokenKind::Callback, token).ok_or(Problem::NotFound)?;
     let told = voice::callback(params);
+    // What is noted is about the user, who is not where the provider is.
+    let ctx = &Ctx::new(ctx.app.clone(), None);
     let news = ctx
         .decide(async |moment| {
             let seen = ctx.app.store.get::<Call>(token.id).await?.ok_or(Problem::NotFound)?;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
+use vestibule::audit::{Event, What};
 use vestibule::calls::{Call, Next};
 use vestibule::secret::{Token, TokenKind};
+use vestibule::store::Query;
 use vestibule::twilio::signature::sign;
 
 use crate::world::{Answer, Person, World};
@@ -124,6 +126,10 @@ async fn what_the_other_end_does_is_told() {
     comes_to(&alice, call["id"].as_str().unwrap(), "ringing").await;
     on_the_phone(&world, &alice.mobile, "does=decline").await;
     comes_to(&alice, call["id"].as_str().unwrap(), "busy").await;
+    let events = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(200)).await.unwrap().items;
+    let ended: Vec<_> = events.iter().filter(|event| event.what == What::CallEnded).collect();
+    assert_eq!(ended.len(), 4);
+    assert!(ended.iter().all(|event| event.address.is_none()), "nobody is where the provider is: {ended:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
+use vestibule::audit::{Event, What};
 use vestibule::challenges::Challenge;
 use vestibule::config::{Channel, Config, Route};
 use vestibule::identifiers::Identifier;
@@ -708,6 +709,40 @@ async fn a_failure_that_is_told_later_lets_a_code_take_its_next_way() {
     world.run_due().await;
     let second: Json = serde_json::from_str(&webhook.requests()[1].body).unwrap();
     assert_eq!((&second["kind"], &second["to"]), (&Json::from("call"), &first["to"]));
+}
+
+/// Whoever tells of a failure is not who asked for the code, nor are they where its user is.
+#[tokio::test]
+async fn another_way_is_not_counted_by_the_provider_s_address_nor_noted_with_it() {
+    let webhook = Scripted::new([taken()]).await;
+    let url = webhook.url();
+    let plan = World::plan().config(move |config| {
+        routes(config, &["sms: webhook", "call: webhook"]);
+        config.delivery.fallback = vec![Channel::Call];
+        config.server.outbound_allow.push(url.trim_start_matches("http://").to_owned());
+        config.webhook.url = url;
+        config.webhook.secret = Secret::new(SECRET);
+    });
+    let plan = plan.policy(|policy| {
+        policy.limits.send_address.limit = 1;
+        policy.limits.wider.ipv4_24 = 1;
+    });
+    let world = plan.build().await;
+    for number in 0..3 {
+        let id = sent(&world, 310 + number).await;
+        world.run_due().await;
+        let body: Json = serde_json::from_str(&webhook.requests().pop().unwrap().body).unwrap();
+        let path = body["callback"].as_str().unwrap().strip_prefix(world.app.origin.as_str()).unwrap();
+        let failed = serde_json::json!({"id": id, "status": "undelivered", "error": "number"});
+        told(&world, path, &failed, SECRET, 0).await.expect(StatusCode::NO_CONTENT);
+        world.run_due().await;
+        let last: Json = serde_json::from_str(&webhook.requests().pop().unwrap().body).unwrap();
+        assert_eq!((&last["kind"], &last["to"]), (&Json::from("call"), &body["to"]), "{number}");
+    }
+    let events = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(100)).await.unwrap().items;
+    let noted: Vec<_> = events.iter().filter(|event| event.what == What::MessageFailed).collect();
+    assert_eq!(noted.len(), 3);
+    assert!(noted.iter().all(|event| event.address.is_none() && event.request_id.is_none()), "{noted:?}");
 }
 
 /// The adapter of the document, run by Python, between us and a company.
