@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Limit, Sender, Whence};
 use crate::clock::Timestamp;
 use crate::policy::{Budget, Limits};
+use crate::spending::is_number;
 use crate::store::{entity, json_field};
 
 /// For whom something was sent, as far as shares of a number's limits go.
@@ -133,7 +134,7 @@ fn windows(to: &str) -> &'static [(Limit, &'static [Share])] {
         (Limit::SendRecoveryKnown, &[Place]),
         (Limit::SendRecoveryKnown, &[Device]),
     ];
-    if to.starts_with('+') { NUMBER } else { MAIL }
+    if is_number(to) { NUMBER } else { MAIL }
 }
 
 /// Whether `limit` counts only what the same network has asked for.

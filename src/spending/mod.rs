@@ -65,7 +65,7 @@ impl Destination {
     /// [`Problem::NumberNotServed`] for a number of a country that is not served, of no country or no
     /// known kind, or one whose owner is paid for being called or written to.
     pub fn of(ctx: &Ctx, to: &str, way: Way) -> Result<Option<Self>> {
-        if !to.starts_with('+') {
+        if !is_number(to) {
             return Ok(None);
         }
         let settings = &ctx.app.config.spending;
@@ -76,6 +76,11 @@ impl Destination {
         let cost = ctx.app.rates.of(&country, way);
         Ok(Some(Self { abroad: !settings.is_home(&country), country, block, cost }))
     }
+}
+
+/// Whether `to` is a number (E.164), and no e-mail address, which may begin with `+` as well.
+pub fn is_number(to: &str) -> bool {
+    to.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The country of a number whose price is its country's; none for all others.

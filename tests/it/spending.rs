@@ -256,6 +256,19 @@ async fn codes_that_come_back_are_bounded_by_address_block_and_country_too() {
 }
 
 #[tokio::test]
+async fn an_address_that_begins_like_a_number_is_an_address() {
+    let world = World::plan().policy(built_in).build().await;
+    let ctx = |n: u32| from(&world, Ipv4Addr::from(0x0b00_0000 + n * 65_537));
+    let mail = "+alice@example.com";
+    assert_eq!(Destination::of(&ctx(0), mail, Way::Text).unwrap(), None, "it costs nothing");
+    let recovery = Sender::Recovery(Whence::Anywhere);
+    for n in 0..world.app.policy().limits.send_recovery.limit {
+        limits::postage(&ctx(n), mail, recovery).await.unwrap();
+    }
+    limits::postage(&ctx(0), mail, Sender::Stranger).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_tells_of_one_kind_of_event_is_bounded_and_leaves_other_kinds_alone() {
     let world = World::plan().policy(built_in).build().await;
     let ctx = from(&world, [198, 51, 100, 7]);
