@@ -1,8 +1,8 @@
 //! A policy that changes while the server runs.
 //!
 //! The file is looked at once a second. What is sound takes the place of the old policy for every
-//! request that begins from then on; what is broken changes nothing and is told, once, in the log and
-//! to administrators. Settings other than the policy need a restart.
+//! request that begins from then on; what is broken, and what the server would not start with, changes
+//! nothing and is told, once, in the log and to administrators. Settings other than the policy need a restart.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use super::settings::Given;
 use crate::app::App;
+use crate::config::unsafe_settings;
+use crate::policy::Policy;
 
 /// How often the file is looked at.
 pub const EVERY: Duration = Duration::from_secs(1);
@@ -24,17 +26,27 @@ pub async fn keep(app: &Arc<App>, path: &str, given: &Given<'_>, every: Duration
             continue;
         }
         before = now;
-        match given.clone().load() {
-            Ok(settings) => {
+        let loaded = given.clone().load().map_err(|faults| faults.to_string());
+        match loaded.and_then(|settings| sound(app, settings.policy)) {
+            Ok(policy) => {
                 tracing::info!(file = path, "the policy has changed");
-                app.replace_policy(settings.policy);
+                app.replace_policy(policy);
             }
             Err(faults) => {
-                tracing::error!(file = path, %faults, "the policy is broken: the old one stays in force");
-                app.refuse_policy(faults.to_string());
+                tracing::error!(file = path, faults, "the policy is broken: the old one stays in force");
+                app.refuse_policy(faults);
             }
         }
     }
+}
+
+/// The policy, when it needs nothing that the settings of `app` do not have. What they lack already was judged
+/// when the server started.
+fn sound(app: &App, policy: Policy) -> Result<Policy, String> {
+    let known = unsafe_settings(&app.config, app.policy().needs());
+    let mut found = unsafe_settings(&app.config, policy.needs());
+    found.retain(|one| !known.contains(one));
+    if found.is_empty() { Ok(policy) } else { Err(found.join("\n")) }
 }
 
 /// The text of the file; none when it cannot be read, such as while it is being replaced. A few
@@ -72,6 +84,9 @@ mod tests {
             std::fs::write(&file, "[operation.\"own.act\"]\nnevr = true").unwrap();
             until(|| app.policy_faults().is_some_and(|faults| faults.contains("line 2"))).await;
             assert!(names("own.act"), "what is broken changes nothing");
+            std::fs::write(&file, "[sign_in.second]\nfactors = [\"email\"]").unwrap();
+            until(|| app.policy_faults().is_some_and(|faults| faults.starts_with("smtp.host"))).await;
+            assert!(names("own.act"), "nor does what the server would not start with");
             std::fs::write(&file, "# nothing of its own").unwrap();
             until(|| !names("own.act") && app.policy_faults().is_none()).await;
         };
