@@ -42,7 +42,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    client: Client,
+    /// For public addresses alone.
+    public: Client,
+    /// For what is allowed, wherever it is. A connection of the one is never used by the other.
+    anywhere: Client,
     allowed: Arc<RwLock<HashSet<String>>>,
 }
 
@@ -53,18 +56,19 @@ impl Outbound {
     /// # Errors
     /// A sentence, when TLS cannot be set up.
     pub fn new(allowed: Vec<String>, patience: Duration) -> Result<Self, String> {
-        let allowed: Arc<RwLock<HashSet<String>>> = Arc::new(RwLock::new(allowed.into_iter().collect()));
         #[expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(patience.min(CONNECT))
-            .timeout(patience)
-            .dns_resolver(PublicOnly(allowed.clone()))
-            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| format!("the HTTP client cannot be set up: {error}"))?;
-        Ok(Self { client, allowed })
+        let builder = || {
+            Client::builder()
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .connect_timeout(patience.min(CONNECT))
+                .timeout(patience)
+                .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |error| format!("the HTTP client cannot be set up: {error}");
+        let public = builder().dns_resolver(PublicOnly).build().map_err(failed)?;
+        let anywhere = builder().build().map_err(failed)?;
+        Ok(Self { public, anywhere, allowed: Arc::new(RwLock::new(allowed.into_iter().collect())) })
     }
 
     /// From now on `address` may be reached too: in development, our own listener.
@@ -106,10 +110,11 @@ impl Outbound {
             Ok(url) => url,
             Err(error) => return Outcome::NotSent(format!("not an address: {error}")),
         };
-        if let Err(reason) = self.judge(&url) {
-            return Outcome::NotSent(reason);
-        }
-        let mut request = begin(&self.client, url);
+        let client = match self.judge(&url) {
+            Ok(client) => client,
+            Err(reason) => return Outcome::NotSent(reason),
+        };
+        let mut request = begin(client, url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -139,20 +144,20 @@ impl Outbound {
         Outcome::Answered { status, body }
     }
 
-    /// A name is judged when it is resolved; an address in the URL never is resolved, so it is
-    /// judged here.
-    fn judge(&self, url: &Url) -> Result<(), String> {
+    /// The client for `url`. A name that is not allowed is judged when it is resolved; an address in the URL
+    /// never is resolved, so it is judged here.
+    fn judge(&self, url: &Url) -> Result<&Client, String> {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
         if allowed.contains(&format!("{host}:{port}")) {
-            return Ok(());
+            return Ok(&self.anywhere);
         }
         drop(allowed);
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         match literal {
             Ok(address) if !is_public(address) => Err(format!("{address} is not a public address")),
-            _ => Ok(()),
+            _ => Ok(&self.public),
         }
     }
 }
@@ -169,19 +174,15 @@ fn told(error: &reqwest::Error) -> String {
     text
 }
 
-/// Resolves names by the operating system and keeps public addresses only, unless the name is one
-/// that the operator allowed (on any port: which one is judged with the URL).
-struct PublicOnly(Arc<RwLock<HashSet<String>>>);
+/// Resolves names by the operating system and keeps public addresses only. It is not told the port: what is
+/// allowed on one has a client of its own.
+struct PublicOnly;
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = {
-            let allowed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            allowed.iter().any(|one| one.rsplit_once(':').is_some_and(|(host, _)| host == name.as_str()))
-        };
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let kept: Vec<SocketAddr> = found.filter(|one| allowed || is_public(one.ip())).collect();
+            let kept: Vec<SocketAddr> = found.filter(|one| is_public(one.ip())).collect();
             if kept.is_empty() {
                 return Err(format!("{} has no public address", name.as_str()).into());
             }
@@ -328,6 +329,11 @@ mod tests {
         }
         let other_port = server(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
         assert!(matches!(post(&closed, &format!("http://{other_port}/")).await, Outcome::NotSent(_)));
+        // By name, too.
+        let named = client(vec![format!("localhost:{}", address.port())]);
+        assert!(matches!(post(&named, &name).await, Outcome::Answered { status: 201, .. }));
+        let other_port = format!("http://localhost:{}/", other_port.port());
+        assert!(matches!(post(&named, &other_port).await, Outcome::NotSent(_)));
     }
 
     #[tokio::test]
