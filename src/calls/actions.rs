@@ -144,6 +144,8 @@ async fn lease(ctx: Ctx, limit: usize) -> Leased<(Call, Taken)> {
     };
     let mut leased = Vec::with_capacity(due.items.len());
     for found in due.items {
+        // A lease begins when it is taken, however long the ones before it took.
+        let ctx = &Ctx::new(ctx.app.clone(), None);
         let taken = ctx
             .decide(async |moment| {
                 let seen = ctx.app.store.get::<Call>(found.id).await?;
@@ -159,7 +161,7 @@ async fn lease(ctx: Ctx, limit: usize) -> Leased<(Call, Taken)> {
         match taken {
             Ok((what, Some(news))) => {
                 leased.push(Some((news.call.clone(), what)));
-                tell(&ctx, Some(news));
+                tell(ctx, Some(news));
             }
             // Another worker was quicker: it is out of this one's way.
             Ok((_, None)) => {}
@@ -196,6 +198,7 @@ async fn act(ctx: Ctx, call: Call, what: Taken) {
 async fn place(ctx: &Ctx, call: &Call) -> Result<()> {
     let app = &ctx.app;
     let came_to = match call.unseal(&app.keyring) {
+        Some(_) if !call.is_held(app.clock.now()) => Placed::NotProcessed(None),
         Some((content, callback)) => {
             let callback = app.origin.link(&format!("{CALLBACK_PATH}{callback}{RETRIES}"));
             let document;
@@ -323,5 +326,51 @@ fn tell(ctx: &Ctx, news: Option<Turn>) {
             tracing::error!(call = %id, %status, attempts, code, reason, "calls need an operator");
         }
         Some(_) => tracing::warn!(call = %id, %status, attempts, code, reason, "call in trouble"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::calls::Next;
+    use crate::calls::rules::LEASE;
+    use crate::http::testing;
+    use crate::limits::Postage;
+
+    #[tokio::test]
+    async fn a_lease_begins_when_it_is_taken_and_what_little_is_left_of_one_is_not_used() {
+        let mut app = testing::app();
+        // Nobody answers there: had it been placed, it would be in doubt.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        Arc::get_mut(&mut app).unwrap().config.twilio.base_url = format!("http://{address}");
+        app.outbound.allow(address);
+        let wanted = &Wanted {
+            user: Uuid::from_u128(7),
+            to: "+12025550123".to_owned(),
+            from: "+12025550199".to_owned(),
+            content: Content::Say("Your table is ready.".to_owned()),
+            language: "en-US",
+        };
+        let ctx = &Ctx::new(app.clone(), None);
+        let made = ctx.decide(async |moment| {
+            let call = Call::new(&moment, &Postage::of_a_test(), &ctx.app.keyring, &ctx.app.random, wanted);
+            Ok(answer(()).insert(&call))
+        });
+        made.await.unwrap();
+        // As if those before it had taken so long.
+        app.clock.advance(LEASE);
+        let (leased, trouble) = lease(ctx.clone(), 1).await;
+        assert!(trouble.is_none());
+        let (call, what) = leased.into_iter().flatten().next().unwrap();
+        assert_eq!((what, call.due_at), (Taken::Place, Some(app.clock.now() + LEASE)));
+        app.clock.advance(LEASE - Duration::from_secs(15));
+        let id = call.id;
+        act(ctx.clone(), call, what).await;
+        let left = app.store.get::<Call>(id).await.unwrap().unwrap();
+        assert_eq!((left.next, left.status), (Next::Place, Status::Queued));
     }
 }

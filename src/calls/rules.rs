@@ -20,6 +20,9 @@ use crate::twilio::voice::{Listed, News, Placed};
 /// a worker that died loses it.
 pub const LEASE: Duration = Duration::from_secs(60);
 
+/// What must be left of that when the provider is asked to place it.
+const LEAST_LEASE: Duration = Duration::from_secs(20);
+
 /// The pause before the second try to place a call; it doubles from there (Twilio's advice for error
 /// 20429), up to half a minute.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -131,6 +134,11 @@ impl Call {
                 Taken::Settled
             }
         }
+    }
+
+    /// Whether the worker that took it has it for long enough still: past that the phone might ring twice.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        self.due_at.is_some_and(|due| due >= now + LEAST_LEASE)
     }
 
     /// What the attempt numbered `attempt` to place it came to. Whether anything changed.

@@ -37,7 +37,8 @@ async fn lease(ctx: Ctx, limit: usize) -> Leased<Message> {
     };
     let mut leased = Vec::with_capacity(due.items.len());
     for found in due.items {
-        match lease_one(&ctx, &found).await {
+        // A lease begins when it is taken, however long the ones before it took.
+        match lease_one(&Ctx::new(ctx.app.clone(), None), &found).await {
             Ok(one) => leased.push(one),
             Err(error) => return (leased, Some(error)),
         }
@@ -60,9 +61,10 @@ async fn lease_one(ctx: &Ctx, found: &Seen<Message>) -> Result<Option<Message>> 
 }
 
 async fn deliver(ctx: Ctx, message: Message) {
+    let now = ctx.app.clock.now();
     let (came_to, tries) = match message.unseal(&ctx.app.keyring) {
+        Some(_) if !message.is_held(now) => (Sent::NotProcessed(None), Vec::new()),
         Some((letter, callback)) => {
-            let now = ctx.app.clock.now();
             let parcel = Parcel { message: &message, letter: &letter, callback: &callback, now };
             providers::carry(&ctx.app, parcel).await
         }
@@ -287,5 +289,53 @@ fn tell(ctx: &Ctx, news: Option<News>) {
             tracing::error!(message = %id, %status, attempts, code, reason, "messages need an operator");
         }
         Some(_) => tracing::warn!(message = %id, %status, attempts, code, reason, "message in trouble"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::testing;
+    use crate::messages::rules::LEASE;
+    use crate::messages::{Code, CodePurpose};
+    use crate::words::Locale;
+
+    #[tokio::test]
+    async fn a_lease_begins_when_it_is_taken_and_what_little_is_left_of_one_is_not_used() {
+        let app = testing::app();
+        let ctx = &Ctx::new(app.clone(), None);
+        let made = ctx.decide(async |moment| {
+            let code = Code {
+                channel: Kind::Sms,
+                to: "+12025550123",
+                user: Uuid::from_u128(7),
+                challenge: Uuid::from_u128(9),
+                purpose: CodePurpose::SignIn,
+                code: "123456",
+                link: None,
+                locale: Locale::En,
+                valid_until: moment.now + Duration::from_secs(600),
+            };
+            let message = super::super::code(ctx, &Postage::of_a_test(), code, &moment);
+            Ok(answer(()).insert(&message))
+        });
+        made.await.unwrap();
+        // As if those before it had taken so long.
+        app.clock.advance(LEASE);
+        let (leased, trouble) = lease(ctx.clone(), 1).await;
+        assert!(trouble.is_none());
+        let message = leased.into_iter().flatten().next().unwrap();
+        assert_eq!(message.due_at, Some(app.clock.now() + LEASE));
+        // Nobody carries it here, which is refused: it failed, had it been tried.
+        app.clock.advance(LEASE / 2);
+        let id = message.id;
+        deliver(ctx.clone(), message).await;
+        let left = app.store.get::<Message>(id).await.unwrap().unwrap();
+        assert_eq!((left.status, left.tries.0.len()), (Status::Queued, 0));
+        app.clock.advance(Duration::from_secs(1));
+        run_due(&Ctx::new(app.clone(), None)).await.unwrap();
+        assert_eq!(app.store.get::<Message>(id).await.unwrap().unwrap().status, Status::Failed);
     }
 }

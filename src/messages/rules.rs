@@ -18,6 +18,9 @@ use crate::store::{Change, Seen};
 /// only a worker that died loses its lease.
 pub const LEASE: Duration = Duration::from_secs(60);
 
+/// What must be left of that when the first provider is asked: the second one may have to be, too (20 s and 15 s).
+const LEAST_LEASE: Duration = Duration::from_secs(40);
+
 /// How many attempts may have gone out without our knowing. Twilio has no idempotency key: each one
 /// may be a second copy, so one resend and no more.
 const DOUBTS: u32 = 2;
@@ -175,6 +178,11 @@ impl Message {
         self.attempts += 1;
         self.due_at = Some(now + LEASE);
         Lease::Taken
+    }
+
+    /// Whether the worker that took it has it for long enough still: past that it might go out twice.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        self.due_at.is_some_and(|due| due >= now + LEAST_LEASE)
     }
 
     /// Nobody needs it any more.
