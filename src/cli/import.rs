@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value as Json, json};
@@ -336,7 +337,9 @@ impl<K: Kind> Work<'_, K> {
         let batch = std::mem::take(&mut self.batch);
         let good: Vec<K::Made> =
             batch.iter().filter_map(|candidate| candidate.made.as_ref().ok().cloned()).collect();
-        let outcomes = self.kind.take(self.ctx, &good).await;
+        // At its own instant: what happens is told, and sealed, as of when it happened.
+        let ctx = &Ctx::new(Arc::clone(&self.ctx.app), None);
+        let outcomes = self.kind.take(ctx, &good).await;
         let mut outcomes = outcomes
             .map_err(|error| {
                 format!(

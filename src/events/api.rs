@@ -27,7 +27,7 @@ pub struct Feed {
     pub limit: Option<usize>,
 }
 
-/// Events, the oldest first.
+/// Events, in the order in which they were sealed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Events {
     /// The events; none when there is nothing new. The last one's id is the next `after`.

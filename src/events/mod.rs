@@ -8,14 +8,13 @@
 pub mod api;
 mod rules;
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::app::Ctx;
+use crate::audit::chain::{self, NEVER};
 use crate::audit::{Event, Outgoing, State, What};
 use crate::broker::{Broker, Published};
 use crate::clock::Timestamp;
@@ -211,36 +210,26 @@ pub async fn resend(ctx: &Ctx, id: Uuid) -> Result<()> {
     .await
 }
 
-/// How old an event is before the feed shows it: longer than a commit can take, so that none appears
-/// before one that was read already.
-const SETTLED: Duration = Duration::from_secs(10);
-
-/// The events after the one named, the oldest first, at most `limit`.
+/// The events after the one named, at most `limit`, in the order in which they were sealed.
+///
+/// A block is there only after the block before it, whole. So nothing appears before what was read already,
+/// however late it is committed, and whatever time it names. What is not sealed yet has nothing after it.
 ///
 /// # Errors
-/// [`Problem::NotFound`] for an event that is not kept any more.
+/// [`Problem::NotFound`] for an event that is not kept any more, or is never sealed.
 pub async fn feed(ctx: &Ctx, after: Option<Uuid>, limit: usize) -> Result<Vec<EventView>> {
     let store = &ctx.app.store;
-    let last = match after {
-        Some(id) => Some(store.get::<Event>(id).await?.ok_or(Problem::NotFound)?),
+    let place = match after {
+        Some(id) => {
+            let last = store.get::<Event>(id).await?.filter(|last| last.block != NEVER);
+            let last = last.ok_or(Problem::NotFound)?;
+            if last.block == 0 {
+                return Ok(Vec::new());
+            }
+            Some(chain::place_after(&last)?)
+        }
         None => None,
     };
-    let mut events = Vec::new();
-    let mut place = None;
-    loop {
-        let query = Query::<Event>::along(Event::BY_TIME).until(ctx.now - SETTLED).after(place).limit(limit);
-        let query = match &last {
-            Some(last) => query.from(last.at),
-            None => query,
-        };
-        let page = store.find(query).await?;
-        let is_new =
-            |event: &&Seen<Event>| last.as_ref().is_none_or(|last| (event.at, event.id) > (last.at, last.id));
-        events.extend(page.items.iter().filter(is_new).map(|event| EventView::from(&**event)));
-        place = page.next;
-        if events.len() >= limit || place.is_none() {
-            events.truncate(limit);
-            return Ok(events);
-        }
-    }
+    let sealed = Query::<Event>::along(Event::BY_BLOCK).from(1_i64).after(place).limit(limit);
+    Ok(store.find(sealed).await?.items.iter().map(|event| EventView::from(&**event)).collect())
 }

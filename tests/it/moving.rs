@@ -2,6 +2,7 @@
 //! into an empty one.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,9 +10,11 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::{Metadata, User};
+use vestibule::audit::{Event, What};
+use vestibule::clock::{Clock, Timestamp};
 use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
-use vestibule::moving::import::{Outcome, take};
+use vestibule::moving::import::{BATCH, Outcome, take};
 use vestibule::moving::native::{Native, announces};
 use vestibule::moving::rows::JsonLines;
 use vestibule::moving::{Reading, export, read, seed, user_id};
@@ -74,6 +77,10 @@ impl Program {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Child {
+        self.start_with(arguments, Stdio::null())
+    }
+
+    fn start_with(&self, arguments: &[&str], input: Stdio) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VESTIBULE_"))
@@ -81,7 +88,7 @@ impl Program {
             command.env_remove(name);
         }
         command.current_dir(self.folder.path()).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub fn run(&self, arguments: &[&str]) -> (bool, String) {
@@ -184,6 +191,34 @@ async fn an_import_that_is_killed_loses_nobody_and_doubles_nobody() {
         KILLED[0],
         last / 1_024
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_batch_is_told_of_as_of_when_it_was_stored() {
+    let world = house().await;
+    let program = Program::over(&world);
+    let mut child = program.start_with(&import(&["--json", "-"]), Stdio::piped());
+    let mut rows = child.stdin.take().unwrap();
+    let mut between = Timestamp::from_millis(0);
+    for batch in 0..2 {
+        between = Clock::System.now();
+        for at in 0..BATCH {
+            writeln!(rows, "{}", json!({"id": batch * BATCH + at, "username": format!("u{batch}n{at}")}))
+                .unwrap();
+        }
+        rows.flush().unwrap();
+        let last = user_id("old", &(batch * BATCH + BATCH - 1).to_string());
+        while world.app.store.get::<User>(last).await.unwrap().is_none() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before all were stored");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    drop(rows);
+    assert!(child.wait().unwrap().success());
+    let told = Query::<Event>::along(Event::BY_WHAT).equal(What::UsersImported);
+    let told = world.app.store.find(told).await.unwrap().items;
+    assert_eq!(told.len(), 2);
+    assert!(told[0].at <= between && between <= told[1].at, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
