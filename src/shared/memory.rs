@@ -14,9 +14,20 @@ const SHARDS: usize = 64;
 /// Keys a shard holds at most; about a million in all, some 100 MB when an attacker fills them.
 const KEYS: usize = 16_384;
 
-/// Sharded maps from a key to the instant at which its budget is whole again.
+/// What is known of a budget.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Known {
+    /// When it is whole again, in microseconds.
+    pub whole: i64,
+    /// Whether something of that was counted here since it was noted.
+    pub is_own: bool,
+}
+
+type Shard = Mutex<HashMap<String, Known>>;
+
+/// Sharded maps from a key to what is known of its budget.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<[Mutex<HashMap<String, i64>>]>);
+pub struct Memory(Arc<[Shard]>);
 
 impl Default for Memory {
     fn default() -> Self {
@@ -33,7 +44,7 @@ impl Memory {
         let Some(shard) = self.shard(key) else { return Err(Problem::Internal.into()) };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
         // A budget that was whole before now is as good as none; a clock set back makes nobody rich.
-        let whole = keys.get(key).copied().unwrap_or(now).max(now);
+        let whole = keys.get(key).map_or(now, |known| known.whole.max(now));
         let after = whole.saturating_add(step);
         let full = step.saturating_mul(i64::from(limit));
         let over = after - now - full;
@@ -41,21 +52,21 @@ impl Memory {
             return Ok(Taken::refused(over));
         }
         if keys.len() >= KEYS && !keys.contains_key(key) {
-            keys.retain(|_, whole| *whole > now);
+            keys.retain(|_, known| known.whole > now);
             if keys.len() >= KEYS {
                 return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
             }
         }
-        keys.insert(key.to_owned(), after);
+        keys.insert(key.to_owned(), Known { whole: after, is_own: true });
         Ok(Taken::allowed(over, step))
     }
 
     pub(super) fn put_back(&self, key: &str, limit: u32, window: Duration) {
         let Some(shard) = self.shard(key) else { return };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(whole) = keys.get_mut(key) {
+        if let Some(known) = keys.get_mut(key) {
             // A key that is whole already is dropped once room is needed.
-            *whole = whole.saturating_sub(step(limit, window));
+            known.whole = known.whole.saturating_sub(step(limit, window));
         }
     }
 
@@ -65,10 +76,10 @@ impl Memory {
         }
     }
 
-    /// When the budget of `key` is whole again, in microseconds, as far as is known here; zero: nothing is.
-    pub(super) fn whole(&self, key: &str) -> i64 {
+    /// What is known here of the budget of `key`; that it has always been whole, when nothing is.
+    pub(super) fn known(&self, key: &str) -> Known {
         let keys = self.shard(key).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-        keys.and_then(|keys| keys.get(key).copied()).unwrap_or(0)
+        keys.and_then(|keys| keys.get(key).copied()).unwrap_or_default()
     }
 
     /// Notes when the budget of `key` is whole again, when there is room for that.
@@ -77,14 +88,14 @@ impl Memory {
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= KEYS && !keys.contains_key(key) {
             let now = now.as_millis().saturating_mul(1_000);
-            keys.retain(|_, whole| *whole > now);
+            keys.retain(|_, known| known.whole > now);
         }
         if keys.len() < KEYS || keys.contains_key(key) {
-            keys.insert(key.to_owned(), whole);
+            keys.insert(key.to_owned(), Known { whole, is_own: false });
         }
     }
 
-    fn shard(&self, key: &str) -> Option<&Mutex<HashMap<String, i64>>> {
+    fn shard(&self, key: &str) -> Option<&Shard> {
         let mut hash = DefaultHasher::new();
         key.hash(&mut hash);
         self.0.get(usize::try_from(hash.finish() % SHARDS as u64).unwrap_or(0))

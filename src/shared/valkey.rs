@@ -5,6 +5,8 @@
 //! first node that asks brings back what it knows; and while the server is away, each node goes on
 //! counting by itself from there, with its part of each limit: the limit divided by the number of
 //! nodes, at least one. So all of them together let through no more than the limit, or than one each.
+//! What a node has counted by itself it brings back too, also to a server that has kept its own number:
+//! the greater one counts.
 //!
 //! Time is the server's: nodes whose clocks differ would each see another budget.
 //!
@@ -35,9 +37,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Before each key's name.
 const PREFIX: &str = "vestibule:limit:";
 
-/// The generic cell rate algorithm for each key in turn, until one is refused. Four arguments a key:
-/// its limit, microseconds for one more, the window, and what the node remembers. Answers with three
-/// numbers a key: whether it was allowed, by how much the budget is over, when it is whole.
+/// The generic cell rate algorithm for each key in turn, until one is refused. Five arguments a key:
+/// its limit, microseconds for one more, the window, what the node remembers, and whether it has counted
+/// some of that by itself. Answers with three numbers a key: whether it was allowed, by how much the budget
+/// is over, when it is whole.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -45,16 +48,18 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
         local now = time[1] * 1000000 + time[2]
         local answer = {}
         for at, key in ipairs(KEYS) do
-            local limit, step = tonumber(ARGV[4 * at - 3]), tonumber(ARGV[4 * at - 2])
-            local window, known = tonumber(ARGV[4 * at - 1]), ARGV[4 * at]
-            local kept = redis.call('GET', key)
-            local whole = tonumber(kept or known)
+            local limit, step = tonumber(ARGV[5 * at - 4]), tonumber(ARGV[5 * at - 3])
+            local window, known = tonumber(ARGV[5 * at - 2]), tonumber(ARGV[5 * at - 1])
+            local kept = tonumber(redis.call('GET', key))
+            -- Otherwise a smaller number is newer: something was put back, or cleared.
+            local brought = not kept or ARGV[5 * at] == '1' and known > kept
+            local whole = brought and known or kept
             whole = math.min(math.max(whole, now), now + window)
             local over = whole + step - now - step * limit
             local allowed = limit > 0 and over <= 0
             if allowed then whole = whole + step end
             -- Refused or not: what the node has brought back, the next one need not know.
-            if allowed or not kept and whole > now then
+            if allowed or brought and whole > now then
                 local life = math.max(1, math.ceil((whole - now) / 1000))
                 redis.call('SET', key, string.format('%.0f', whole), 'PX', life)
             end
@@ -163,8 +168,9 @@ impl Valkey {
         let mut script = TAKE.prepare_invoke();
         for Claim { key, limit, window } in claims {
             let step = step(*limit, *window);
+            let known = local.known(key);
             script.key(format!("{PREFIX}{key}")).arg(*limit).arg(step);
-            script.arg(step.saturating_mul(i64::from(*limit))).arg(local.whole(key));
+            script.arg(step.saturating_mul(i64::from(*limit))).arg(known.whole).arg(i32::from(known.is_own));
         }
         let Ok(answer) = self.ask::<Vec<i64>>(&script).await else { return self.alone(claims, now) };
         let mut taken = Vec::with_capacity(claims.len());
@@ -208,7 +214,7 @@ impl Valkey {
 
     pub(super) async fn clear(&self, key: &str) {
         let mut script = CLEAR.key(format!("{PREFIX}{key}"));
-        script.arg(self.0.local.whole(key));
+        script.arg(self.0.local.known(key).whole);
         // A server that is away keeps its number: whoever is let in again waits until it is whole.
         let _ = self.ask::<i64>(&script).await;
         self.0.local.clear(key);
@@ -216,7 +222,7 @@ impl Valkey {
 
     pub(super) async fn health(&self) -> Result<(), Away> {
         let mut script = TAKE.prepare_invoke();
-        script.key(format!("{PREFIX}health")).arg(1_000).arg(1_000).arg(1_000_000).arg(0);
+        script.key(format!("{PREFIX}health")).arg(1_000).arg(1_000).arg(1_000_000).arg(0).arg(0);
         self.tried::<Vec<i64>>(&script).await.map(drop)
     }
 

@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tokio::task::{JoinHandle, JoinSet};
+use vestibule::clock::Clock;
+use vestibule::config::SharedSettings;
 use vestibule::identifiers::Identifier;
+use vestibule::secret::Secret;
+use vestibule::shared::{Claim, Shared};
 use vestibule::store::Query;
 
 #[path = "../../benches/figures/beside.rs"]
@@ -244,6 +248,40 @@ async fn proved_together(cluster: &Cluster, provider: &Scripted) {
     assert_eq!(opened.len(), 1, "exactly one");
     assert!(answers.iter().all(|answer| answer.status == 200 || (400..500).contains(&answer.status)));
     assert!(all_say(cluster, &opened[0].text("/token").unwrap(), true).await);
+}
+
+/// One that was merely unreachable has kept the numbers of before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nodes_counted_alone_counts_when_the_valkey_goes_on_with_what_it_had() {
+    if left_out() {
+        return;
+    }
+    let valkey = Valkey::start().await.unwrap();
+    let node = || Shared::open(&SharedSettings { url: Secret::new(valkey.url()), nodes: 2 }).unwrap();
+    let nodes = [node(), node()];
+    let claim = |key: &str| Claim { key: key.to_owned(), limit: 6, window: Duration::from_secs(3_600) };
+    let now = Clock::System.now();
+    let taken = async |node: &Shared, key: &str, times: usize| {
+        let mut taken = 0;
+        for _ in 0..times {
+            taken += usize::from(node.take_each(&[claim(key)], now).await.unwrap()[0].allowed);
+        }
+        taken
+    };
+    assert_eq!(taken(&nodes[0], "shared", 1).await, 1);
+    valkey.hang().unwrap();
+    assert_eq!([taken(&nodes[0], "shared", 6).await, taken(&nodes[1], "shared", 6).await], [2, 3]);
+    valkey.go_on().unwrap();
+    for node in &nodes {
+        until("it counts again", BACK, async || node.health().await.is_some_and(|health| health.is_ok()))
+            .await;
+    }
+    // The one that has used up its part is first; the other is told by the server.
+    assert_eq!([taken(&nodes[1], "shared", 6).await, taken(&nodes[0], "shared", 6).await], [0, 0]);
+    assert_eq!(taken(&node(), "shared", 6).await, 0, "nor does one that knows nothing start anew");
+    // A budget that is made whole on purpose is whole for all, now that nobody counts alone.
+    nodes[0].clear("shared").await;
+    assert_eq!([taken(&nodes[1], "shared", 4).await, taken(&nodes[0], "shared", 4).await], [4, 2]);
 }
 
 /// A Valkey that speaks TLS, with a certificate that only an authority of one's own vouches for.
@@ -631,6 +669,7 @@ async fn counted_together(cluster: &mut Cluster, beside: &Beside<'_>) {
     told::figure(format_args!("three nodes: while it hung 18 requests took {:.1?}", start.elapsed()));
     cluster.valkey.go_on().unwrap();
     until("the Valkey goes on", BACK, async || shared(cluster).await).await;
+    assert_eq!(guessed(cluster, "hung", 6).await, 0, "and each tells it what it has counted");
 }
 
 /// Word does not come in any more, although the database answers.
