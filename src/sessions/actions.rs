@@ -158,7 +158,9 @@ async fn read(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     look.depends_on::<Identifier>(session.user_id);
     let Some(user) = look.get::<User>(session.user_id).await? else { return Ok(None) };
     let actor = Actor::read(&mut look, &session).await?;
-    Ok(Some(look.keep(id, Known { session, user, actor, answer: OnceLock::new() })))
+    // Once in the record, and once in the answer that is made of it.
+    let more = 2 * user.metadata.weight();
+    Ok(Some(look.keep(id, Known { session, user, actor, answer: OnceLock::new() }, more)))
 }
 
 /// How many of a user's sessions may be too many for one sign-in to set right.
@@ -301,5 +303,38 @@ async fn end_if_there(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<()> {
     match end(ctx, caller, id).await {
         Err(error) if error.problem == Problem::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::http::testing;
+    use crate::policy::Proofs;
+
+    #[tokio::test]
+    async fn what_is_known_is_kept_by_its_weight() {
+        let app = testing::app();
+        let ctx = Ctx::new(Arc::clone(&app), None);
+        // All of so many bytes of JSON, from what takes least room in memory to what takes most.
+        let texts =
+            ["x".repeat(4_000).into(), vec![json!(0); 2_000].into(), vec![json!({"": 0}); 500].into()];
+        let weights = texts.map(|value: Json| {
+            let mut user = User::new(Uuid::from_u128(1), ctx.now);
+            user.metadata.0.insert("x".to_owned(), value);
+            user.metadata.weight()
+        });
+        assert!(weights[0] > 4_000 && weights[1] > 64_000 && weights[2] > 300_000, "{weights:?}");
+        for (nth, count, is_kept) in [(2, 2_000, true), (3, 20_000, false)] {
+            let mut user = User::new(Uuid::from_u128(nth), ctx.now);
+            user.metadata.0.insert("x".to_owned(), vec![json!(0); count].into());
+            let (session, _) =
+                Session::open(&user, Proofs::default(), Carry::Bearer, &ctx.policy.session, &ctx.moment());
+            app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.unwrap();
+            assert!(known(&ctx, session.id).await.unwrap().is_some());
+            assert_eq!(app.store.recall::<Known>(session.id).is_some(), is_kept, "{count} numbers");
+        }
     }
 }

@@ -271,11 +271,13 @@ impl<'s> Tracked<'s> {
         self.note(T::table(), OWNER, &Value::Uuid(owner));
     }
 
-    /// Keeps `made` under `id`, for [`Store::recall`].
-    pub fn keep<V: Any + Send + Sync>(self, id: Uuid, made: V) -> Arc<V> {
+    /// Keeps `made` under `id`, for [`Store::recall`]. `more`: about how many bytes it holds beyond what is
+    /// the same for all.
+    pub fn keep<V: Any + Send + Sync>(self, id: Uuid, made: V, more: usize) -> Arc<V> {
         let made = Arc::new(made);
         if self.whole {
-            self.store.kept.put(id, Arc::new(Entry { noted: self.noted, made: made.clone() }));
+            let weight = ENTRY.saturating_add(more);
+            self.store.kept.put(id, Arc::new(Entry { noted: self.noted, weight, made: made.clone() }));
         }
         made
     }
@@ -283,15 +285,37 @@ impl<'s> Tracked<'s> {
 
 struct Entry {
     noted: Noted,
+    weight: usize,
     made: Arc<dyn Any + Send + Sync>,
 }
 
 const SHARDS: usize = 64;
 
-/// Kept in a generation of a shard at most: some 32,000 in all, which are about 50 MB.
-const GENERATION: usize = 256;
+/// About how many bytes an entry takes at least.
+const ENTRY: usize = 1_500;
 
-type Generation = HashMap<Uuid, Arc<Entry>>;
+/// Bytes of a generation of a shard at most: about 50 MB in all, which are some 32,000 entries, or fewer
+/// when they hold much.
+const GENERATION: usize = 256 * ENTRY;
+
+#[derive(Default)]
+struct Generation {
+    entries: HashMap<Uuid, Arc<Entry>>,
+    weight: usize,
+}
+
+impl Generation {
+    fn remove(&mut self, id: Uuid) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.weight -= entry.weight;
+        }
+    }
+
+    fn insert(&mut self, id: Uuid, entry: Arc<Entry>) {
+        self.weight += entry.weight;
+        self.entries.insert(id, entry);
+    }
+}
 
 /// What is kept: in each shard those used lately, and those used before them. When the first are
 /// many, the second go.
@@ -320,8 +344,13 @@ impl Kept {
 
     fn put(&self, id: Uuid, entry: Arc<Entry>) {
         self.at(id, |[new, old]| {
-            old.remove(&id);
-            if new.len() >= GENERATION {
+            old.remove(id);
+            new.remove(id);
+            // What is heavier than all others together may be is read anew each time.
+            if entry.weight > GENERATION {
+                return;
+            }
+            if new.weight + entry.weight > GENERATION {
                 *old = std::mem::take(new);
             }
             new.insert(id, entry);
@@ -329,9 +358,9 @@ impl Kept {
     }
 
     fn get(&self, id: Uuid) -> Option<Arc<Entry>> {
-        let (entry, is_old) = self.at(id, |[new, old]| match new.get(&id) {
+        let (entry, is_old) = self.at(id, |[new, old]| match new.entries.get(&id) {
             Some(entry) => Some((entry.clone(), false)),
-            None => old.get(&id).map(|entry| (entry.clone(), true)),
+            None => old.entries.get(&id).map(|entry| (entry.clone(), true)),
         })??;
         if is_old {
             self.put(id, entry.clone());
@@ -344,5 +373,36 @@ impl Kept {
         let entry = self.get(id)?;
         // Looked at last: what is unmoved now was true a moment ago, after the asker had asked.
         marks.are_as(&entry.noted).then(|| entry.made.clone().downcast().ok())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many bytes of `count` entries of this weight are still kept.
+    fn kept(weight: usize, count: u128) -> usize {
+        let kept = Kept::default();
+        // Twice: what takes its own place weighs once.
+        for id in (0..count).flat_map(|id| [id, id]).map(Uuid::from_u128) {
+            let noted = Noted { all: 0, marks: Vec::new() };
+            kept.put(id, Arc::new(Entry { noted, weight, made: Arc::new(()) }));
+        }
+        let of = |shard: &Mutex<[Generation; 2]>| {
+            shard.lock().unwrap().iter().map(|one| one.entries.len() * weight).sum::<usize>()
+        };
+        kept.0.iter().map(of).sum()
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_bytes_however_heavy_each_entry_is() {
+        const MOST: usize = 2 * SHARDS * GENERATION;
+        assert_eq!(kept(ENTRY, 32_768), MOST, "all of so many that are small");
+        const { assert!(MOST < 50_000_000) };
+        for weight in [ENTRY, ENTRY + 1, 70_000, GENERATION / 2 + 1, GENERATION] {
+            let kept = kept(weight, 40_000);
+            assert!(kept > MOST / 4 && kept <= MOST, "{kept} bytes of entries of {weight}");
+        }
+        assert_eq!(kept(GENERATION + 1, 1_000), 0);
     }
 }
