@@ -271,8 +271,9 @@ pub struct Report {
 /// An event that is this much older than the block before its own is told of.
 const LATE: Duration = Duration::from_secs(60 * 60);
 
-/// Looks at every block and every event. `head`: number and digest of a block, as they were printed
-/// before; it must still be there. `is_gone`: whether an account was removed.
+/// Looks at every block and every event, also while servers go on sealing and removing. `head`: number and
+/// digest of a block, as they were printed before; it must still be there. `is_gone`: whether an account was
+/// removed, or is being.
 ///
 /// # Errors
 /// The store's.
@@ -340,9 +341,13 @@ async fn look_at(
         _ => report.fault(number, "was altered, or was sealed under a key that is not configured"),
     }
     let events = events_of(ctx, number).await?;
-    if let Some(at) = block.purged_at {
-        let stamp = block.purge_content(at);
-        let tag = block.purge.as_deref().unwrap_or_default();
+    let (held, sealed) = (events.len(), usize::try_from(block.events).unwrap_or(0));
+    // Whose events were removed since it was read, says so by now.
+    let again = if held < sealed { ctx.app.store.get::<Block>(number).await? } else { None };
+    let purged = again.as_deref().unwrap_or(block);
+    if let Some(at) = purged.purged_at {
+        let stamp = purged.purge_content(at);
+        let tag = purged.purge.as_deref().unwrap_or_default();
         if !keyring.tags(PURGE, &stamp).any(|known| same(&known, tag)) {
             report.fault(number, "has lost its events, and the server did not remove them");
         } else if !events.is_empty() {
@@ -351,8 +356,7 @@ async fn look_at(
         report.purged += 1;
         return Ok(());
     }
-    report.events += u64::try_from(events.len()).unwrap_or(0);
-    let (held, sealed) = (events.len(), usize::try_from(block.events).unwrap_or(0));
+    report.events += u64::try_from(held).unwrap_or(0);
     if held != sealed {
         report.fault(number, format!("was sealed with {sealed} events and holds {held}"));
     } else if root(events.iter().map(|event| &**event)) != block.root {
@@ -379,7 +383,7 @@ fn is_emptied(event: &Event) -> bool {
 }
 
 /// Events that are in no block that there is, and those that wait.
-async fn strays(ctx: &Ctx, last: i64, report: &mut Report) -> Result<()> {
+async fn strays(ctx: &Ctx, mut last: i64, report: &mut Report) -> Result<()> {
     let store = &ctx.app.store;
     let mut after = None;
     loop {
@@ -400,9 +404,16 @@ async fn strays(ctx: &Ctx, last: i64, report: &mut Report) -> Result<()> {
             next => after = next,
         }
     }
-    let beyond = Query::<Event>::along(Event::BY_BLOCK).from(last.saturating_add(1)).limit(1);
-    for event in store.find(beyond).await?.items {
-        report.fault(event.block, format!("holds an event, and there is no such block: {}", event.id));
+    // What was sealed since the last block was read is in a block by now, and is looked at the next time.
+    while let Some(next) = last.checked_add(1) {
+        let Some(event) = store.first(Query::<Event>::along(Event::BY_BLOCK).from(next)).await? else {
+            break;
+        };
+        last = event.block;
+        if store.get::<Block>(last).await?.is_none() {
+            report.fault(last, format!("holds an event, and there is no such block: {}", event.id));
+            break;
+        }
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Settings, house, say};
-use crate::accounts::User;
 use crate::audit::chain;
+use crate::profile;
 
 /// What to do.
 #[derive(Args)]
@@ -38,8 +38,9 @@ pub async fn run(options: &Options) -> Outcome {
         Some(known) => known,
         None => None,
     };
-    let is_gone = async |user| Ok(ctx.app.store.get::<User>(user).await?.is_none());
-    let report = chain::verify(ctx, known, is_gone).await.map_err(house::sentence)?;
+    let report = chain::verify(ctx, known, async |user| profile::is_gone(ctx, user).await)
+        .await
+        .map_err(house::sentence)?;
     say(&format!(
         "Blocks: {}, of which {} have lost their events to `audit.keep`. Events sealed: {}, waiting: {}.",
         report.blocks, report.purged, report.events, report.waiting

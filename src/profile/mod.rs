@@ -12,5 +12,5 @@ pub mod export;
 mod purge;
 mod rules;
 
-pub use purge::purge_due;
+pub use purge::{is_gone, purge_due};
 pub use rules::{Wanted, metadata_refused, operation_of};

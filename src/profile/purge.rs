@@ -40,6 +40,15 @@ pub async fn purge_due(ctx: &Ctx) -> Result<usize> {
     Ok(purged)
 }
 
+/// Whether an account was removed, or is being: its events are emptied before the account itself goes.
+///
+/// # Errors
+/// The store's.
+pub async fn is_gone(ctx: &Ctx, user: Uuid) -> Result<bool> {
+    let user = ctx.app.store.get::<User>(user).await?;
+    Ok(user.is_none_or(|user| user.is_past_grace(ctx.app.clock.now())))
+}
+
 /// Whether everything is gone; when others change the same records, the next run goes on.
 async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     let id = user.id;

@@ -10,6 +10,7 @@ use vestibule::administration::actions::{self, Deed};
 use vestibule::audit::{Event, chain};
 use vestibule::error::Problem;
 use vestibule::policy::{Carry, Rank};
+use vestibule::profile::is_gone;
 use vestibule::service_accounts::Scope;
 use vestibule::sessions::Session;
 use vestibule::sign_up::Wanted;
@@ -624,8 +625,7 @@ async fn whoever_acts_gets_nothing_that_others_take_without_asking() {
 
 async fn report(world: &World) -> chain::Report {
     let ctx = &world.ctx();
-    let is_gone = async |user| Ok(ctx.app.store.get::<User>(user).await?.is_none());
-    chain::verify(ctx, None, is_gone).await.unwrap()
+    chain::verify(ctx, None, async |user| is_gone(ctx, user).await).await.unwrap()
 }
 
 /// A house in which something happened on three days, sealed in at least three blocks.
@@ -827,6 +827,43 @@ async fn the_chain_holds_after_what_is_old_and_who_is_gone_are_removed() {
     let forged = Event { id: Uuid::from_u128(5_000), block: 1, ..any_event(&world).await };
     world.app.store.commit(vec![Change::insert(&forged)]).await.unwrap();
     assert_eq!(report(&world).await.faults[0].block, 1);
+}
+
+#[tokio::test]
+async fn whatever_goes_on_while_the_chain_is_looked_at_is_no_fault() {
+    let world = plan().build().await;
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    chain::seal_all(&world.ctx()).await.unwrap();
+    alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    world.advance(31 * DAY);
+    world.member().await;
+    chain::seal_all(&world.ctx()).await.unwrap();
+    // The server was cut when it had emptied the events, and the account is still there.
+    let forgotten = Query::<Event>::along(Event::BY_USER).equal(Some(id)).limit(100);
+    for event in world.app.store.find(forgotten).await.unwrap().items {
+        let emptied =
+            event.with(|event| (event.address, event.user_agent, event.detail) = (None, None, Json::Null));
+        world.app.store.commit(vec![Change::update(&emptied)]).await.unwrap();
+    }
+    let before = report(&world).await;
+    assert!(before.faults.is_empty() && before.purged == 0, "{before:?}");
+    // All blocks were read when the first of these is asked after.
+    let ctx = &world.ctx();
+    let meanwhile = async |user| {
+        world.alice().await;
+        chain::seal_all(&world.ctx()).await?;
+        chain::purge(&world.ctx(), world.app.clock.now()).await?;
+        world.alice().await;
+        world.advance(MINUTE);
+        chain::seal_all(&world.ctx()).await?;
+        is_gone(ctx, user).await
+    };
+    let seen = chain::verify(ctx, None, meanwhile).await.unwrap();
+    assert!(seen.faults.is_empty(), "{seen:?}");
+    assert!(seen.purged > 0 && seen.blocks == before.blocks, "{seen:?}");
+    let after = report(&world).await;
+    assert!(after.faults.is_empty() && after.blocks > before.blocks, "{after:?}");
 }
 
 // What is seen.
