@@ -2,9 +2,9 @@
 
 use crate::store::{Entity, Table};
 use crate::{
-    accounts, audit, calls, challenges, clients, devices, factors, idempotency, identifiers, keys, limits,
-    messages, organizations, passwords, recovery, revocations, service_accounts, sessions, sign_in, spending,
-    undo,
+    accounts, audit, calls, challenges, clients, devices, events, factors, idempotency, identifiers, keys,
+    limits, messages, organizations, passwords, recovery, revocations, service_accounts, sessions, sign_in,
+    spending, undo,
 };
 
 /// Every table, in the order of the floors.
@@ -15,6 +15,7 @@ pub fn tables() -> Vec<&'static Table> {
         audit::chain::Block::table(),
         audit::Tally::table(),
         audit::Position::table(),
+        events::Turn::table(),
         spending::Day::table(),
         limits::Sends::table(),
         idempotency::Replay::table(),

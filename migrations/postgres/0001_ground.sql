@@ -71,6 +71,13 @@ CREATE TABLE "positions" (
     revision bigint NOT NULL
 );
 
+CREATE TABLE "telling" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "holder" uuid NOT NULL,
+    "ends_at" timestamptz NOT NULL,
+    revision bigint NOT NULL
+);
+
 CREATE TABLE "spending" (
     "day" text COLLATE "C" NOT NULL PRIMARY KEY,
     "home_known" bigint NOT NULL,

@@ -71,6 +71,13 @@ CREATE TABLE "positions" (
     revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE "telling" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "holder" TEXT NOT NULL,
+    "ends_at" TEXT NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE "spending" (
     "day" TEXT NOT NULL PRIMARY KEY,
     "home_known" INTEGER NOT NULL,

@@ -23,6 +23,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("audit_blocks", &["number", "events", "first_at", "last_at", "sealed_at", "purged_at"]),
     ("tallies", &["id", "name", "grain", "begins_at", "count", "expires_at"]),
     ("positions", &["id", "at", "last"]),
+    ("telling", &["id", "holder", "ends_at"]),
     ("spending", &["day", "home_known", "home_strangers", "abroad_known", "abroad_strangers", "warned_at", "stopped_at", "expires_at"]),
     ("clients", &["id", "name", "created_at"]),
     ("signing_keys", &["id", "algorithm", "number", "created_at", "active_from", "retired_at", "expires_at"]),

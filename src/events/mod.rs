@@ -3,7 +3,8 @@
 //! Always holds: what an event tells of, the event, and the row that has it told are one commit; the row
 //! goes only when the application has answered 2xx, and the broker has confirmed it, where there is one. So every event is told at least once, and, since a
 //! process can end between the answer and the commit, perhaps twice: the id says so. Events are told in
-//! the order in which they happened, one at a time; one that was not taken is overtaken.
+//! the order in which they happened, one at a time by all nodes together; one that was not taken is
+//! overtaken.
 
 pub mod api;
 mod rules;
@@ -20,7 +21,8 @@ use crate::broker::{Broker, Published};
 use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::outbound::{Outcome, SIGNATURE, sign};
-use crate::store::{Cursor, Page, Query, Seen, answer};
+use crate::store::{Change, Cursor, Page, Query, Seen, answer, entity};
+use rules::LEASE;
 
 /// An event as the application is told of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,6 +66,21 @@ impl From<&Event> for EventView {
     }
 }
 
+entity! {
+    /// That an event is being told, by whichever node: so long all others wait. There is one at most.
+    pub struct Turn in "telling" {
+        /// Always [`TURN`].
+        id: Uuid,
+        /// Whose turn it is: made up anew for each event.
+        holder: Uuid,
+        /// When it is over, although nobody has said so.
+        ends_at: Timestamp,
+    }
+}
+
+/// The key of the one [`Turn`].
+pub const TURN: Uuid = Uuid::nil();
+
 /// How many events one run tells.
 const AT_ONCE: usize = 100;
 
@@ -87,6 +104,7 @@ pub async fn run_due(ctx: &Ctx) -> Result<usize> {
             Told::Taken => told += 1,
             Told::NotTaken => return Ok(0),
             Told::Nothing => {}
+            Told::NotOurTurn => break,
         }
     }
     Ok(told)
@@ -96,22 +114,32 @@ enum Told {
     Taken,
     NotTaken,
     Nothing,
+    NotOurTurn,
 }
 
 async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
     let store = &ctx.app.store;
     let now = ctx.app.clock.now();
     let leased = ctx
-        .decide(move |_| async move {
-            let Some(seen) = store.get::<Outgoing>(id).await? else { return Ok(answer(None)) };
+        .decide(move |moment| async move {
+            let Some(seen) = store.get::<Outgoing>(id).await? else { return Ok(answer(Err(Told::Nothing))) };
             if !seen.is_due(now) {
-                return Ok(answer(None));
+                return Ok(answer(Err(Told::Nothing)));
             }
+            let turn = store.get::<Turn>(TURN).await?;
+            if turn.as_ref().is_some_and(|turn| turn.ends_at > now) {
+                return Ok(answer(Err(Told::NotOurTurn)));
+            }
+            let ours = Turn { id: TURN, holder: moment.uuid("turn"), ends_at: now + LEASE };
             let seen = seen.with(|row| row.lease(now));
-            Ok(answer(Some(Outgoing::clone(&seen))).update(&seen))
+            let leased = (Outgoing::clone(&seen), ours.holder);
+            Ok(answer(Ok(leased)).update(&seen).upsert(turn, ours))
         })
         .await?;
-    let Some(row) = leased else { return Ok(Told::Nothing) };
+    let (row, holder) = match leased {
+        Ok(leased) => leased,
+        Err(why) => return Ok(why),
+    };
     let attempt = row.attempts;
     let heard = match store.get::<Event>(id).await? {
         Some(event) => tell_all(ctx, &event, &row).await,
@@ -120,12 +148,14 @@ async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
     };
     let (now, heard) = (ctx.app.clock.now(), &heard);
     ctx.decide(move |moment| async move {
+        let turn = store.get::<Turn>(TURN).await?.filter(|turn| turn.holder == holder);
+        let over = answer(()).and(turn.as_ref().map(Change::delete));
         let seen = store.get::<Outgoing>(id).await?;
         // Another worker has it, whose lease is newer.
-        let Some(seen) = seen.filter(|seen| seen.attempts == attempt) else { return Ok(answer(())) };
-        let Some(trouble) = &heard.trouble else { return Ok(answer(()).delete(&seen)) };
+        let Some(seen) = seen.filter(|seen| seen.attempts == attempt) else { return Ok(over) };
+        let Some(trouble) = &heard.trouble else { return Ok(over.delete(&seen)) };
         let [chance] = moment.seed.bytes("pause");
-        Ok(answer(()).update(&seen.with(|row| {
+        Ok(over.update(&seen.with(|row| {
             (row.posted, row.published) = (heard.posted, heard.published);
             row.not_taken(trouble, now, chance);
         })))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::audit::{Event, Outgoing, State};
 use crate::clock::Timestamp;
 
-/// How long a worker has an event for itself: four times what a request may take.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a worker has an event for itself, and all others wait: four times what a request may take.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
 
 /// How often an event is tried: with the pauses below, for five to ten hours.
 const MOST: u32 = 22;

@@ -133,6 +133,8 @@ async fn a_worker_that_ends_in_the_middle_leaves_its_event_to_the_next() {
     }
     run_and_die.abort();
     let _ = run_and_die.await;
+    // Nobody waits for it any more.
+    world.advance(Duration::from_secs(60));
     let (one, other) = (world.ctx(), world.ctx());
     let both = tokio::join!(vestibule::events::run_due(&one), vestibule::events::run_due(&other));
     assert!(both.0.is_ok() && both.1.is_ok());
@@ -141,6 +143,28 @@ async fn a_worker_that_ends_in_the_middle_leaves_its_event_to_the_next() {
         told(&receiver.requests()).iter().map(|event| event["id"].to_string()).collect();
     assert!(before.iter().all(|row| ids.contains(&json!(row.id).to_string())), "at least once");
     assert!(receiver.requests().len() <= before.len() + 1, "the one in the middle, and no other, twice");
+}
+
+#[tokio::test]
+async fn nodes_tell_one_event_at_a_time_and_wait_a_minute_for_one_that_died() {
+    let receiver = Scripted::new([Reply::Hang, ok()]).await;
+    let world = house(&receiver).await;
+    world.member().await;
+    let before = waiting(&world).await.len();
+    assert!(before > 1);
+    let ctx = Ctx::new(world.app.clone(), None);
+    let telling = tokio::spawn(async move { vestibule::events::run_due(&ctx).await });
+    while receiver.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!((run(&world).await, receiver.requests().len()), (0, 1), "the next one waits");
+    telling.abort();
+    let _ = telling.await;
+    world.advance(Duration::from_secs(59));
+    assert_eq!((run(&world).await, receiver.requests().len()), (0, 1), "nobody knows that it died");
+    world.advance(Duration::from_secs(1));
+    assert_eq!(run(&world).await, before);
+    assert_eq!(receiver.requests().len(), before + 1);
 }
 
 #[tokio::test]
