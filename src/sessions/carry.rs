@@ -47,14 +47,20 @@ const ASIDE: &str = "vestibule-own";
 /// As long as browsers keep a cookie (RFC 6265bis §5.5); until when it counts stands in the record.
 const DEVICE_SECONDS: u64 = 400 * 24 * 60 * 60;
 
+/// The cookies of a request, as bytes: browsers send those that others have set as they are, in UTF-8 too. Only
+/// spaces and tabs around a pair do not count: a name that begins with another blank is not the name behind it.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| {
+        let mut parts = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
+        parts.next().zip(parts.next())
+    })
+}
+
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
+    let (_, value) = cookies(headers).find(|(key, _)| *key == name.as_bytes())?;
+    std::str::from_utf8(value).ok()
 }
 
 /// The credential of a request. A header that is there is the only one that counts: a wrong bearer
@@ -191,5 +197,41 @@ impl Carry {
             (self, carrier),
             (Self::Cookie, Carrier::Cookie) | (Self::Bearer, Carrier::Bearer) | (Self::Jwt, Carrier::Jwt)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_among_those_of_others_whatever_is_in_them() {
+        let found = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            cookie(&headers, "__Host-vestibule").map(str::to_owned)
+        };
+        for lines in [
+            &[b"__Host-vestibule=x".as_slice()] as &[&[u8]],
+            &["name=Zoë; __Host-vestibule=x".as_bytes()],
+            &[b"a=\xff\xfe;\t__Host-vestibule=x ; __Host-vestibule=y"],
+            &[b"a; =b; c==;;__Host-vestibule=x"],
+            &["name=Zoë".as_bytes(), b"__Host-vestibule=x"],
+        ] {
+            assert_eq!(found(lines).as_deref(), Some("x"), "{lines:?}");
+        }
+        for line in [
+            // Another host of the site can set these: they do not begin with `__Host-`.
+            "\u{2000}__Host-vestibule=x".as_bytes(),
+            "a=b;\u{a0}__Host-vestibule=x".as_bytes(),
+            b"\xa0__Host-vestibule=x",
+            b"__host-vestibule=x",
+            b"__Host-vestibule",
+            b"__Host-vestibule=\xff",
+        ] {
+            assert_eq!(found(&[line]), None, "{line:?}");
+        }
     }
 }

@@ -130,10 +130,15 @@ async fn a_browser_signs_in_by_cookie_and_the_challenge_may_stay_unsaid() {
     elsewhere.post("/api/v1/auth/logout", json!({})).await.problem(403, "cross-site");
     assert!(person.is_signed_in().await);
 
+    // A cookie of somebody else's may hold any bytes: ours is seen beside it, and ends.
+    let signed_in = person.clone();
+    person.cookies.insert(0, ("name".to_owned(), "Zoë".to_owned()));
+    assert!(person.is_signed_in().await);
     let answer = person.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!signed_in.is_signed_in().await);
     person.keeps_cookies(&answer);
     let names: Vec<_> = person.cookies.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["vestibule-device"], "which opens nothing");
+    assert_eq!(names, ["name", "vestibule-device"], "which opens nothing");
 }
 
 #[tokio::test]
