@@ -237,24 +237,23 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     let route = door.paths.at(request.uri().path()).map_or("unmatched", |found| found.value);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
-    let visit = Visit::of_browser(&door.app, request.uri(), request.headers());
-    let mut asked = visit.map(|visit| (visit, request.method().clone()));
+    let mut visit = Visit::of_browser(&door.app, request.method(), request.uri(), request.headers());
     let ctx = Ctx::new(Arc::clone(&door.app), Some(client));
-    let acts = asked.as_ref().filter(|(visit, _)| visit.may_act());
+    let acts = visit.as_ref().filter(|visit| visit.may_act());
     let acts = acts.map(|_| (ctx.clone(), request.headers().clone()));
     request.extensions_mut().insert(ctx);
 
     let answered = log::of_request(Arc::clone(&id), door.pass(request, map)).await;
     let response = answered.unwrap_or_else(IntoResponse::into_response);
 
-    if let (Some((visit, _)), Some((ctx, headers))) = (&mut asked, acts)
+    if let (Some(visit), Some((ctx, headers))) = (&mut visit, acts)
         && !response.status().is_success()
         && let Ok(Some(caller)) = Box::pin(sessions::authenticate(&ctx, &headers)).await
     {
         // A page that says that something is wrong says it anyway when this cannot be told.
         let _ = Box::pin(visit.learns(&ctx, &caller)).await;
     }
-    let mut response = problem::settle(response, &id, asked.as_ref());
+    let mut response = problem::settle(response, &id, visit.as_ref());
     door.origins.share(origin, response.headers_mut());
     let worn = std::mem::take(response.headers_mut());
     *response.headers_mut() = door.dress(worn);

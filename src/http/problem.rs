@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{self, HeaderValue};
-use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -106,7 +106,7 @@ fn status(problem: Problem) -> StatusCode {
 /// Headers that came with the failure, such as `Allow` or `Set-Cookie`, stay.
 ///
 /// Where a browser asks for a page, the failure is one.
-pub fn settle(response: Response, request_id: &str, asked: Option<&(Visit, Method)>) -> Response {
+pub fn settle(response: Response, request_id: &str, asked: Option<&Visit>) -> Response {
     let (mut parts, body) = response.into_parts();
     let error = match parts.extensions.remove::<Fault>() {
         Some(Fault(error)) => error,
@@ -116,8 +116,8 @@ pub fn settle(response: Response, request_id: &str, asked: Option<&(Visit, Metho
         },
     };
     log(&error, request_id);
-    if let Some((visit, method)) = asked {
-        let mut page = visit.failure(&error, request_id, method);
+    if let Some(visit) = asked {
+        let mut page = visit.failure(&error, request_id);
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.remove(header::CONTENT_TYPE);
         page.headers_mut().extend(parts.headers);

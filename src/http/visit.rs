@@ -65,6 +65,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("/account/data", "nav.data"),
 ];
 
+/// In which languages a page is asked for (OpenID Connect Core 1.0 §3.1.2.1).
+const LOCALES: &str = "ui_locales";
+
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
     &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "resent"];
@@ -90,6 +93,9 @@ pub struct Visit {
     pub locale: Locale,
     /// The page's path.
     pub path: String,
+    method: Method,
+    /// What the address asks for.
+    query: Vec<(String, String)>,
     /// The language that the address asks for.
     asked: Option<Locale>,
     /// Where they go when they are signed in, when it is on the list.
@@ -110,20 +116,17 @@ pub struct Visit {
 
 impl Visit {
     /// The visit that a request is. `own` is the language that the visitor has chosen for themselves.
-    pub fn of(app: &Arc<App>, uri: &Uri, headers: &HeaderMap, own: Option<&str>) -> Self {
-        let query = uri.query().unwrap_or_default();
-        let find = |name: &str| {
-            let mut pairs = reqwest::Url::parse("http://x/").ok()?;
-            pairs.set_query(Some(query));
-            pairs.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-        };
-        let asked = find("ui_locales").and_then(|tags| tags.split(' ').find_map(Locale::of_tag));
+    pub fn of(app: &Arc<App>, method: &Method, uri: &Uri, headers: &HeaderMap, own: Option<&str>) -> Self {
+        let query = pairs(uri.query().unwrap_or_default());
+        let find = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let asked = find(LOCALES).and_then(|tags| tags.split(' ').find_map(Locale::of_tag));
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let allowed = &app.config.pages.return_to;
         let known = |word: &str| SAID.iter().chain(SAID_OF_OTHERS).copied().find(|known| *known == word);
         Self {
             locale: asked.unwrap_or_else(|| Locale::choose(own, accepted)),
             path: uri.path().to_owned(),
+            method: method.clone(),
             asked,
             return_to: find("return_to").filter(|address| allowed.contains(address)),
             then: find("then").filter(|path| is_of_ours(path)),
@@ -134,13 +137,14 @@ impl Visit {
             aside: sessions::has_aside(headers, &app.origin),
             acting: None,
             app: Arc::clone(app),
+            query,
         }
     }
 
     /// The visit of somebody whose browser asks for a page, whatever the address.
-    pub fn of_browser(app: &Arc<App>, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+    pub fn of_browser(app: &Arc<App>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let accepts = headers.get(header::ACCEPT)?.to_str().ok()?;
-        accepts.contains("text/html").then(|| Self::of(app, uri, headers, None))
+        accepts.contains("text/html").then(|| Self::of(app, method, uri, headers, None))
     }
 
     /// Whether it is worth asking who acts here, where that is not known yet.
@@ -186,7 +190,7 @@ impl Visit {
     /// The address of `path` with what is carried along, and `more` in its query; nothing that is empty.
     pub fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let kept = [
-            ("ui_locales", self.asked.map(Locale::as_str)),
+            (LOCALES, self.asked.map(Locale::as_str)),
             ("return_to", self.return_to.as_deref()),
             ("then", self.then.as_deref()),
             ("operation", self.operation.as_deref()),
@@ -194,11 +198,20 @@ impl Visit {
         let kept = kept.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let kept = kept.filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
         let pairs: Vec<_> = kept.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
-        // The one encoder of queries that is there reads them as browsers do.
-        match reqwest::Url::parse_with_params("http://x/", &pairs) {
-            Ok(url) if !pairs.is_empty() => format!("{path}?{}", url.query().unwrap_or_default()),
-            _ => path.to_owned(),
-        }
+        if pairs.is_empty() { path.to_owned() } else { format!("{path}{}", query(&pairs)) }
+    }
+
+    /// Where the same page is in each language: a query alone, since a path is whatever was asked for, and could
+    /// be read as another host. What answers a form cannot be asked for again.
+    fn tongues(&self) -> Vec<Value> {
+        let others = || self.query.iter().filter(|(name, _)| name != LOCALES);
+        let others = || others().map(|(name, value)| (name.as_str(), value.as_str()));
+        let tongue = |one: &Locale| {
+            let pairs: Vec<_> = others().chain([(LOCALES, one.as_str())]).collect();
+            context! { href => query(&pairs), tag => one.as_str(), name => one.own_name() }
+        };
+        let all = Locale::ALL.iter().filter(|_| self.method == Method::GET);
+        all.map(tongue).collect()
     }
 
     /// Sends the browser to another page of this server.
@@ -261,14 +274,14 @@ impl Visit {
     }
 
     /// The page of a failure that nobody had a better answer for.
-    pub fn failure(&self, error: &Error, request_id: &str, method: &Method) -> Response {
+    pub fn failure(&self, error: &Error, request_id: &str) -> Response {
         let in_ours = is_of_ours(&self.path);
         let leads = |path: &str, operation: &str| {
             // A form whose page has another address leads back to that page.
             let back = match self.path.as_str() {
                 "/account/sessions" => "/account/devices",
                 "/account/verify" => ACCOUNT,
-                path if [Method::GET, Method::POST].contains(method) => path,
+                path if [Method::GET, Method::POST].contains(&self.method) => path,
                 _ => "",
             };
             // Whoever had a session is told that it has ended.
@@ -325,21 +338,28 @@ impl Visit {
                 context! { href => self.to(path), key => *key, here }
             })
             .collect();
-        let tongues: Vec<_> = Locale::ALL
-            .iter()
-            .map(|one| {
-                let href = self.with(&self.path, &[("ui_locales", one.as_str())]);
-                context! { href, tag => one.as_str(), name => one.own_name() }
-            })
-            .collect();
         let notice = self.said.filter(|_| status == StatusCode::OK);
         let notice = notice.map(|word| self.say(&format!("said-{word}")));
-        let frame = context! { title, notice, tongues, rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
+        let frame = context! { title, notice, tongues => self.tongues(), rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
         let asked = self.asked.map(Locale::as_str);
         let frame = context! { acting => self.acting.as_deref().map(|acting| Value::from(Serde(acting))), asked, ..frame };
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
         (status, Html(html)).into_response()
     }
+}
+
+/// What the text of a query says, as browsers read it.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let Ok(mut url) = reqwest::Url::parse("http://x/") else { return Vec::new() };
+    url.set_query(Some(text));
+    url.query_pairs().into_owned().collect()
+}
+
+/// The query that says `pairs`, with its question mark.
+fn query(pairs: &[(&str, &str)]) -> String {
+    // The one encoder of queries that is there writes them as browsers do.
+    let url = reqwest::Url::parse_with_params("http://x/", pairs).ok();
+    format!("?{}", url.as_ref().and_then(reqwest::Url::query).unwrap_or_default())
 }
 
 /// Whether `path` is a page of the account or of the console and nothing else, however it is read.
@@ -363,7 +383,7 @@ impl FromRequestParts<Arc<App>> for Visit {
         // Whoever acts for a user reads another language perhaps.
         let own = caller.as_ref().filter(|caller| caller.session.act.is_none());
         let own = own.and_then(|caller| caller.user.locale.clone());
-        let mut visit = Self::of(app, &parts.uri, &parts.headers, own.as_deref());
+        let mut visit = Self::of(app, &parts.method, &parts.uri, &parts.headers, own.as_deref());
         if caller.is_some() || visit.may_act() {
             let ctx = Ctx::from_request_parts(parts, app).await?;
             let caller = match caller {

@@ -172,6 +172,39 @@ async fn an_address_is_confirmed_by_pressing_the_button() {
     submits(&person, "/verify", &fields).await.expect(StatusCode::UNAUTHORIZED);
 }
 
+/// The languages that a page leads to.
+fn languages(answer: &Answer) -> Vec<String> {
+    let html = text(answer);
+    let of_line = |line: &str| Some(line.split_once("hreflang=")?.0.split_once("href=\"")?.1.to_owned());
+    let hrefs = html.lines().filter_map(|line| Some(of_line(line)?.split('"').next()?.to_owned()));
+    hrefs.map(|href| href.replace("&amp;", "&")).collect()
+}
+
+#[tokio::test]
+async fn another_language_is_a_link_to_the_same_page_with_all_that_it_was_asked() {
+    let world = World::new().await;
+    let mut person = world.stranger();
+    person.headers.insert("accept", "text/html".parse().unwrap());
+    for path in ["/not-me", "/undo", "/verify", "/recover", "/invitation", "/sign-in"] {
+        let page = person.get(&format!("{path}?token=a%26b&ui_locales=de+fr&code=7")).await;
+        let links = languages(&page.expect(StatusCode::OK));
+        assert_eq!(links.len(), 7, "{path}");
+        assert!(links.contains(&"?token=a%26b&code=7&ui_locales=es".to_owned()), "{path}: {links:?}");
+    }
+    // Some paths read like another host.
+    for path in ["//evil.example/sign-in", "/nothing"] {
+        let page = person.get(path).await.expect(StatusCode::NOT_FOUND);
+        assert!(languages(&page).contains(&"?ui_locales=es".to_owned()), "{path}");
+        assert!(!text(&page).contains("evil.example"), "{}", text(&page));
+    }
+    // What answers a form is at an address that cannot always be asked for, and never says the same.
+    for path in ["/not-me?ui_locales=de", "/recover/password", "/sign-in", "/nothing"] {
+        let page = submits(&person, path, &[("token", "x")]).await;
+        assert!(page.status.is_client_error(), "{path}: {}", page.status);
+        assert_eq!(languages(&page), [""; 0], "{path}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_link_says_is_text_and_pages_speak_the_readers_language() {
     let world = World::new().await;
