@@ -83,7 +83,7 @@ impl Door {
         let of_data = HeaderValue::from_static(DATA_POLICY);
         let of_pages = HeaderValue::from_str(&format!("{PAGE_POLICY}{targets}"))
             .map_err(|_| "an origin in `pages` is not ASCII")?;
-        let dress = [wardrobe(of_data, &[], secure), wardrobe(of_pages, &PAGES, secure)];
+        let dress = [wardrobe(of_data, &DATA, secure), wardrobe(of_pages, &PAGES, secure)];
         let mut templates = matchit::Router::new();
         // One that is there already: two methods of one path.
         paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
@@ -210,15 +210,19 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Two years, subdomains too (ASVS 5.0, 3.4.1).
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-const ALWAYS: [(HeaderName, &str); 4] = [
+const ALWAYS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
 ];
+/// Nothing that is not a page leads anywhere.
+const DATA: [(HeaderName, &str); 1] = [(header::REFERRER_POLICY, "no-referrer")];
 /// They are about documents: a browser reads them of a page only (ASVS 5.0, 3.4.8; Permissions Policy §4). Who may
 /// frame an answer, a content policy says of all of them (ASVS 5.0, 3.4.6).
-const PAGES: [(HeaderName, &str); 3] = [
+const PAGES: [(HeaderName, &str); 4] = [
+    // Where no referrer is sent at all, a form says `Origin: null`, and a browser without `Sec-Fetch-Site` has no
+    // other proof of its page. Addresses with a token in them are told to this server alone, which notes no referrer.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (

@@ -66,7 +66,7 @@ impl Origins {
         let proven = match (origins.next().map(HeaderValue::as_bytes), origins.next()) {
             (_, Some(_)) => return Err(Problem::CrossSite.into()),
             (None, None) => from_here,
-            // Forms of our own pages say `null`, because the pages say `Referrer-Policy: no-referrer`.
+            // Forms of our own pages say `null` where a browser, or a proxy, keeps every referrer back.
             (Some(b"null"), None) if from_here => true,
             (Some(origin), None) if names(&self.allowed, origin) => return Ok(()),
             (Some(origin), None) if names(&self.own, origin) => true,

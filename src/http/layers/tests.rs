@@ -28,6 +28,8 @@ async fn every_answer_wears_its_headers() {
         }
         let is_page = path == "/docs";
         assert_eq!(headers["content-security-policy"], if is_page { PAGE_POLICY } else { DATA_POLICY });
+        let referrers = if is_page { "same-origin" } else { "no-referrer" };
+        assert_eq!(headers.get_all("referrer-policy").iter().collect::<Vec<_>>(), [referrers], "{path}");
         for (name, value) in PAGES {
             assert_eq!(headers.get(&name).is_some_and(|said| said == value), is_page, "{path}");
         }
