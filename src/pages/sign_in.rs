@@ -15,7 +15,7 @@ use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token};
 use crate::sessions::actions::{Scope, end_scope};
 use crate::sessions::{self, Carry, Session, authenticate, clear_cookie, hand_out};
-use crate::sign_in::actions::{SignedIn, sign_in};
+use crate::sign_in::actions::{SignedIn, Whom, sign_in};
 
 /// `GET /`: leads on to the page that is theirs, or to the way in.
 pub async fn first(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
@@ -55,7 +55,8 @@ pub struct SignIn {
 
 /// `POST /sign-in`
 pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<SignIn>) -> Result<Response> {
-    match begin(&ctx, &visit, &headers, &form.identifier, &form.password).await {
+    let whom = Whom::Named(form.identifier.trim(), None);
+    match begin(&ctx, &visit, &headers, whom, &form.password).await {
         Err(error) => asked(&ctx, &visit, &form.identifier, Some(error)),
         answer => answer,
     }
@@ -66,7 +67,7 @@ pub(super) async fn begin(
     ctx: &Ctx,
     visit: &Visit,
     headers: &HeaderMap,
-    identifier: &str,
+    whom: Whom<'_>,
     password: &Secret,
 ) -> Result<Response> {
     let origin = &ctx.app.origin;
@@ -76,7 +77,7 @@ pub(super) async fn begin(
         trust: false,
     };
     let password = GivenPassword::new(password);
-    match sign_in(ctx, identifier.trim(), None, password, None, Carry::Cookie, &brought).await? {
+    match sign_in(ctx, whom, password, None, Carry::Cookie, &brought).await? {
         SignedIn::Now { session, token, device, .. } => {
             arrives(ctx, visit, &session, &token, device.as_ref()).await
         }

@@ -6,13 +6,14 @@ use axum::response::Response;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::{Sent, filled, sign_in};
+use super::{Sent, asks, filled, sign_in};
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::Visit;
 use crate::passwords;
 use crate::secret::Secret;
-use crate::sign_up::actions::{admit, sign_up};
+use crate::sign_in::actions::Whom;
+use crate::sign_up::actions::{SignedUp, admit, sign_up};
 use crate::sign_up::api::{NewUser, read};
 
 /// Who wants an account.
@@ -78,18 +79,25 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<S
     }
     match made(&ctx, &visit, &form).await {
         Err(error) => asked(&ctx, &visit, &form, None, Some(error)),
-        Ok(identifier) => {
-            match sign_in::begin(&ctx, &visit, &headers, &identifier, &form.password).await {
-                // The account is there, whatever keeps its owner out for the moment.
-                Err(_) => Ok(visit.goes_saying("/sign-in", "made")),
-                answer => answer,
+        Ok((made, signs_in)) => {
+            if signs_in {
+                let whom = Whom::New(made.user.id);
+                let begun = sign_in::begin(&ctx, &visit, &headers, whom, &form.password).await;
+                if begun.is_ok() {
+                    return begun;
+                }
             }
+            // The account is there, whatever keeps its owner out for the moment.
+            Ok(match made.verification {
+                Some(challenge) => asks(&ctx, &visit, &challenge),
+                None => visit.goes_saying("/sign-in", "made"),
+            })
         }
     }
 }
 
-/// Makes the account, and tells by what its owner signs in.
-async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<String> {
+/// Makes the account, and tells whether its owner signs in at once.
+async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<(SignedUp, bool)> {
     admit(ctx, false).await?;
     let ask = NewUser {
         username: filled(&form.username),
@@ -103,10 +111,8 @@ async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<String> {
         is_2fa_enabled: false,
         invitation: None,
     };
-    let given = [&ask.username, &ask.email, &ask.mobile].into_iter().flatten().next();
-    let identifier = given.cloned().unwrap_or_default();
+    let signs_in = ask.username.is_some() || ask.email.is_some();
     let (mut wanted, password) = read(ctx, ask)?;
-    wanted.signs_in = true;
-    sign_up(ctx, wanted, password, None, None).await?;
-    Ok(identifier)
+    wanted.signs_in = signs_in;
+    Ok((sign_up(ctx, wanted, password, None, None).await?, signs_in))
 }

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::lane::{self, Lane};
 use super::rules::{self, Opened, Opening, Standing};
 use crate::accounts::{self, User, UserView};
@@ -39,7 +41,15 @@ pub enum SignedIn {
     Unverified(Box<ChallengeView>, Token),
 }
 
-/// Signs in with an identifier and a password. `wanted` is the second factor that the user would like
+/// Who wants to sign in.
+pub enum Whom<'a> {
+    /// Whoever is known by this name, of this kind where that was said.
+    Named(&'a str, Option<IdentifierKind>),
+    /// The owner of an account that was made a moment ago: what they gave for a name may be another's.
+    New(Uuid),
+}
+
+/// Signs in with a password. `wanted` is the second factor that the user would like
 /// to be asked for; `brought`, what the client has kept from before.
 ///
 /// # Errors
@@ -48,22 +58,32 @@ pub enum SignedIn {
 /// [`Problem::Busy`] when more sign-ins wait than can be hashed in time.
 pub async fn sign_in(
     ctx: &Ctx,
-    identifier: &str,
-    hint: Option<IdentifierKind>,
+    whom: Whom<'_>,
     password: GivenPassword,
     wanted: Option<FactorKind>,
     carry: Carry,
     brought: &Brought,
 ) -> Result<SignedIn> {
-    let name = Name::guess(identifier, hint);
-    let key = identifiers::key(name.as_ref(), identifier);
+    let (name, key) = match whom {
+        Whom::Named(identifier, hint) => {
+            let name = Name::guess(identifier, hint);
+            let key = identifiers::key(name.as_ref(), identifier);
+            (name, key)
+        }
+        Whom::New(user) => (None, format!("user:{user}")),
+    };
     let shows_device = brought.device.is_some();
     if !shows_device {
         lane::admit(ctx, &key).await?;
     }
     let store = &ctx.app.store;
-    let known = identifiers::actions::find(ctx, name.as_ref()).await?;
-    let user_id = known.map(|identifier| identifier.user_id);
+    let user_id = match whom {
+        Whom::Named(..) => {
+            let known = identifiers::actions::find(ctx, name.as_ref()).await?;
+            known.map(|identifier| identifier.user_id)
+        }
+        Whom::New(user) => Some(user),
+    };
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
     let looked_up = user_id.unwrap_or_default();
     let user = store.get::<User>(looked_up).await?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::actions::{self, SignedIn};
+use super::actions::{self, SignedIn, Whom};
 use crate::accounts::UserView;
 use crate::app::Ctx;
 use crate::challenges::ChallengeView;
@@ -144,7 +144,7 @@ pub async fn begin(ctx: &Ctx, headers: &HeaderMap, ask: &Login, carry: Carry) ->
         overwritten: sessions::overwritten(headers, origin),
         trust: false,
     };
-    actions::sign_in(ctx, identifier, hint, password, ask.factor, carry, &brought).await
+    actions::sign_in(ctx, Whom::Named(identifier, hint), password, ask.factor, carry, &brought).await
 }
 
 /// The answer to a sign-in that is complete but for an address or a number that must be verified first.

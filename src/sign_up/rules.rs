@@ -24,7 +24,8 @@ pub struct Wanted {
     /// Whether they want a second factor where the policy leaves it to them.
     pub wants_second_factor: bool,
     /// Whether they go on to sign in at once. What that asks for shows their number as well, so that
-    /// nothing is asked about the number beforehand.
+    /// nothing is asked about the number beforehand. Not with a number alone: an account that no code
+    /// reached would be nobody's.
     pub signs_in: bool,
 }
 

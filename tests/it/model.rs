@@ -25,7 +25,7 @@ use vestibule::random::Random;
 use vestibule::secret::{Keyring, Secret, Token, TokenKind};
 use vestibule::sessions::actions::{Scope, end_scope};
 use vestibule::sessions::{Caller, Carry, Session, authenticate};
-use vestibule::sign_in::actions::{SignedIn, sign_in};
+use vestibule::sign_in::actions::{SignedIn, Whom, sign_in};
 use vestibule::step_up::actions::{Begun, begin};
 use vestibule::store::{Engine, Faults, Memory, Query};
 
@@ -244,8 +244,15 @@ impl Life {
         let right = self.dice.below(8) > 0;
         let password = Secret::new(if right { PASSWORD } else { "not the one" });
         let given = GivenPassword::new(&password);
-        let result =
-            sign_in(&self.ctx(), &self.name, None, given, wanted, Carry::Bearer, &Brought::default()).await;
+        let result = sign_in(
+            &self.ctx(),
+            Whom::Named(&self.name, None),
+            given,
+            wanted,
+            Carry::Bearer,
+            &Brought::default(),
+        )
+        .await;
         self.log.push(format!("{} signs in {wanted:?} {right} {}", self.now(), slug(&result)));
         let needs = match self.when {
             When::Always => true,

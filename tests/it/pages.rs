@@ -1,14 +1,20 @@
-//! The pages that links in mails lead to: they ask, and only a form does something.
+//! The pages that links in mails lead to: they ask, and only a form does something. And what the page for signing
+//! up tells nobody.
+
+use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use serde_json::json;
 use vestibule::audit::Event;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
+use vestibule::policy::{IdentifierKind, Policy, When, preset};
 use vestibule::undo::Undo;
 
-use crate::recovery::{NEW, begins, linked, logs_in, mailed, owner, sets, steps_up, stored_password, world};
-use crate::world::{Answer, PASSWORD, Person, World};
+use crate::recovery::{
+    NEW, begins, linked, logs_in, mailed, owner, seen, sets, steps_up, stored_password, world,
+};
+use crate::world::{Answer, PASSWORD, Person, World, unlimited};
 
 fn encoded(fields: &[(&str, &str)]) -> Vec<u8> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -241,4 +247,113 @@ async fn what_a_link_says_is_text_and_pages_speak_the_readers_language() {
             assert!(answer.status.is_client_error(), "{path} {kind}: {}", answer.status);
         }
     }
+}
+
+/// Somebody's browser, which tells which page a form is of.
+fn browser<'w>(world: &'w World) -> Person<'w> {
+    let mut person = world.stranger();
+    person.headers.insert("origin", world.app.origin.as_str().parse().unwrap());
+    person
+}
+
+/// T-25, on the page for signing up: at once, on the page that it leads to, and after a wrong code.
+#[tokio::test]
+async fn t25_the_page_for_signing_up_tells_nobody_whose_an_address_or_a_number_is() {
+    let requires = |kinds: &[IdentifierKind], when| {
+        let mut policy = Policy::from_toml("").unwrap();
+        (policy.sign_up.required, policy.sign_in.second.when) = (kinds.to_vec(), when);
+        policy
+    };
+    let sessions = || Policy::from_toml(preset("sessions").unwrap()).unwrap();
+    let (email, mobile) = (IdentifierKind::Email, IdentifierKind::Mobile);
+    let world = world().await;
+    let usual = world.app.policy();
+    for (mut policy, kinds, arrives) in [
+        (requires(&[], When::Always), &["username", "email", "mobile"] as &[_], "/code"),
+        (sessions(), &["email"], "/code"),
+        (sessions(), &["email", "mobile"], "/code"),
+        (requires(&[email, mobile], When::Always), &["email", "mobile"], "/code"),
+        (requires(&[email], When::Never), &["email"], "/account"),
+        (requires(&[mobile], When::Always), &["mobile"], "/code"),
+    ] {
+        world.app.replace_policy((*usual).clone());
+        let owner = owner(&world).await;
+        unlimited(&mut policy);
+        world.app.replace_policy(policy);
+        let ends = &owner.mobile[owner.mobile.len() - 4..];
+        let free = (world.stranger().email(), format!("+1202666{ends}"));
+        let mut told = Vec::new();
+        for (email, mobile) in [(owner.email(), owner.mobile.clone()), free] {
+            let mut visitor = browser(&world);
+            let username = visitor.username.clone();
+            let all = [("username", &username), ("email", &email), ("mobile", &mobile)];
+            let given = all.into_iter().filter(|(kind, _)| kinds.contains(kind));
+            let given = given.map(|(kind, text)| (kind, text.as_str()));
+            let fields: Vec<_> = given.chain([("password", NEW)]).collect();
+            let before = world.count::<Event>(Event::BY_TIME).await;
+            let made = submits(&visitor, "/sign-up", &fields).await;
+            visitor.keeps_cookies(&made);
+            let code = visitor.get("/code").await;
+            let wrong = submits(&visitor, "/code", &[("code", "1")]).await;
+            let said = [&made, &code, &wrong].map(|answer| seen(&visitor, answer));
+            told.push((said, world.count::<Event>(Event::BY_TIME).await - before));
+        }
+        let [made, ..] = &told[0].0;
+        assert!(made.contains(&format!("\nlocation: {arrives}\n")), "{kinds:?}: {made}");
+        assert_eq!(told[0], told[1], "{kinds:?}");
+    }
+}
+
+/// T-25: nor does what may still be sent to it.
+#[tokio::test]
+async fn t25_the_page_for_signing_up_answers_the_same_when_nothing_more_is_sent() {
+    let world = World::plan().policy(|policy| policy.limits.sign_up_address.limit = 1_000).build().await;
+    let owner = owner(&world).await;
+    world.advance(Duration::from_secs(24 * 3_600));
+    let mut told = Vec::new();
+    for number in [owner.mobile.as_str(), "+12025559999"] {
+        let mut said = Vec::new();
+        for _ in 0..8 {
+            let visitor = browser(&world);
+            let (username, email) = (visitor.username.clone(), visitor.email());
+            let fields = [
+                ("username", username.as_str()),
+                ("email", &email),
+                ("mobile", number),
+                ("password", PASSWORD),
+            ];
+            let made = submits(&visitor, "/sign-up", &fields).await.expect(StatusCode::SEE_OTHER);
+            said.push(seen(&visitor, &made));
+        }
+        world.run_due().await;
+        let sent = world.messages(number).await["items"].as_array().unwrap().len();
+        told.push((said, sent));
+    }
+    told[0].1 -= 2;
+    assert_eq!(told[0], told[1], "but for the two of the owner's own");
+    assert!(told[0].1 < 8);
+}
+
+/// Nobody is left with an account that no name leads into.
+#[tokio::test]
+async fn whoever_gives_a_number_alone_is_asked_for_its_code_and_then_signs_in_by_it() {
+    let numbers = |policy: &mut Policy| policy.sign_up.required = vec![IdentifierKind::Mobile];
+    let world = World::plan().policy(numbers).build().await;
+    let mut person = browser(&world);
+    let mobile = person.mobile.clone();
+    let fields = [("mobile", mobile.as_str()), ("password", PASSWORD)];
+    for (path, fields, arrives) in [
+        ("/sign-up", fields, "/sign-in?said=verified"),
+        ("/sign-in", [("identifier", mobile.as_str()), ("password", PASSWORD)], "/account"),
+    ] {
+        let asked = submits(&person, path, &fields).await.expect(StatusCode::SEE_OTHER);
+        assert_eq!(asked.headers[header::LOCATION], "/code");
+        person.keeps_cookies(&asked);
+        world.run_due().await;
+        let code = world.last_code(&mobile).await;
+        let done = submits(&person, "/code", &[("code", &code)]).await.expect(StatusCode::SEE_OTHER);
+        assert_eq!(done.headers[header::LOCATION], arrives);
+        person.keeps_cookies(&done);
+    }
+    assert!(person.is_signed_in().await);
 }

@@ -136,7 +136,7 @@ pub async fn linked(world: &World, address: &str, page: &str) -> String {
 }
 
 /// What somebody sees who compares answers: everything but what names this request or this person.
-fn seen(person: &Person<'_>, answer: &Answer) -> String {
+pub fn seen(person: &Person<'_>, answer: &Answer) -> String {
     let mut headers: Vec<_> = answer
         .headers
         .iter()
@@ -144,17 +144,17 @@ fn seen(person: &Person<'_>, answer: &Answer) -> String {
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         .collect();
     headers.sort();
-    let mut body = String::from_utf8(answer.bytes.clone()).unwrap();
+    let body = String::from_utf8(answer.bytes.clone()).unwrap();
+    let mut text = format!("{}\n{}\n\n{body}", answer.status, headers.join("\n"));
     let ends = format!("{} ••• ••{}", &person.mobile[..2], &person.mobile[person.mobile.len() - 2..]);
     for (known, name) in
         [(&person.email(), "EMAIL"), (&person.username, "NAME"), (&person.mobile, "MOBILE"), (&ends, "ENDS")]
     {
-        body = body.replace(known.as_str(), name);
+        text = text.replace(known.as_str(), name);
     }
     // Ids and tokens, each by its shape.
     let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
-    let masked: String = body
-        .split_inclusive(|letter: char| !word(letter))
+    text.split_inclusive(|letter: char| !word(letter))
         .map(|part| {
             let (text, end) = part.split_at(part.trim_end_matches(|letter: char| !word(letter)).len());
             let token = text.len() == 67 && text.starts_with('v') && text[2..].starts_with('_');
@@ -170,8 +170,7 @@ fn seen(person: &Person<'_>, answer: &Answer) -> String {
                 }
             )
         })
-        .collect();
-    format!("{}\n{}\n\n{masked}", answer.status, headers.join("\n"))
+        .collect()
 }
 
 #[tokio::test]
