@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{Sent, asks, filled, sign_in};
 use crate::app::Ctx;
 use crate::error::{Error, Problem, Result};
+use crate::http::extract::Search;
 use crate::http::visit::Visit;
 use crate::passwords;
 use crate::secret::Secret;
@@ -34,14 +35,30 @@ pub struct SignUp {
     /// `true`: how strong is the password? Nobody signs up.
     #[serde(default)]
     pub check: String,
+    /// The code of an invitation.
+    #[serde(default)]
+    pub invitation: Secret,
+}
+
+/// Who was led here by an invitation.
+#[derive(Deserialize)]
+pub struct Invited {
+    /// Its code.
+    #[serde(default)]
+    pub invitation: Secret,
 }
 
 /// `GET /sign-up`
-pub async fn ask(ctx: Ctx, visit: Visit) -> Result<Response> {
-    if !ctx.policy.sign_up.open {
+pub async fn ask(ctx: Ctx, visit: Visit, Search(invited): Search<Invited>) -> Result<Response> {
+    let form = SignUp { invitation: invited.invitation, ..SignUp::default() };
+    if !ctx.policy.sign_up.open && invitation(&form).is_none() {
         return Err(Problem::SignUpClosed.into());
     }
-    asked(&ctx, &visit, &SignUp::default(), None, None)
+    asked(&ctx, &visit, &form, None, None)
+}
+
+fn invitation(form: &SignUp) -> Option<&str> {
+    Some(form.invitation.expose()).filter(|text| !text.is_empty())
 }
 
 fn asked(
@@ -55,7 +72,9 @@ fn asked(
     let filled_in = context! {
         username => form.username.as_str(), email => form.email.as_str(), mobile => form.mobile.as_str(),
     };
-    let given = context! { given => filled_in, required, score, least => ctx.policy.password.min_length };
+    let invitation = invitation(form);
+    let given =
+        context! { given => filled_in, invitation, required, score, least => ctx.policy.password.min_length };
     let title = visit.say("sign-up");
     match error {
         None => Ok(visit.shows("sign-up.html", &title, given)),
@@ -98,7 +117,8 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<S
 
 /// Makes the account, and tells whether its owner signs in at once.
 async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<(SignedUp, bool)> {
-    admit(ctx, false).await?;
+    let invitation = invitation(form);
+    admit(ctx, invitation.is_some()).await?;
     let ask = NewUser {
         username: filled(&form.username),
         email: filled(&form.email),
@@ -109,10 +129,10 @@ async fn made(ctx: &Ctx, visit: &Visit, form: &SignUp) -> Result<(SignedUp, bool
         password: form.password.clone(),
         locale: Some(visit.locale.as_str().to_owned()),
         is_2fa_enabled: false,
-        invitation: None,
+        invitation: invitation.map(Secret::new),
     };
     let signs_in = ask.username.is_some() || ask.email.is_some();
     let (mut wanted, password) = read(ctx, ask)?;
     wanted.signs_in = signs_in;
-    Ok((sign_up(ctx, wanted, password, None, None).await?, signs_in))
+    Ok((sign_up(ctx, wanted, password, None, invitation).await?, signs_in))
 }

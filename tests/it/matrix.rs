@@ -224,7 +224,7 @@ const TABLE: &[Row] = &[
     row("GET", "/sign-in", Anybody, None, Nothing, ""),
     row("POST", "/sign-in", Anybody, None, Form(&["identifier", "password"]), "identifier=nobody&password=x"),
     row("GET", "/sign-up", Anybody, None, Nothing, ""),
-    row("POST", "/sign-up", Anybody, None, Form(&["username", "email", "mobile", "password", "check"]), "username=x"),
+    row("POST", "/sign-up", Anybody, None, Form(&["username", "email", "mobile", "password", "check", "invitation"]), "username=x"),
     row("GET", "/code", Anybody, None, Nothing, ""),
     row("POST", "/code", Anybody, None, Form(&["code", "trust_device"]), "code=0"),
     row("POST", "/code/resend", Anybody, None, Form(&["factor"]), ""),

@@ -12,7 +12,7 @@ use vestibule::store::{Change, Query};
 
 use crate::administration::{id_of, put, with_roles};
 use crate::matrix::{browser, plan};
-use crate::world::{Answer, Person, World};
+use crate::world::{Answer, PASSWORD, Person, World};
 
 /// An organisation of somebody's, by its id.
 pub async fn founded(owner: &Person<'_>, name: &str) -> Uuid {
@@ -241,6 +241,53 @@ async fn whoever_is_invited_signs_up_even_where_sign_up_is_closed_and_the_page_a
         late.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK).body["role"],
         "admin"
     );
+}
+
+#[tokio::test]
+async fn whoever_is_invited_and_not_signed_in_keeps_the_invitation_and_signs_up_by_the_page() {
+    let world = plan().build().await;
+    let owner = verified(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    let mut closed = (*world.app.policy()).clone();
+    closed.sign_up.open = false;
+    world.app.replace_policy(closed);
+    let mut grace = world.stranger();
+    grace.headers.insert("origin", world.app.origin.as_str().parse().unwrap());
+    invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    let form = |text: String| Some(("application/x-www-form-urlencoded", text.into_bytes()));
+    let html = |answer: &Answer| String::from_utf8_lossy(&answer.bytes).into_owned();
+
+    let page = grace.send("POST", "/invitation", form(format!("token={code}"))).await;
+    let page = html(&page.expect(StatusCode::UNAUTHORIZED));
+    assert!(page.contains(&format!("name=\"token\" value=\"{code}\"")), "{page}");
+    let on = format!("/sign-up?invitation={code}");
+    let leads = |path: &str| page.contains(&format!("href=\"{path}\""));
+    assert!(leads(&on) && leads("/sign-in"), "{page}");
+
+    grace.get("/sign-up").await.problem(403, "sign-up-closed");
+    grace.get("/sign-up?invitation=").await.problem(403, "sign-up-closed");
+    let kept = format!("name=\"invitation\" value=\"{code}\"");
+    let page = html(&grace.get(&on).await.expect(StatusCode::OK));
+    assert!(page.contains(&kept), "{page}");
+    let asks = |email: &str, code: &str| {
+        let (name, mobile) = (&grace.username, grace.mobile.replace('+', "%2B"));
+        let password = PASSWORD.replace(' ', "+");
+        form(format!("username={name}&email={email}&mobile={mobile}&password={password}&invitation={code}"))
+    };
+    grace.send("POST", "/sign-up", asks(&grace.email(), "")).await.expect(StatusCode::FORBIDDEN);
+    grace.send("POST", "/sign-up", asks(&grace.email(), "vi_x")).await.expect(StatusCode::UNAUTHORIZED);
+    // What is typed again still has it.
+    let page = grace.send("POST", "/sign-up", asks("other@example.com", &code)).await;
+    let page = html(&page.expect(StatusCode::UNPROCESSABLE_ENTITY));
+    assert!(page.contains(&kept), "{page}");
+    assert!(page.contains("Sign up with the address that the invitation went to."), "{page}");
+    let made = grace.send("POST", "/sign-up", asks(&grace.email(), &code)).await;
+    assert_eq!(made.expect(StatusCode::SEE_OTHER).headers["location"], "/code");
+    grace.headers.clear();
+    grace.signs_in().await;
+    let organization = grace.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK);
+    assert_eq!(organization.body["role"], "member");
 }
 
 /// A policy that lets people do what the default never does.

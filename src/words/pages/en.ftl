@@ -198,6 +198,7 @@ wrong-invalid = This is not written as it should be.
 wrong-taken = Somebody has this already.
 wrong-in-use = You need this to sign in. Add another way first.
 wrong-domain = Addresses of this domain are not accepted here.
+wrong-not-invited = Sign up with the address that the invitation went to.
 wrong-common = Many people use this password, so it is guessed first. Choose another one.
 wrong-breached = This password was stolen from another site. Choose one that you use nowhere else.
 wrong-context = This is too close to your name, your address or the name of this site.
