@@ -90,6 +90,8 @@ struct Asked {
     by: Option<(usize, &'static str)>,
     password_at: i64,
     at: i64,
+    /// How often all sessions had been ended.
+    ends: u32,
     attempts: u32,
     over: bool,
 }
@@ -105,8 +107,8 @@ struct Life {
     pending: Option<(Uuid, String, i64)>,
     sessions: Vec<Open>,
     asked: Vec<Asked>,
-    /// Sign-ins that were begun before this are over.
-    from: i64,
+    /// How often all sessions were ended. Sign-ins that were begun before are over.
+    ends: u32,
     log: Vec<String>,
 }
 
@@ -232,6 +234,7 @@ impl Life {
             by,
             password_at: at,
             at,
+            ends: self.ends,
             attempts: 0,
             over: false,
         });
@@ -377,7 +380,7 @@ impl Life {
             || asked.attempts >= 5
             || !self.factors.iter().any(|one| one.id == asked.factor)
             || match asked.by {
-                None => asked.at < self.from,
+                None => asked.ends < self.ends,
                 Some((session, _)) => caller.is_none() || by != Some(session),
             };
         let tried = |one: &Bound| match asked.kind {
@@ -500,7 +503,7 @@ impl Life {
     /// The first second factor ends what was opened without it.
     fn binds(&mut self, session: usize, bound: Bound) {
         if !self.has_second() {
-            self.from = self.now();
+            self.ends += 1;
             for (at, open) in self.sessions.iter_mut().enumerate() {
                 open.ended |= at != session;
             }
@@ -650,7 +653,7 @@ impl Life {
                     };
                 }
                 if scope == Scope::All {
-                    self.from = self.now();
+                    self.ends += 1;
                 }
             }
         }
@@ -712,7 +715,7 @@ async fn born(app: &Arc<App>, seed: u64) -> Life {
         pending: None,
         sessions: vec![],
         asked: vec![],
-        from: 0,
+        ends: 0,
         log: vec![format!("{when:?}, chosen: {chosen}")],
     }
 }

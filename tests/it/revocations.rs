@@ -144,8 +144,14 @@ async fn every_way_in_which_a_session_ends_is_told() {
             }
             "recovery" => crate::recovery::recovers(&alice).await,
             "factor" => {
-                let from = user.sessions_from.latest(world.ctx().now);
-                commit(Change::update(&user.with(|user| user.sessions_from = from))).await;
+                // As a first factor is bound: all sessions end but the one that binds it.
+                let (now, open) = (world.ctx().now, Query::along(Session::BY_USER).equal(user.id));
+                let user = user.with(|user| user.end_sessions(now));
+                let open: Vec<Seen<Session>> = world.app.store.find(open).await.unwrap().items;
+                let kept = open.into_iter().find(|one| one.id != session.id).unwrap();
+                let kept = kept.with(|kept| kept.counts_from = user.sessions_from);
+                commit(Change::update(&kept)).await;
+                commit(Change::update(&user)).await;
             }
             "delete" => drop(alice.delete("/api/v1/users/me").await.expect(done)),
             "suspend" => commit(Change::update(&user.with(|user| user.status = Status::Suspended))).await,
