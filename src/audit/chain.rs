@@ -25,9 +25,9 @@ use super::tallies::{self, Grain};
 use super::{Event, What};
 use crate::app::Ctx;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::secret::same;
-use crate::store::{Change, Cursor, Query, Seen, entity};
+use crate::store::{Change, Query, Seen, entity};
 
 entity! {
     /// Some events that were sealed together.
@@ -212,15 +212,6 @@ pub async fn purge(ctx: &Ctx, before: Timestamp) -> Result<usize> {
         }
         gone += count;
     }
-}
-
-/// The place after a sealed event, along [`Event::BY_BLOCK`].
-///
-/// # Errors
-/// Never, for what can be a number and an id.
-pub fn place_after(event: &Event) -> Result<Cursor> {
-    let place = serde_json::json!([{"i": event.block}, {"id": event.id}]);
-    Cursor::from_json(place).map_err(Error::internal)
 }
 
 /// The events that say they are in this block.

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::app::Ctx;
-use crate::audit::chain::{self, NEVER};
+use crate::audit::chain::NEVER;
 use crate::audit::{Event, Outgoing, State, What};
 use crate::broker::{Broker, Published};
 use crate::clock::Timestamp;
@@ -249,17 +249,16 @@ pub async fn resend(ctx: &Ctx, id: Uuid) -> Result<()> {
 /// [`Problem::NotFound`] for an event that is not kept any more, or is never sealed.
 pub async fn feed(ctx: &Ctx, after: Option<Uuid>, limit: usize) -> Result<Vec<EventView>> {
     let store = &ctx.app.store;
-    let place = match after {
+    let last = match after {
         Some(id) => {
             let last = store.get::<Event>(id).await?.filter(|last| last.block != NEVER);
-            let last = last.ok_or(Problem::NotFound)?;
-            if last.block == 0 {
-                return Ok(Vec::new());
-            }
-            Some(chain::place_after(&last)?)
+            Some(last.ok_or(Problem::NotFound)?)
         }
         None => None,
     };
-    let sealed = Query::<Event>::along(Event::BY_BLOCK).from(1_i64).after(place).limit(limit);
+    if last.as_ref().is_some_and(|last| last.block == 0) {
+        return Ok(Vec::new());
+    }
+    let sealed = Query::<Event>::along(Event::BY_BLOCK).from(1_i64).behind(last.as_deref()).limit(limit);
     Ok(store.find(sealed).await?.items.iter().map(|event| EventView::from(&**event)).collect())
 }

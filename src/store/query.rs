@@ -144,6 +144,14 @@ impl<T: Entity> Query<T> {
         self
     }
 
+    /// Goes on behind `record`, as where a page ended with it; from the beginning without one.
+    #[must_use]
+    pub fn behind(mut self, record: Option<&T>) -> Self {
+        // An index of columns that there are not is refused when it is searched along.
+        self.select.after = record.and_then(|record| self.select.place(&record.to_values()).ok());
+        self
+    }
+
     /// Without the first `skip` records: engines step over them in the index and do not read them. For what
     /// is bounded; pages go on by [`after`](Self::after).
     #[must_use]
@@ -234,13 +242,17 @@ impl Select {
         if rows.len() <= self.limit || self.limit == 0 {
             return Ok(None);
         }
-        let Some(last) = rows.get(self.limit - 1) else { return Ok(None) };
+        rows.get(self.limit - 1).map(|last| self.place(&last.values)).transpose()
+    }
+
+    /// Where a record with these fields stands.
+    fn place(&self, values: &[Value]) -> Result<Cursor, StoreError> {
         let place = |column: &str| {
             let at = self.table.position(column);
-            at.and_then(|at| last.values.get(at))
+            at.and_then(|at| values.get(at))
                 .cloned()
                 .ok_or_else(|| StoreError::Misuse(format!("{} has no column {column}", self.table.name)))
         };
-        Ok(Some(Cursor(self.order().into_iter().map(place).collect::<Result<_, _>>()?)))
+        Ok(Cursor(self.order().into_iter().map(place).collect::<Result<_, _>>()?))
     }
 }

@@ -193,14 +193,19 @@ async fn of_sixty_four_who_accept_at_once_one_joins() {
     accept(&late, &code).await.problem(401, "code-gone");
 }
 
+/// From now on nobody signs up who is not invited.
+fn closes_sign_up(world: &World) {
+    let mut closed = (*world.app.policy()).clone();
+    closed.sign_up.open = false;
+    world.app.replace_policy(closed);
+}
+
 #[tokio::test]
 async fn whoever_is_invited_signs_up_even_where_sign_up_is_closed_and_the_page_accepts() {
     let world = plan().policy(|policy| policy.sign_up.open = true).build().await;
     let owner = verified(&world).await;
     let id = founded(&owner, "Harbour").await;
-    let mut closed = (*world.app.policy()).clone();
-    closed.sign_up.open = false;
-    world.app.replace_policy(closed);
+    closes_sign_up(&world);
     let mut grace = world.stranger();
     grace.signs_up().await.problem(403, "sign-up-closed");
     invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
@@ -248,9 +253,7 @@ async fn whoever_is_invited_and_not_signed_in_keeps_the_invitation_and_signs_up_
     let world = plan().build().await;
     let owner = verified(&world).await;
     let id = founded(&owner, "Harbour").await;
-    let mut closed = (*world.app.policy()).clone();
-    closed.sign_up.open = false;
-    world.app.replace_policy(closed);
+    closes_sign_up(&world);
     let mut grace = world.stranger();
     grace.headers.insert("origin", world.app.origin.as_str().parse().unwrap());
     invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
