@@ -233,7 +233,8 @@ pub async fn put_back(ctx: &Ctx, limit: Limit, of: &str) {
 
 /// Makes the budget that `limit` keeps for `of` whole again.
 pub async fn clear(ctx: &Ctx, limit: Limit, of: &str) {
-    ctx.app.shared.clear(&key(ctx, limit, of)).await;
+    let budget = limit.budget(&ctx.policy.limits);
+    ctx.app.shared.clear(&key(ctx, limit, of), *budget.window).await;
 }
 
 fn key(ctx: &Ctx, limit: Limit, of: &str) -> String {

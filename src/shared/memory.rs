@@ -15,12 +15,23 @@ const SHARDS: usize = 64;
 const KEYS: usize = 16_384;
 
 /// What is known of a budget.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Known {
     /// When it is whole again, in microseconds.
     pub whole: i64,
-    /// Whether something of that was counted here since it was noted.
-    pub is_own: bool,
+    /// When something of that was last counted here, in microseconds, if that was since it was noted.
+    own: Option<i64>,
+}
+
+impl Known {
+    /// How many microseconds ago something of it was last counted here; below zero when nothing was.
+    pub(super) fn age(&self, now: Timestamp) -> i64 {
+        self.own.map_or(-1, |at| micros(now).saturating_sub(at).max(0))
+    }
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.as_millis().saturating_mul(1_000)
 }
 
 type Shard = Mutex<HashMap<String, Known>>;
@@ -40,7 +51,7 @@ impl Memory {
     /// thousands a second still has a whole number between two.
     pub(super) fn take(&self, key: &str, limit: u32, window: Duration, now: Timestamp) -> Result<Taken> {
         let step = step(limit, window);
-        let now = now.as_millis().saturating_mul(1_000);
+        let now = micros(now);
         let Some(shard) = self.shard(key) else { return Err(Problem::Internal.into()) };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
         // A budget that was whole before now is as good as none; a clock set back makes nobody rich.
@@ -57,7 +68,7 @@ impl Memory {
                 return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
             }
         }
-        keys.insert(key.to_owned(), Known { whole: after, is_own: true });
+        keys.insert(key.to_owned(), Known { whole: after, own: Some(now) });
         Ok(Taken::allowed(over, step))
     }
 
@@ -82,16 +93,25 @@ impl Memory {
         keys.and_then(|keys| keys.get(key).copied()).unwrap_or_default()
     }
 
-    /// Notes when the budget of `key` is whole again, when there is room for that.
-    pub(super) fn remember(&self, key: &str, whole: i64, now: Timestamp) {
+    /// Notes when the budget of `key` is whole again, when there is room for that: what somebody said who was
+    /// told that here was `known`. What was counted here since then they do not know of.
+    pub(super) fn remember(&self, key: &str, known: Known, whole: i64, now: Timestamp) {
         let Some(shard) = self.shard(key) else { return };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= KEYS && !keys.contains_key(key) {
-            let now = now.as_millis().saturating_mul(1_000);
-            keys.retain(|_, known| known.whole > now);
+        if let Some(here) = keys.get_mut(key) {
+            let is_told = here.own.is_none() || *here == known;
+            *here = if is_told {
+                Known { whole, own: None }
+            } else {
+                Known { whole: here.whole.max(whole), own: here.own }
+            };
+            return;
         }
-        if keys.len() < KEYS || keys.contains_key(key) {
-            keys.insert(key.to_owned(), Known { whole, is_own: false });
+        if keys.len() >= KEYS {
+            keys.retain(|_, known| known.whole > micros(now));
+        }
+        if keys.len() < KEYS {
+            keys.insert(key.to_owned(), Known { whole, own: None });
         }
     }
 
@@ -159,6 +179,19 @@ mod tests {
         assert!(take("old"));
         (0..9).for_each(|_| memory.put_back("old", 3, WINDOW));
         assert!((0..3).all(|_| take("old")) && !take("old"));
+    }
+
+    #[test]
+    fn what_is_told_takes_away_no_mark_of_what_was_counted_since_it_was_asked_for() {
+        let memory = Memory::default();
+        let whole = |steps: i64| micros(at(0)) + 20_000_000 * steps;
+        assert!(memory.take("k", 3, WINDOW, at(0)).unwrap().allowed);
+        let asked = memory.known("k");
+        assert!(memory.take("k", 3, WINDOW, at(5)).unwrap().allowed);
+        memory.remember("k", asked, whole(1), at(10));
+        assert_eq!((memory.known("k").whole, memory.known("k").age(at(10))), (whole(2), 5_000));
+        memory.remember("k", memory.known("k"), whole(1), at(10));
+        assert_eq!((memory.known("k").whole, memory.known("k").age(at(10))), (whole(1), -1));
     }
 
     #[test]

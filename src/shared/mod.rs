@@ -121,11 +121,11 @@ impl Shared {
         }
     }
 
-    /// Makes the budget of `key` whole again.
-    pub async fn clear(&self, key: &str) {
+    /// Makes the budget of `key`, which fills up in `window`, whole again.
+    pub async fn clear(&self, key: &str, window: Duration) {
         match self {
             Self::Memory(memory) => memory.clear(key),
-            Self::Valkey(valkey) => valkey.clear(key).await,
+            Self::Valkey(valkey) => valkey.clear(key, window).await,
         }
     }
 

@@ -6,7 +6,8 @@
 //! counting by itself from there, with its part of each limit: the limit divided by the number of
 //! nodes, at least one. So all of them together let through no more than the limit, or than one each.
 //! What a node has counted by itself it brings back too, also to a server that has kept its own number:
-//! the greater one counts.
+//! the greater one counts. Unless the budget was made whole on purpose since then, which the server knows
+//! for as long as any node might remember something of before.
 //!
 //! Time is the server's: nodes whose clocks differ would each see another budget.
 //!
@@ -38,9 +39,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PREFIX: &str = "vestibule:limit:";
 
 /// The generic cell rate algorithm for each key in turn, until one is refused. Five arguments a key:
-/// its limit, microseconds for one more, the window, what the node remembers, and whether it has counted
-/// some of that by itself. Answers with three numbers a key: whether it was allowed, by how much the budget
-/// is over, when it is whole.
+/// its limit, microseconds for one more, the window, what the node remembers, and how many microseconds ago
+/// it counted the last of that by itself, below zero when the server has it all. Answers with three numbers a
+/// key: whether it was allowed, by how much the budget is over, when it is whole.
+///
+/// What is kept of a key is when it is whole, and when it was last made so on purpose, or zero.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -50,9 +53,12 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
         for at, key in ipairs(KEYS) do
             local limit, step = tonumber(ARGV[5 * at - 4]), tonumber(ARGV[5 * at - 3])
             local window, known = tonumber(ARGV[5 * at - 2]), tonumber(ARGV[5 * at - 1])
-            local kept = tonumber(redis.call('GET', key))
-            -- Otherwise a smaller number is newer: something was put back, or cleared.
-            local brought = not kept or ARGV[5 * at] == '1' and known > kept
+            local age = tonumber(ARGV[5 * at])
+            local kept, cleared = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
+            kept, cleared = tonumber(kept), tonumber(cleared or 0)
+            -- Otherwise a smaller number is newer: something was put back, or cleared. An age needs no clock
+            -- that is right: what was counted before a clearing is part of what was forgiven.
+            local brought = not kept or age >= 0 and now - age > cleared and known > kept
             local whole = brought and known or kept
             whole = math.min(math.max(whole, now), now + window)
             local over = whole + step - now - step * limit
@@ -60,8 +66,9 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
             if allowed then whole = whole + step end
             -- Refused or not: what the node has brought back, the next one need not know.
             if allowed or brought and whole > now then
-                local life = math.max(1, math.ceil((whole - now) / 1000))
-                redis.call('SET', key, string.format('%.0f', whole), 'PX', life)
+                local life = math.max(whole, cleared > 0 and cleared + window or 0) - now
+                local value = string.format('%.0f %.0f', whole, cleared)
+                redis.call('SET', key, value, 'PX', math.max(1, math.ceil(life / 1000)))
             end
             answer[#answer + 1] = allowed and 1 or 0
             answer[#answer + 1] = over
@@ -76,25 +83,22 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
 static PUT_BACK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local whole = redis.call('GET', KEYS[1])
+        local whole, cleared = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+)$')
         if not whole then return 0 end
         whole = whole - ARGV[1]
-        redis.call('SET', KEYS[1], string.format('%.0f', whole), 'KEEPTTL')
+        redis.call('SET', KEYS[1], string.format('%.0f ', whole) .. cleared, 'KEEPTTL')
         return whole",
     )
 });
 
-/// Makes a budget whole. The key stays for as long as a node might remember another number.
+/// Makes a budget whole. The key stays for a window, in milliseconds: so long a node might remember another
+/// number, also one that it counted by itself and has not told yet.
 static CLEAR: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local time = redis.call('TIME')
         local now = time[1] * 1000000 + time[2]
-        local whole = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
-        if whole > now then
-            local life = math.max(1, math.ceil((whole - now) / 1000))
-            redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', life)
-        end
+        redis.call('SET', KEYS[1], string.format('%.0f %.0f', now, now), 'PX', ARGV[1])
         return now",
     )
 });
@@ -165,18 +169,19 @@ impl Valkey {
 
     pub(super) async fn take_each(&self, claims: &[Claim], now: Timestamp) -> Result<Vec<Taken>> {
         let local = &self.0.local;
+        let known: Vec<_> = claims.iter().map(|claim| local.known(&claim.key)).collect();
         let mut script = TAKE.prepare_invoke();
-        for Claim { key, limit, window } in claims {
+        for (Claim { key, limit, window }, known) in claims.iter().zip(&known) {
             let step = step(*limit, *window);
-            let known = local.known(key);
             script.key(format!("{PREFIX}{key}")).arg(*limit).arg(step);
-            script.arg(step.saturating_mul(i64::from(*limit))).arg(known.whole).arg(i32::from(known.is_own));
+            script.arg(step.saturating_mul(i64::from(*limit))).arg(known.whole).arg(known.age(now));
         }
         let Ok(answer) = self.ask::<Vec<i64>>(&script).await else { return self.alone(claims, now) };
         let mut taken = Vec::with_capacity(claims.len());
-        for (Claim { key, limit, window }, told) in claims.iter().zip(answer.chunks_exact(3)) {
+        let asked = claims.iter().zip(known);
+        for ((Claim { key, limit, window }, known), told) in asked.zip(answer.chunks_exact(3)) {
             let [allowed, over, whole] = told else { break };
-            local.remember(key, *whole, now);
+            local.remember(key, known, *whole, now);
             taken.push(match allowed {
                 0 => Taken::refused(*over),
                 _ => Taken::allowed(*over, step(*limit, *window)),
@@ -212,9 +217,9 @@ impl Valkey {
         }
     }
 
-    pub(super) async fn clear(&self, key: &str) {
+    pub(super) async fn clear(&self, key: &str, window: Duration) {
         let mut script = CLEAR.key(format!("{PREFIX}{key}"));
-        script.arg(self.0.local.known(key).whole);
+        script.arg(i64::try_from(window.as_millis()).unwrap_or(i64::MAX / 4).max(1));
         // A server that is away keeps its number: whoever is let in again waits until it is whole.
         let _ = self.ask::<i64>(&script).await;
         self.0.local.clear(key);
@@ -222,7 +227,7 @@ impl Valkey {
 
     pub(super) async fn health(&self) -> Result<(), Away> {
         let mut script = TAKE.prepare_invoke();
-        script.key(format!("{PREFIX}health")).arg(1_000).arg(1_000).arg(1_000_000).arg(0).arg(0);
+        script.key(format!("{PREFIX}health")).arg(1_000).arg(1_000).arg(1_000_000).arg(0).arg(-1);
         self.tried::<Vec<i64>>(&script).await.map(drop)
     }
 

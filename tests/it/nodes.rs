@@ -280,8 +280,42 @@ async fn what_nodes_counted_alone_counts_when_the_valkey_goes_on_with_what_it_ha
     assert_eq!([taken(&nodes[1], "shared", 6).await, taken(&nodes[0], "shared", 6).await], [0, 0]);
     assert_eq!(taken(&node(), "shared", 6).await, 0, "nor does one that knows nothing start anew");
     // A budget that is made whole on purpose is whole for all, now that nobody counts alone.
-    nodes[0].clear("shared").await;
+    nodes[0].clear("shared", claim("shared").window).await;
     assert_eq!([taken(&nodes[1], "shared", 4).await, taken(&nodes[0], "shared", 4).await], [4, 2]);
+}
+
+/// What a node counted alone and has not told is part of what another one forgave; what it counts alone
+/// afterwards is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_counted_alone_does_not_undo_that_the_budget_was_made_whole_since() {
+    if left_out() {
+        return;
+    }
+    let valkey = Valkey::start().await.unwrap();
+    let node = || Shared::open(&SharedSettings { url: Secret::new(valkey.url()), nodes: 2 }).unwrap();
+    let nodes = [node(), node()];
+    let window = Duration::from_secs(30 * 24 * 60 * 60);
+    let taken = async |node: &Shared, key: &str, times: usize| {
+        let mut taken = 0;
+        for _ in 0..times {
+            let claim = Claim { key: key.to_owned(), limit: 6, window };
+            taken += usize::from(node.take_each(&[claim], Clock::System.now()).await.unwrap()[0].allowed);
+        }
+        taken
+    };
+    nodes[1].clear("forgiven before", window).await;
+    valkey.hang().unwrap();
+    for key in ["forgiven", "forgiven before"] {
+        assert_eq!(taken(&nodes[0], key, 2).await, 2, "{key}");
+    }
+    valkey.go_on().unwrap();
+    for node in &nodes {
+        until("it counts again", BACK, async || node.health().await.is_some_and(|health| health.is_ok()))
+            .await;
+    }
+    nodes[1].clear("forgiven", window).await;
+    assert_eq!([taken(&nodes[1], "forgiven", 1).await, taken(&nodes[0], "forgiven", 6).await], [1, 5]);
+    assert_eq!(taken(&nodes[0], "forgiven before", 6).await, 2, "two of its part of three are four of six");
 }
 
 /// A Valkey that speaks TLS, with a certificate that only an authority of one's own vouches for.
