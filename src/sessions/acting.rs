@@ -81,6 +81,11 @@ impl Actor {
         Ok(Some(Self { session: own, user, members }))
     }
 
+    /// About how many bytes it holds beyond what is the same for all.
+    pub(super) fn weight(&self) -> usize {
+        self.user.metadata.weight()
+    }
+
     /// Whether they may go on acting for `user`.
     pub(super) fn stands(&self, user: &User, policy: &Policy, now: Timestamp) -> bool {
         let by = match &self.members {

@@ -158,8 +158,8 @@ async fn read(ctx: &Ctx, id: Uuid) -> Result<Option<Arc<Known>>> {
     look.depends_on::<Identifier>(session.user_id);
     let Some(user) = look.get::<User>(session.user_id).await? else { return Ok(None) };
     let actor = Actor::read(&mut look, &session).await?;
-    // Once in the record, and once in the answer that is made of it.
-    let more = 2 * user.metadata.weight();
+    // Once in the record, and once in the answer that is made of it; whoever acts is in no answer.
+    let more = 2 * user.metadata.weight() + actor.as_ref().map_or(0, Actor::weight);
     Ok(Some(look.keep(id, Known { session, user, actor, answer: OnceLock::new() }, more)))
 }
 
@@ -313,6 +313,7 @@ mod tests {
     use super::*;
     use crate::http::testing;
     use crate::policy::Proofs;
+    use crate::sessions::acting::Act;
 
     #[tokio::test]
     async fn what_is_known_is_kept_by_its_weight() {
@@ -327,14 +328,31 @@ mod tests {
             user.metadata.weight()
         });
         assert!(weights[0] > 4_000 && weights[1] > 64_000 && weights[2] > 300_000, "{weights:?}");
-        for (nth, count, is_kept) in [(2, 2_000, true), (3, 20_000, false)] {
+        let somebody = |nth, count| {
             let mut user = User::new(Uuid::from_u128(nth), ctx.now);
             user.metadata.0.insert("x".to_owned(), vec![json!(0); count].into());
             let (session, _) =
                 Session::open(&user, Proofs::default(), Carry::Bearer, &ctx.policy.session, &ctx.moment());
+            (user, session)
+        };
+        // Of the user, and of whoever acts, if somebody does.
+        for (nth, counts, is_kept) in [
+            (2, (200, None), true),
+            (4, (2_000, None), false),
+            (6, (0, Some(400)), true),
+            (8, (0, Some(2_000)), false),
+        ] {
+            let (user, mut session) = somebody(nth, counts.0);
+            if let Some(count) = counts.1 {
+                let (actor, own) = somebody(nth + 1, count);
+                let (actor_id, reason) = (actor.id, String::new());
+                let act = Act { actor: actor_id, session: own.id, reason, read_only: true, members: None };
+                session.act = Some(act);
+                app.store.commit(vec![Change::insert(&actor), Change::insert(&own)]).await.unwrap();
+            }
             app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.unwrap();
             assert!(known(&ctx, session.id).await.unwrap().is_some());
-            assert_eq!(app.store.recall::<Known>(session.id).is_some(), is_kept, "{count} numbers");
+            assert_eq!(app.store.recall::<Known>(session.id).is_some(), is_kept, "{counts:?} numbers");
         }
     }
 }

@@ -298,6 +298,10 @@ const ENTRY: usize = 1_500;
 /// when they hold much.
 const GENERATION: usize = 256 * ENTRY;
 
+/// What is heavier is read anew each time. Users choose how much their own entries hold: two of nearly a
+/// whole generation, used in turn, would drive out everybody else's each time.
+const HEAVIEST: usize = GENERATION / 16;
+
 #[derive(Default)]
 struct Generation {
     entries: HashMap<Uuid, Arc<Entry>>,
@@ -346,8 +350,7 @@ impl Kept {
         self.at(id, |[new, old]| {
             old.remove(id);
             new.remove(id);
-            // What is heavier than all others together may be is read anew each time.
-            if entry.weight > GENERATION {
+            if entry.weight > HEAVIEST {
                 return;
             }
             if new.weight + entry.weight > GENERATION {
@@ -380,13 +383,17 @@ impl Kept {
 mod tests {
     use super::*;
 
+    fn entry(weight: usize) -> Arc<Entry> {
+        let noted = Noted { all: 0, marks: Vec::new() };
+        Arc::new(Entry { noted, weight, made: Arc::new(()) })
+    }
+
     /// How many bytes of `count` entries of this weight are still kept.
     fn kept(weight: usize, count: u128) -> usize {
         let kept = Kept::default();
         // Twice: what takes its own place weighs once.
         for id in (0..count).flat_map(|id| [id, id]).map(Uuid::from_u128) {
-            let noted = Noted { all: 0, marks: Vec::new() };
-            kept.put(id, Arc::new(Entry { noted, weight, made: Arc::new(()) }));
+            kept.put(id, entry(weight));
         }
         let of = |shard: &Mutex<[Generation; 2]>| {
             shard.lock().unwrap().iter().map(|one| one.entries.len() * weight).sum::<usize>()
@@ -399,10 +406,22 @@ mod tests {
         const MOST: usize = 2 * SHARDS * GENERATION;
         assert_eq!(kept(ENTRY, 32_768), MOST, "all of so many that are small");
         const { assert!(MOST < 50_000_000) };
-        for weight in [ENTRY, ENTRY + 1, 70_000, GENERATION / 2 + 1, GENERATION] {
+        for weight in [ENTRY, ENTRY + 1, 7_000, HEAVIEST / 2 + 1, HEAVIEST] {
             let kept = kept(weight, 40_000);
             assert!(kept > MOST / 4 && kept <= MOST, "{kept} bytes of entries of {weight}");
         }
-        assert_eq!(kept(GENERATION + 1, 1_000), 0);
+        assert_eq!(kept(HEAVIEST + 1, 1_000), 0);
+    }
+
+    #[test]
+    fn what_is_heavy_drives_out_nothing_that_is_light() {
+        let kept = Kept::default();
+        // All of one shard.
+        let id = |nth: usize| Uuid::from_u128((SHARDS * nth) as u128);
+        (0..100).for_each(|nth| kept.put(id(nth), entry(ENTRY)));
+        for _ in 0..3 {
+            (100..102).for_each(|nth| kept.put(id(nth), entry(GENERATION - 1)));
+        }
+        assert!((0..100).all(|nth| kept.get(id(nth)).is_some()));
     }
 }
