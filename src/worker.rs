@@ -74,8 +74,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Deals with everything that is due, and with what falls due meanwhile, so many pieces `at_once`; returns
 /// how many it took. `lease` takes up to as many as it is told to.
 ///
-/// What is slow holds up nothing else: whatever is free goes on. On a failure of the store, and once the
-/// server stops, nothing more is begun, but what is on its way is waited for and recorded.
+/// What is slow holds up nothing else: whatever is free goes on. Once the server stops, it is looked once more
+/// for what the last commits left, and after that, as on a failure of the store, nothing more is begun, but
+/// what is on its way is waited for and recorded.
 ///
 /// # Errors
 /// What `lease` failed with.
@@ -94,14 +95,16 @@ where
     let mut under_way = JoinSet::new();
     let mut taken = 0;
     let mut failure = None;
-    let mut is_first = true;
+    let mut may_look_again = true;
     loop {
         // Marked before looking, so that what is committed in between is not missed.
         rings.borrow_and_update();
         let free = at_once - under_way.len();
-        // What rang is looked at once, also when the server stops meanwhile.
-        let may_begin = failure.is_none() && (std::mem::take(&mut is_first) || !*app.stopping.borrow());
-        if free > 0 && may_begin {
+        let stops = *app.stopping.borrow();
+        if free > 0 && failure.is_none() && (!stops || may_look_again) {
+            // A look that begins after the stop finds all that there will be; more of them would go on for as
+            // long as there is a backlog.
+            may_look_again = !stops;
             // What was leased before the trouble is dealt with all the same: its lease is committed.
             let (leased, trouble) = lease(Ctx::new(app.clone(), None), free).await;
             failure = trouble;
@@ -115,6 +118,10 @@ where
             }
         }
         if under_way.is_empty() {
+            // It stopped while this looked.
+            if failure.is_none() && may_look_again && *app.stopping.borrow() {
+                continue;
+            }
             return failure.map_or(Ok(taken), Err);
         }
         tokio::select! {
@@ -245,6 +252,47 @@ mod tests {
             timeout(SOON, workers.stop(LONG)).await.unwrap();
             expected += 1;
             assert_eq!(BEGUN.load(Ordering::SeqCst), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_rang_while_the_last_look_was_under_way_is_begun_too() {
+        static LEFT: AtomicUsize = AtomicUsize::new(0);
+        static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+        static LOOKS: AtomicUsize = AtomicUsize::new(0);
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static HELD: AtomicUsize = AtomicUsize::new(0);
+        let run: fn(Ctx) -> Run = |ctx| {
+            Box::pin(async move {
+                let lease = |_, free| async move {
+                    let found = LEFT.swap(0, Ordering::SeqCst).min(free);
+                    LOOKS.fetch_add(1, Ordering::SeqCst);
+                    until(|| HELD.load(Ordering::SeqCst) == 0).await;
+                    (vec![Some(()); found], None)
+                };
+                let deal = |_, ()| async {
+                    BEGUN.fetch_add(1, Ordering::SeqCst);
+                };
+                keep_up(&ctx, AT_ONCE.load(Ordering::SeqCst), lease, deal).await
+            })
+        };
+        // With nothing to deal with at the first look, with something, and with all places taken by it.
+        for (first, at_once) in [(0, 2), (1, 2), (1, 1)] {
+            let app = testing::app();
+            LEFT.store(first, Ordering::SeqCst);
+            AT_ONCE.store(at_once, Ordering::SeqCst);
+            HELD.store(1, Ordering::SeqCst);
+            let (looks, begun) = (LOOKS.load(Ordering::SeqCst), BEGUN.load(Ordering::SeqCst));
+            let workers = start(&app, vec![Task { name: "held", every: LONG, heeds: true, run }]);
+            until(|| LOOKS.load(Ordering::SeqCst) > looks).await;
+            LEFT.store(1, Ordering::SeqCst);
+            app.bell.send_modify(|rings| *rings += 1);
+            let releases = async {
+                until(|| *app.stopping.borrow()).await;
+                HELD.store(0, Ordering::SeqCst);
+            };
+            timeout(SOON, async { tokio::join!(workers.stop(LONG), releases) }).await.unwrap();
+            assert_eq!(BEGUN.load(Ordering::SeqCst), begun + first + 1, "{first} first, {at_once} at once");
         }
     }
 
