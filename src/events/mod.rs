@@ -127,7 +127,7 @@ async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
                 return Ok(answer(Err(Told::Nothing)));
             }
             let turn = store.get::<Turn>(TURN).await?;
-            if turn.as_ref().is_some_and(|turn| turn.ends_at > now) {
+            if turn.as_ref().is_some_and(|turn| turn.is_on(now)) {
                 return Ok(answer(Err(Told::NotOurTurn)));
             }
             let ours = Turn { id: TURN, holder: moment.uuid("turn"), ends_at: now + LEASE };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Turn;
 use crate::audit::{Event, Outgoing, State};
 use crate::clock::Timestamp;
 
@@ -13,6 +14,14 @@ const MOST: u32 = 22;
 
 /// The longest pause between two tries; the first is a second, and each doubles.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+impl Turn {
+    /// Whether all others wait. Not for one that ends later than a clock which is a little ahead could have
+    /// said: whoever took it and died must not silence all others until their clocks are there.
+    pub(super) fn is_on(&self, now: Timestamp) -> bool {
+        now < self.ends_at && self.ends_at <= now + 2 * LEASE
+    }
+}
 
 impl Outgoing {
     /// Whether it is to be told now.

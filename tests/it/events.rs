@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::app::Ctx;
 use vestibule::audit::{Event, Outgoing, What, chain, note};
+use vestibule::events::{TURN, Turn};
 use vestibule::secret::Secret;
 use vestibule::store::{Change, Query};
 
@@ -165,6 +166,25 @@ async fn nodes_tell_one_event_at_a_time_and_wait_a_minute_for_one_that_died() {
     world.advance(Duration::from_secs(1));
     assert_eq!(run(&world).await, before);
     assert_eq!(receiver.requests().len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_ahead_and_that_died_silences_nobody() {
+    let receiver = Scripted::new([ok()]).await;
+    let world = house(&receiver).await;
+    world.member().await;
+    let due = waiting(&world).await.len();
+    let turn = |ahead: u64| Turn {
+        id: TURN,
+        holder: Uuid::from_u128(7),
+        ends_at: world.app.clock.now() + Duration::from_secs(ahead + 60),
+    };
+    let store = &world.app.store;
+    store.commit(vec![Change::insert(&turn(60))]).await.unwrap();
+    assert_eq!(run(&world).await, 0, "clocks differ a little");
+    let seen = store.get::<Turn>(TURN).await.unwrap().unwrap();
+    store.commit(vec![Change::update(&seen.with(|seen| *seen = turn(3_600)))]).await.unwrap();
+    assert_eq!(run(&world).await, due);
 }
 
 #[tokio::test]
