@@ -42,8 +42,10 @@ pub struct Mail<'a> {
 pub enum Posted {
     /// The server has it, and said this.
     Taken(String),
-    /// The server surely does not have it, and may take it later. Its reply code, when it gave one.
-    Later(Option<u16>, String),
+    /// The server, which was asked to take it, surely does not have it and may take it later: its reply code.
+    Later(u16, String),
+    /// No mail was begun: the server was not reached, or said, with this code, that it takes none now.
+    Away(Option<u16>, String),
     /// The server refused it for good: its reply code.
     Refused(u16, String),
     /// We are not let in: no TLS that can be trusted, or no sign-in. Nothing was sent.
@@ -144,7 +146,7 @@ impl Mailer {
         // First only a connection that works, so that what goes wrong afterwards is all that can be
         // doubtful.
         let mut connection = match timeout_at(deadline, self.connection()).await {
-            Err(_) => return Posted::Later(None, "timed out".to_owned()),
+            Err(_) => return Posted::Away(None, "timed out".to_owned()),
             Ok(Err(error)) => return before(&error),
             Ok(Ok(connection)) => connection,
         };
@@ -256,7 +258,7 @@ fn before(error: &SmtpError) -> Posted {
     if error.is_tls() || error.is_client() || error.is_permanent() || is_certificate(error) {
         Posted::NotLetIn(why)
     } else {
-        Posted::Later(code(error), why)
+        Posted::Away(code(error), why)
     }
 }
 
@@ -266,7 +268,7 @@ fn after(error: &SmtpError) -> Posted {
     match code(error) {
         // Who cannot take the mail says so before it has it (RFC 5321 §4.2.5: a 4yz or 5yz reply to
         // the end of the data leaves the mail with us).
-        Some(code) if error.is_transient() => Posted::Later(Some(code), why),
+        Some(code) if error.is_transient() => Posted::Later(code, why),
         Some(code) => Posted::Refused(code, why),
         // Such as an address beyond ASCII, and a server that cannot have one: nothing was sent.
         None if error.is_client() => Posted::Refused(553, why),

@@ -51,7 +51,8 @@ pub fn class(code: Option<i64>) -> Class {
 }
 
 /// Whether a mail server that works says so of one mail: a mailbox that is busy, or a stranger who shall come
-/// back. Only 421 and 454 (RFC 3207, RFC 4954) are about the server itself.
+/// back. Only 421 and 454 (RFC 3207, RFC 4954) are about the server itself. What it says before a mail is
+/// begun is never told by its code here.
 pub fn is_about_one_mail(code: Option<i64>) -> bool {
     matches!(code, Some(400..=499)) && !matches!(code, Some(421 | 454))
 }

@@ -14,6 +14,7 @@ use vestibule::app::{Client, Ctx};
 use vestibule::config::{Config, SmtpTls};
 use vestibule::limits::{self, Sender};
 use vestibule::messages::{self, Class, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::secret::Secret;
 use vestibule::store::answer as decided;
 use vestibule::words::Locale;
 
@@ -200,6 +201,8 @@ async fn nothing_that_somebody_chose_becomes_a_header_a_command_or_markup() {
 #[derive(Clone, Default)]
 struct Server {
     tls: Option<TlsAcceptor>,
+    /// What it says to whoever signs in, when it asks for that.
+    auth: Option<&'static str>,
     replies: Arc<Mutex<[String; 4]>>,
     said: Arc<Mutex<Vec<String>>>,
 }
@@ -254,7 +257,9 @@ impl Server {
                     kept
                 }
                 "EHLO" if self.tls.is_some() && greets => "250-test\r\n250 STARTTLS".to_owned(),
+                "EHLO" if self.auth.is_some() => "250-test\r\n250 AUTH PLAIN".to_owned(),
                 "EHLO" => "250 test".to_owned(),
+                "AUTH" => self.auth.unwrap_or("503 no").to_owned(),
                 "STAR" if self.tls.is_some() => {
                     let _ = socket.write_all(b"220 go on\r\n").await;
                     return true;
@@ -363,6 +368,29 @@ async fn a_mailbox_that_is_busy_holds_up_no_other_mail() {
         let other = mail(&world, "grace@example.com", Some("123456"), "/a", Locale::En, "x").await;
         vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
         assert_eq!(now(&world, &other).await.status == Status::Sent, goes_on, "{replies:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_that_lets_nobody_sign_in_for_now_is_left_alone() {
+    for says in ["451 later", "432 change it", "421 closing"] {
+        let server = Server { auth: Some(says), ..Server::default() };
+        server.answers(FINE);
+        let world = house(server.start().await, |config| {
+            config.smtp.username = "vestibule".to_owned();
+            config.smtp.password = Secret::new("secret");
+        })
+        .await;
+        let sent = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
+        for _ in 0..6 {
+            vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+            world.advance(Duration::from_secs(4));
+        }
+        let found = now(&world, &sent).await;
+        assert_eq!((found.status, found.failure()), (Status::Queued, Some(Class::Temporary)), "{says}");
+        assert_eq!((server.heard("AUTH"), server.heard("MAIL")), (5, 0), "{says}");
+        let state = world.app.circuits.state("smtp", world.app.clock.now());
+        assert_eq!(state, vestibule::circuit::State::Open, "{says}");
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
     let posted = mailer.send(mail).await;
     match &posted {
         Posted::Taken(_) => {}
-        Posted::Later(_, why) | Posted::Refused(_, why) | Posted::Unknown(why) => {
+        Posted::Later(_, why) | Posted::Away(_, why) | Posted::Refused(_, why) | Posted::Unknown(why) => {
             tracing::warn!(message = %message.id, why, "the mail server did not take a mail");
         }
         Posted::NotLetIn(why) => {
@@ -43,7 +43,9 @@ fn read(posted: &Posted) -> Sent {
             status: Some(Status::Sent),
             error: None,
         }),
-        Posted::Later(code, _) => Sent::NotProcessed(code.map(i64::from)),
+        Posted::Later(code, _) => Sent::NotProcessed(Some(i64::from(*code))),
+        // Not its own code, which would be of one mail: the server works for nobody.
+        Posted::Away(code, _) => Sent::NotProcessed(code.map(|_| trouble::LATER)),
         Posted::NotLetIn(_) => Sent::NotProcessed(Some(trouble::NOT_LET_IN)),
         Posted::Refused(code, _) => Sent::Refused(Some(i64::from(*code))),
         Posted::Unknown(_) => Sent::Doubtful,
