@@ -63,13 +63,14 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         .decide(move |moment| async move {
             let (session, user) = permit.standing(ctx).await?;
             let changing = Changing::read(ctx, user, wanted, paid).await?;
-            // Judged again: a factor may have been bound or taken away since.
+            // Judged again: a factor may have been bound or taken away since, and what is known of them gone.
             for (_, operation) in changing.wanted.operations() {
                 step_up::permit(ctx, caller, operation).await?;
             }
-            let used = last_factor(ctx, &changing.user, &changing.wanted, &changing.identifiers).await?;
-            if !used.is_empty() {
-                return Err(Error::invalid(used));
+            let mut needed = changing.wanted.needed(&ctx.policy, &changing.identifiers);
+            needed.extend(last_factor(ctx, &changing.user, &changing.wanted, &changing.identifiers).await?);
+            if !needed.is_empty() {
+                return Err(Error::invalid(needed));
             }
             Ok(changing.decide(ctx, &moment).await?.require(&session))
         })

@@ -318,6 +318,21 @@ async fn the_last_factor_does_not_go_by_two_requests_at_once() {
     assert_eq!(me(&alice).await["mobile"], json!(alice.mobile));
 }
 
+/// An address and a number go, since there is a username; meanwhile that goes, since there are those.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_name_does_not_go_by_two_requests_at_once() {
+    let world =
+        plan().policy(mobile_may_change).policy(|policy| policy.sign_up.required = Vec::new()).build().await;
+    let alice = world.alice().await;
+    binds(&alice).await;
+    let gone = "DELETE FROM identifiers WHERE kind = 'username';
+         UPDATE users SET revision = revision + 1";
+    let answer = alice.waits_while(change(&alice, json!({"email": null, "mobile": null})), gone).await;
+    let last = ["email", "mobile"].map(|kind| (kind.to_owned(), "last".to_owned()));
+    assert_eq!(fields(&answer.problem(422, "invalid").body), last);
+    assert_eq!(me(&alice).await["mobile"], json!(alice.mobile));
+}
+
 #[tokio::test]
 async fn whoever_took_an_account_over_cannot_keep_its_address() {
     let world = plan().build().await;
