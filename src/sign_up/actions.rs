@@ -168,7 +168,7 @@ async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Post
     let mut all = Vec::new();
     for kind in [IdentifierKind::Mobile, IdentifierKind::Email] {
         let Some(name) = wanted.name(kind) else { continue };
-        if wanted.signs_in && kind == IdentifierKind::Mobile && is_shown_by_sign_in(ctx) {
+        if wanted.signs_in && is_shown_by_sign_in(ctx, wanted, kind) {
             continue;
         }
         match limits::postage(ctx, name.value(), Sender::Stranger).await {
@@ -180,11 +180,18 @@ async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Post
     Ok(all)
 }
 
-/// Whether signing in will ask for a code that goes to the number: it is a second factor here. Whose number it
-/// is makes no difference, or what this costs would tell.
-fn is_shown_by_sign_in(ctx: &Ctx) -> bool {
+/// Whether signing in will ask for a code that goes to what is wanted of this `kind`: two would go there
+/// otherwise, of which only one counts. Whose it is makes no difference, or what this costs would tell.
+fn is_shown_by_sign_in(ctx: &Ctx, wanted: &Wanted, kind: IdentifierKind) -> bool {
     let second = &ctx.policy.sign_in.second;
-    second.when == When::Always && second.factors.contains(&FactorKind::Sms)
+    match second.when {
+        When::Always => kind == IdentifierKind::Mobile && second.factors.contains(&FactorKind::Sms),
+        // Nobody who is new has a second factor: the first is asked for of what must be verified.
+        When::WhenEnrolled | When::ByRole | When::Never => {
+            let mut verified = ctx.policy.sign_up.verified.iter();
+            verified.find(|kind| wanted.name(**kind).is_some()) == Some(&kind)
+        }
+    }
 }
 
 /// The answer that this very request was given before.

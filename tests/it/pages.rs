@@ -304,6 +304,30 @@ async fn t25_the_page_for_signing_up_tells_nobody_whose_an_address_or_a_number_i
     }
 }
 
+/// Two codes would go to one address, and only the second would count.
+#[tokio::test]
+async fn whoever_signs_up_where_the_address_must_be_verified_gets_one_code_and_it_counts() {
+    let world = world().await;
+    let mut policy = Policy::from_toml(preset("sessions").unwrap()).unwrap();
+    unlimited(&mut policy);
+    world.app.replace_policy(policy);
+    let mut person = browser(&world);
+    let email = person.email();
+    let fields = [("email", email.as_str()), ("password", NEW)];
+    let asked = submits(&person, "/sign-up", &fields).await.expect(StatusCode::SEE_OTHER);
+    assert_eq!(asked.headers[header::LOCATION], "/code");
+    person.keeps_cookies(&asked);
+    world.run_due().await;
+    let sent = world.messages(&email).await["items"].as_array().unwrap().clone();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let code = sent[0]["code"].as_str().unwrap();
+    let done = submits(&person, "/code", &[("code", code)]).await.expect(StatusCode::SEE_OTHER);
+    assert_eq!(done.headers[header::LOCATION], "/sign-in?said=verified");
+    let fields = [("identifier", email.as_str()), ("password", NEW)];
+    let signed_in = submits(&person, "/sign-in", &fields).await.expect(StatusCode::SEE_OTHER);
+    assert_eq!(signed_in.headers[header::LOCATION], "/account");
+}
+
 /// T-25: nor does what may still be sent to it.
 #[tokio::test]
 async fn t25_the_page_for_signing_up_answers_the_same_when_nothing_more_is_sent() {
