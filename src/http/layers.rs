@@ -33,7 +33,7 @@ use crate::error::{Error, Problem, Result};
 use crate::log::{self, Answered};
 use crate::policy::Rank;
 use crate::service_accounts::{self, Scope};
-use crate::{clients, sessions};
+use crate::{clients, limits, sessions};
 
 /// The most headers a request may have. Browsers send about twenty, proxies add about ten.
 const HEADER_COUNT: usize = 64;
@@ -270,9 +270,25 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     response
 }
 
-/// What a route's line adds: nobody from another site, nobody without a session unless the line says so.
+/// What a line of the router says of whoever comes in.
+#[derive(Clone)]
+pub struct Line {
+    /// The door that it is behind.
+    pub door: Arc<Door>,
+    /// Whom it lets in.
+    pub access: Access,
+    /// The scope of API keys that it lets in besides.
+    pub scope: Option<Scope>,
+    /// Whether it may change something by a session in which somebody acts for the user.
+    pub acting: bool,
+    /// Whether a request counts as a change that its user makes.
+    pub counts: bool,
+}
+
+/// What a route's line adds: nobody from another site, nobody without a session unless the line says so, and
+/// nobody who changes more than a person does.
 pub async fn admit(
-    State((door, access, scope, acting)): State<(Arc<Door>, Access, Option<Scope>, bool)>,
+    State(Line { door, access, scope, acting, counts }): State<Line>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
@@ -319,7 +335,10 @@ pub async fn admit(
             // From here on everything that is noted names both.
             let client = ctx.client.as_deref().cloned();
             let client = client.map(|client| Arc::new(Client { actor: Some(act.actor), ..client }));
-            request.extensions_mut().insert(Ctx { client, ..ctx });
+            request.extensions_mut().insert(Ctx { client, ..ctx.clone() });
+        }
+        if counts {
+            Box::pin(limits::take_change(&ctx, caller.user.id)).await?;
         }
         request.extensions_mut().insert(caller);
     }

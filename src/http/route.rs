@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::access::Access;
 use crate::app::App;
 use crate::error::Problem;
-use crate::limits::Limit;
+use crate::limits::{CHANGES, Limit};
 use crate::service_accounts::Scope;
 
 /// Prints the schema of one type.
@@ -38,6 +38,8 @@ pub struct Route {
     pub scope: Option<Scope>,
     /// Whether it may change something by a session in which somebody acts for the user.
     pub acting: bool,
+    /// Whether it keeps nothing, though its method says that it may.
+    pub asks: bool,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -58,7 +60,7 @@ pub struct Doc {
     pub answers: Vec<Answer>,
     /// The failures that are its own, besides those that every route of its kind has.
     pub problems: Vec<Problem>,
-    /// What it is counted by.
+    /// What it is counted by of its own.
     pub limits: Vec<Limit>,
     /// Left out of the docs: pages and their parts.
     pub hidden: bool,
@@ -93,7 +95,8 @@ impl Route {
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
         let access = Access::Session;
-        Self { method, path, access, scope: None, acting: false, doc: Doc::default(), handler }
+        let (acting, asks) = (false, false);
+        Self { method, path, access, scope: None, acting, asks, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
@@ -116,6 +119,24 @@ impl Route {
     pub fn acting(mut self) -> Self {
         self.acting = true;
         self
+    }
+
+    /// Only asks something, whatever its method says: it is not counted as a change.
+    #[must_use]
+    pub fn asks(mut self) -> Self {
+        self.asks = true;
+        self
+    }
+
+    /// Whether a request by `method` counts as a change that its user makes. Staff change what is others' all day.
+    pub fn counts_as_change(&self, method: &Method) -> bool {
+        self.access == Access::Session && !method.is_safe() && !self.asks
+    }
+
+    /// What it is counted by.
+    pub fn limits(&self) -> Vec<Limit> {
+        let changes = CHANGES.iter().filter(|_| self.counts_as_change(&self.method));
+        self.doc.limits.iter().chain(changes).copied().collect()
     }
 
     /// Says what it does.

@@ -109,7 +109,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<step_up::api::StepUp>().answers::<step_up::api::StepUpView>(200, "What is asked, or that nothing more is")
             .may(&[Problem::CredentialsWrong, Problem::StepUpRequired, Problem::FactorMissing, Problem::FactorLocked, Problem::OperationNever])
             .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay]).counted(SEND).may(&UNPAID),
-        post("/auth/authorize", step_up::api::authorize).acting().about("Whether an operation may be done now")
+        post("/auth/authorize", step_up::api::authorize).acting().asks().about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
         post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
@@ -129,7 +129,8 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).counted(&[Limit::SendNotice]),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
-            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
+            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
+            .counted(&[Limit::ExportUser]),
         get("/activity", profile::api::activity).about("What happened in one's account, newest first")
             .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
         get("/factors", enrolment::api::list).about("One's own factors")
@@ -463,12 +464,17 @@ pub(super) fn build(
     let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
     let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
     for (mount, route) in mounted {
-        let admit =
-            from_fn_with_state((Arc::clone(&door), route.access, route.scope, route.acting), layers::admit);
         for address in addresses(route, mount) {
             let mut handler = route.handler(&address.method)?;
             if !layers::is_open(route.access, &address.method) {
-                handler = handler.route_layer(admit.clone());
+                let line = layers::Line {
+                    door: Arc::clone(&door),
+                    access: route.access,
+                    scope: route.scope,
+                    acting: route.acting,
+                    counts: route.counts_as_change(&address.method),
+                };
+                handler = handler.route_layer(from_fn_with_state(line, layers::admit));
             }
             router = router.route(&address.path, handler);
         }

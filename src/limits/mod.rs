@@ -84,6 +84,12 @@ text_enum! {
         CallNumber = "call-number",
         /// Calls that one address asks for.
         CallAddress = "call-address",
+        /// Requests of one user that may change something.
+        ChangeUser = "change-user",
+        /// The same in a day.
+        ChangeUserDay = "change-user-day",
+        /// Exports of all that is held about one user.
+        ExportUser = "export-user",
         /// Organisations that one user founds.
         OrganizationUser = "organization-user",
         /// Invitations that one user sends.
@@ -143,6 +149,9 @@ impl Limit {
             Self::CallUser => limits.call_user,
             Self::CallNumber => limits.call_number,
             Self::CallAddress => limits.call_address,
+            Self::ChangeUser => limits.change_user,
+            Self::ChangeUserDay => limits.change_user_day,
+            Self::ExportUser => limits.export_user,
             Self::OrganizationUser => limits.organization_user,
             Self::InvitationUser => limits.invitation_user,
             Self::SendRecovery => limits.send_recovery,
@@ -273,6 +282,18 @@ pub async fn take_by_account(ctx: &Ctx, user: Uuid) -> Result<()> {
 pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
     let of = session.to_string();
     take_each(ctx, &[(Limit::SignInDevice, &of), (Limit::SignInDeviceDay, &of)]).await
+}
+
+/// What whatever a user may change is counted by: each change is an event that is kept for long, and told.
+pub const CHANGES: [Limit; 2] = [Limit::ChangeUser, Limit::ChangeUserDay];
+
+/// Takes one change that `user` makes.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_change(ctx: &Ctx, user: Uuid) -> Result<()> {
+    let of = user.to_string();
+    take_each(ctx, &CHANGES.map(|limit| (limit, of.as_str()))).await
 }
 
 /// Makes whole what wrong guesses at the password of `user` have used up: it was shown, or is another now.

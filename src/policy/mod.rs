@@ -295,6 +295,12 @@ pub struct Limits {
     pub call_number: Budget,
     /// Calls that one address asks for.
     pub call_address: Budget,
+    /// Requests of one user that may change something.
+    pub change_user: Budget,
+    /// The same in a day.
+    pub change_user_day: Budget,
+    /// Exports of all that is held about one user.
+    pub export_user: Budget,
     /// Organisations that one user founds.
     pub organization_user: Budget,
     /// Invitations that one user sends.

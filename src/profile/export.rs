@@ -14,6 +14,7 @@ use crate::devices::{Device, DeviceView};
 use crate::error::Result;
 use crate::factors::{self, FactorView};
 use crate::identifiers::IdentifierView;
+use crate::limits::{self, Limit};
 use crate::messages::{self, Message};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, operation};
@@ -151,6 +152,7 @@ pub struct Export {
 /// Those of [`permit`]; the store's.
 pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
     let permit = &permit(ctx, caller, operation::EXPORT).await?;
+    limits::take(ctx, Limit::ExportUser, &caller.user.id.to_string()).await?;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let event = note(What::Exported).user(user.id).session(session.id);
@@ -221,6 +223,8 @@ async fn all<T: Entity, V>(ctx: &Ctx, by_user: Index, user: Uuid, view: impl Fn(
             None => return Ok(views),
             next => after = next,
         }
+        // A page of SQLite is read on this very thread: whoever else is answered here comes in between.
+        tokio::task::yield_now().await;
     }
 }
 

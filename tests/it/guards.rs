@@ -1,6 +1,9 @@
 //! What holds for every route, whoever adds it.
 
 use axum::http::{StatusCode, header};
+use serde_json::json;
+use vestibule::http::access::Access;
+use vestibule::policy::Policy;
 use vestibule::secret::{Token, TokenKind};
 
 use crate::world::World;
@@ -114,6 +117,38 @@ async fn every_route_refuses_whoever_is_not_signed_in_or_is_open_by_name() {
         }
     }
     assert!(closed >= 3, "the table names closed routes");
+}
+
+#[tokio::test]
+async fn nobody_changes_more_than_a_person_does_whichever_way() {
+    let few = |policy: &mut Policy| policy.limits.change_user.limit = 2;
+    let world = World::plan().policy(few).build().await;
+    let alice = world.alice().await;
+    let renames = |name: &str| {
+        let body = json!({"name": name}).to_string().into_bytes();
+        alice.send("PATCH", "/api/v1/users/me", Some(("application/json", body)))
+    };
+    renames("A").await.expect(StatusCode::OK);
+    renames("B").await.expect(StatusCode::OK);
+    let mut counted = 0;
+    for route in vestibule::http::router::all() {
+        let asks = route.path.ends_with("/auth/authorize");
+        if route.access != Access::Session || route.method.is_safe() || asks {
+            continue;
+        }
+        counted += 1;
+        let body = Some(("application/json", b"{}".to_vec()));
+        let answer = alice.send(route.method.as_str(), &route.path, body).await.problem(429, "limit-reached");
+        assert_eq!(answer.body["limit"], "change-user", "{} {}", route.method, route.path);
+    }
+    assert!(counted > 20, "the table names routes that change something: {counted}");
+    // What only asks goes on, and so does everybody else.
+    let asked = json!({"operation": "user.export"});
+    alice.post("/api/v1/auth/authorize", asked).await.expect(StatusCode::OK);
+    assert_eq!(alice.get("/api/v1/users/me").await.expect(StatusCode::OK).body["name"], "B");
+    let other = world.alice().await;
+    other.post("/api/v1/auth/step-up", json!({"operation": "user.export"})).await.expect(StatusCode::OK);
+    alice.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]

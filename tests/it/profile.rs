@@ -504,6 +504,17 @@ async fn where_a_policy_says_so_a_number_changes_and_its_factor_goes_with_it() {
 }
 
 #[tokio::test]
+async fn all_that_is_held_is_exported_some_times_an_hour() {
+    let world = World::plan().policy(|policy| policy.limits.export_user.limit = 2).build().await;
+    let alice = verified(&world).await;
+    let path = "/api/v1/users/me/export";
+    alice.get(path).await.expect(StatusCode::OK);
+    alice.get(path).await.expect(StatusCode::OK);
+    let answer = alice.get(path).await.problem(429, "limit-reached");
+    assert_eq!(answer.body["limit"], "export-user");
+}
+
+#[tokio::test]
 async fn a_proof_counts_by_its_kind_its_age_its_session_and_its_operation() {
     let world = plan().build().await;
     let alice = verified(&world).await;
