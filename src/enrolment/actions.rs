@@ -194,7 +194,8 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
     for code in &codes {
         let (_, plain) =
             recovery_codes::read(code.expose()).ok_or_else(|| Error::internal("a code is unreadable"))?;
-        hashed.push(ctx.app.hashing.hash(plain, ctx.app.random.bytes()).await?);
+        let one = ctx.app.hashing.hash(plain, ctx.app.random.bytes()).await;
+        hashed.push(limits::looked_at(ctx, caller.session.id, one).await?);
     }
     let (hashed, told) = (&hashed, &told(ctx, permit, Notice::RecoveryCodesMade).await?);
     let factor = ctx

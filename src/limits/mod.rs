@@ -261,6 +261,9 @@ fn tagged(ctx: &Ctx, network: &str) -> u32 {
 /// What guesses at the password of one account from unknown devices are counted by.
 const ACCOUNT: [Limit; 3] = [Limit::SignInIdentifier, Limit::SignInAccountDay, Limit::SignInAccountMonth];
 
+/// What guesses at the password from within a session are counted by.
+const SESSION: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
+
 fn account(user: Uuid) -> String {
     format!("account:{user}")
 }
@@ -274,6 +277,13 @@ pub async fn take_by_account(ctx: &Ctx, user: Uuid) -> Result<()> {
     take_each(ctx, &ACCOUNT.map(|limit| (limit, of.as_str()))).await
 }
 
+/// Puts back one such guess, at which nobody looked.
+pub async fn put_back_by_account(ctx: &Ctx, user: Uuid) {
+    for limit in ACCOUNT {
+        put_back(ctx, limit, &account(user)).await;
+    }
+}
+
 /// Takes one guess at the password of whoever is signed in by `session`: a lane of its own, like that of a
 /// known device, which nobody outside can use up.
 ///
@@ -281,7 +291,20 @@ pub async fn take_by_account(ctx: &Ctx, user: Uuid) -> Result<()> {
 /// [`Problem::LimitReached`].
 pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
     let of = session.to_string();
-    take_each(ctx, &[(Limit::SignInDevice, &of), (Limit::SignInDeviceDay, &of)]).await
+    take_each(ctx, &SESSION.map(|limit| (limit, of.as_str()))).await
+}
+
+/// What came of that guess. When there was no room to look at it, it is put back.
+///
+/// # Errors
+/// Those of `outcome`.
+pub async fn looked_at<T>(ctx: &Ctx, session: Uuid, outcome: Result<T>) -> Result<T> {
+    if outcome.as_ref().is_err_and(|error| error.problem == Problem::Busy) {
+        for limit in SESSION {
+            put_back(ctx, limit, &session.to_string()).await;
+        }
+    }
+    outcome
 }
 
 /// What whatever a user may change is counted by: each change is an event that is kept for long, and told.

@@ -33,7 +33,8 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
             // A session is at least as good as a known device.
             let is_judged = |stored: &&Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
             let judged = stored.as_ref().filter(is_judged);
-            if passwords::check(ctx, judged, &current).await? == Verdict::Wrong {
+            let checked = passwords::check(ctx, judged, &current).await;
+            if limits::looked_at(ctx, caller.session.id, checked).await? == Verdict::Wrong {
                 return wrong(ctx, caller, judged.is_some()).await;
             }
         }

@@ -100,7 +100,11 @@ pub async fn sign_in(
 
     // What is not judged costs what a wrong one costs.
     let compared = stored.as_ref().filter(|_| is_judged);
-    let checked = passwords::check(ctx, compared, &password).await?;
+    let checked = passwords::check(ctx, compared, &password).await;
+    if checked.as_ref().is_err_and(|error| error.problem == Problem::Busy) {
+        lane.put_back(ctx, is_within).await;
+    }
+    let checked = checked?;
     let (Some(user), Some(stored), Verdict::Right { rehashed }) = (&user, compared, checked) else {
         // What goes on after that is no news of the user's, and is noted within the bounds of nobody's.
         let noted = user.as_deref().filter(|_| is_within);

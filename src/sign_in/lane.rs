@@ -77,6 +77,24 @@ impl Lane {
         }
     }
 
+    /// Puts a try back at which nobody looked, since there was no room to hash: of the account too where it was
+    /// `within` its budget. The address has asked all the same.
+    pub(super) async fn put_back(&self, ctx: &Ctx, within: bool) {
+        match self {
+            Self::Device(device) => {
+                for limit in DEVICE {
+                    limits::put_back(ctx, limit, &device.id.to_string()).await;
+                }
+            }
+            Self::Stranger { name, user } => {
+                limits::put_back(ctx, Limit::SignInIdentifier, name).await;
+                if let Some(user) = user.filter(|_| within) {
+                    limits::put_back_by_account(ctx, user).await;
+                }
+            }
+        }
+    }
+
     /// The device, when it is one.
     pub(super) fn device(&self) -> Option<&Seen<Device>> {
         match self {

@@ -153,7 +153,8 @@ async fn by_password(
     // A session is at least as good as a known device.
     let is_judged = stored.as_ref().is_some_and(|stored| stored.takes_guesses(&ctx.policy.limits, true));
     let stored = stored.filter(|_| is_judged);
-    let checked = passwords::check(ctx, stored.as_ref(), &password).await?;
+    let checked = passwords::check(ctx, stored.as_ref(), &password).await;
+    let checked = limits::looked_at(ctx, caller.session.id, checked).await?;
     let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
     let chosen_at = stored.filter(|_| checked != Checked::Wrong).map(|stored| stored.changed_at);
     ctx.decide(move |moment| async move {

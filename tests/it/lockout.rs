@@ -8,10 +8,12 @@ use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::audit::{Event, What};
+use vestibule::config::Config;
 use vestibule::devices::Device;
 use vestibule::factors::Factor;
 use vestibule::passwords::Password;
-use vestibule::policy::{Policy, When};
+use vestibule::policy::{Policy, When, operation};
+use vestibule::secret::Secret;
 use vestibule::sessions::Session;
 use vestibule::store::{Change, Query};
 
@@ -216,6 +218,46 @@ async fn t19_of_a_thousand_guesses_at_once_exactly_the_limit_is_judged() {
     for answer in answers.into_iter().filter(|answer| answer.status != StatusCode::UNAUTHORIZED) {
         assert_eq!(answer.problem(429, "limit-reached").body["limit"], "sign-in-identifier");
     }
+}
+
+#[tokio::test]
+async fn a_password_that_nobody_had_room_to_look_at_counts_against_nobody() {
+    let unhurried_by_name = |policy: &mut Policy| {
+        password_alone(policy);
+        policy.limits.sign_in_identifier.limit = 1_000_000;
+        // The current password is the proof.
+        let mut rule = policy.operation.get(operation::PASSWORD_CHANGE).unwrap().clone();
+        (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
+        policy.operation.set(operation::PASSWORD_CHANGE, rule);
+    };
+    let short = |config: &mut Config| {
+        (config.hashing.permits, config.hashing.patience) = (1, "50ms".parse().unwrap());
+    };
+    let world = World::plan().policy(unhurried_by_name).config(short).build().await;
+    let owner = verified(&world).await;
+    let mut inside = world.member().await;
+    let opened = tries(&inside, &inside.username, PASSWORD).await.expect(StatusCode::OK).body;
+    inside.token = Some(opened["token"].as_str().unwrap().to_owned());
+    // The one thread hashes something dear; whoever waits behind it is told to come back.
+    let dear = "$2b$14$bxRvLzE76cJgOidBl0zaueLUFekObD7MGWuEFtttolCE9Z0tuZIfW".to_owned();
+    let hashing = world.app.hashing.clone();
+    let dear = tokio::spawn(async move { hashing.verify(Secret::new("x"), Some(dear)).await });
+    while world.app.hashing.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let guesses = (0..40).map(|_| tries(&owner, &owner.username, PASSWORD));
+    let body = json!({"current_password": PASSWORD, "new_password": "nine lanterns by the harbour"});
+    let changes = || {
+        let body = body.to_string().into_bytes();
+        inside.send("PUT", "/api/v1/users/me/password", Some(("application/json", body)))
+    };
+    let (guesses, changed) = tokio::join!(join_all(guesses), join_all((0..10).map(|_| changes())));
+    for answer in guesses.into_iter().chain(changed) {
+        answer.problem(503, "busy");
+    }
+    dear.await.unwrap().unwrap();
+    tries(&owner, &owner.username, PASSWORD).await.expect(StatusCode::OK);
+    changes().await.expect(StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
