@@ -62,19 +62,23 @@ pub struct Logout {
     /// Which sessions to end; `this` when left out.
     #[serde(default)]
     pub scope: Scope,
-    /// For a session carried as JWT: ends it also when its access token has expired.
+    /// For a session carried as JWT: ends it also when its access token has expired, and beside the session of a
+    /// cookie that comes along. Where only the others end, which those are is said by the other credential, if any.
     pub refresh_token: Option<Secret>,
 }
 
 /// `POST /auth/logout`: 204 also when there is nothing left to end.
 pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> Result<Response> {
     let ask = ask.map(|Body(ask)| ask).unwrap_or_default();
-    let caller = match (authenticate(&ctx, &headers).await?, &ask.refresh_token) {
-        (None, Some(token)) => inspect::by_refresh(&ctx, token.expose()).await?,
-        (caller, _) => caller,
-    };
-    if let Some(caller) = caller {
-        actions::end_scope(&ctx, &caller, ask.scope).await?;
+    let caller = authenticate(&ctx, &headers).await?;
+    if let Some(caller) = &caller {
+        actions::end_scope(&ctx, caller, ask.scope).await?;
+    }
+    // A cookie of the pages may come along with the token of an application: both are signed out of.
+    if let Some(token) = ask.refresh_token.filter(|_| caller.is_none() || ask.scope != Scope::Others)
+        && let Some(named) = inspect::by_refresh(&ctx, token.expose()).await?
+    {
+        actions::end_scope(&ctx, &named, ask.scope).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     if ask.scope != Scope::Others {

@@ -278,6 +278,43 @@ async fn who_signs_out_with_an_expired_access_token_sends_the_refresh_token() {
     assert_eq!(reused(&world).await, 0);
 }
 
+/// An application, in a browser that is signed in to the hosted pages as well, perhaps as somebody else.
+#[tokio::test]
+async fn who_signs_out_with_a_refresh_token_and_a_cookie_ends_both() {
+    let world = World::new().await;
+    let bob = world.alice().await;
+    let bobs = world.app.store.find(Query::<Session>::along(Session::BY_USER)).await.unwrap().items;
+    for (is_own, scope) in [(true, "this"), (true, "all"), (false, "this"), (false, "all")] {
+        let mut alice = world.member().await;
+        let token = carries_jwt(&mut alice).await;
+        let own = claims(alice.token.as_ref().unwrap())["sub"].as_str().unwrap().parse().unwrap();
+        let user = if is_own { own } else { bobs[0].user_id };
+        let user = world.app.store.get::<User>(user).await.unwrap().unwrap();
+        let policy = &world.ctx().policy.session;
+        let (session, cookie) =
+            Session::open(&user, Proofs::default(), Carry::Cookie, policy, &world.ctx().moment());
+        world.app.store.commit(vec![Change::insert(&session)]).await.unwrap();
+        let mut browser = world.stranger();
+        browser.cookies = vec![("vestibule".to_owned(), cookie.reveal().to_string())];
+        let body = json!({"refresh_token": token, "scope": scope});
+        browser.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+        let mut foreign = browser.clone();
+        foreign.headers.insert(header::ORIGIN, "https://elsewhere.example".parse().unwrap());
+        foreign.post("/api/v1/auth/logout", body.clone()).await.problem(403, "cross-site");
+        assert!(browser.is_signed_in().await && alice.is_signed_in().await);
+        // Which are the others is said by one of the two.
+        let others = json!({"refresh_token": token, "scope": "others"});
+        if !is_own {
+            browser.post("/api/v1/auth/logout", others).await.expect(StatusCode::NO_CONTENT);
+            assert!(browser.is_signed_in().await && alice.is_signed_in().await);
+        }
+        browser.post("/api/v1/auth/logout", body).await.expect(StatusCode::NO_CONTENT);
+        assert!(!browser.is_signed_in().await && !alice.is_signed_in().await, "{is_own} {scope}");
+        refreshes(&alice, &token).await.problem(401, "refresh-refused");
+    }
+    assert!(!bob.is_signed_in().await, "all of a cookie's user end too");
+}
+
 #[tokio::test]
 async fn a_session_is_shown_only_as_it_is_carried() {
     let world = World::new().await;
