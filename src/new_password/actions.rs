@@ -27,12 +27,13 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
     let permit = &step_up::permit(ctx, caller, operation::PASSWORD_CHANGE).await?;
     let user = &caller.user;
     let stored = ctx.app.store.get::<Password>(user.id).await?;
+    // A session is at least as good as a known device.
+    let takes = |stored: &Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
+    let is_guess = current.is_some();
     match current {
         Some(current) => {
             limits::take_by_session(ctx, caller.session.id).await?;
-            // A session is at least as good as a known device.
-            let is_judged = |stored: &&Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
-            let judged = stored.as_ref().filter(is_judged);
+            let judged = stored.as_ref().filter(|stored| takes(stored));
             let checked = passwords::check(ctx, judged, &current).await;
             if limits::looked_at(ctx, caller.session.id, checked).await? == Verdict::Wrong {
                 return wrong(ctx, caller, judged.is_some()).await;
@@ -49,7 +50,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
         let (session, user) = permit.standing(ctx).await?;
         let session_id = session.id;
         let device = devices::find(ctx, session.device_id, &user).await?;
-        let (decision, user) = ready.set(ctx, user, &moment).await?;
+        let (decision, user) = ready.set(ctx, user, &moment, |stored| !is_guess || takes(stored)).await?;
         let kept = device.map(|device| devices::keep(device, user.sessions_from));
         let session = session.with(|session| session.counts_from = user.sessions_from);
         let event = note(What::PasswordChanged).user(user.id).session(session_id);
@@ -96,7 +97,7 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
             let event = note(What::Recovered).user(user.id);
             let shown = shown(ctx, &recovery, &moment).await?;
             let device = devices::find(ctx, recovery.device_id, &user).await?;
-            let (decision, user) = ready.set(ctx, user, &moment).await?;
+            let (decision, user) = ready.set(ctx, user, &moment, |_| true).await?;
             let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
             Ok(match device.map(|device| devices::keep(device, user.sessions_from)) {
                 Some(kept) => decision.update(&kept).map(|()| None),
@@ -169,12 +170,22 @@ impl Ready {
         Ok(Self { stored, phc, notices })
     }
 
-    /// Sets it, and ends whatever was opened or begun before; the user is still to be written.
-    async fn set(&self, ctx: &Ctx, user: Seen<User>, moment: &Moment) -> Result<(Decision<()>, Seen<User>)> {
+    /// Sets it, and ends whatever was opened or begun before; the user is still to be written. A password that was
+    /// guessed and, seen anew, `takes` no guesses any more was not guessed.
+    async fn set(
+        &self,
+        ctx: &Ctx,
+        user: Seen<User>,
+        moment: &Moment,
+        takes: impl Fn(&Seen<Password>) -> bool,
+    ) -> Result<(Decision<()>, Seen<User>)> {
         let stored = match moment.again {
             false => self.stored.clone(),
             true => self.still(ctx, &user).await?,
         };
+        if !stored.as_ref().is_none_or(takes) {
+            return Err(Problem::CredentialsWrong.into());
+        }
         let password = Password::chosen(user.id, self.phc.clone(), moment.now);
         let user = user.with(|user| {
             user.end_sessions(moment.now);

@@ -95,6 +95,7 @@ pub async fn sign_in(
     let lane = Lane::of(key, user_id, device);
     let limits = &ctx.policy.limits;
     let takes = |stored: &Seen<Password>| stored.takes_guesses(limits, lane.device().is_some());
+    let takes = &takes;
     let is_within = lane.take(ctx).await?;
     let is_judged = is_within && stored.as_ref().is_none_or(takes);
 
@@ -138,7 +139,7 @@ pub async fn sign_in(
             };
             let news = &news;
             let opened = ctx.decide(move |moment| async move {
-                let standing = standing(ctx, user, stored, rehashed, moment.again).await?;
+                let standing = standing(ctx, user, stored, rehashed, takes, moment.again).await?;
                 // A factor that was bound meanwhile changed the user: what is seen here still stands
                 // when the session is opened, or this is done again.
                 let opens = |held: &Held| after_first_factor(&policy.sign_in, &held.holder()) == Gate::Open;
@@ -170,7 +171,7 @@ pub async fn sign_in(
             let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(user.id)).await?;
             let kinds = kinds.as_slice();
             let asked = ctx.decide(move |moment| async move {
-                let standing = standing(ctx, user, stored, rehashed, moment.again).await?;
+                let standing = standing(ctx, user, stored, rehashed, takes, moment.again).await?;
                 let ask = Ask {
                     purpose: Purpose::SignIn,
                     factor: chosen.factor,
@@ -196,12 +197,14 @@ pub async fn sign_in(
 }
 
 /// The user and the password as they were seen or, when that was in vain, as they are now: with the password
-/// that was checked. What was hashed anew meanwhile, by another sign-in, is the same password.
+/// that was checked. What was hashed anew meanwhile, by another sign-in, is the same password. One that `takes` no
+/// guesses any more has not been guessed: of those that are looked at at once, no more count than are left.
 async fn standing(
     ctx: &Ctx,
     user: &Seen<User>,
     verified: &Seen<Password>,
     rehashed: Option<&str>,
+    takes: impl Fn(&Seen<Password>) -> bool,
     again: bool,
 ) -> Result<Standing> {
     let (user, password) = match again {
@@ -211,7 +214,8 @@ async fn standing(
             let user = ctx.app.store.get::<User>(user.id).await?;
             let password = ctx.app.store.get::<Password>(verified.user_id).await?;
             let is_same = |password: &Seen<Password>| password.changed_at == verified.changed_at;
-            (user.filter(|user| user.is_active(ctx.now)), password.filter(is_same))
+            let password = password.filter(is_same).filter(takes);
+            (user.filter(|user| user.is_active(ctx.now)), password)
         }
     };
     let (Some(user), Some(password)) = (user, password) else {

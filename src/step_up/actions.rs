@@ -151,7 +151,8 @@ async fn by_password(
     limits::take_by_session(ctx, caller.session.id).await?;
     let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
     // A session is at least as good as a known device.
-    let is_judged = stored.as_ref().is_some_and(|stored| stored.takes_guesses(&ctx.policy.limits, true));
+    let takes = &|stored: &Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
+    let is_judged = stored.as_ref().is_some_and(takes);
     let stored = stored.filter(|_| is_judged);
     let checked = passwords::check(ctx, stored.as_ref(), &password).await;
     let checked = limits::looked_at(ctx, caller.session.id, checked).await?;
@@ -161,7 +162,9 @@ async fn by_password(
         let (session, user) = permit.standing(ctx).await?;
         let event = |what| note(what).user(user.id).session(session.id);
         let password = ctx.app.store.get::<Password>(user.id).await?;
-        let right = password.clone().filter(|password| Some(password.changed_at) == chosen_at);
+        // Of many that are looked at at once, none counts past the last that is left.
+        let right = password.clone().filter(takes);
+        let right = right.filter(|password| Some(password.changed_at) == chosen_at);
         let Some(right) = right else {
             let counted = password.filter(|_| is_judged).map(|seen| seen.with(Password::failed));
             let refusal = refuse(Problem::CredentialsWrong).and(counted.as_ref().map(Change::update));

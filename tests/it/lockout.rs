@@ -450,6 +450,51 @@ async fn a_step_up_counts_its_wrong_passwords_with_the_password() {
     assert_eq!(failures(&world, &user).await, 0);
 }
 
+/// While a right password is looked at, wrong ones elsewhere use up the guesses that were left.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_passwords_at_once_none_counts_past_the_last_that_is_left() {
+    let world = World::plan()
+        .policy(|policy| {
+            unhurried(policy);
+            let text = "operation.\"own.act\".proof = { any = [\"password\"], max_age = \"1s\" }";
+            policy.operation = Policy::from_toml(text).unwrap().operation;
+            let mut rule = policy.operation.get(operation::PASSWORD_CHANGE).unwrap().clone();
+            (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
+            policy.operation.set(operation::PASSWORD_CHANGE, rule);
+        })
+        .build()
+        .await;
+    let owner = verified(&world).await;
+    let user = id_of(&owner).await;
+    let stored =
+        |failures: u32| format!("UPDATE passwords SET failures = {failures}, revision = revision + 1");
+    let asks = async |way: &str| {
+        world.advance(MINUTE);
+        match way {
+            "sign-in" => tries(&owner, &owner.username, PASSWORD).await,
+            "step-up" => {
+                let step = json!({"operation": "own.act", "password": PASSWORD});
+                owner.post("/api/v1/auth/step-up", step).await
+            }
+            _ => {
+                let change = json!({"current_password": PASSWORD, "new_password": crate::recovery::NEW});
+                crate::recovery::sets(&owner, change).await
+            }
+        }
+    };
+    for (way, most) in [("sign-in", 80), ("step-up", 100), ("change", 100)] {
+        world.place.by_hand(&stored(most - 1)).await;
+        let answer = owner.waits_while(asks(way), &stored(most)).await;
+        answer.problem(401, "credentials-wrong");
+        assert!(failures(&world, &user).await >= most, "{way}");
+        // Where one is left, it counts.
+        world.place.by_hand(&stored(most - 2)).await;
+        let answer = owner.waits_while(asks(way), &stored(most - 1)).await;
+        assert!(answer.status.is_success(), "{way}: {}", answer.body);
+        assert_eq!(failures(&world, &user).await, 0, "{way}");
+    }
+}
+
 #[tokio::test]
 async fn devices_are_listed_forgotten_and_ended_with_everything_else() {
     let world = World::plan().policy(unhurried).build().await;
