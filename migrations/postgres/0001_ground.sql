@@ -161,6 +161,7 @@ CREATE TABLE "revocations" (
     "user_id" uuid NOT NULL,
     "session_id" uuid,
     "counts_from" timestamptz,
+    "shut" boolean NOT NULL,
     "number" bigint,
     "due_at" timestamptz,
     "expires_at" timestamptz,

@@ -161,6 +161,7 @@ CREATE TABLE "revocations" (
     "user_id" TEXT NOT NULL,
     "session_id" TEXT,
     "counts_from" TEXT,
+    "shut" INTEGER NOT NULL,
     "number" INTEGER,
     "due_at" TEXT,
     "expires_at" TEXT,

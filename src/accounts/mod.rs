@@ -123,7 +123,10 @@ fn told(change: &Change) -> Option<Change> {
     let (was, is, revision) = change.turn::<User>()?;
     let now = is.as_ref().and_then(User::lets_sessions_in);
     let turned = was.lets_sessions_in() != now;
-    turned.then(|| Change::insert(&Revocation::of_user(was.id, revision, now)))
+    // To shut somebody out is an end as well, and later than what was told before it.
+    let least = was.sessions_from + std::time::Duration::from_millis(1);
+    let from = now.unwrap_or_else(|| is.map_or(least, |is| is.sessions_from.latest(least)));
+    turned.then(|| Change::insert(&Revocation::of_user(was.id, revision, from, now.is_none())))
 }
 
 impl User {

@@ -44,7 +44,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("undos", &["id", "user_id", "created_at", "expires_at"]),
     ("service_accounts", &["id", "name", "made_by", "created_at"]),
     ("api_keys", &["id", "account_id", "name", "scopes", "created_at", "expires_at", "used_at"]),
-    ("revocations", &["id", "user_id", "session_id", "counts_from", "number", "due_at", "expires_at"]),
+    ("revocations", &["id", "user_id", "session_id", "counts_from", "shut", "number", "due_at", "expires_at"]),
     ("revocation_head", &["id", "first", "last", "number"]),
 ];
 

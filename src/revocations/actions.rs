@@ -64,7 +64,7 @@ impl From<&Revocation> for Item {
         match entry.session_id {
             Some(sid) => Self::Session { sid, until },
             None => {
-                let session_from = entry.counts_from.map(|from| from.as_millis());
+                let session_from = entry.counts_from.filter(|_| !entry.shut).map(|from| from.as_millis());
                 Self::User { sub: entry.user_id, session_from, until }
             }
         }

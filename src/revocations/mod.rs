@@ -26,8 +26,11 @@ entity! {
         user_id: Uuid,
         /// The session that has ended; none when the entry is about all sessions of the user.
         session_id: Option<Uuid>,
-        /// Of the user's sessions only those count that are not older; none when no session counts.
+        /// Of the user's sessions only those count that are not older. Of two entries about one user the earlier one
+        /// comes first.
         counts_from: Option<Timestamp>,
+        /// Whether none of the user's sessions counts.
+        shut: bool,
         /// Its place in the feed, from 1; none until it was given one.
         number: Option<i64>,
         /// When it is to be given its place: at once.
@@ -64,7 +67,8 @@ const AT_ONCE: Timestamp = Timestamp::from_millis(0);
 impl Revocation {
     fn due(id: Uuid, user_id: Uuid) -> Self {
         let due_at = Some(AT_ONCE);
-        Self { id, user_id, session_id: None, counts_from: None, number: None, due_at, expires_at: None }
+        let (session_id, counts_from, number, expires_at) = (None, None, None, None);
+        Self { id, user_id, session_id, counts_from, shut: false, number, due_at, expires_at }
     }
 
     /// A session has ended. It does so once.
@@ -72,10 +76,11 @@ impl Revocation {
         Self { session_id: Some(id), ..Self::due(id, user) }
     }
 
-    /// From now on only those sessions of `user` count that are not older than `counts_from`, or none at all.
-    /// `revision` is what was seen of the user's record: it is changed once.
-    pub fn of_user(user: Uuid, revision: i64, counts_from: Option<Timestamp>) -> Self {
+    /// From now on only those sessions of `user` count that are not older than `counts_from`, or, when the user is
+    /// `shut` out, none at all. `revision` is what was seen of the user's record: it is changed once.
+    pub fn of_user(user: Uuid, revision: i64, counts_from: Timestamp, shut: bool) -> Self {
         let revision = u128::from(u64::from_ne_bytes(revision.to_ne_bytes()));
-        Self { counts_from, ..Self::due(Uuid::from_u128(user.as_u128() ^ revision), user) }
+        let entry = Self::due(Uuid::from_u128(user.as_u128() ^ revision), user);
+        Self { counts_from: Some(counts_from), shut, ..entry }
     }
 }

@@ -19,15 +19,9 @@ pub(super) fn number(
     mut due: Vec<Seen<Revocation>>,
     moment: &Moment,
 ) -> Decision<(Head, usize)> {
-    // What was committed between two looks has no order. Of two entries about one user the one that lets
-    // fewer sessions in counts, and the last one is believed.
-    due.sort_by_key(|entry| {
-        (
-            entry.session_id.is_none(),
-            entry.session_id.is_none() && entry.counts_from.is_none(),
-            entry.counts_from,
-        )
-    });
+    // What was committed between two looks has no order but the one in which a user's sessions ended; and whoever is
+    // let in again was shut out before. The last one is believed.
+    due.sort_by_key(|entry| (entry.counts_from, !entry.shut));
     let mut reach = match &head {
         Some(head) => Head::clone(head),
         None => {

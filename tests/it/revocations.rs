@@ -230,6 +230,42 @@ async fn somebody(world: &World) -> User {
     world.app.store.get::<User>(id).await.unwrap().unwrap().into_inner()
 }
 
+/// Between two looks: what is told last about a user is how they stand.
+#[tokio::test]
+async fn what_was_ended_and_restored_between_two_looks_is_told_in_that_order() {
+    let world = World::new().await;
+    let program = follower(&world).await;
+    let user = somebody(&world).await;
+    let mut cursor = None::<String>;
+    for steps in ["sr", "srs", "srsr", "psr", "srp", "dr", "drd", "ssr", "srpsr"] {
+        for step in steps.chars() {
+            let now = world.ctx().now;
+            let user = world.app.store.get::<User>(user.id).await.unwrap().unwrap();
+            let user = user.with(|user| {
+                user.status = match step {
+                    's' => Status::Suspended,
+                    'd' => Status::Deleted,
+                    _ => Status::Active,
+                };
+                if step != 'r' {
+                    user.end_sessions(now);
+                }
+            });
+            world.app.store.commit(vec![Change::update(&user)]).await.unwrap();
+        }
+        let batch = asks(&program, cursor.as_deref()).await;
+        cursor = batch["cursor"].as_str().map(str::to_owned);
+        let stands = world.app.store.get::<User>(user.id).await.unwrap().unwrap();
+        let from = (stands.status == Status::Active).then(|| stands.sessions_from.as_millis());
+        let items = batch["items"].as_array().unwrap();
+        assert_eq!(items.last().unwrap()["session_from"], json!(from), "{steps}: {items:?}");
+        if from.is_none() {
+            let restored = stands.with(|user| user.status = Status::Active);
+            world.app.store.commit(vec![Change::update(&restored)]).await.unwrap();
+        }
+    }
+}
+
 fn told(batch: &Json) -> Vec<Uuid> {
     let items = batch["items"].as_array().unwrap();
     items.iter().filter_map(|item| item.get("sid")?.as_str()?.parse().ok()).collect()
