@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
@@ -45,7 +47,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
         }
         None => {}
     }
-    let ready = &Ready::of(ctx, user, stored, new).await?;
+    let ready = &Ready::of(ctx, user, stored, new, None).await?;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let session_id = session.id;
@@ -88,9 +90,9 @@ async fn wrong(ctx: &Ctx, caller: &Caller, is_judged: bool) -> Result<()> {
 pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Result<Option<Token>> {
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
     let token = token.ok_or(Problem::CodeGone)?;
-    let (_, user) = recovery(ctx, token).await?;
+    let (begun, user) = recovery(ctx, token).await?;
     let stored = ctx.app.store.get::<Password>(user.id).await?;
-    let ready = &Ready::of(ctx, &user, stored, new).await?;
+    let ready = &Ready::of(ctx, &user, stored, new, begun.identifier_id).await?;
     let device = ctx
         .decide(move |moment| async move {
             let (recovery, user) = recovery(ctx, token).await?;
@@ -150,7 +152,14 @@ struct Ready {
 }
 
 impl Ready {
-    async fn of(ctx: &Ctx, user: &User, stored: Option<Seen<Password>>, new: &Secret) -> Result<Self> {
+    /// `shown` is what was shown instead of the password that is `stored`.
+    async fn of(
+        ctx: &Ctx,
+        user: &User,
+        stored: Option<Seen<Password>>,
+        new: &Secret,
+        shown: Option<Uuid>,
+    ) -> Result<Self> {
         let own = identifiers::actions::of_user(ctx, user.id).await?;
         let own: Vec<&str> = own.iter().map(|one| one.value.as_str()).collect();
         let refuse = |error| Error::invalid(vec![error]);
@@ -166,6 +175,7 @@ impl Ready {
         }
         let phc = passwords::prepare(ctx, &new).await?;
         let about = About::operation(operation::PASSWORD_CHANGE, Notice::PasswordChanged);
+        let about = about.shown(shown);
         let notices = notices::prepare(ctx, user, about).await?;
         Ok(Self { stored, phc, notices })
     }

@@ -41,6 +41,8 @@ pub struct About<'a> {
     may_be_left_out: bool,
     /// An identifier by which the user is told only where there is no other.
     besides: Option<Uuid>,
+    /// What whoever does it has shown to read: the user is told by another one as well.
+    shown: Option<Uuid>,
     /// Whether it cannot happen again before somebody has done something about it.
     once: bool,
 }
@@ -76,6 +78,7 @@ impl<'a> About<'a> {
             plain: false,
             may_be_left_out: false,
             besides: None,
+            shown: None,
             once: false,
         }
     }
@@ -102,6 +105,13 @@ impl<'a> About<'a> {
     #[must_use]
     pub fn besides(self, identifier: Option<Uuid>) -> Self {
         Self { besides: identifier, ..self }
+    }
+
+    /// It is done by right of a code or link to this identifier: whoever reads there may not be the user, who is told
+    /// by another way as well, where there is one and it takes messages.
+    #[must_use]
+    pub fn shown(self, identifier: Option<Uuid>) -> Self {
+        Self { shown: identifier, ..self }
     }
 
     /// It happens once and not again before its user or an administrator has done something about it. So
@@ -135,6 +145,8 @@ struct Addressee {
     to: String,
     /// Whether they may say "that was not me": not at an address that is only about to be the user's.
     may_object: bool,
+    /// Whether somebody else may be who is told otherwise; nothing waits for it.
+    is_second: bool,
 }
 
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
@@ -163,7 +175,8 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
             Ok(postage) => addressed.push((addressee, postage)),
             // Nothing is ever sent there: whoever has no other address is somebody who cannot be told.
             Err(error) if error.problem == Problem::NumberNotServed => {}
-            Err(error) if about.may_be_left_out && error.problem.is_no_postage() => {}
+            Err(error) if (about.may_be_left_out || addressee.is_second) && error.problem.is_no_postage() => {
+            }
             Err(error) => return Err(error),
         }
     }
@@ -184,6 +197,8 @@ fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> V
     let mut by = reaches(IdentifierKind::Email).chain(reaches(IdentifierKind::Mobile));
     let first = by.clone().next();
     let user = by.find(|one| Some(one.id) != about.besides).or(first);
+    let is_shown = user.is_some_and(|user| about.shown.is_some_and(|shown| user.id == shown));
+    let second = by.find(|_| is_shown);
     let mut all: Vec<Addressee> = Vec::new();
     for notify in told {
         let found = match notify {
@@ -192,14 +207,17 @@ fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> V
             Notify::Old => about.old.filter(|one| one.verified_at.is_some()),
             Notify::New => about.new,
         };
-        let Some(found) = found else { continue };
-        let channel = match found.kind {
-            IdentifierKind::Email => Kind::Email,
-            IdentifierKind::Mobile => Kind::Sms,
-            IdentifierKind::Username => continue,
-        };
-        if all.iter().all(|one| one.to != found.value) {
-            all.push(Addressee { channel, to: found.value.clone(), may_object: *notify != Notify::New });
+        let second = second.filter(|_| *notify == Notify::User).map(|one| (&**one, true));
+        for (found, is_second) in found.map(|found| (found, false)).into_iter().chain(second) {
+            let channel = match found.kind {
+                IdentifierKind::Email => Kind::Email,
+                IdentifierKind::Mobile => Kind::Sms,
+                IdentifierKind::Username => continue,
+            };
+            if all.iter().all(|one| one.to != found.value) {
+                let may_object = *notify != Notify::New;
+                all.push(Addressee { channel, to: found.value.clone(), may_object, is_second });
+            }
         }
     }
     all

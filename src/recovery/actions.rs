@@ -127,7 +127,9 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
                 None => None,
                 Some(kinds) => Some(Second::choose(ctx, user, target, &others, kinds).await?),
             };
-            let about = About::event(Notice::RecoveryStarted, policy.notices.recovery);
+            // A second factor that is sent tells where it goes.
+            let shown = Some(target.id).filter(|_| !second.as_ref().is_some_and(Second::is_sent));
+            let about = About::event(Notice::RecoveryStarted, policy.notices.recovery).shown(shown);
             Some((second, notices::prepare(ctx, user, about).await?))
         }
     };
@@ -137,11 +139,12 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
         if let Some(refusal) = case.refusal(given, policy, &moment) {
             return Ok(refusal);
         }
-        let (Some((user, _)), Some((second, notices))) = (case.judge(given), prepared) else {
+        let (Some((user, target)), Some((second, notices))) = (case.judge(given), prepared) else {
             return Ok(refuse(Problem::CodeGone));
         };
         let waits = second.is_some();
         let (mut recovery, right) = Recovery::open(ctx, user, case.challenge.factor, waits, &moment);
+        recovery.identifier_id = Some(target.id);
         recovery.device_id = case.challenge.device_id;
         let event = note(What::RecoveryBegun).user(user.id);
         let mut decision = answer(()).delete(&case.challenge).require(user).insert(&recovery);
@@ -239,6 +242,14 @@ impl<'a> Second<'a> {
         let factor = made.map_or_else(|| Factor::reaching(&ctx.moment(), email), |made| (**made).clone());
         let by = By::Email { factor, is_new: made.is_none(), to: (**email).clone(), postage };
         Ok(Self { by, kinds: vec![FactorKind::Email], locale })
+    }
+
+    /// Whether a message carries its code.
+    fn is_sent(&self) -> bool {
+        match &self.by {
+            By::Held(chosen) => chosen.target.is_some(),
+            By::Email { .. } => true,
+        }
     }
 
     /// Asks for it; also the factor that had to be made for that.

@@ -35,7 +35,7 @@ entity! {
         proofs: Proofs,
         /// Whether a second factor is still to be shown.
         waits: bool,
-        /// The address or number that the token itself was sent to: whoever shows it shows that too.
+        /// The address or number that the token itself, or the code for it, was sent to: whoever shows it shows that too.
         identifier_id: Option<Uuid>,
         /// The known device on which it was begun.
         device_id: Option<Uuid>,

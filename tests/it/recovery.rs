@@ -219,6 +219,41 @@ async fn a_forgotten_password_is_replaced_by_mail_and_second_factor() {
     assert!(!mails.contains(NEW) && !mails.contains(PASSWORD));
 }
 
+/// Whoever reads somebody's mail, or has their phone, is not the only one who is told what they do by it.
+#[tokio::test]
+async fn a_recovery_by_one_place_is_told_at_the_other() {
+    for channel in [FactorKind::Email, FactorKind::Sms] {
+        let by = move |policy: &mut Policy| policy.recovery.channels = vec![channel];
+        let world = World::plan().policy(unlimited).policy(no_second).policy(by).build().await;
+        let person = world.member().await;
+        for one in identifiers(&person).await.into_iter().filter(|one| one.takes_codes()) {
+            let shown = one.with(|one| one.prove(world.ctx().now));
+            world.app.store.commit(vec![Change::update(&shown)]).await.unwrap();
+        }
+        world.advance(MINUTE);
+        let challenge = begins(&person, &person.username).await;
+        world.run_due().await;
+        let code = match channel {
+            FactorKind::Email => mailed(&person).await,
+            _ => world.last_code(&person.mobile).await,
+        };
+        let proof = json!({"challenge": challenge, "code": code});
+        let proved = person.post(VERIFY, proof).await.expect(StatusCode::OK).body;
+        let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
+        sets(&person, body).await.expect(StatusCode::NO_CONTENT);
+        world.run_due().await;
+        for told in [person.email(), person.mobile.clone()] {
+            let text = world.messages(&told).await.to_string();
+            let both =
+                text.contains("Account recovery was requested") && text.contains("password was changed");
+            assert!(
+                both || (channel == FactorKind::Sms && told == person.mobile),
+                "{channel} {told}: {text}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
     let alone = World::plan().policy(unlimited).policy(no_second).build().await;
