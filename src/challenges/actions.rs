@@ -521,8 +521,9 @@ pub async fn resend(
     let next = &next(ctx, &judged, wanted).await?;
     // Judged once before postage is taken, so that impatience does not use up a number's budget.
     rules::resend(&judged, next, policy, &ctx.moment())?;
+    let is_known = judged.challenge.device_id.is_some() || asked_by.is_some();
     let sender = match judged.challenge.purpose {
-        Purpose::SignIn | Purpose::StepUp | Purpose::Recover => Sender::User(judged.user.id),
+        Purpose::SignIn | Purpose::StepUp | Purpose::Recover => Sender::user(judged.user.id, is_known),
         Purpose::Verify => Sender::Stranger,
     };
     let postage = match &next.target {

@@ -155,7 +155,7 @@ pub fn routes() -> Vec<Route> {
         put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::SendNotice]),
+            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice, Limit::SendNotice]),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

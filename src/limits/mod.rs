@@ -56,7 +56,7 @@ text_enum! {
         RecoverDevice = "recover-device",
         /// Recoveries begun from one address.
         RecoverAddress = "recover-address",
-        /// Refresh tokens shown from one address.
+        /// Refresh tokens that are none, from one address; and those of one session.
         RefreshAddress = "refresh-address",
         /// Wrong client secrets from one address.
         ClientFailuresAddress = "client-failures-address",
@@ -427,6 +427,9 @@ pub struct Postage(());
 pub enum Sender {
     /// Somebody who has shown this user's password.
     User(Uuid),
+    /// The same on a device where the user has signed in before, or in their session: no neighbour uses up anything of
+    /// theirs.
+    Device,
     /// The same, where nobody has shown the number to be theirs: anybody can make an account with a
     /// password and whatever number. Spends a stranger's money.
     Newcomer,
@@ -458,10 +461,15 @@ pub enum Whence {
 }
 
 impl Sender {
+    /// Whoever has shown the password of `user`, on a device or in a session that is theirs, or elsewhere.
+    pub fn user(user: Uuid, known: bool) -> Self {
+        if known { Self::Device } else { Self::User(user) }
+    }
+
     /// The same, to somewhere that was `verified` to be the user's own or not.
     pub fn to(self, verified: bool) -> Self {
         match self {
-            Self::User(_) if !verified => Self::Newcomer,
+            Self::User(_) | Self::Device if !verified => Self::Newcomer,
             other => other,
         }
     }
@@ -493,7 +501,11 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
     };
     let known = matches!(
         sender,
-        Sender::User(_) | Sender::Notice(_) | Sender::Once | Sender::Recovery(Whence::Device)
+        Sender::User(_)
+            | Sender::Device
+            | Sender::Notice(_)
+            | Sender::Once
+            | Sender::Recovery(Whence::Device)
     );
     if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
         return send(ctx, to, &destination, share, known).await;
@@ -522,7 +534,7 @@ async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) 
 async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
     match sender {
         Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
-        Sender::Once | Sender::Recovery(Whence::Device) => Ok(()),
+        Sender::Once | Sender::Device | Sender::Recovery(Whence::Device) => Ok(()),
         _ => take_by_address(ctx, Limit::SendAddress).await,
     }
 }

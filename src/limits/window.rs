@@ -38,7 +38,7 @@ pub enum Share {
 impl Share {
     pub(super) fn of(sender: Sender) -> Self {
         match sender {
-            Sender::User(_) => Self::User,
+            Sender::User(_) | Sender::Device => Self::User,
             Sender::Newcomer => Self::Newcomer,
             Sender::Stranger => Self::Stranger,
             Sender::Recovery(Whence::Anywhere) => Self::Recovery,

@@ -88,7 +88,15 @@ async fn wrong(ctx: &Ctx, caller: &Caller, is_judged: bool) -> Result<()> {
 /// [`Problem::CodeGone`] for a right that counts no longer or never did; [`Problem::StepUpRequired`] when
 /// a second factor is still to be shown; [`Problem::Invalid`]; [`Problem::LimitReached`].
 pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Result<Option<Token>> {
-    limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
+    let named = match token {
+        Some(token) => ctx.app.store.get::<Recovery>(token.id).await?,
+        None => None,
+    };
+    let named = named.filter(|named| token.is_some_and(|token| token.matches(&named.digest)));
+    match named.and_then(|recovery| recovery.device_id) {
+        Some(device) => limits::take(ctx, Limit::CodeTryDevice, &device.to_string()).await?,
+        None => limits::take_by_address(ctx, Limit::CodeTryAddress).await?,
+    }
     let token = token.ok_or(Problem::CodeGone)?;
     let (begun, user) = recovery(ctx, token).await?;
     let stored = ctx.app.store.get::<Password>(user.id).await?;

@@ -120,12 +120,13 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
         Some((user, target)) => others(ctx, user, target).await?,
         None => (Vec::new(), None),
     };
+    let sender = |user: &User| Sender::user(user.id, case.challenge.device_id.is_some());
     let prepared = match judged {
         None => None,
         Some((user, target)) => {
             let second = match kinds {
                 None => None,
-                Some(kinds) => Some(Second::choose(ctx, user, target, &others, kinds).await?),
+                Some(kinds) => Some(Second::choose(ctx, user, target, &others, kinds, sender(user)).await?),
             };
             // A second factor that is sent tells where it goes.
             let shown = Some(target.id).filter(|_| !second.as_ref().is_some_and(Second::is_sent));
@@ -214,11 +215,12 @@ impl<'a> Second<'a> {
         target: &Identifier,
         others: &'a [Seen<Factor>],
         mut kinds: Vec<FactorKind>,
+        sender: Sender,
     ) -> Result<Self> {
         kinds.retain(|kind| {
             others.iter().any(|factor| factor.bound_at.is_some() && factor.kinds().contains(kind))
         });
-        let (sender, locale) = (Sender::User(user.id), user.language());
+        let locale = user.language();
         if !kinds.is_empty() {
             let by = By::Held(choose(ctx, others, &kinds, None, Guess::Recovery, sender).await?);
             return Ok(Self { by, kinds, locale });

@@ -122,13 +122,19 @@ async fn reused(ctx: &Ctx, user: &User) -> Option<Notices> {
 /// Renews what a session carried as JWT is shown with.
 ///
 /// # Errors
-/// [`Problem::RefreshRefused`] for whatever does not count, without a word why; the store's.
+/// [`Problem::RefreshRefused`] for whatever does not count, without a word why; [`Problem::LimitReached`]; the store's.
 pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
-    limits::take_by_address(ctx, Limit::RefreshAddress).await?;
-    let token = &Token::parse(TokenKind::Refresh, text).ok_or(Problem::RefreshRefused)?;
+    let Some((token, seen)) = genuine(ctx, text).await? else {
+        limits::take_by_address(ctx, Limit::RefreshAddress).await?;
+        return Err(Problem::RefreshRefused.into());
+    };
+    // What others make up uses up nothing of a session that there is.
+    limits::take(ctx, Limit::RefreshAddress, &token.id.to_string()).await?;
+    let (token, seen) = (&token, &seen);
     let session = ctx
         .decide(move |moment| async move {
-            let Some((session, user)) = current(ctx, token.id).await? else {
+            let found = if moment.again { current(ctx, token.id).await? } else { Some(seen.clone()) };
+            let Some((session, user)) = found else {
                 return Ok(refuse(Problem::RefreshRefused));
             };
             let Some(shown) = refresh::generation(&ctx.app.keyring, &session, token) else {
@@ -142,6 +148,14 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
         })
         .await?;
     hand_out::tokens(ctx, &session).await
+}
+
+/// The refresh token that `text` is, when it ever was one, with its session and user.
+async fn genuine(ctx: &Ctx, text: &str) -> Result<Option<(Token, (Seen<Session>, Seen<User>))>> {
+    let Some(token) = Token::parse(TokenKind::Refresh, text) else { return Ok(None) };
+    let Some(seen) = current(ctx, token.id).await? else { return Ok(None) };
+    let is_genuine = refresh::generation(&ctx.app.keyring, &seen.0, &token).is_some();
+    Ok(is_genuine.then_some((token, seen)))
 }
 
 /// The records, from memory while they are unchanged.

@@ -168,7 +168,8 @@ pub async fn sign_in(
         }
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
-            let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(user.id)).await?;
+            let sender = Sender::user(user.id, device.is_some());
+            let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, sender).await?;
             let kinds = kinds.as_slice();
             let asked = ctx.decide(move |moment| async move {
                 let standing = standing(ctx, user, stored, rehashed, takes, moment.again).await?;

@@ -200,7 +200,7 @@ async fn by_challenge(
         // Only a password would do, or another factor than the wanted one.
         return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
     }
-    let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::User(caller.user.id)).await?;
+    let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::Device).await?;
     let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
     let kinds = kinds.as_slice();
     ctx.decide(move |moment| async move {

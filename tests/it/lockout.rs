@@ -495,6 +495,66 @@ async fn of_passwords_at_once_none_counts_past_the_last_that_is_left() {
     }
 }
 
+/// Whoever has codes sent from the same address uses up nothing of a known device's.
+#[tokio::test]
+async fn a_neighbour_uses_up_no_codes_of_a_known_device() {
+    let world = World::new().await;
+    let mut owner = world.alice().await;
+    let device = owner.signs_in().await["device"].clone();
+    world.advance(30 * MINUTE);
+    for _ in 0..40 {
+        let mut neighbour = world.stranger();
+        neighbour.ip = owner.ip;
+        neighbour.signs_up().await;
+    }
+    let stranger = tries(&owner, &owner.username, PASSWORD).await.problem(429, "limit-reached");
+    assert_eq!(stranger.body["limit"], "send-address");
+    let login = json!({"identifier": owner.username, "password": PASSWORD, "device": device});
+    let asked = owner.post(LOGIN, login).await.expect(StatusCode::OK).body;
+    world.advance(MINUTE);
+    let again = json!({"challenge": asked["challenge"]["id"]});
+    owner.post("/api/v1/auth/resend-code", again).await.expect(StatusCode::OK);
+    let step = json!({"operation": operation::PASSWORD_CHANGE});
+    owner.post("/api/v1/auth/step-up", step).await.expect(StatusCode::OK);
+}
+
+/// Nor does what they make up keep anybody from renewing a session or from a new password.
+#[tokio::test]
+async fn a_neighbour_uses_up_no_refreshes_and_no_recovery_of_a_known_device() {
+    let world = World::plan()
+        .policy(|policy| {
+            password_alone(policy);
+            (policy.limits.refresh_address.limit, policy.limits.code_try_address.limit) = (4, 4);
+        })
+        .build()
+        .await;
+    let owner = verified(&world).await;
+    crate::recovery::shows_email(&owner).await;
+    let login = json!({"identifier": owner.username, "password": PASSWORD, "session": "jwt"});
+    let opened = owner.post(LOGIN, login).await.expect(StatusCode::OK).body;
+    let asks = json!({"identifier": owner.email(), "device": opened["device"]});
+    let asked = owner.post("/api/v1/auth/recover", asks).await.expect(StatusCode::ACCEPTED).body;
+    let code = crate::recovery::mailed(&owner).await;
+    let mut neighbour = world.stranger();
+    neighbour.ip = owner.ip;
+    for (path, body) in [
+        ("/api/v1/auth/refresh", json!({"refresh_token": "vr_made up"})),
+        (VERIFY, json!({"challenge": "vc_made up", "code": "123456"})),
+    ] {
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            statuses.push(neighbour.post(path, body.clone()).await.status.as_u16());
+        }
+        assert_eq!((statuses[0], statuses[5]), (401, 429), "{path} {statuses:?}");
+    }
+    let renew = json!({"refresh_token": opened["refresh_token"]});
+    owner.post("/api/v1/auth/refresh", renew).await.expect(StatusCode::OK);
+    let proof = json!({"challenge": asked["challenge"]["id"], "code": code});
+    let proved = owner.post("/api/v1/auth/recover/verify", proof).await.expect(StatusCode::OK).body;
+    let set = json!({"recovery_token": proved["recovery_token"], "new_password": crate::recovery::NEW});
+    crate::recovery::sets(&owner, set).await.expect(StatusCode::NO_CONTENT);
+}
+
 #[tokio::test]
 async fn devices_are_listed_forgotten_and_ended_with_everything_else() {
     let world = World::plan().policy(unhurried).build().await;
