@@ -12,7 +12,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::factors::{self, Factor, FactorView, Held};
-use crate::identifiers::{self, Identifier, IdentifierView};
+use crate::identifiers::{self, Identifier, IdentifierView, Name};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Rank, SecondFactor, When};
 use crate::revocations::Revocation;
@@ -283,6 +283,20 @@ pub async fn another_admin(ctx: &Ctx, user: Uuid) -> Result<Option<Seen<User>>> 
             (found, _) => return Ok(found),
         }
     }
+}
+
+/// Whose the oldest claim to `name` is among accounts that are not deleted.
+///
+/// # Errors
+/// The store's.
+pub async fn first_living(ctx: &Ctx, name: &Name) -> Result<Option<Seen<User>>> {
+    for claim in identifiers::actions::claims(ctx, name).await? {
+        let user = ctx.app.store.get::<User>(claim.user_id).await?;
+        if let Some(user) = user.filter(|user| user.status != Status::Deleted) {
+            return Ok(Some(user));
+        }
+    }
+    Ok(None)
 }
 
 /// What `user` has to show, and the factors behind it: those that count.

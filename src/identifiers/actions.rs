@@ -12,7 +12,8 @@ use crate::store::{Query, Seen};
 /// Whom a person means who typed `name` at sign-in; nobody when it cannot be read, just as when it is
 /// not known.
 ///
-/// An address or a number means its owner; an address that has none means whoever claimed it first.
+/// An address or a number means its owner; an address that has none means whoever claimed it first, or, where
+/// they are gone, the next (`accounts::first_living`).
 ///
 /// # Errors
 /// The store's.
@@ -72,6 +73,15 @@ pub async fn claimed(ctx: &Ctx, claim: &Identifier) -> Result<Option<Seen<Identi
 /// The store's.
 pub async fn of_user(ctx: &Ctx, user_id: Uuid) -> Result<Vec<Seen<Identifier>>> {
     Ok(ctx.app.store.find(Query::along(Identifier::BY_USER).equal(user_id)).await?.items)
+}
+
+/// Every claim to `name`, oldest first. One page.
+///
+/// # Errors
+/// The store's.
+pub async fn claims(ctx: &Ctx, name: &Name) -> Result<Vec<Seen<Identifier>>> {
+    let claims = Query::along(Identifier::BY_CANONICAL).equal(name.canonical());
+    Ok(ctx.app.store.find(claims).await?.items)
 }
 
 async fn first_claim(ctx: &Ctx, name: &Name) -> Result<Option<Seen<Identifier>>> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::lane::{self, Lane};
 use super::rules::{self, Opened, Opening, Standing};
-use crate::accounts::{self, User, UserView};
+use crate::accounts::{self, Status, User, UserView};
 use crate::app::Ctx;
 use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
@@ -77,17 +77,24 @@ pub async fn sign_in(
         lane::admit(ctx, &key).await?;
     }
     let store = &ctx.app.store;
-    let user_id = match whom {
+    let (mut user_id, is_claim) = match whom {
         Whom::Named(..) => {
             let known = identifiers::actions::find(ctx, name.as_ref()).await?;
-            known.map(|identifier| identifier.user_id)
+            let is_claim = known.as_ref().is_some_and(|known| known.owned.is_none());
+            (known.map(|identifier| identifier.user_id), is_claim)
         }
-        Whom::New(user) => Some(user),
+        Whom::New(user) => (Some(user), false),
     };
     // Nobody's id stands in for an unknown user's, so that both make the same look-ups.
-    let looked_up = user_id.unwrap_or_default();
-    let user = store.get::<User>(looked_up).await?;
-    let stored = store.get::<Password>(looked_up).await?;
+    let mut user = store.get::<User>(user_id.unwrap_or_default()).await?;
+    if let Some(name) = name.as_ref().filter(|_| is_claim)
+        && user.as_ref().is_some_and(|user| user.status == Status::Deleted)
+        && let Some(next) = accounts::first_living(ctx, name).await?
+    {
+        user_id = Some(next.id);
+        user = Some(next);
+    }
+    let stored = store.get::<Password>(user_id.unwrap_or_default()).await?;
     let device = devices::known(ctx, brought.device.as_ref(), user.as_deref()).await?;
     if shows_device && device.is_none() {
         lane::admit(ctx, &key).await?;

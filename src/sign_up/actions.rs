@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, Made, Wanted};
-use crate::accounts::UserView;
+use crate::accounts::{self, UserView};
 use crate::app::{Ctx, Moment};
 use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, FieldError, Problem, Result};
@@ -71,7 +71,8 @@ pub async fn sign_up(
         }
     }
     // Before postage is taken: nobody's number pays for a name that is taken.
-    if let Some(kind) = told_taken(ctx, &wanted).await? {
+    let is_invited = invitation.is_some();
+    if let Some(kind) = told_taken(ctx, &wanted, is_invited).await? {
         return earlier(ctx, &once, &password).await?.ok_or_else(|| rules::taken(kind));
     }
     let postage = postage(ctx, &wanted).await?;
@@ -85,7 +86,7 @@ pub async fn sign_up(
                 Before::Nothing(stale) => stale,
             },
         };
-        let taken = told_taken(ctx, wanted).await?;
+        let taken = told_taken(ctx, wanted, is_invited).await?;
         // By the same request, perhaps, a moment ago.
         if taken.is_some()
             && let Some(given) = earlier(ctx, once, password).await?
@@ -150,12 +151,18 @@ async fn prove(ctx: &Ctx, made: &mut Made, moment: &Moment) -> Result<()> {
 }
 
 /// What is taken among what is wanted, as far as that may be told: a username always, since whoever
-/// takes a name has it at once.
-async fn told_taken(ctx: &Ctx, wanted: &Wanted) -> Result<Option<IdentifierKind>> {
+/// takes a name has it at once. So has whoever claims an address first, where one signs in by it that was not
+/// verified: another account with it could not be reached. Who is invited has shown that it is theirs.
+async fn told_taken(ctx: &Ctx, wanted: &Wanted, is_invited: bool) -> Result<Option<IdentifierKind>> {
+    let policy = &ctx.policy.sign_up;
     for name in &wanted.names {
         let kind = name.kind();
-        let told = kind == IdentifierKind::Username || ctx.policy.sign_up.tell_taken.contains(&kind);
+        let told = kind == IdentifierKind::Username || policy.tell_taken.contains(&kind);
         if told && identifiers::actions::owner(ctx, name).await?.is_some() {
+            return Ok(Some(kind));
+        }
+        let opens = kind == IdentifierKind::Email && !is_invited && !policy.verified.contains(&kind);
+        if told && opens && accounts::first_living(ctx, name).await?.is_some() {
             return Ok(Some(kind));
         }
     }

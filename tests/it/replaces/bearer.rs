@@ -107,6 +107,29 @@ async fn bearer_takes_valid_addresses_once_and_passwords_of_four_to_128_characte
     }
 }
 
+/// Nobody gets an account that they could not sign in to.
+#[tokio::test]
+async fn bearer_gives_an_address_to_one_account_at_a_time() {
+    let world = house("bearer").await;
+    let mut client = Client::of(&world);
+    for password in [SHORTEST, "k3wp", "x9dz"] {
+        client.post("/api/users/register", account(EMAIL, password)).await.is(204);
+        let taken = client.post("/api/users/register", account("Ada@Example.com", "other words")).await;
+        taken.fails(409, "identifier-taken");
+        let mut own = Client::of(&world);
+        own.token = Some(signs_in(&mut client, EMAIL, password).await);
+        own.send("DELETE", "/api/users/me", None).await.is(204);
+        client.post("/api/login", account(EMAIL, password)).await.fails(401, "credentials-wrong");
+    }
+    // Where it has to be verified, whoever does so has it.
+    let mut policy = (*world.app.policy()).clone();
+    policy.sign_up.verified = vec![vestibule::policy::IdentifierKind::Email];
+    world.app.replace_policy(policy);
+    for password in [SHORTEST, "k3wp"] {
+        client.post("/api/users/register", account(EMAIL, password)).await.is(204);
+    }
+}
+
 /// Shows that the address is one's own, as the mail asks.
 async fn verifies(world: &World, client: &mut Client) {
     let mut own = Client::of(world);
