@@ -45,7 +45,7 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<Sender> {
         let told = "Numbers of this country are not called from here.";
         return Err(Error::invalid(vec![FieldError::new("to", "country", told)]));
     }
-    Ok(if owns { Sender::User(caller.user.id) } else { Sender::Newcomer })
+    Ok(if owns { Sender::User(caller.user.id) } else { Sender::Caller })
 }
 
 /// Records a call, once however often the same named request asks for it.

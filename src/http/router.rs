@@ -48,6 +48,19 @@ const STRANGERS_SEND: &[Limit] = &[
     Limit::UnprovenBlock,
     Limit::UnprovenCountry,
 ];
+/// What a notice is counted by that its operation waits for.
+const NOTICE: &[Limit] = &[Limit::SendNotice, Limit::SendNumberShort, Limit::SendNumberDay];
+/// What a call is counted by.
+const CALL: &[Limit] = &[
+    Limit::CallAddress,
+    Limit::CallUser,
+    Limit::CallNumber,
+    Limit::SendNumberShort,
+    Limit::SendNumberDay,
+    Limit::SendOthersShort,
+    Limit::SendOthersDay,
+    Limit::SendStrangerDay,
+];
 /// How what costs money may be refused.
 const UNPAID: [Problem; 2] = [Problem::MessagesPaused, Problem::NumberNotServed];
 /// What a password is counted by.
@@ -120,13 +133,13 @@ pub fn routes() -> Vec<Route> {
         patch("/users/me", profile::api::change).acting().about("Change one's account")
             .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
             .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing])
-            .counted(STRANGERS_SEND).counted(&[Limit::SendNotice]),
+            .counted(STRANGERS_SEND).counted(NOTICE),
         post("/users/me/verify", profile::api::verify).about("Send a code to one's own address or number that is not verified yet")
             .takes::<profile::api::Verify>().answers::<challenges::ChallengeView>(200, "What is asked")
             .may(&[Problem::NotFound, Problem::FactorLocked]).counted(STRANGERS_SEND),
         delete("/users/me", profile::api::delete).about("Delete one's account")
             .answers_nothing(204, "It is deleted, and every session has ended")
-            .may(&STEP_UP).counted(&[Limit::SendNotice]),
+            .may(&STEP_UP).counted(NOTICE),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
@@ -143,10 +156,10 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP),
         post("/factors/totp/confirm", enrolment::api::confirm_totp).about("Bind an authenticator app by a code that it shows")
             .takes::<enrolment::api::ConfirmTotp>().answers::<FactorView>(200, "It is bound")
-            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound]).counted(&[Limit::CodeTryAddress, Limit::SendNotice]),
+            .may(&STEP_UP).may(&[Problem::CodeWrong, Problem::NotFound]).counted(&[Limit::CodeTryAddress]).counted(NOTICE),
         post("/factors/recovery-codes", enrolment::api::make_codes).about("Make ten recovery codes, which end those before")
             .answers::<enrolment::actions::Codes>(201, "The codes, shown once")
-            .may(&STEP_UP).may(&[Problem::FactorRequired]).counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::SendNotice]),
+            .may(&STEP_UP).may(&[Problem::FactorRequired]).counted(&[Limit::SignInDevice, Limit::SignInDeviceDay]).counted(NOTICE),
         patch("/factors/{id}", enrolment::api::rename).about("Give a factor another name")
             .takes::<enrolment::api::Rename>().answers::<FactorView>(200, "The factor")
             .may(&STEP_UP).may(&[Problem::NotFound]),
@@ -155,7 +168,7 @@ pub fn routes() -> Vec<Route> {
         put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice, Limit::SendNotice]),
+            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(NOTICE),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")
@@ -185,7 +198,7 @@ pub fn routes() -> Vec<Route> {
         get("/admin/users", managed::find).access(Staff(op::ADMIN_READ)).about("Find users, by how an identifier of theirs begins, or the newest first")
             .searches::<managed::Find>().answers::<List<administration::users::ManagedUser>>(200, "A page of users"),
         post("/admin/users", managed::create).access(Staff(op::ADMIN_USERS_CREATE)).about("Make an account; its owner is sent a link to set a password")
-            .takes::<managed::Make>().answers::<administration::users::ManagedUser>(201, "The account").may(&[Problem::IdentifierTaken]).counted(&[Limit::SendNotice]).may(&UNPAID),
+            .takes::<managed::Make>().answers::<administration::users::ManagedUser>(201, "The account").may(&[Problem::IdentifierTaken]).counted(NOTICE).may(&UNPAID),
         get("/admin/users/{id}", managed::get).access(Staff(op::ADMIN_READ)).about("One user, with identifiers and factors")
             .answers::<administration::users::ManagedAccount>(200, "The account"),
         patch("/admin/users/{id}", managed::change).access(Staff(op::ADMIN_USERS_CHANGE)).about("Change what somebody is called, their language or metadata")
@@ -203,7 +216,7 @@ pub fn routes() -> Vec<Route> {
         post("/admin/users/{id}/reset-factors", managed::reset_factors).access(Staff(op::ADMIN_USERS_RESET_FACTORS)).about("Take authenticator apps and recovery codes away and unlock the rest; never the password")
             .answers::<managed::Reset>(200, "How many were taken away").may(&[Problem::NotAllowed]),
         post("/admin/users/{id}/act", managed::act).access(Staff(op::ADMIN_USERS_ACT)).about("Act for somebody for some minutes, read-only unless asked otherwise")
-            .takes::<acting::Ask>().answers::<acting::ActingFor>(201, "A session of the user's that says who acts").may(&[Problem::NotAllowed]).counted(&[Limit::SendNotice]).may(&UNPAID),
+            .takes::<acting::Ask>().answers::<acting::ActingFor>(201, "A session of the user's that says who acts").may(&[Problem::NotAllowed]).counted(NOTICE).may(&UNPAID),
         get("/admin/users/{id}/sessions", managed::list_sessions).access(Staff(op::ADMIN_READ)).about("Somebody's sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         get("/admin/users/{id}/devices", managed::list_devices).access(Staff(op::ADMIN_READ)).about("Where somebody has signed in, newest first")
@@ -255,12 +268,12 @@ pub fn routes() -> Vec<Route> {
             .answers_nothing(204, "They are no member any more").may(&STEP_UP).may(OF_OTHERS).may(STAFFS),
         post("/organizations/{id}/members/{user}/act", mine_act).about("Act for a member, where the policy lets administrators of organisations do that")
             .takes::<acting::Ask>().answers::<acting::ActingFor>(201, "A session of the user's that says who acts")
-            .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::SendNotice]).may(&UNPAID),
+            .may(&STEP_UP).may(OF_OTHERS).counted(NOTICE).may(&UNPAID),
         get("/organizations/{id}/invitations", mine::invitations).about("Invitations that were not accepted yet, newest first")
             .searches::<Listing>().answers::<List<organizations::InvitationView>>(200, "A page of invitations").may(OF_OTHERS),
         post("/organizations/{id}/invitations", mine::invite).about("Ask somebody to join, by mail")
             .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
-            .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::InvitationUser, Limit::SendNotice]).may(&UNPAID),
+            .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::InvitationUser]).counted(NOTICE).may(&UNPAID),
         delete("/organizations/{id}/invitations/{invitation}", mine::uninvite).about("Take an invitation back")
             .answers_nothing(204, "It counts no more").may(&STEP_UP).may(OF_OTHERS),
         get("/admin/organizations", organizations::api::all).access(Staff(op::ADMIN_READ)).about("Every organisation, newest first")
@@ -283,7 +296,7 @@ pub fn routes() -> Vec<Route> {
             .searches::<Listing>().answers::<List<organizations::InvitationView>>(200, "A page of invitations"),
         post("/admin/organizations/{id}/invitations", theirs::invite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Ask somebody to join, by mail")
             .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
-            .counted(&[Limit::InvitationUser, Limit::SendNotice]).may(&UNPAID),
+            .counted(&[Limit::InvitationUser]).counted(NOTICE).may(&UNPAID),
         delete("/admin/organizations/{id}/invitations/{invitation}", theirs::uninvite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Take an invitation back")
             .answers_nothing(204, "It counts no more"),
         // events
@@ -301,7 +314,7 @@ pub fn routes() -> Vec<Route> {
         post("/calls", calls::api::create).about("Call somebody")
             .takes::<calls::api::NewCall>().answers::<calls::CallView>(202, "The call, which is placed soon")
             .may(&[Problem::CallNotAllowed, Problem::IdempotencyKeyReused])
-            .counted(&[Limit::CallAddress, Limit::CallUser, Limit::CallNumber, Limit::SendNumberShort, Limit::SendNumberDay]).may(&UNPAID),
+            .counted(CALL).may(&UNPAID),
         get("/calls", calls::api::list).about("One's own calls, newest first")
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")

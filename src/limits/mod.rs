@@ -224,7 +224,9 @@ async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<Postage> {
             // Strangers are not told when, either: it is when somebody else had something sent.
             let wait = match share {
                 Share::User | Share::Notice | Share::Device => full.until.since(moment.now),
-                Share::Newcomer | Share::Stranger | Share::Recovery | Share::Place => *budget.window,
+                Share::Newcomer | Share::Caller | Share::Stranger | Share::Recovery | Share::Place => {
+                    *budget.window
+                }
             };
             return Ok(refuse(reached(told, budget, wait)));
         }
@@ -433,6 +435,9 @@ pub enum Sender {
     /// The same, where nobody has shown the number to be theirs: anybody can make an account with a
     /// password and whatever number. Spends a stranger's money.
     Newcomer,
+    /// Somebody who is signed in and calls a number that nobody has shown to be theirs. Counted as the one before;
+    /// told which limit it was, and never to come back too soon.
+    Caller,
     /// Anybody: they share a part of the number's budget, so that nobody who only knows a number can
     /// use up what its owner needs to sign in.
     Stranger,
@@ -586,10 +591,17 @@ pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str, sender: Sender) -
     let others = [(Limit::CallUser, &*user.to_string()), (Limit::CallNumber, to)];
     take_by_address_and(ctx, Limit::CallAddress, &others).await?;
     let (share, known) = (Share::of(sender), matches!(sender, Sender::User(_)));
-    match destination {
+    let paid = match destination {
         Some(destination) => send(ctx, to, &destination, share, known).await,
         None => take_send(ctx, to, share).await,
+    };
+    if paid.is_err() {
+        // What is refused uses up nothing: or whoever comes back when they were told is refused again.
+        for (limit, of) in others {
+            put_back(ctx, limit, of).await;
+        }
     }
+    paid
 }
 
 #[cfg(test)]

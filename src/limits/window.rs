@@ -23,6 +23,8 @@ pub enum Share {
     User,
     /// Whoever has shown a password, and the number not.
     Newcomer,
+    /// Whoever is signed in and calls a number that was not shown to be theirs.
+    Caller,
     /// Anybody.
     Stranger,
     /// Whoever wants to get back in, from anywhere.
@@ -40,6 +42,7 @@ impl Share {
         match sender {
             Sender::User(_) | Sender::Device => Self::User,
             Sender::Newcomer => Self::Newcomer,
+            Sender::Caller => Self::Caller,
             Sender::Stranger => Self::Stranger,
             Sender::Recovery(Whence::Anywhere) => Self::Recovery,
             Sender::Recovery(Whence::Place) => Self::Place,
@@ -49,12 +52,10 @@ impl Share {
     }
 
     /// What whoever asks is told, past whichever limit it was. Another answer would tell strangers
-    /// that somebody else had something sent to this number; and an operation of which nobody can be told
-    /// any more names what it lacks.
+    /// that somebody else had something sent to this number.
     pub(super) fn told(self, reached: Limit) -> Limit {
         match self {
-            Self::User | Self::Device => reached,
-            Self::Notice => Limit::SendNotice,
+            Self::User | Self::Device | Self::Caller | Self::Notice => reached,
             Self::Newcomer | Self::Stranger => Limit::SendStrangerShort,
             Self::Recovery | Self::Place => Limit::SendRecovery,
         }
@@ -99,9 +100,9 @@ pub(super) struct Full {
 
 /// The limits of what is sent to `to`: each with the shares that it counts.
 fn windows(to: &str) -> &'static [(Limit, &'static [Share])] {
-    use Share::{Device, Newcomer, Notice, Place, Recovery, Stranger, User};
-    const ALL: &[Share] = &[User, Newcomer, Stranger, Recovery, Place, Device, Notice];
-    const OTHERS: &[Share] = &[Newcomer, Stranger, Recovery, Place];
+    use Share::{Caller, Device, Newcomer, Notice, Place, Recovery, Stranger, User};
+    const ALL: &[Share] = &[User, Newcomer, Caller, Stranger, Recovery, Place, Device, Notice];
+    const OTHERS: &[Share] = &[Newcomer, Caller, Stranger, Recovery, Place];
     // A number is somebody's phone, which rings: all that goes there is counted together. Whoever has not
     // shown it to be theirs leaves some to whoever has; and what strangers may send does not depend on
     // what was recovered, which would tell whose number it is. What they and newcomers may send in a day
@@ -112,7 +113,7 @@ fn windows(to: &str) -> &'static [(Limit, &'static [Share])] {
         (Limit::SendOthersShort, OTHERS),
         (Limit::SendOthersDay, OTHERS),
         (Limit::SendStrangerShort, &[Stranger]),
-        (Limit::SendStrangerDay, &[Stranger, Newcomer]),
+        (Limit::SendStrangerDay, &[Stranger, Newcomer, Caller]),
         (Limit::SendRecoveryNumber, &[Recovery]),
         (Limit::SendRecoveryNumberDay, &[Recovery]),
         (Limit::SendRecoveryNumberNetwork, &[Recovery]),

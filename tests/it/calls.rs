@@ -445,6 +445,22 @@ async fn calls_are_counted_by_user_by_number_and_by_address() {
 }
 
 #[tokio::test]
+async fn a_caller_is_told_which_limit_it_was_and_calls_again_when_they_were_told() {
+    let world =
+        World::plan().policy(|policy| policy.calls.users = vestibule::policy::Callers::Anybody).build().await;
+    let alice = world.alice().await;
+    let body = json!({"to": "+12025550187", "say": "Hi"});
+    for _ in 0..4 {
+        alice.post(CALLS, body.clone()).await.expect(StatusCode::ACCEPTED);
+    }
+    let refused = alice.post(CALLS, body.clone()).await.problem(429, "limit-reached");
+    assert_eq!(refused.body["limit"], "send-others-short");
+    assert_eq!(refused.headers["retry-after"], "600");
+    world.advance(Duration::from_secs(601));
+    alice.post(CALLS, body).await.expect(StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn calls_by_others_leave_a_number_what_its_owner_needs() {
     let world = World::plan()
         .policy(|policy| {

@@ -399,7 +399,7 @@ async fn a_number_s_limits_are_one_for_messages_calls_and_nodes_and_outlive_a_re
         limits::postage_for_call(&ctx, Uuid::nil(), number, Sender::User(Uuid::nil())).await.unwrap_err();
     assert_eq!((refused.limit, refused.retry_after), (Some("send-number-short"), Some(600)));
     let refused = limits::postage(&ctx, number, Sender::Notice("y")).await.unwrap_err();
-    assert_eq!(refused.limit, Some("send-notice"));
+    assert_eq!((refused.limit, refused.retry_after), (Some("send-number-short"), Some(600)));
     // A recovery is refused without a word of why.
     let refused = limits::postage(&ctx, number, Sender::Recovery(Whence::Anywhere)).await.unwrap_err();
     assert_eq!(refused.limit, Some("send-recovery"));

@@ -129,7 +129,7 @@ async fn calls_are_bounded_and_a_token_ends_with_its_session() {
         if last == 429 {
             assert!(
                 // Of what goes to a number its owner keeps a part.
-                reply.head.contains("retry-after: ") && reply.body["limit"] == "send-stranger-short",
+                reply.head.contains("retry-after: ") && reply.body["limit"] == "send-others-short",
                 "{}",
                 reply.text
             );
