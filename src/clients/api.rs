@@ -94,7 +94,7 @@ fn tell(ctx: &Ctx, Inspected { session, named, .. }: Inspected) -> Introspection
         sid: Some(session.id),
         client_id: Some(FIRST_PARTY),
         iat: Some(session.created_at.as_seconds()),
-        exp: Some(session.expires_at.as_seconds()),
+        exp: Some(session.ends_at(&ctx.policy.session).as_seconds()),
         auth_time: Some(session.proved_at().as_seconds()),
         aal: Some(session.proofs.level()),
         amr: Some(session.proofs.of_sign_in().map(|proof| proof.factor.amr()).collect()),

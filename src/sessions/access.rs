@@ -60,7 +60,7 @@ fn audience(app: &App) -> &str {
 impl Claims {
     /// What the access token of `session` says at `now`.
     fn of(session: &Session, app: &App, policy: &policy::Session, now: Timestamp) -> Self {
-        let ends = [now + *policy.access, session.expires_at, session.created_at + *policy.lifetime];
+        let ends = [now + *policy.access, session.ends_at(policy)];
         Self {
             iss: app.origin.as_str().to_owned(),
             sub: session.user_id,

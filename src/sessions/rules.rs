@@ -65,9 +65,13 @@ impl Session {
         self.user_id == user.id
             && user.is_active(now)
             && self.counts_from >= user.sessions_from
-            && now < self.expires_at
-            && now < self.created_at + *policy.lifetime
+            && now < self.ends_at(policy)
             && now.since(self.seen_at) < *policy.idle
+    }
+
+    /// When it ends by itself at the latest: a lifetime that is shorter by now counts for it too.
+    pub fn ends_at(&self, policy: &policy::Session) -> Timestamp {
+        self.expires_at.min(self.created_at + *policy.lifetime)
     }
 
     /// When its user last showed a factor to sign in.

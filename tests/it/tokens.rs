@@ -975,6 +975,14 @@ async fn a_registered_client_is_told_what_a_token_stands_for() {
     world.advance(Duration::from_secs(300));
     assert_eq!(ask(&access).await, nothing);
 
+    // A lifetime that is shorter by now is that of those who are there.
+    let (before, mut policy) = (ask(&opaque).await, (*world.app.policy()).clone());
+    policy.session.lifetime = vestibule::config::Period(Duration::from_secs(3_600));
+    world.app.replace_policy(policy);
+    let told = ask(&opaque).await;
+    assert_eq!(told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap(), 3_600);
+    assert!(told["exp"].as_i64() < before["exp"].as_i64());
+
     // T-43: the user is suspended.
     let user =
         world.app.store.get::<User>(said["sub"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
