@@ -6,7 +6,8 @@
 //! keeps what was required from changing until the commit.
 //!
 //! A server that does not answer costs each asker a bounded time, and no more than one connection;
-//! what failed before anything was sent, and reads, are tried again, shortly and not often.
+//! what failed before anything was sent, and reads, are tried again, shortly and not often. One that
+//! follows another is not asked at all: it knows less, and cannot write.
 //!
 //! Always: sessions are read-only outside of the `BEGIN READ WRITE` of a commit, so a change whose
 //! `BEGIN` failed cannot take effect by itself. Never: a connection with an open transaction in the
@@ -28,7 +29,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Config, Error, NoTls, Statement};
+use tokio_postgres::{Config, Error, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::channel::{self, Channel, ChannelState};
@@ -49,13 +50,15 @@ const BRIDGE: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What every session is told once. A commit must be durable when it is answered, so
-/// `synchronous_commit` may be stricter than `on`, but not off.
+/// `synchronous_commit` may be stricter than `on`, but not off. Answers whether the server follows
+/// another one.
 const SESSION: &str = "SET statement_timeout = '5s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
     SET default_transaction_isolation = 'read committed'; \
     SET default_transaction_read_only = on; \
     SELECT set_config('synchronous_commit', 'on', false) \
-    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+    WHERE current_setting('synchronous_commit') IN ('off', 'local'); \
+    SELECT pg_is_in_recovery()";
 
 /// Records in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -69,9 +72,9 @@ pub struct Postgres {
 /// What was learned of the server.
 #[derive(Debug)]
 struct Care {
-    /// When the server was last silent for too long. Connections that were made before may be dead
-    /// without knowing it.
-    silent: Mutex<Option<Instant>>,
+    /// When a connection was last of no use: silent for too long, or led where nothing can be written.
+    /// Those that were made before may be the same without knowing it.
+    useless: Mutex<Option<Instant>>,
     /// What was tried again.
     retries: AtomicU64,
 }
@@ -124,14 +127,22 @@ impl Postgres {
             Some(tls) => Manager::from_config(config, tls, recycling),
         };
         let prepare = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                let said = client.simple_query(SESSION).await.map_err(HookError::Backend)?;
+                // Where an address leads while one server takes over from another.
+                if follows(&said) {
+                    Err(HookError::message("the server only follows another one"))
+                } else {
+                    Ok(())
+                }
+            })
         });
-        let care = Arc::new(Care { silent: Mutex::default(), retries: AtomicU64::default() });
+        let care = Arc::new(Care { useless: Mutex::default(), retries: AtomicU64::default() });
         let doubted = care.clone();
         let doubt = Hook::sync_fn(move |_, metrics| {
-            let silent = *doubted.silent.lock().unwrap_or_else(PoisonError::into_inner);
-            match silent {
-                Some(silent) if metrics.created <= silent => Err(HookError::message("it may be dead")),
+            let useless = *doubted.useless.lock().unwrap_or_else(PoisonError::into_inner);
+            match useless {
+                Some(useless) if metrics.created <= useless => Err(HookError::message("it may be dead")),
                 _ => Ok(()),
             }
         });
@@ -279,18 +290,35 @@ impl Postgres {
         }
     }
 
-    /// Gives the connection back, unless it did not answer in time: then nobody shall wait for it again,
-    /// nor for another one of its age.
+    /// Gives the connection back, unless it did not answer in time or is of no use: then nobody shall wait
+    /// for it again, nor for another one of its age.
     fn settle<T>(&self, client: Object, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, StoreError> {
-        match answer {
-            Ok(answer) => answer.map_err(failure),
-            Err(elapsed) => {
-                drop(Object::take(client));
-                *self.care.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Err(StoreError::unavailable(elapsed))
-            }
+        let is_useless = match &answer {
+            Ok(answer) => answer.as_ref().is_err_and(is_useless),
+            Err(_) => true,
+        };
+        if is_useless {
+            drop(Object::take(client));
+            *self.care.useless.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
+        answer.map_err(StoreError::unavailable)?.map_err(failure)
     }
+}
+
+/// Whether the answer to [`SESSION`] says that the server follows another one.
+fn follows(said: &[SimpleQueryMessage]) -> bool {
+    let last = said.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten(),
+        _ => None,
+    });
+    last == Some("t")
+}
+
+/// Whether it is the connection that cannot do what was asked. Nothing is asked that servers do not
+/// support; what a connection does not is writing to a server that has begun to follow another, or what
+/// it prepared before a table was changed.
+fn is_useless(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|server| ["0A000", "25006"].contains(&server.code().code()))
 }
 
 /// Whether a server that restarts, or one that takes over, says so: nothing is known to be wrong with
@@ -405,8 +433,8 @@ pub(super) fn failure(error: Error) -> StoreError {
     match code {
         // Division by zero (a guard), unique violation, serialization failure, deadlock.
         "22012" | "23505" | "40001" | "40P01" => StoreError::Conflict,
-        // Data exception, integrity constraint, syntax or access rule, not supported.
-        _ if ["22", "23", "42", "0A"].iter().any(|class| code.starts_with(class)) => StoreError::Misuse(said),
+        // Data exception, integrity constraint, syntax or access rule.
+        _ if ["22", "23", "42"].iter().any(|class| code.starts_with(class)) => StoreError::Misuse(said),
         _ => StoreError::unavailable(said),
     }
 }

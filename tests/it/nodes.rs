@@ -20,7 +20,7 @@ use vestibule::shared::{Claim, Shared};
 use vestibule::store::Query;
 
 #[path = "../../benches/figures/beside.rs"]
-mod beside;
+pub mod beside;
 #[path = "../../benches/figures/cluster.rs"]
 mod cluster;
 

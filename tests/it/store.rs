@@ -1,11 +1,14 @@
 //! One contract for every engine. PostgreSQL takes part when `VESTIBULE_TEST_POSTGRES` holds its URL.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use vestibule::clock::Timestamp;
@@ -14,6 +17,8 @@ use vestibule::store::migrations::{self, Migration, Migrations, Refusal};
 use vestibule::store::{
     Change, Cursor, Engine, Entity, Faults, Memory, Query, Seen, Store, StoreError, schema,
 };
+
+use crate::nodes::beside::Postgres;
 
 vestibule::entity! {
     /// One of everything.
@@ -901,6 +906,112 @@ async fn a_server_that_is_not_there_is_unavailable() {
     ));
     assert!(is_misuse(&Engine::open("mysql://", 1)));
     assert!(is_misuse(&Engine::open("postgres://host/?sslmode=perhaps", 1)));
+}
+
+/// An address that leads to one server or another.
+struct Leading {
+    url: String,
+    /// Where it leads, and how often what was open has been cut.
+    to: watch::Sender<(SocketAddr, u32)>,
+}
+
+impl Leading {
+    async fn start(to: &Postgres) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://postgres@{}/postgres", listener.local_addr().unwrap());
+        let (to, leads) = watch::channel((Self::address(to), 0));
+        // Ends with the runtime of the test.
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut leads = leads.clone();
+                tokio::spawn(async move {
+                    let (to, cut) = *leads.borrow_and_update();
+                    let Ok(mut far) = TcpStream::connect(to).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = leads.wait_for(|now| now.1 != cut) => {}
+                    }
+                });
+            }
+        });
+        Self { url, to }
+    }
+
+    fn address(server: &Postgres) -> SocketAddr {
+        let url = server.url();
+        url.split(['@', '/']).nth(3).unwrap().parse().unwrap()
+    }
+
+    /// Leads elsewhere from now on; what was open stays, or is cut.
+    fn turn(&self, to: &Postgres, cuts: bool) {
+        self.to.send_modify(|now| *now = (Self::address(to), now.1 + u32::from(cuts)));
+    }
+}
+
+async fn one_of(server: &Postgres, text: &str) -> String {
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.query_one(text, &[]).await.unwrap().get(0)
+}
+
+/// A server, and a copy of it that follows.
+async fn followed() -> (Postgres, Postgres) {
+    let (primary, mut standby) = tokio::try_join!(Postgres::start(), Postgres::start()).unwrap();
+    let (client, connection) = tokio_postgres::connect(&primary.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(POSTGRES).await.unwrap();
+    let data = PathBuf::from(one_of(&standby, "SHOW data_directory").await);
+    let programs = one_of(&primary, "SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
+    standby.crash().unwrap();
+    // It refuses to run as root, as the server does.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&data).unwrap());
+    std::fs::remove_dir_all(&data).unwrap();
+    let mut copy = std::process::Command::new(PathBuf::from(programs).join("pg_basebackup"));
+    copy.args(["--no-sync", "-c", "fast", "-R", "-d", &primary.url(), "-D"]).arg(&data);
+    copy.current_dir(data.parent().unwrap());
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::process::CommandExt::uid(&mut copy, owner);
+    }
+    assert!(copy.status().unwrap().success());
+    standby.again().await.unwrap();
+    (primary, standby)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_only_follows_is_not_asked_and_the_one_that_writes_is_found_again() {
+    // Both engines' runs would do the same.
+    if std::env::var("VESTIBULE_TEST_STORE").as_deref() != Ok("postgres") {
+        return;
+    }
+    let (primary, standby) = followed().await;
+    let leading = Leading::start(&primary).await;
+    let store = Store::new(open(&leading.url), Random::System);
+    put(&store, &tally("before")).await;
+    leading.turn(&standby, true);
+    for _ in 0..3 {
+        let written = store.commit(vec![Change::insert(&tally("meanwhile"))]).await;
+        assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
+        // It may not know yet what was ended a moment ago.
+        let read = store.get::<Tally>("before".into()).await;
+        assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    }
+    leading.turn(&primary, false);
+    put(&store, &tally("after")).await;
+    assert!(store.get::<Tally>("meanwhile".into()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_do_what_others_can_is_given_up() {
+    let Some(place) = Place::schema().await else { return };
+    let ground = Ground::over(place).await;
+    put(&ground, &tally("one")).await;
+    see::<Tally>(&ground, "one".into()).await;
+    // The server does not run what was prepared for a column of another type.
+    ground.place.run("ALTER TABLE tallies ALTER COLUMN name TYPE varchar COLLATE \"C\"").await;
+    let told = ground.get::<Tally>("one".into()).await;
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+    see::<Tally>(&ground, "one".into()).await;
+    ground.end().await;
 }
 
 #[tokio::test]
