@@ -76,6 +76,14 @@ impl Circuits {
         }
     }
 
+    /// It failed in a way that leaves no doubt: it is left alone from now on. Whether it was used until now.
+    pub fn open(&self, name: &'static str, now: Timestamp) -> bool {
+        let mut circuits = self.circuits();
+        let circuit = circuits.entry(name).or_default();
+        circuit.probing_until = None;
+        circuit.open_until.replace(now + PAUSE).is_none()
+    }
+
     /// How it stands.
     pub fn state(&self, name: &'static str, now: Timestamp) -> State {
         match self.circuits().get(name).and_then(|circuit| circuit.open_until) {

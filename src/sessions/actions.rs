@@ -18,7 +18,7 @@ use crate::identifiers::Identifier;
 use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::secret::{Token, TokenKind};
-use crate::store::{Change, Cursor, Page, Query, Seen, answer, refuse};
+use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer, refuse};
 
 /// Who is asking: the one place where a credential becomes a user. `None`: nobody shows anything
 /// that counts.
@@ -95,7 +95,9 @@ async fn standing(
         return Ok(Some(found));
     }
     // Boxed, as what is read below: who is known would carry the room for it through every request.
-    Box::pin(touch(ctx, &found.session)).await?;
+    if !Box::pin(touch(ctx, &found.session)).await? {
+        return Ok(Some(found));
+    }
     // Anew, with its new revision. Gone in between: it has just been ended.
     Ok(judge(known(ctx, id).await?))
 }
@@ -217,11 +219,32 @@ async fn named(ctx: &Ctx, token: &Token) -> Result<Option<Seen<Session>>> {
     Ok(session.filter(|session| token.matches(&session.digest)))
 }
 
-/// Remembers the use of a session, at most once in the policy's `seen_every`.
-async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<()> {
+/// What is left alone for a while when the store takes nothing.
+const TOUCH: &str = "sessions.touch";
+
+/// Remembers the use of a session, at most once in the policy's `seen_every`; whether that was done.
+///
+/// Nobody is kept from reading because nothing can be written, nor waits for it again and again: without the
+/// note a session is idle a little sooner, and no more.
+async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<bool> {
+    let circuits = &ctx.app.circuits;
+    if !circuits.admits(TOUCH, ctx.now) {
+        return Ok(false);
+    }
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));
-    ctx.app.store.commit_unless_changed(vec![Change::update(&touched)]).await?;
-    Ok(())
+    match ctx.app.store.commit_unless_changed(vec![Change::update(&touched)]).await {
+        Err(StoreError::Unavailable(error)) => {
+            if circuits.open(TOUCH, ctx.now) {
+                tracing::warn!(%error, "nothing can be written: the use of sessions is not noted");
+            }
+            Ok(false)
+        }
+        other => {
+            other?;
+            circuits.report(TOUCH, true, ctx.now);
+            Ok(true)
+        }
+    }
 }
 
 /// One's own sessions, newest first.

@@ -1090,6 +1090,31 @@ async fn who_is_no_registered_client_is_told_nothing() {
     asks(&world, &basic, "/oauth2/introspect", form).await.problem(401, "client-unknown");
 }
 
+/// Nothing that is written is known to have been: a full disk, a database that only reads.
+#[tokio::test]
+async fn who_is_signed_in_reads_although_nothing_can_be_written() {
+    let mut config = Config::from_toml("").unwrap();
+    config.develop_at("127.0.0.1:1".parse().unwrap(), &Random::seeded(2));
+    config.secrets.keys = vec![Keyring::generate("test", &Random::seeded(1))];
+    (config.hashing.memory_kib, config.hashing.permits) = (64, 1);
+    let policy = Policy::from_toml("[session]\nseen_every = \"5s\"").unwrap();
+    let engine = Engine::Memory(Memory::new(Faults { lose: 1.0, ..Faults::default() }));
+    let clock = vestibule::clock::Clock::manual("2030-01-01T00:00:00Z".parse().unwrap());
+    let app = App::build(config, policy, engine, clock, Random::seeded(42)).unwrap();
+    let ctx = || Ctx::new(app.clone(), None);
+    let user = User::new(Uuid::from_u128(1), ctx().now);
+    let (session, token) =
+        Session::open(&user, Proofs::default(), Carry::Bearer, &ctx().policy.session, &ctx().moment());
+    assert!(app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.is_err());
+    // The first one tries to note it; then nobody waits for that in vain, until half a minute later.
+    for (pause, noted) in [(5, 5), (5, 5), (5, 5), (21, 36), (5, 36)] {
+        app.clock.advance(Duration::from_secs(pause));
+        assert!(counts(&app, &token.reveal()).await, "{noted}");
+        let seen = app.store.get::<Session>(session.id).await.unwrap().unwrap().seen_at;
+        assert_eq!(seen.since(session.created_at), Duration::from_secs(noted));
+    }
+}
+
 /// T-41: what could not be looked up is not told to be dead, and what could not be ended not to have ended.
 #[tokio::test]
 async fn a_store_that_fails_is_told_as_such() {
