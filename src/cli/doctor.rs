@@ -12,6 +12,7 @@ use crate::breached::Breached;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unsafe_settings};
 use crate::hashing::{Hashing, Keys};
+use crate::http::make_room;
 use crate::mailer::Mailer;
 use crate::money::Rates;
 use crate::random::Random;
@@ -61,6 +62,7 @@ pub async fn run(options: &Settings) -> Outcome {
         Err(faults) => found.extend(faults.0.into_iter().map(|fault| Finding::bad("settings", fault))),
         Ok(loaded) => {
             found.extend(settings(&loaded));
+            found.extend(make_room(&loaded.config).map(|sentence| Finding::warn("server", sentence)));
             found.extend(keys(&loaded.config));
             found.extend(hashing(&loaded.config).await);
             found.extend(spending(&loaded.config));

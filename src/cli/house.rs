@@ -111,6 +111,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, giv
         told_at.get_or_init(Instant::now);
         stopping.send_replace(true);
     };
+    if let Some(warning) = http::make_room(&app.config) {
+        tracing::warn!("{warning}");
+    }
     // Kept until the workers have stopped: what a request has begun to hold open, others go on using.
     let loops =
         Loops::start().map_err(|error| format!("The server's threads cannot be started: {error}."))?;

@@ -29,7 +29,7 @@ pub mod visit;
 
 pub use extract::{Body, Params, Search};
 pub use router::all;
-pub use server::{Loops, serve};
+pub use server::{Loops, make_room, serve};
 
 #[cfg(test)]
 pub(crate) mod testing;

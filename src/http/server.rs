@@ -1,8 +1,10 @@
 //! Connections: accepted within a bound, cut when they dawdle, finished when the server stops.
 
 mod loops;
+mod room;
 
 pub use loops::Loops;
+pub use room::make_room;
 
 use std::convert::Infallible;
 use std::io;
@@ -41,7 +43,7 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Serves `entrance` on `listener`, each connection on one of `loops`, until `shutdown` is done; then no
 /// connection is accepted, and what is being answered has `drain_timeout` to finish before it is cut.
 ///
-/// At most `max_connections` are open; others wait to be accepted. A connection that does not send
+/// At most `max_connections` are open, and no more than there is [room](room::places) for; others wait to be accepted. A connection that does not send
 /// the head of a request within `header_timeout`, the next one on a kept connection included, or
 /// does not take any of its answer for `request_timeout`, is closed.
 ///
@@ -58,7 +60,7 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     // Its own timer for heads would be set and taken back for every request: see `Pace`.
     http.header_read_timeout(None).max_header_size(HEAD_BYTES);
-    let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+    let places = Arc::new(Semaphore::new(room::places(&app.config).min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);

@@ -20,6 +20,7 @@ pub mod load;
 #[expect(dead_code, reason = "shared with the benches, which also measure the process")]
 pub mod server;
 
+use crate::place::second_round;
 use crate::scripted::{Reply, Scripted};
 use crate::told;
 use load::{Connection, request};
@@ -265,6 +266,68 @@ async fn ask_for_codes(server: SocketAddr, from: u64) -> Vec<String> {
         promised.push(number(n));
     }
     promised
+}
+
+/// A stranger who only opens connections takes the places of connections, and never what is needed to answer those
+/// that are open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_connected_is_answered_however_many_others_only_connect() {
+    /// More than there is room for, and few enough for the system's queue of those that nobody has accepted yet.
+    const STRANGERS: usize = 120;
+    if second_round() {
+        return;
+    }
+    // Event loops take some for each core.
+    let files = 100 + 8 * std::thread::available_parallelism().unwrap().get();
+    let limits = format!("ulimit -n {files} && exec \"$@\"");
+    let home = Scratch::new().unwrap();
+    let policy = home.path().join("policy.toml");
+    let text = "[sign_up]\nrequired = [\"username\"]\n[sign_in.second]\nwhen = \"never\"\n";
+    std::fs::write(&policy, text).unwrap();
+    let address = server::free_address().unwrap();
+    let bare = server::bare_vestibule(home.path());
+    let limited = || {
+        let mut command = tokio::process::Command::new("sh");
+        command
+            .args(["-c", &limits, "sh"])
+            .arg(bare.get_program())
+            .current_dir(home.path())
+            .kill_on_drop(true);
+        for (name, _) in bare.get_envs() {
+            command.env_remove(name);
+        }
+        command.env(server::POLICY, &policy).envs(CHEAP);
+        command
+    };
+    let data = home.path().join("data");
+    let log = std::fs::File::create(home.path().join("log")).unwrap();
+    let mut serving = limited();
+    serving.arg("--listen").arg(address.to_string()).arg("--data").arg(&data);
+    serving.stdout(log.try_clone().unwrap()).stderr(log);
+    let _serving = serving.spawn().unwrap();
+    let (health, mut ready) = (request("GET", path::HEALTH, None, None), Connection::new(address));
+    let start = Instant::now();
+    while !ready.send(&health).await.is_ok_and(|answer| answer.status == 200) {
+        assert!(start.elapsed() < Duration::from_secs(15), "it does not start");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // On an event loop that has not read from the database yet, where there are several.
+    let mut kept = Connection::new(address);
+    assert_eq!(kept.send(&request("GET", "/nothing", None, None)).await.unwrap().status, 404);
+    let mut idle = Vec::new();
+    for _ in 0..STRANGERS {
+        idle.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let body = json!({"username": "ada", "password": PASSWORD});
+    let answer = kept.send(&request("POST", path::SIGN_UP, None, Some(&body))).await.unwrap();
+    answer.must_be(201).unwrap();
+    let log = std::fs::read_to_string(home.path().join("log")).unwrap();
+    assert!(log.contains("connections can be open at the same time, not the 4096"), "{log}");
+    // Told before it is met, too.
+    let told = limited().arg("doctor").output().await.unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("connections can be open at the same time, not the 4096"), "{told}");
 }
 
 /// A message that a worker had taken when it was killed, and for which time.
