@@ -36,6 +36,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// How far two instants are apart. What was done at one of them is no older than that, unless the clock was
+    /// set back since: then what comes from a far future is not taken for new.
+    pub fn apart(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
+    }
+
     /// The instant `by` before this one, not before the epoch.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {

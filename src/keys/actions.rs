@@ -38,7 +38,7 @@ async fn stored(ctx: &Ctx) -> Result<Vec<Seen<SigningKey>>> {
 /// The store's.
 pub async fn ring(ctx: &Ctx) -> Result<Arc<Ring>> {
     let ring = ctx.app.signing.get();
-    if ctx.now.since(ring.read_at) < FRESH { Ok(ring) } else { read(ctx).await }
+    if ctx.now.apart(ring.read_at) < FRESH { Ok(ring) } else { read(ctx).await }
 }
 
 async fn read(ctx: &Ctx) -> Result<Arc<Ring>> {
@@ -93,7 +93,7 @@ pub async fn open(ctx: &Ctx, token: &str) -> Result<Option<Vec<u8>>> {
         Ok(payload) => Ok(Some(payload)),
         Err(Refusal::Wrong) => Ok(None),
         // Made by another node a moment ago, perhaps.
-        Err(Refusal::UnknownKey) if ctx.now.since(ring.read_at) < PAUSE => Ok(None),
+        Err(Refusal::UnknownKey) if ctx.now.apart(ring.read_at) < PAUSE => Ok(None),
         Err(Refusal::UnknownKey) => Ok(read(ctx).await?.open(token, ctx.now).ok()),
     }
 }

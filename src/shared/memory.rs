@@ -54,8 +54,13 @@ impl Memory {
         let now = micros(now);
         let Some(shard) = self.shard(key) else { return Err(Problem::Internal.into()) };
         let mut keys = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        // A budget that was whole before now is as good as none; a clock set back makes nobody rich.
-        let whole = keys.get(key).map_or(now, |known| known.whole.max(now));
+        // A budget that was whole before now is as good as none; a clock set back makes nobody rich, and
+        // has nobody wait for longer than it takes to fill up.
+        let latest = now.saturating_add(i64::try_from(window.as_micros()).unwrap_or(i64::MAX));
+        let whole = keys.get_mut(key).map_or(now, |known| {
+            known.whole = known.whole.min(latest);
+            known.whole.max(now)
+        });
         let after = whole.saturating_add(step);
         let full = step.saturating_mul(i64::from(limit));
         let over = after - now - full;

@@ -171,7 +171,7 @@ impl Verifier {
     /// whose key is known waits for nobody.
     async fn refresh_keys(&self) {
         let (old, now) = (self.keys(), self.0.clock.now());
-        if !old.is_empty() && now.since(old.read_at) > FRESH {
+        if !old.is_empty() && now.apart(old.read_at) > FRESH {
             self.read_keys(&old, now).await;
         }
     }
@@ -197,7 +197,7 @@ impl Verifier {
     /// Those that are known go on counting when they cannot be read.
     async fn read_keys(&self, old: &Arc<Ring>, now: Timestamp) {
         let mut asked = self.0.asked.lock().await;
-        if !Arc::ptr_eq(old, &self.keys()) || asked.is_some_and(|asked| now.since(asked) < PAUSE) {
+        if !Arc::ptr_eq(old, &self.keys()) || asked.is_some_and(|asked| now.apart(asked) < PAUSE) {
             return;
         }
         *asked = Some(now);

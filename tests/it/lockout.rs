@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::audit::{Event, What};
+use vestibule::clock::Timestamp;
 use vestibule::config::Config;
 use vestibule::devices::Device;
 use vestibule::factors::Factor;
@@ -15,6 +16,7 @@ use vestibule::passwords::Password;
 use vestibule::policy::{Policy, When, operation};
 use vestibule::secret::Secret;
 use vestibule::sessions::Session;
+use vestibule::shared::{Claim, Shared};
 use vestibule::store::{Change, Query};
 
 use crate::world::{Answer, PASSWORD, Person, World};
@@ -25,6 +27,21 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LOGIN: &str = "/api/v1/auth/login";
 const VERIFY: &str = "/api/v1/auth/verify-code";
 const WRONG: &str = "seven lanterns by no harbour";
+
+/// What was counted before a clock is set back is not forgotten, and keeps nobody out for as long as the step.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_the_window() {
+    let (shared, now) = (Shared::memory(), "2030-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
+    let claim = [Claim { key: "k".to_owned(), limit: 3, window: MINUTE }];
+    let take = async |at| shared.take_each(&claim, at).await.unwrap()[0];
+    for allowed in [true, true, true, false] {
+        assert_eq!(take(now + DAY).await.allowed, allowed);
+    }
+    let refused = take(now).await;
+    assert!(!refused.allowed && refused.wait <= MINUTE, "{refused:?}");
+    assert!(take(now + refused.wait).await.allowed);
+    assert!(!take(now + refused.wait).await.allowed);
+}
 
 /// A password alone opens a session, so that what is seen is what became of the password.
 fn password_alone(policy: &mut Policy) {

@@ -884,6 +884,22 @@ async fn a_key_that_somebody_else_may_know_is_out_of_use_everywhere_soon() {
     assert!(alice.is_signed_in().await);
 }
 
+/// What was read an hour from now may be as old as anything.
+#[tokio::test]
+async fn keys_that_were_read_before_the_clock_was_set_back_are_read_again() {
+    let world = World::new().await;
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    let mut ahead = world.ctx();
+    ahead.now = ahead.now + Duration::from_secs(86_400);
+    keys::ring(&ahead).await.unwrap();
+    assert!(alice.is_signed_in().await);
+    let command = Ctx::new(again(&world).await, None);
+    keys::actions::turn(&command, Turn::Revoking).await.unwrap().unwrap();
+    world.advance(Duration::from_secs(30));
+    assert!(!alice.is_signed_in().await);
+}
+
 #[tokio::test]
 async fn another_algorithm_takes_over_without_a_gap() {
     let world = World::new().await;

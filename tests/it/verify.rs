@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -16,6 +17,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vestibule::app::App;
+use vestibule::clock::Clock;
 use vestibule::http;
 use vestibule::jwt::Purpose;
 use vestibule::keys;
@@ -173,6 +175,30 @@ async fn what_is_no_access_token_for_here_and_now_is_refused() {
     let turn = keys::actions::turn(&world.ctx(), keys::actions::Turn::Revoking).await.unwrap();
     assert!(turn.is_some());
     world.advance(Duration::from_secs(31));
+    carries_jwt(&mut alice).await;
+    assert!(said(&verifier, &alice).await.is_ok());
+    server.stop().await;
+}
+
+/// When it last asked for keys lies in the future then, and says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_asked_for_although_the_clock_was_set_back() {
+    const DAY: i64 = 86_400_000;
+    let world = World::new().await;
+    let server = Server::start(&world.app, None).await;
+    let Clock::Manual(time) = Clock::manual(world.ctx().now) else { unreachable!() };
+    let mut settings = Settings::new(world.app.origin.as_str(), "vk_x", WhenStale::Accept);
+    settings.server = format!("http://{}/", server.address);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let verifier = Verifier::with_clock(settings, http, Clock::Manual(time.clone())).unwrap();
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    time.fetch_add(DAY, Ordering::SeqCst);
+    assert_eq!(said(&verifier, &alice).await, Err(Refused::Invalid), "expired, by that clock");
+    time.fetch_sub(DAY, Ordering::SeqCst);
+    keys::actions::turn(&world.ctx(), keys::actions::Turn::Revoking).await.unwrap();
+    world.advance(Duration::from_secs(31));
+    time.fetch_add(31_000, Ordering::SeqCst);
     carries_jwt(&mut alice).await;
     assert!(said(&verifier, &alice).await.is_ok());
     server.stop().await;
