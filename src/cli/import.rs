@@ -1,8 +1,9 @@
 //! `vestibule import`: the users of another system, row by row, and their sessions.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -173,27 +174,30 @@ pub async fn run(options: &Options) -> Outcome {
 impl From {
     async fn take(&self, ctx: &Ctx, fields: &[&str], kind: impl Kind) -> Outcome {
         let mapping = Mapping::parse(fields, &self.map, &self.set)?;
-        let report = File::options().write(true).create(true).truncate(true).mode(0o600).open(&self.report);
+        let input = self.csv.as_ref().or(self.json.as_ref()).map(|file| open(file)).transpose()?;
+        let report = report(&self.report, input.as_ref())?;
         let shown = self.report.display().to_string();
         let mut work = Work {
             ctx,
             kind,
             batch: Vec::with_capacity(BATCH),
-            report: BufWriter::new(
-                report.map_err(|error| format!("The report {shown} cannot be written: {error}."))?,
-            ),
+            report: BufWriter::new(report),
             sum: Sum::default(),
+        };
+        let lines = |input: Option<File>| {
+            let input = input.ok_or("There is no file to read from.")?;
+            Ok::<_, String>(BufReader::with_capacity(64 * 1_024, input))
         };
         if let Some(url) = &self.from_postgres {
             let query = self.query.as_deref().unwrap_or_default();
             work.postgres(&at_file(url)?, &at_file(query)?, &mapping).await?;
-        } else if let Some(file) = &self.csv {
+        } else if self.csv.is_some() {
             let separator =
                 u8::try_from(self.separator).ok().filter(|one| one.is_ascii() && !b"\"\r\n".contains(one));
             let separator = separator.ok_or("--separator is one ASCII character, such as `;`.")?;
-            work.csv(Csv::new(open(file)?, separator)?, &mapping).await?;
-        } else if let Some(file) = &self.json {
-            work.json(JsonLines::new(open(file)?), &mapping).await?;
+            work.csv(Csv::new(lines(input)?, separator)?, &mapping).await?;
+        } else {
+            work.json(JsonLines::new(lines(input)?), &mapping).await?;
         }
         work.finish().await?;
         work.sum.tell(self.dry_run, ctx.app.clock.now().since(ctx.now));
@@ -211,13 +215,29 @@ fn source(name: &str) -> Result<String, String> {
         .ok_or_else(|| "--source has 1 to 64 letters, digits and signs, no spaces.".to_owned())
 }
 
-fn open(file: &Path) -> Result<Box<dyn BufRead>, String> {
-    if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
+fn open(file: &Path) -> Result<File, String> {
+    let opened = match file == Path::new("-") {
+        true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        false => File::open(file),
+    };
+    opened.map_err(|error| format!("The file {} cannot be read: {error}.", file.display()))
+}
+
+/// The report, with what an earlier run wrote still in it; refused where it is what is read.
+fn report(path: &Path, input: Option<&File>) -> Result<File, String> {
+    let shown = path.display();
+    let opened = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened = opened.map_err(|error| format!("The report {shown} cannot be written: {error}."))?;
+    let file = |file: &File| {
+        let found = file.metadata().ok().filter(std::fs::Metadata::is_file);
+        found.map(|found| (found.dev(), found.ino()))
+    };
+    if file(&opened).is_some_and(|report| input.and_then(file) == Some(report)) {
+        return Err(format!(
+            "The report would be written over what is read, {shown}: give it another name with --report."
+        ));
     }
-    let opened =
-        File::open(file).map_err(|error| format!("The file {} cannot be read: {error}.", file.display()))?;
-    Ok(Box::new(BufReader::with_capacity(64 * 1_024, opened)))
+    Ok(opened)
 }
 
 /// What stands on the command line, or in the file that it names: an address may hold a password.
@@ -237,7 +257,7 @@ struct Work<'a, K: Kind> {
 }
 
 impl<K: Kind> Work<'_, K> {
-    async fn csv(&mut self, mut csv: Csv<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
+    async fn csv(&mut self, mut csv: Csv<BufReader<File>>, mapping: &Mapping) -> Outcome {
         self.columns(csv.columns(), mapping)?;
         while let Some(row) = csv.read()? {
             self.row(row, mapping).await?;
@@ -245,8 +265,8 @@ impl<K: Kind> Work<'_, K> {
         Ok(())
     }
 
-    async fn json(&mut self, mut lines: JsonLines<Box<dyn BufRead>>, mapping: &Mapping) -> Outcome {
-        let Some(first) = lines.read()? else { return Ok(()) };
+    async fn json(&mut self, mut lines: JsonLines<BufReader<File>>, mapping: &Mapping) -> Outcome {
+        let first = lines.read()?.ok_or("The file is empty.")?;
         if native::announces(&first) {
             return self.native(Native::new(lines, &first)?).await;
         }
@@ -257,7 +277,7 @@ impl<K: Kind> Work<'_, K> {
         Ok(())
     }
 
-    async fn native(&mut self, mut native: Native<Box<dyn BufRead>>) -> Outcome {
+    async fn native(&mut self, mut native: Native<BufReader<File>>) -> Outcome {
         while let Some(person) = native.read()? {
             let made = self
                 .kind
@@ -334,6 +354,7 @@ impl<K: Kind> Work<'_, K> {
 
     /// Decides on what has gathered, and reports it in the order of the rows.
     async fn flush(&mut self) -> Outcome {
+        self.begin()?;
         let batch = std::mem::take(&mut self.batch);
         let good: Vec<K::Made> =
             batch.iter().filter_map(|candidate| candidate.made.as_ref().ok().cloned()).collect();
@@ -380,6 +401,16 @@ impl<K: Kind> Work<'_, K> {
         if self.sum.rows / PROGRESS > self.sum.told / PROGRESS {
             self.sum.told = self.sum.rows;
             tell(&format!("{} rows", self.sum.rows));
+        }
+        Ok(())
+    }
+
+    /// What an earlier run reported goes when there is something to put in its place.
+    fn begin(&mut self) -> Outcome {
+        let report = self.report.get_ref();
+        let is_file = report.metadata().is_ok_and(|report| report.is_file());
+        if self.sum.rows == 0 && is_file {
+            report.set_len(0).map_err(|error| format!("The report cannot be written: {error}."))?;
         }
         Ok(())
     }

@@ -796,3 +796,33 @@ async fn a_seed_belongs_into_an_empty_house_for_development() {
     assert!(done, "{told}");
     assert_eq!(world.count::<User>(User::BY_CREATED).await, 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_is_not_written_over() {
+    let world = house().await;
+    let program = Program::over(&world);
+    let row = json!({"id": 1, "username": "ada"}).to_string();
+    let path = program.file("vestibule-import.jsonl", &row);
+    fs::hard_link(&path, path.with_file_name("same.jsonl")).unwrap();
+    for name in ["vestibule-import.jsonl", "same.jsonl", "./same.jsonl"] {
+        let (done, told) = program.run(&import(&["--json", name]));
+        assert!(!done && told.contains("--report"), "{told}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), row, "{name}");
+    }
+    let input = fs::File::open(&path).unwrap();
+    let child = program.start_with(&import(&["--json", "-"]), input.into());
+    assert!(!child.wait_with_output().unwrap().status.success());
+    // What an earlier run told stays as well, until there is something to tell.
+    program.file("empty.jsonl", "\n");
+    for name in ["nowhere.jsonl", "empty.jsonl"] {
+        let (done, told) = program.run(&import(&["--json", name]));
+        assert!(!done && told.contains("file"), "{told}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), row, "{name}");
+    }
+    program.file("users.jsonl", &row);
+    let (done, told) = program.run(&import(&["--json", "users.jsonl"]));
+    assert!(done && told.contains("1 taken in"), "{told}");
+    assert_eq!(program.report().len(), 1, "and goes then");
+    let (done, told) = program.run(&import(&["--json", "users.jsonl", "--report", "/dev/null"]));
+    assert!(done, "{told}");
+}
