@@ -14,11 +14,11 @@ use crate::random::Random;
 #[derive(Args)]
 pub struct Options {
     /// How many people.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=seed::MOST))]
     users: u64,
     /// Which people: the same number makes the same ones.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    seed: u32,
     /// Only the people, with their names and factors: no sessions, messages, calls or organisations.
     #[arg(long)]
     people_only: bool,
@@ -63,10 +63,15 @@ pub async fn run(options: &Options) -> Outcome {
         );
     }
     let lives = if options.people_only { Lives::Bare } else { Lives::Whole };
-    let made = seed::fill(&ctx, options.users, options.seed, lives).await.map_err(house::sentence)?;
+    let seed = u64::from(options.seed);
+    let made = seed::fill(&ctx, options.users, seed, lives).await.map_err(house::sentence)?;
+    let made = made.ok_or(
+        "These people are in this database already, or somebody has a name or number of theirs: another --seed makes \
+         others. Those before the first of whom it is so are there.",
+    )?;
     say(&format!(
         "{} users, {} sessions, {} messages, {} calls, {} organisations with {} open invitations.\n\
-         The first one is admin1, an administrator, who owns the first organisation. Everybody's password: {}\n\
+         The first one is {}, an administrator, who owns the first organisation. Everybody's password: {}\n\
          Every authenticator app's key: {}. Codes by text message arrive at /dev/phone.",
         made.users,
         made.sessions,
@@ -74,6 +79,7 @@ pub async fn run(options: &Options) -> Outcome {
         made.calls,
         made.organizations,
         made.invitations,
+        seed::admin(seed),
         seed::PASSWORD,
         seed::TOTP_KEY
     ))

@@ -125,12 +125,35 @@ pub async fn is_empty(ctx: &Ctx) -> Result<bool> {
     Ok(ctx.app.store.first(Query::<User>::along(User::BY_CREATED)).await?.is_none())
 }
 
-/// Makes `users` people of whom `seed` says what they are like: the first is `admin1`, an administrator.
+/// The username of the first of the people of `seed`, who is an administrator.
+pub fn admin(seed: u64) -> String {
+    format!("admin{seed}")
+}
+
+/// Area codes of numbers: each holds those of [`BLOCKS`] seeds.
+const AREAS: &[u64] = &[202, 212, 213, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 808, 818, 917];
+
+/// So many times a [`MOST`] of people have numbers with one area code.
+const BLOCKS: u64 = 7;
+
+/// Most people of one seed.
+pub const MOST: u64 = 1_000_000;
+
+/// The number of one of the people of `seed`: no two of 112 seeds in a row share one. Numbers that are kept for fiction
+/// (+1 202 555 01xx) are too few: these are of a plan, and nothing is sent.
+fn mobile(seed: u64, number: u64) -> String {
+    let block = seed.wrapping_sub(1) % (BLOCKS * AREAS.len() as u64);
+    let area = usize::try_from(block / BLOCKS).ok().and_then(|at| AREAS.get(at)).unwrap_or(&202);
+    format!("+1{area}{:07}", 2_000_000 + block % BLOCKS * MOST + number % MOST)
+}
+
+/// Makes `users` people of whom `seed` says what they are like: the first is [`admin`], an administrator. None when they, or
+/// others who have their names or numbers, are there already; then those before them may have been made.
 ///
 /// # Errors
-/// The store's; a conflict when they are there already.
-pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Made> {
-    let random = Random::seeded(seed);
+/// The store's.
+pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Option<Made>> {
+    let (which, random) = (seed, Random::seeded(seed));
     // One hash for all: a thousand would take seconds, and the password is told to everybody anyway.
     let phc = ctx.app.hashing.hash(Secret::new(PASSWORD), random.bytes()).await?;
     let mut made = Made::default();
@@ -138,7 +161,7 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Made
     let mut neighbours = Vec::with_capacity(NEIGHBOURS);
     for number in 0..users {
         let seed = random.seed();
-        let mut person = Person { ctx, number, of: users, seed, changes: &mut changes, made: &mut made };
+        let mut person = Person { ctx, which, number, of: users, seed, changes: &mut changes, made: &mut made };
         neighbours.push(person.make(&phc, lives));
         let is_last = number + 1 == users;
         if is_last || neighbours.len() == NEIGHBOURS {
@@ -149,14 +172,20 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Made
             }
         }
         if is_last || (number + 1) % BATCH == 0 {
-            ctx.app.store.commit(std::mem::take(&mut changes)).await?;
+            // Names and numbers are of the seed, so nothing but these people themselves, or somebody with their names,
+            // can be in the way.
+            if !ctx.app.store.commit_unless_changed(std::mem::take(&mut changes)).await? {
+                return Ok(None);
+            }
         }
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 struct Person<'a> {
     ctx: &'a Ctx,
+    /// Of which seed all of them are.
+    which: u64,
     number: u64,
     /// How many there are.
     of: u64,
@@ -215,8 +244,12 @@ impl Person<'_> {
         let created = self.before("created", now - Duration::from_secs(DAY + age), 1);
         let moment = self.moment("sign up", created);
         let (first, last) = (self.pick("first", FIRST), self.pick("last", LAST));
-        let username =
-            if is_admin { "admin1".to_owned() } else { format!("{}{}", plain(first), self.number) };
+        let username = match self.which {
+            _ if is_admin => admin(self.which),
+            1 => format!("{}{}", plain(first), self.number),
+            // So that those of several seeds can live in one house.
+            which => format!("{}{}-{which}", plain(first), self.number),
+        };
         let suspended = !is_admin && self.chance("suspended", 3);
         let mut metadata = Metadata::default();
         metadata.0.insert("city".to_owned(), self.pick("city", CITIES).into());
@@ -234,8 +267,7 @@ impl Person<'_> {
         self.put(&Password::chosen(user.id, phc.to_owned(), created));
         self.note(What::SignedUp, user.id, created);
         let email = format!("{username}@example.com");
-        // Numbers that are kept for fiction (+1 202 555 01xx) are too few: these are of a plan, and nothing is sent.
-        let mobile = format!("+1202{:07}", 2_000_000 + self.number % 7_999_999);
+        let mobile = mobile(self.which, self.number);
         let reached = self.known(&user, &username, &email, &mobile);
         self.factors(&user, reached.as_ref());
         if lives == Lives::Whole {
@@ -463,4 +495,23 @@ fn history(created: Timestamp, last: &str) -> History {
 fn plain(name: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
     name.nfd().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_people_of_many_seeds_have_names_and_numbers_of_their_own() {
+        let mut numbers = std::collections::HashSet::new();
+        for seed in 1..=BLOCKS * AREAS.len() as u64 {
+            for number in [0, MOST - 1] {
+                let mobile = mobile(seed, number);
+                assert!(Name::parse(IdentifierKind::Mobile, &mobile).is_ok(), "{mobile}");
+                assert!(numbers.insert(mobile));
+            }
+        }
+        let longest = format!("fatima{}-{}", MOST - 1, u32::MAX);
+        assert!(Name::parse(IdentifierKind::Username, &longest).is_ok());
+    }
 }

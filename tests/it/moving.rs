@@ -691,8 +691,8 @@ async fn users_come_out_of_a_postgres() {
 #[tokio::test]
 async fn a_seed_makes_the_same_people_in_every_state() {
     let (one, two, other) = (house().await, house().await, house().await);
-    let made = seed::fill(&one.ctx(), 120, 5, seed::Lives::Whole).await.unwrap();
-    assert_eq!(seed::fill(&two.ctx(), 120, 5, seed::Lives::Whole).await.unwrap(), made);
+    let made = seed::fill(&one.ctx(), 120, 5, seed::Lives::Whole).await.unwrap().unwrap();
+    assert_eq!(seed::fill(&two.ctx(), 120, 5, seed::Lives::Whole).await.unwrap(), Some(made));
     seed::fill(&other.ctx(), 120, 6, seed::Lives::Whole).await.unwrap();
     let (first, second, third) =
         (lines(&one, None).await, lines(&two, None).await, lines(&other, None).await);
@@ -712,7 +712,7 @@ async fn a_seed_makes_the_same_people_in_every_state() {
     // The same people without what they did.
     let bare = house().await;
     let alone = seed::Made { users: made.users, ..seed::Made::default() };
-    assert_eq!(seed::fill(&bare.ctx(), 120, 5, seed::Lives::Bare).await.unwrap(), alone);
+    assert_eq!(seed::fill(&bare.ctx(), 120, 5, seed::Lives::Bare).await.unwrap(), Some(alone));
     let bare = lines(&bare, None).await;
     assert_eq!(users(&bare), users(&first));
     for (table, left) in [("identifiers", true), ("factors", true), ("sessions", false), ("devices", false)] {
@@ -729,7 +729,7 @@ async fn a_seed_makes_the_same_people_in_every_state() {
     assert_eq!(told(&first), told(&second));
     assert_ne!(told(&first), told(&third));
     // The first one is an administrator and comes in.
-    let body = json!({"identifier": "admin1", "password": seed::PASSWORD});
+    let body = json!({"identifier": seed::admin(5), "password": seed::PASSWORD});
     let answer = one.stranger().post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
     assert_eq!(answer.body["status"], "signed_in", "{}", answer.body);
     let mut admin = one.stranger();
@@ -789,6 +789,12 @@ async fn a_seed_belongs_into_an_empty_house_for_development() {
     assert!(done && told.contains("5 users") && told.contains(seed::PASSWORD), "{told}");
     let (done, told) = program.run(&["seed", "--users", "5", "--seed", "2"]);
     assert!(!done && told.contains("--add"), "{told}");
+    for (seed, first) in [("2", "admin2"), ("7", "admin7")] {
+        let (done, told) = program.run(&["seed", "--users", "600", "--add", "--seed", seed]);
+        assert!(done && told.contains(&format!("The first one is {first},")), "{told}");
+    }
+    let (done, told) = program.run(&["seed", "--users", "5", "--add", "--seed", "7"]);
+    assert!(!done && told.contains("another --seed"), "{told}");
     let (done, told) = program.run(&["seed", "--config", "v.toml"]);
     assert!(!done && told.contains("--anywhere"), "{told}");
     assert_eq!(world.count::<User>(User::BY_CREATED).await, 0);
