@@ -1,5 +1,6 @@
 //! `vestibule import`: the users of another system, row by row, and their sessions.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::os::fd::AsFd;
@@ -180,6 +181,8 @@ impl From {
         let mut work = Work {
             ctx,
             kind,
+            mapping: &mapping,
+            seen: Some(BTreeSet::new()),
             batch: Vec::with_capacity(BATCH),
             report: BufWriter::new(report),
             sum: Sum::default(),
@@ -190,14 +193,14 @@ impl From {
         };
         if let Some(url) = &self.from_postgres {
             let query = self.query.as_deref().unwrap_or_default();
-            work.postgres(&at_file(url)?, &at_file(query)?, &mapping).await?;
+            work.postgres(&at_file(url)?, &at_file(query)?).await?;
         } else if self.csv.is_some() {
             let separator =
                 u8::try_from(self.separator).ok().filter(|one| one.is_ascii() && !b"\"\r\n".contains(one));
             let separator = separator.ok_or("--separator is one ASCII character, such as `;`.")?;
-            work.csv(Csv::new(lines(input)?, separator)?, &mapping).await?;
+            work.csv(Csv::new(lines(input)?, separator)?).await?;
         } else {
-            work.json(JsonLines::new(lines(input)?), &mapping).await?;
+            work.json(JsonLines::new(lines(input)?)).await?;
         }
         work.finish().await?;
         work.sum.tell(self.dry_run, ctx.app.clock.now().since(ctx.now));
@@ -251,28 +254,33 @@ fn at_file(text: &str) -> Result<String, String> {
 struct Work<'a, K: Kind> {
     ctx: &'a Ctx,
     kind: K,
+    mapping: &'a Mapping,
+    /// The columns of the rows so far; none once they were compared with what is asked for.
+    seen: Option<BTreeSet<String>>,
     batch: Vec<Candidate<K::Made>>,
     report: BufWriter<File>,
     sum: Sum,
 }
 
 impl<K: Kind> Work<'_, K> {
-    async fn csv(&mut self, mut csv: Csv<BufReader<File>>, mapping: &Mapping) -> Outcome {
-        self.columns(csv.columns(), mapping)?;
+    async fn csv(&mut self, mut csv: Csv<BufReader<File>>) -> Outcome {
+        // They stand in the first line, whether or not a row has something there.
+        self.seen = None;
+        self.columns(csv.columns(), "")?;
         while let Some(row) = csv.read()? {
-            self.row(row, mapping).await?;
+            self.row(row).await?;
         }
         Ok(())
     }
 
-    async fn json(&mut self, mut lines: JsonLines<BufReader<File>>, mapping: &Mapping) -> Outcome {
+    async fn json(&mut self, mut lines: JsonLines<BufReader<File>>) -> Outcome {
         let first = lines.read()?.ok_or("The file is empty.")?;
         if native::announces(&first) {
             return self.native(Native::new(lines, &first)?).await;
         }
-        self.row(first, mapping).await?;
+        self.row(first).await?;
         while let Some(row) = lines.read()? {
-            self.row(row, mapping).await?;
+            self.row(row).await?;
         }
         Ok(())
     }
@@ -297,7 +305,7 @@ impl<K: Kind> Work<'_, K> {
         Ok(())
     }
 
-    async fn postgres(&mut self, url: &str, query: &str, mapping: &Mapping) -> Outcome {
+    async fn postgres(&mut self, url: &str, query: &str) -> Outcome {
         let failed = |error: store::StoreError| format!("The query cannot be read: {error}.");
         let mut rows = store::Reading::begin(url, query).await.map_err(failed)?;
         let mut number = 0;
@@ -308,37 +316,43 @@ impl<K: Kind> Work<'_, K> {
             }
             for text in page {
                 number += 1;
-                let fields = object(&text);
-                if let (1, Ok(fields)) = (number, &fields) {
-                    self.columns(&fields.keys().cloned().collect::<Vec<_>>(), mapping)?;
-                }
-                self.row(Row { line: number, fields }, mapping).await?;
+                self.row(Row { line: number, fields: object(&text) }).await?;
             }
         }
     }
 
     /// A column that is asked for and is not there would be missed in every row.
-    fn columns(&self, columns: &[String], mapping: &Mapping) -> Outcome {
-        let missing = mapping.missing(columns);
+    fn columns(&self, columns: &[String], within: &str) -> Outcome {
+        let missing = self.mapping.missing(columns);
         if !missing.is_empty() {
             return Err(format!(
-                "There is no column {}; there are {}.",
+                "There is no column {}{within}; there are {}.",
                 missing.join(", "),
                 columns.join(", ")
             ));
         }
-        let unused = mapping.unused(columns);
+        let unused = self.mapping.unused(columns);
         if !unused.is_empty() {
             tell(&format!("Columns that are not used: {}.", unused.join(", ")));
         }
         Ok(())
     }
 
-    async fn row(&mut self, row: Row, mapping: &Mapping) -> Outcome {
+    /// Rows need not have all the same columns: of those that come first, one has each.
+    fn columns_seen(&mut self) -> Outcome {
+        let Some(seen) = self.seen.take_if(|seen| !seen.is_empty()) else { return Ok(()) };
+        let within = format!(" in the first {} rows, of which one has to have it", self.batch.len());
+        self.columns(&seen.into_iter().collect::<Vec<_>>(), &within)
+    }
+
+    async fn row(&mut self, row: Row) -> Outcome {
         let (id, made) = match row.fields {
             Err(fault) => (None, Err(vec![fault])),
             Ok(fields) => {
-                let fields = mapping.apply(&fields);
+                if let Some(seen) = &mut self.seen {
+                    seen.extend(fields.keys().cloned());
+                }
+                let fields = self.mapping.apply(&fields);
                 let id = fields.get(K::NAMED);
                 let id = id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
                 (id, self.kind.read(self.ctx, &fields))
@@ -354,6 +368,7 @@ impl<K: Kind> Work<'_, K> {
 
     /// Decides on what has gathered, and reports it in the order of the rows.
     async fn flush(&mut self) -> Outcome {
+        self.columns_seen()?;
         self.begin()?;
         let batch = std::mem::take(&mut self.batch);
         let good: Vec<K::Made> =

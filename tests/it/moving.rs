@@ -832,3 +832,29 @@ async fn what_is_read_is_not_written_over() {
     let (done, told) = program.run(&import(&["--json", "users.jsonl", "--report", "/dev/null"]));
     assert!(done, "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_no_row_has_is_refused_before_anybody_is_taken_in() {
+    let world = house().await;
+    let program = Program::over(&world);
+    // Not every row has it, and the first one cannot be read.
+    let row = |at: usize| match at {
+        0 => "{".to_owned(),
+        5 => json!({"nr": at, "login": format!("person{at}"), "pw": ARGON2}).to_string(),
+        _ => json!({"nr": at, "login": format!("person{at}")}).to_string(),
+    };
+    program.file("users.jsonl", (0..=BATCH).map(|at| row(at) + "\n").collect::<String>());
+    let columns = ["--json", "users.jsonl", "--map", "id=nr", "--map", "username=login", "--map"];
+    for mistaken in ["password=hash", "password=$argon2${hash}"] {
+        for dry in [true, false] {
+            let arguments = import(&[columns.as_slice(), &[mistaken]].concat());
+            let (done, told) = program.run(&[arguments.as_slice(), if dry { &["--dry-run"] } else { &[] }].concat());
+            assert!(!done && told.contains("There is no column hash in the first 200 rows"), "{told}");
+            assert!(told.contains("there are login, nr, pw."), "{told}");
+        }
+    }
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 0);
+    let (_, told) = program.run(&import(&[columns.as_slice(), &["password=pw"]].concat()));
+    assert!(told.contains(&format!("{BATCH} taken in, 0 there already, 1 refused")), "{told}");
+    assert!(world.app.store.get::<Password>(user_id("old", "5")).await.unwrap().is_some());
+}
