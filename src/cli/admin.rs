@@ -93,7 +93,7 @@ enum What {
 pub async fn run(options: &Options) -> Outcome {
     match &options.what {
         What::Create { username, email, mobile, role, settings } => {
-            let ctx = house::enter(settings)?;
+            let ctx = house::enter(settings).await?;
             let ask = Make {
                 username: username.clone(),
                 email: email.clone(),
@@ -109,13 +109,13 @@ pub async fn run(options: &Options) -> Outcome {
             say(&ctx.app.origin.link(&link))
         }
         What::Grant { identifier, role, settings } => {
-            set_roles(&house::enter(settings)?, identifier, Deed::Grant(role)).await
+            set_roles(&house::enter(settings).await?, identifier, Deed::Grant(role)).await
         }
         What::Revoke { identifier, role, settings } => {
-            set_roles(&house::enter(settings)?, identifier, Deed::Revoke(role)).await
+            set_roles(&house::enter(settings).await?, identifier, Deed::Revoke(role)).await
         }
         What::Suspend { whom, reason, period } => {
-            let ctx = house::enter(&whom.settings)?;
+            let ctx = house::enter(&whom.settings).await?;
             let period = period.as_deref().map(str::parse::<Period>).transpose()?;
             let until: Option<Timestamp> = period.map(|period| ctx.now + *period);
             let found = deed(&ctx, &whom.identifier, Deed::Suspend(until, reason)).await?;
@@ -125,18 +125,19 @@ pub async fn run(options: &Options) -> Outcome {
             })
         }
         What::Restore(whom) => {
-            let found = deed(&house::enter(&whom.settings)?, &whom.identifier, Deed::Restore).await?;
+            let found = deed(&house::enter(&whom.settings).await?, &whom.identifier, Deed::Restore).await?;
             say(&format!("{}  can sign in.", found.id))
         }
         What::EndSessions(whom) => {
-            let found = deed(&house::enter(&whom.settings)?, &whom.identifier, Deed::EndSessions).await?;
+            let found =
+                deed(&house::enter(&whom.settings).await?, &whom.identifier, Deed::EndSessions).await?;
             say(&format!("{}  is signed out everywhere.", found.id))
         }
         What::Unlock(whom) => {
-            let unlocked = actions::unlock(&house::enter(&whom.settings)?, &whom.identifier).await;
+            let unlocked = actions::unlock(&house::enter(&whom.settings).await?, &whom.identifier).await;
             say(&format!("Factors unlocked: {}.", unlocked.map_err(sentence)?))
         }
-        What::List(settings) => list(&house::enter(settings)?).await,
+        What::List(settings) => list(&house::enter(settings).await?).await,
     }
 }
 

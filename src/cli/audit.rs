@@ -28,7 +28,7 @@ enum What {
 /// Looks, and fails when anything is not as it was sealed.
 pub async fn run(options: &Options) -> Outcome {
     let What::Verify { head, settings } = &options.what;
-    let ctx = &house::enter(settings)?;
+    let ctx = &house::enter(settings).await?;
     let known = head.as_deref().map(|text| {
         let (number, digest) = text.split_once(':')?;
         Some((number.parse().ok()?, digest))

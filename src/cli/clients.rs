@@ -44,14 +44,14 @@ pub async fn run(options: &Options) -> Outcome {
                 return Err("A name has 1 to 100 characters, none of them a control character.".to_owned());
             }
             let (client, secret) =
-                clients::add(&house::enter(settings)?, name).await.map_err(house::sentence)?;
+                clients::add(&house::enter(settings).await?, name).await.map_err(house::sentence)?;
             say(&format!("client_id      {}", client.id))?;
             say(&format!("client_secret  {}", secret.reveal()))?;
             let _ = writeln!(std::io::stderr(), "Keep the secret now: only its hash is stored.");
             Ok(())
         }
         What::List(settings) => {
-            let (ctx, mut after) = (house::enter(settings)?, None);
+            let (ctx, mut after) = (house::enter(settings).await?, None);
             loop {
                 let page = clients::list(&ctx, after).await.map_err(house::sentence)?;
                 for client in &page.items {
@@ -66,9 +66,11 @@ pub async fn run(options: &Options) -> Outcome {
         What::Remove { id, settings } => {
             let none = || format!("There is no client `{id}`; `vestibule clients list` shows them.");
             let parsed = id.parse().map_err(|_| none())?;
-            clients::remove(&house::enter(settings)?, parsed).await.map_err(|error| match error.problem {
-                Problem::NotFound => none(),
-                _ => house::sentence(error),
+            clients::remove(&house::enter(settings).await?, parsed).await.map_err(|error| {
+                match error.problem {
+                    Problem::NotFound => none(),
+                    _ => house::sentence(error),
+                }
             })
         }
     }

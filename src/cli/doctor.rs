@@ -167,11 +167,9 @@ fn breached(config: &Config) -> Option<Finding> {
 async fn store(config: &Config) -> Vec<Finding> {
     let bad = |sentence: String| vec![Finding::bad("store", sentence)];
     // Opening a SQLite file makes it when it is missing, and looking should leave no trace.
-    if let Some(path) = config.store.sqlite_path().filter(|path| !Path::new(path).exists()) {
-        return vec![Finding::warn(
-            "store",
-            format!("The file {path} does not exist yet; the first start makes it."),
-        )];
+    if let Some(path) = house::missing(config) {
+        let sentence = format!("The file {} does not exist yet; the first start makes it.", path.display());
+        return vec![Finding::warn("store", sentence)];
     }
     let engine = match house::open(config) {
         Ok(engine) => engine,

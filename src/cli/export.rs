@@ -40,7 +40,7 @@ pub async fn run(options: &Options) -> Outcome {
             Some(Keyring::parse(&keys).map_err(|fault| format!("--open-with: {fault}."))?)
         }
     };
-    let ctx = house::enter(&options.settings)?;
+    let ctx = house::enter(&options.settings).await?;
     let out: Box<dyn Write> = match &options.out {
         None => Box::new(io::stdout().lock()),
         Some(file) => {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,34 @@ use crate::{http, tasks, worker};
 pub fn open(config: &Config) -> Result<Engine, String> {
     let store = &config.store;
     Engine::open(store.url.expose(), store.connections).map_err(|error| format!("store.url: {error}."))
+}
+
+/// The file of the database, when it is not there. Opening it would make it.
+pub fn missing(config: &Config) -> Option<PathBuf> {
+    let path = Path::new(config.store.sqlite_path()?);
+    (!path.exists()).then(|| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// Opens the database, which must be there and in the shape that this program expects: for what looks at a house or
+/// changes something in it, and makes none.
+pub async fn found(config: &Config) -> Result<Engine, String> {
+    if let Some(path) = missing(config) {
+        return Err(format!(
+            "There is no database at {}: name it with --config or VESTIBULE_STORE, or make one with `vestibule migrate`.",
+            path.display()
+        ));
+    }
+    let engine = open(config)?;
+    let pending = migrations::plan(&engine).await.map_err(|error| format!("The database: {error}."))?;
+    let names: Vec<_> = pending.iter().map(|migration| migration.name).collect();
+    if names.is_empty() {
+        return Ok(engine);
+    }
+    Err(format!(
+        "The database is not in the shape that this program expects; {} is missing. Is it the right one (--config, \
+         VESTIBULE_STORE)? `vestibule migrate` brings it to that shape.",
+        names.join(", ")
+    ))
 }
 
 /// Brings the database to the shape that this program expects, and says what was done.
@@ -70,13 +99,13 @@ pub fn build(settings: Settings, engine: Engine, clock: Clock) -> Result<Arc<App
 }
 
 /// The house as a command enters it that works on the records beside a server.
-pub fn enter(settings: &super::Settings) -> Result<Ctx, String> {
+pub async fn enter(settings: &super::Settings) -> Result<Ctx, String> {
     let mut loaded = settings.given().load().map_err(|faults| faults.to_string())?;
-    // Nothing is sent and nobody is linked to from here.
+    // Where development mode shows itself, which alone may leave it out: links are made from here as well.
     if loaded.config.server.origin.is_empty() {
-        loaded.config.server.origin = "http://localhost".to_owned();
+        loaded.config.server.origin = format!("http://{}", loaded.config.server.listen);
     }
-    let engine = open(&loaded.config)?;
+    let engine = found(&loaded.config).await?;
     Ok(Ctx::new(build(loaded, engine, Clock::System)?, None))
 }
 

@@ -158,7 +158,7 @@ pub async fn run(options: &Options) -> Outcome {
     };
     let reading =
         Reading { source: source(&from.source)?, roles: options.with_roles, keep_ids: from.keep_ids };
-    let ctx = house::enter(&from.settings)?;
+    let ctx = house::enter(&from.settings).await?;
     match &options.what {
         None => {
             let tried = from.dry_run.then(Tried::default);

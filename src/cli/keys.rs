@@ -1,7 +1,6 @@
 //! `vestibule keys`: the keys that seal secrets in the database, and the key that signs access tokens.
 
 use std::io::Write;
-use std::path::Path;
 
 use clap::{Args, Subcommand};
 
@@ -77,12 +76,12 @@ pub async fn run(options: &Options) -> Outcome {
             held.map(drop)
         }
         What::Reseal(settings) => {
-            let ctx = house::enter(settings)?;
+            let ctx = house::enter(settings).await?;
             let count = sealing::reseal(&ctx).await.map_err(house::sentence)?;
             say(&format!("Sealed anew: {count}. `vestibule keys list` shows what is left."))
         }
         What::Rotate { revoke, settings } => {
-            let ctx = house::enter(settings)?;
+            let ctx = house::enter(settings).await?;
             let turn = if *revoke { Turn::Revoking } else { Turn::Asked };
             let made = turn_keys(&ctx, turn).await.map_err(house::sentence)?;
             let made = made.ok_or("No key was made: another one was, at the same moment.")?;
@@ -92,12 +91,9 @@ pub async fn run(options: &Options) -> Outcome {
 }
 
 async fn held(config: &Config) -> Result<Vec<Holding>, String> {
-    // Opening a SQLite file makes it when it is missing.
-    if config.store.sqlite_path().is_some_and(|path| !Path::new(path).exists()) {
-        return Ok(Vec::new());
-    }
-    let unknown = |error| format!("What the keys hold is not known: {error}.");
-    sealing::held(&house::open(config)?).await.map_err(unknown)
+    let engine =
+        house::found(config).await.map_err(|why| format!("What the keys hold is not known. {why}"))?;
+    sealing::held(&engine).await.map_err(|error| format!("What the keys hold is not known: {error}."))
 }
 
 /// A line for each key that is configured, and for each that is not and holds something. Without `held`, what

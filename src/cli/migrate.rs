@@ -28,9 +28,14 @@ pub async fn run(options: &Options) -> Outcome {
         None => (&options.settings, false),
     };
     let loaded = settings.given().load().map_err(|faults| faults.to_string())?;
-    let engine = house::open(&loaded.config)?;
     if plan_only {
-        let pending = migrations::plan(&engine).await.map_err(|error| format!("The database: {error}."))?;
+        // Looking leaves no trace: a file that is not there lacks everything.
+        let pending = match house::missing(&loaded.config) {
+            Some(_) => migrations::EMBEDDED.sqlite.iter().collect(),
+            None => migrations::plan(&house::open(&loaded.config)?)
+                .await
+                .map_err(|error| format!("The database: {error}."))?,
+        };
         for migration in &pending {
             say(&format!("-- {}\n{}", migration.name, migration.text.trim_end()))?;
         }
@@ -39,7 +44,7 @@ pub async fn run(options: &Options) -> Outcome {
         }
         return Ok(());
     }
-    let applied = house::migrate(&engine).await?;
+    let applied = house::migrate(&house::open(&loaded.config)?).await?;
     for name in &applied {
         say(&format!("applied {name}"))?;
     }

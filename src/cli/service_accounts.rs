@@ -86,12 +86,12 @@ pub async fn run(options: &Options) -> Outcome {
     let (account, key) = ("service account", "API key");
     match &options.what {
         What::Add { name, settings } => {
-            let made = actions::make(&house::enter(settings)?, &By::Operator, name).await;
+            let made = actions::make(&house::enter(settings).await?, &By::Operator, name).await;
             let made = made.map_err(|error| sentence(error, name, account))?;
             say(&made.id.to_string())
         }
         What::List(settings) => {
-            let (ctx, mut after) = (house::enter(settings)?, None);
+            let (ctx, mut after) = (house::enter(settings).await?, None);
             loop {
                 let page = actions::list(&ctx, after, 50).await.map_err(house::sentence)?;
                 for one in &page.items {
@@ -110,13 +110,14 @@ pub async fn run(options: &Options) -> Outcome {
             }
         }
         What::Remove { id: text, settings } => {
-            let removed = actions::remove(&house::enter(settings)?, &By::Operator, id(text, account)?).await;
+            let removed =
+                actions::remove(&house::enter(settings).await?, &By::Operator, id(text, account)?).await;
             removed.map_err(|error| sentence(error, text, account))
         }
         What::Key { id: text, name, scopes, days, settings } => {
             let scopes = scopes.iter().map(|text| scope(text)).collect::<Result<_, _>>()?;
             let wanted = Wanted { name: name.clone(), scopes, days: *days };
-            let ctx = house::enter(settings)?;
+            let ctx = house::enter(settings).await?;
             let made = actions::issue(&ctx, &By::Operator, id(text, account)?, wanted).await;
             let (made, token) = made.map_err(|error| sentence(error, text, account))?;
             say(&token.reveal())?;
@@ -128,7 +129,8 @@ pub async fn run(options: &Options) -> Outcome {
             Ok(())
         }
         What::Revoke { id: text, settings } => {
-            let revoked = actions::revoke(&house::enter(settings)?, &By::Operator, id(text, key)?).await;
+            let revoked =
+                actions::revoke(&house::enter(settings).await?, &By::Operator, id(text, key)?).await;
             revoked.map_err(|error| sentence(error, text, key))
         }
     }

@@ -207,3 +207,58 @@ async fn the_operator_is_told_what_each_key_holds_and_which_one_is_missing() {
     assert!(of(&told, "next").contains("1 in factors") && !of(&told, "test").contains("factors"), "{told}");
     assert!(!run(&["doctor"], &["next"]).await.contains("in factors"));
 }
+
+/// Whoever threw a key away on the word of an empty house would lose what it holds.
+#[tokio::test]
+async fn a_command_in_the_wrong_place_says_so_and_makes_no_database() {
+    let home = Scratch::new().unwrap();
+    let file = home.path().join("vestibule.db");
+    let keys: Vec<_> = ring(&["next", "test"]).iter().map(|key| key.expose().to_owned()).collect();
+    fs::write(home.path().join("users.jsonl"), "{\"username\": \"ada\"}\n").unwrap();
+    let run = async |command: &str| {
+        let mut program = bare_vestibule(home.path());
+        program.args(command.split(' ')).env("VESTIBULE_SECRETS_KEYS", keys.join(","));
+        program.env("VESTIBULE_LISTEN", "127.0.0.1:4321");
+        let told = tokio::process::Command::from(program).output().await.unwrap();
+        (told.status.success(), String::from_utf8([told.stdout, told.stderr].concat()).unwrap())
+    };
+    let commands = [
+        "keys list",
+        "keys reseal",
+        "keys rotate",
+        "admin list",
+        "admin create --username ada --email ada@example.com --mobile +12025550143",
+        "clients list",
+        "service-accounts list",
+        "audit verify",
+        "export",
+        "import --json users.jsonl",
+    ];
+    for command in commands {
+        let (done, told) = run(command).await;
+        assert!(!done && told.contains(&format!("no database at {}", file.display())), "{command}: {told}");
+        assert!(!told.contains("holds nothing"), "{command}: {told}");
+    }
+    let (done, told) = run("migrate plan").await;
+    assert!(done && told.contains("0001_ground") && told.contains("CREATE TABLE"), "{told}");
+    assert!(!file.exists());
+    // One that something else has made is not a house either.
+    fs::write(&file, "").unwrap();
+    for command in commands {
+        let (done, told) = run(command).await;
+        assert!(!done && told.contains("0001_ground is missing"), "{command}: {told}");
+        assert!(!told.contains("holds nothing"), "{command}: {told}");
+    }
+    assert!(run("migrate").await.0);
+    let (done, told) = run("admin create --username ada --email ada@example.com --mobile +12025550143").await;
+    assert!(done && told.contains("http://127.0.0.1:4321/"), "{told}");
+    let (done, told) = run("keys list").await;
+    assert!(done && told.contains("holds nothing"), "{told}");
+    // Nor does a program change what one after it has made.
+    let newer = "INSERT INTO schema_migrations VALUES (99, '0099_later', '', '2030-01-01T00:00:00Z', 99)";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(newer).unwrap();
+    for command in commands {
+        let (done, told) = run(command).await;
+        assert!(!done && told.contains("start the newer version"), "{command}: {told}");
+    }
+}
