@@ -30,6 +30,7 @@ pub fn tables() -> Vec<&'static Table> {
         messages::Message::table(),
         factors::Factor::table(),
         accounts::User::table(),
+        accounts::Removed::table(),
         organizations::Organization::table(),
         organizations::Member::table(),
         organizations::Invitation::table(),

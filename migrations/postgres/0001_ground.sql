@@ -281,6 +281,11 @@ CREATE INDEX users_by_rank_created_at ON "users" ("rank", "created_at");
 CREATE INDEX users_by_purge_at ON "users" ("purge_at") WHERE "purge_at" IS NOT NULL;
 CREATE INDEX users_by_suspended_until ON "users" ("suspended_until") WHERE "suspended_until" IS NOT NULL;
 
+CREATE TABLE "removed_users" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    revision bigint NOT NULL
+);
+
 CREATE TABLE "organizations" (
     "id" uuid NOT NULL PRIMARY KEY,
     "name" text COLLATE "C" NOT NULL,

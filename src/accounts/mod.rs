@@ -117,6 +117,15 @@ entity! {
     follows told;
 }
 
+entity! {
+    /// That there was a user, and that everything of theirs was removed: they do not come back, not by a file that was
+    /// written before either.
+    pub struct Removed in "removed_users" {
+        /// Their id, and nothing else.
+        id: Uuid,
+    }
+}
+
 /// What is written because the sessions of a user stand otherwise than before: whoever checks access tokens
 /// offline is told.
 fn told(change: &Change) -> Option<Change> {

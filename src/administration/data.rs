@@ -32,6 +32,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("messages", &["id", "kind", "purpose", "to", "user", "status", "attempts", "doubts", "provider", "provider_ref", "error_code", "error_reason", "history", "tries", "fallback", "polls", "look_at", "created_at", "valid_until", "due_at", "finished_at", "expires_at"]),
     ("factors", &["id", "user_id", "kind", "name", "identifier_id", "chosen", "locked_at", "created_at", "bound_at", "used_at"]),
     ("users", &["id", "name", "locale", "status", "suspended_until", "suspended_for", "roles", "rank", "sessions_from", "created_at", "updated_at", "purge_at"]),
+    ("removed_users", &["id"]),
     ("organizations", &["id", "name", "created_at", "updated_at", "ended_at"]),
     ("members", &["id", "organization_id", "user_id", "role", "created_at"]),
     ("invitations", &["id", "organization_id", "email", "role", "invited_by", "created_at", "expires_at"]),

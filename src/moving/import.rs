@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Newcomer;
-use crate::accounts::{self, User};
+use crate::accounts::{self, Removed, User};
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{FieldError, Result};
@@ -115,6 +115,11 @@ async fn known(ctx: &Ctx, newcomer: &Newcomer) -> Result<Option<Outcome>> {
         there.sort();
         here.sort();
         return Ok(Some(if there == here { Outcome::Already } else { other_names() }));
+    }
+    // Looked for behind the account: it is written when that goes.
+    if ctx.app.store.get::<Removed>(newcomer.user.id).await?.is_some() {
+        let sentence = "This user was here and deleted the account, or somebody did: it stays removed.";
+        return Ok(Some(Outcome::Refused(vec![FieldError::new("id", "removed", sentence)])));
     }
     let mut faults = Vec::new();
     for claim in &newcomer.identifiers {

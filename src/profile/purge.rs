@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::accounts::User;
+use crate::accounts::{Removed, User};
 use crate::app::Ctx;
 use crate::audit::Event;
 use crate::calls::Call;
@@ -24,8 +24,8 @@ const AT_ONCE: usize = 10;
 const PAGE: usize = 200;
 
 /// Removes everything of the accounts whose time has come; returns how many are gone. Of what
-/// happened, the events stay, with the user's id and without what tells of a person. Bears being done
-/// twice, and being interrupted: the account itself goes last.
+/// happened, the events stay, with the user's id and without what tells of a person; and that id as one that is not
+/// taken in again. Bears being done twice, and being interrupted: the account itself goes last.
 ///
 /// # Errors
 /// The store's.
@@ -45,8 +45,13 @@ pub async fn purge_due(ctx: &Ctx) -> Result<usize> {
 /// # Errors
 /// The store's.
 pub async fn is_gone(ctx: &Ctx, user: Uuid) -> Result<bool> {
-    let user = ctx.app.store.get::<User>(user).await?;
-    Ok(user.is_none_or(|user| user.is_past_grace(ctx.app.clock.now())))
+    if let Some(user) = ctx.app.store.get::<User>(user).await?
+        && user.is_past_grace(ctx.app.clock.now())
+    {
+        return Ok(true);
+    }
+    // Looked for last: it is written when the account goes.
+    Ok(ctx.app.store.get::<Removed>(user).await?.is_some())
 }
 
 /// Whether everything is gone; when others change the same records, the next run goes on.
@@ -68,7 +73,8 @@ async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     }
     let password = ctx.app.store.get::<Password>(id).await?;
     let password = password.as_ref().map(Change::delete);
-    let last = password.into_iter().chain([Change::delete(user)]).collect();
+    let last = [Change::delete(user), Change::insert(&Removed { id })];
+    let last = password.into_iter().chain(last).collect();
     Ok(ctx.app.store.commit_unless_changed(last).await?)
 }
 

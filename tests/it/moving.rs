@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::{Metadata, User};
-use vestibule::audit::{Event, What};
+use vestibule::audit::{Event, What, chain};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
-use vestibule::moving::import::{BATCH, Outcome, take};
+use vestibule::moving::import::{BATCH, Outcome, Tried, take};
 use vestibule::moving::native::{Native, announces};
 use vestibule::moving::rows::JsonLines;
 use vestibule::moving::{Reading, export, read, seed, user_id};
@@ -848,7 +848,8 @@ async fn a_column_that_no_row_has_is_refused_before_anybody_is_taken_in() {
     for mistaken in ["password=hash", "password=$argon2${hash}"] {
         for dry in [true, false] {
             let arguments = import(&[columns.as_slice(), &[mistaken]].concat());
-            let (done, told) = program.run(&[arguments.as_slice(), if dry { &["--dry-run"] } else { &[] }].concat());
+            let (done, told) =
+                program.run(&[arguments.as_slice(), if dry { &["--dry-run"] } else { &[] }].concat());
             assert!(!done && told.contains("There is no column hash in the first 200 rows"), "{told}");
             assert!(told.contains("there are login, nr, pw."), "{told}");
         }
@@ -857,4 +858,44 @@ async fn a_column_that_no_row_has_is_refused_before_anybody_is_taken_in() {
     let (_, told) = program.run(&import(&[columns.as_slice(), &["password=pw"]].concat()));
     assert!(told.contains(&format!("{BATCH} taken in, 0 there already, 1 refused")), "{told}");
     assert!(world.app.store.get::<Password>(user_id("old", "5")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn whoever_was_removed_stays_removed() {
+    let world = house().await;
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let row = json!({"id": 1, "username": "ada", "email": "ada@example.com", "password": hash});
+    let stays = json!({"id": 2, "username": "grace", "password": hash});
+    assert_eq!(moves_in(&world, &[row.clone(), stays.clone()]).await, [Outcome::Stored, Outcome::Stored]);
+    let exported = text(&lines(&world, None).await);
+    let mut ada = world.stranger();
+    let body = json!({"identifier": "ada", "password": PASSWORD});
+    ada.token = Some(ada.post("/api/v1/auth/login", body).await.body["token"].as_str().unwrap().to_owned());
+    chain::seal_all(&world.ctx()).await.unwrap();
+    ada.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    chain::seal_all(&world.ctx()).await.unwrap();
+    world.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(vestibule::profile::purge_due(&world.ctx()).await.unwrap(), 1);
+    for tried in [true, false] {
+        let ctx = world.ctx();
+        let read =
+            |row: &Json| read(row.as_object().unwrap(), &reading(), &ctx.policy.account, ctx.now).unwrap();
+        let mut without = Tried::default();
+        let outcomes =
+            take(&ctx, &[read(&row), read(&stays)], "old", tried.then_some(&mut without)).await.unwrap();
+        assert_eq!(
+            (refused(&outcomes[0]), &outcomes[1]),
+            (vec!["id: removed".to_owned()], &Outcome::Already)
+        );
+    }
+    let again = moves_over(&world, &exported, true).await.0;
+    assert!(again.iter().any(|one| matches!(one, Outcome::Refused(_)) && refused(one) == ["id: removed"]));
+    assert_eq!(world.count::<User>(User::BY_CREATED).await, 1);
+    // What happened to them was emptied by the server, whoever has their id by now.
+    let forged = User::new(user_id("old", "1"), world.app.clock.now());
+    world.app.store.commit(vec![Change::insert(&forged)]).await.unwrap();
+    let ctx = &world.ctx();
+    let seen =
+        chain::verify(ctx, None, async |user| vestibule::profile::is_gone(ctx, user).await).await.unwrap();
+    assert!(seen.blocks > 0 && seen.faults.is_empty(), "{seen:?}");
 }
