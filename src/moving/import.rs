@@ -31,12 +31,14 @@ pub enum Outcome {
     Refused(Vec<FieldError>),
 }
 
-/// What keys and ids rows that were only tried would have: what a dry run knows instead of a store.
+/// What keys and ids the rows before have: those of the same commit, and what a dry run knows instead of a store.
 #[derive(Default, Debug)]
 pub struct Tried {
     /// Ids, and who has which identifier: keys as 64 bits, so that millions of rows fit.
     ids: HashMap<Uuid, u64>,
     names: HashSet<u64>,
+    /// The ids of what came with ids of its own.
+    records: HashSet<u64>,
 }
 
 /// Takes in what can be taken of `rows`, in their order, and says what came of each. With `tried`
@@ -128,13 +130,13 @@ async fn known(ctx: &Ctx, newcomer: &Newcomer) -> Result<Option<Outcome>> {
         }
     }
     if faults.is_empty() && newcomer.ids_given && has_others_ids(ctx, newcomer).await? {
-        faults.push(FieldError::new(
-            "id",
-            "conflict",
-            "An id among this user's records is somebody else's here.",
-        ));
+        faults.push(others_id());
     }
     Ok((!faults.is_empty()).then_some(Outcome::Refused(faults)))
+}
+
+fn others_id() -> FieldError {
+    FieldError::new("id", "conflict", "An id among this user's records is somebody else's here.")
 }
 
 async fn has_others_ids(ctx: &Ctx, newcomer: &Newcomer) -> Result<bool> {
@@ -185,6 +187,16 @@ impl Tried {
             .collect();
         if !taken.is_empty() {
             return Outcome::Refused(taken);
+        }
+        if newcomer.ids_given {
+            let claims = newcomer.identifiers.iter().map(|one| one.id);
+            let records = claims.chain(newcomer.factors.iter().map(|one| one.id));
+            let records: Vec<u64> =
+                records.map(|id| id.as_u64_pair()).map(|(high, low)| high ^ low).collect();
+            if records.iter().any(|id| self.records.contains(id)) {
+                return Outcome::Refused(vec![others_id()]);
+            }
+            self.records.extend(records);
         }
         self.ids.insert(newcomer.user.id, sum);
         self.names.extend(names);

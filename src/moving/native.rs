@@ -173,6 +173,15 @@ fn bad(field: &'static str, sentence: impl Into<String>) -> FieldError {
     FieldError::new(field, "malformed", sentence.into())
 }
 
+fn twice(table: &str) -> FieldError {
+    FieldError::new("", "duplicate", format!("{table}: a record of this user is there twice."))
+}
+
+fn are_different<T: Ord>(list: &mut [T]) -> bool {
+    list.sort_unstable();
+    list.windows(2).all(|two| two.first() != two.last())
+}
+
 impl Person {
     /// All records of this user, held to the rules of this house: names are normalised anew, and what is
     /// owned is only what was proved.
@@ -200,7 +209,9 @@ impl Person {
                     let phc = own.map_err(|why| {
                         FieldError::new("password", "hash", format!("It cannot be taken: {why}."))
                     })?;
-                    password = Some(Password { phc, ..one });
+                    if password.replace(Password { phc, ..one }).is_some() {
+                        return Err(twice("passwords"));
+                    }
                 }
                 _ => {
                     let mut one: Factor = record(fields).map_err(|why| corrupt(table, why))?;
@@ -219,6 +230,17 @@ impl Person {
         };
         if !theirs || !factors.iter().all(reaches) {
             return Err(bad("", "These lines belong to several users."));
+        }
+        // One commit would hold two changes to one record, or of two owners of one name, and all who are in it would
+        // stay outside.
+        let mut owned: Vec<_> = identifiers.iter().filter_map(|one| one.owned.as_deref()).collect();
+        if !are_different(&mut owned)
+            || !are_different(&mut identifiers.iter().map(|one| one.id).collect::<Vec<_>>())
+        {
+            return Err(twice("identifiers"));
+        }
+        if !are_different(&mut factors.iter().map(|one| one.id).collect::<Vec<_>>()) {
+            return Err(twice("factors"));
         }
         if identifiers.is_empty() {
             return Err(FieldError::new(

@@ -899,3 +899,69 @@ async fn whoever_was_removed_stays_removed() {
         chain::verify(ctx, None, async |user| vestibule::profile::is_gone(ctx, user).await).await.unwrap();
     assert!(seen.blocks > 0 && seen.faults.is_empty(), "{seen:?}");
 }
+
+#[tokio::test]
+async fn somebody_malformed_in_an_export_keeps_nobody_else_out() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 4, 7, seed::Lives::Bare).await.unwrap();
+    let out = lines(&old, None).await;
+    // All of them in one commit, first tried and then taken in: what is refused on reading, and what came of the others.
+    let together = async |lines: &[Json]| {
+        let new = house().await;
+        let text = text(lines);
+        let mut rows = JsonLines::new(text.as_bytes());
+        let first = rows.read().unwrap().unwrap();
+        let mut native = Native::new(rows, &first).unwrap();
+        let (mut newcomers, mut told) = (Vec::new(), Vec::new());
+        while let Some(person) = native.read().unwrap() {
+            match person.read(&new.app, &Reading { roles: true, ..reading() }) {
+                Ok(newcomer) => newcomers.push(newcomer),
+                Err(faults) => told.extend(refused(&Outcome::Refused(faults))),
+            }
+        }
+        let tried = take(&new.ctx(), &newcomers, "old", Some(&mut Tried::default())).await.unwrap();
+        let taken = take(&new.ctx(), &newcomers, "old", None).await.unwrap();
+        assert_eq!(tried, taken, "a dry run tells what will be");
+        (told, taken)
+    };
+    let place = |table: &str, nth: usize| {
+        let is = |line: &Json| {
+            line["table"] == table && (table != "identifiers" || line["record"]["kind"] == "username")
+        };
+        out.iter().enumerate().filter(|(_, line)| is(line)).nth(nth).unwrap().0
+    };
+    for (table, other_id) in
+        [("identifiers", false), ("identifiers", true), ("factors", false), ("passwords", false)]
+    {
+        let mut forged = out.clone();
+        let mut again = forged[place(table, 0)].clone();
+        if other_id {
+            again["record"]["id"] = "00000000-0000-7000-8000-000000000001".into();
+        }
+        forged.insert(place(table, 0), again);
+        let (told, taken) = together(&forged).await;
+        assert_eq!(
+            (told, taken),
+            (vec![": duplicate".to_owned()], vec![Outcome::Stored; 3]),
+            "{table} {other_id}"
+        );
+    }
+    for table in ["identifiers", "factors"] {
+        let mut forged = out.clone();
+        let (first, second) = (
+            place(table, 0),
+            out.len() - 1 - out.iter().rev().position(|line| line["table"] == table).unwrap(),
+        );
+        let (theirs, own) = (out[first]["record"]["id"].clone(), out[second]["record"]["id"].clone());
+        for line in &mut forged[second - 10..] {
+            for field in ["id", "identifier_id"] {
+                if line["record"][field] == own {
+                    line["record"][field] = theirs.clone();
+                }
+            }
+        }
+        let (told, taken) = together(&forged).await;
+        assert!(told.is_empty() && taken[..3] == [const { Outcome::Stored }; 3], "{told:?} {taken:?}");
+        assert_eq!(refused(&taken[3]), ["id: conflict"], "{table}");
+    }
+}
