@@ -161,7 +161,8 @@ pub async fn fill(ctx: &Ctx, users: u64, seed: u64, lives: Lives) -> Result<Opti
     let mut neighbours = Vec::with_capacity(NEIGHBOURS);
     for number in 0..users {
         let seed = random.seed();
-        let mut person = Person { ctx, which, number, of: users, seed, changes: &mut changes, made: &mut made };
+        let mut person =
+            Person { ctx, which, number, of: users, seed, changes: &mut changes, made: &mut made };
         neighbours.push(person.make(&phc, lives));
         let is_last = number + 1 == users;
         if is_last || neighbours.len() == NEIGHBOURS {

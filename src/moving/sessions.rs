@@ -207,9 +207,7 @@ pub async fn take(
             outcomes.push(outcome);
             let Some((user, session)) = made else { continue };
             count += 1;
-            decision = decision
-                .insert(&session)
-                .insert(&MovedSession { id: session.id, expires_at: session.expires_at });
+            decision = decision.insert(&session).insert(&MovedSession::of(&session, &ctx.policy.session));
             // Suspended, or with a new password, in the meantime: then it is looked at anew.
             if !required.contains(&user.id) {
                 required.push(user.id);

@@ -5,6 +5,8 @@
 //! `authenticate`. The old form is read only until the change-over ends, and never where ours was
 //! shown. Never: a token of less than 128 bits, or a claim of another system that nobody has looked at.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
@@ -24,10 +26,22 @@ entity! {
     pub struct MovedSession in "moved_sessions" {
         /// The id of the session that was made of it.
         id: Uuid,
-        /// When the session ends, so that nothing could be made of it any more.
+        /// When nothing could be made of it any more, whatever end it had.
         expires_at: Timestamp,
     }
     expires expires_at;
+}
+
+/// How long it is remembered at least, from when it was opened. A change-over may be put off, and a policy may let
+/// sessions last longer than it did; no browser keeps a cookie for more than 400 days (RFC 6265bis §5.5).
+const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+impl MovedSession {
+    /// That `session` was made of an old token.
+    pub fn of(session: &Session, policy: &policy::Session) -> Self {
+        let expires_at = session.created_at + (*policy.lifetime).max(REMEMBERED);
+        Self { id: session.id, expires_at }
+    }
 }
 
 /// The longest old token, in bytes: a JWT with a large key and many claims has less.

@@ -190,6 +190,19 @@ async fn a_bearer_token_of_before_is_a_bearer_token_and_services_are_told_of_it(
 }
 
 #[tokio::test]
+async fn what_was_ended_is_not_opened_again_when_the_change_over_is_put_off() {
+    let mut world = house(plan()).await;
+    let row = session(json!({"token": OTHER, "carry": "bearer"}));
+    assert_eq!(take(&world, std::slice::from_ref(&row)).await, [Outcome::Stored]);
+    app(&world, OTHER).post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    world.advance(25 * DAY);
+    vestibule::tasks::sweep(&world.ctx()).await.unwrap();
+    world.restart(|config| config.change_over.until = Some("2030-02-20T00:00:00Z".parse().unwrap()));
+    assert_eq!(take(&world, &[row]).await, [Outcome::Already]);
+    assert!(!app(&world, OTHER).is_signed_in().await);
+}
+
+#[tokio::test]
 async fn what_ends_a_users_sessions_ends_those_of_before() {
     let world = house(plan()).await;
     let store = &world.app.store;
