@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::app::Ctx;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{FieldError, Result};
 use crate::factors::{self, Factor, FactorView, Held};
 use crate::identifiers::{self, Identifier, IdentifierView, Name};
 use crate::passwords::Password;
@@ -74,6 +74,21 @@ impl Roles {
     /// Whether `role` is among them.
     pub fn has(&self, role: &str) -> bool {
         self.0.iter().any(|one| one == role)
+    }
+
+    /// Why these cannot be the roles of somebody, by whatever door they come: each is a word as other systems have them,
+    /// and can stand in a list.
+    pub fn refused(&self) -> Option<FieldError> {
+        let is_word = |role: &String| {
+            (1..=64).contains(&role.len())
+                && role.bytes().all(|byte| byte.is_ascii_graphic() && !b",;".contains(&byte))
+        };
+        let others = |at: usize| self.0.iter().skip(at + 1);
+        let fits = self.0.len() <= 32
+            && self.0.iter().all(is_word)
+            && self.0.iter().enumerate().all(|(at, role)| others(at).all(|other| other != role));
+        let sentence = "At most 32 different words of letters, digits and signs other than , and ;, each of 64 characters at most.";
+        (!fits).then(|| FieldError::new("roles", "invalid", sentence))
     }
 }
 
@@ -351,4 +366,23 @@ pub async fn factors(ctx: &Ctx, user: &User) -> Result<Vec<FactorView>> {
     let mut factors = factors::of_user(ctx, user.id).await?;
     factors.retain(|factor| factor.counts(demanded));
     Ok(factors.iter().map(|factor| factor.view()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_a_few_short_words() {
+        let refused =
+            |roles: &[&str]| Roles(roles.iter().map(|role| (*role).to_owned()).collect()).refused().is_some();
+        assert!(!refused(&[]) && !refused(&["admin", "Editor", "billing:read", "a-b_c.1"]));
+        assert!(!refused(&[&"a".repeat(64)]) && refused(&[&"a".repeat(65)]));
+        for role in ["", "a b", "a,b", "a;b", "\0", "admin ", "\u{e9}"] {
+            assert!(refused(&[role]), "{role:?}");
+        }
+        assert!(refused(&["a", "b", "a"]));
+        let many = |count| Roles((0..count).map(|n| format!("r{n}")).collect());
+        assert!(many(32).refused().is_none() && many(33).refused().is_some());
+    }
 }

@@ -230,7 +230,7 @@ async fn undos(ctx: &Ctx, user: &User) -> Result<Vec<Seen<Undo>>> {
 /// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; those of [`By::standing`].
 pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> {
     let found = user(ctx, id).await?;
-    if let Some(error) = deed.roles(&found).as_ref().and_then(rules::roles_refused) {
+    if let Some(error) = deed.roles(&found).as_ref().and_then(Roles::refused) {
         return Err(Error::invalid(vec![error]));
     }
     let told = &match deed.notice() {
@@ -278,7 +278,7 @@ pub struct Made {
 /// [`Problem::Invalid`] for what the policy requires and is missing; [`Problem::IdentifierTaken`];
 /// [`Problem::LimitReached`].
 pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Result<Made> {
-    if let Some(error) = rules::roles_refused(roles) {
+    if let Some(error) = roles.refused() {
         return Err(Error::invalid(vec![error]));
     }
     if matches!(by, By::User(_)) && !roles.0.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::accounts::{Metadata, Roles, Status, User};
+use crate::accounts::{Metadata, Status, User};
 use crate::app::Moment;
 use crate::audit::{self, Note, Noting, note};
 use crate::clock::Timestamp;
@@ -16,22 +16,6 @@ use crate::store::{Decision, Seen, answer};
 /// What is noted of something that `actor` did to `user`.
 pub(super) fn done(what: audit::What, user: Uuid, actor: Option<Uuid>) -> Note {
     note(what).user(user).actor(actor)
-}
-
-/// Why these cannot be the roles of somebody: each is a short word.
-pub(super) fn roles_refused(roles: &Roles) -> Option<FieldError> {
-    let is_word = |role: &String| {
-        (1..=40).contains(&role.len())
-            && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:".contains(&b))
-    };
-    let repeats =
-        roles.0.iter().enumerate().any(|(at, role)| roles.0.iter().skip(at + 1).any(|one| one == role));
-    if roles.0.len() > 20 || repeats || !roles.0.iter().all(is_word) {
-        let sentence =
-            "At most 20 different words of a-z, 0-9, -, _, . and :, each of 40 characters at most.";
-        return Some(FieldError::new("roles", "invalid", sentence));
-    }
-    None
 }
 
 /// The user as they are while suspended.
@@ -139,21 +123,4 @@ pub(super) fn reset(
         }
     }
     decision
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn roles_are_a_few_short_words() {
-        let refused = |roles: &[&str]| {
-            roles_refused(&Roles(roles.iter().map(|role| (*role).to_owned()).collect())).is_some()
-        };
-        assert!(!refused(&[]) && !refused(&["admin", "billing:read", "a-b_c.1"]));
-        assert!(refused(&[""]) && refused(&["Admin"]) && refused(&["a b"]) && refused(&["a", "a"]));
-        assert!(refused(&[&"a".repeat(41)]) && refused(&["\0"]) && refused(&["admin "]));
-        let many: Vec<String> = (0..21).map(|n| format!("r{n}")).collect();
-        assert!(roles_refused(&Roles(many)).is_some());
-    }
 }

@@ -249,6 +249,9 @@ impl Person {
                 "There is nothing to recognise this user by.",
             ));
         }
+        if let Some(fault) = user.roles.refused() {
+            return Err(fault);
+        }
         if !user.roles.0.is_empty() && !reading.roles {
             return Err(FieldError::new(
                 "roles",

@@ -1,6 +1,7 @@
 //! What a row makes of a user: pure. Everything that is wrong with a row is told at once, and never
 //! shows what the row says.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -185,16 +186,20 @@ impl Reader<'_> {
             }
             Some(_) => None,
         };
-        let fits =
-            |role: &String| (1..=64).contains(&role.len()) && role.chars().all(|c| c.is_ascii_graphic());
-        match roles.filter(|roles| roles.len() <= 32 && roles.iter().all(fits)) {
-            None => self.fault("roles", "invalid", "These are not names of roles, separated by commas."),
-            Some(roles) if !roles.is_empty() && !taken => {
-                self.fault("roles", "roles", "This row gives roles, which nobody asked to take.");
-            }
-            Some(roles) => return Roles(roles),
+        let Some(mut roles) = roles else {
+            self.fault("roles", "invalid", "These are not names of roles, separated by commas.");
+            return Roles::default();
+        };
+        // Where they are gathered from several places, one comes twice.
+        let mut known = HashSet::new();
+        roles.retain(|role| known.insert(role.clone()));
+        let roles = Roles(roles);
+        if let Some(fault) = roles.refused() {
+            self.faults.push(fault);
+        } else if !roles.0.is_empty() && !taken {
+            self.fault("roles", "roles", "This row gives roles, which nobody asked to take.");
         }
-        Roles::default()
+        roles
     }
 
     fn metadata(&mut self, reading: &Reading, old: Option<&str>, policy: &policy::Account) -> Metadata {
@@ -465,6 +470,13 @@ mod tests {
         assert_eq!(row(value(), &reading()).unwrap_err(), ["roles: roles"]);
         let taken = row(value(), &Reading { roles: true, ..reading() }).unwrap();
         assert_eq!(taken.user.roles, Roles(vec!["admin".into(), "support".into()]));
+        let roles = |roles: Json| {
+            let row = row(json!({"username": "ada", "roles": roles}), &Reading { roles: true, ..reading() });
+            row.map(|newcomer| newcomer.user.roles.0)
+        };
+        assert_eq!(roles(json!("Editor;admin Editor")).unwrap(), ["Editor", "admin"]);
+        assert_eq!(roles(json!(["a,b"])).unwrap_err(), ["roles: invalid"]);
+        assert_eq!(roles(json!(7)).unwrap_err(), ["roles: invalid"]);
         assert!(row(json!({"username": "ada", "roles": []}), &reading()).is_ok());
     }
 

@@ -965,3 +965,33 @@ async fn somebody_malformed_in_an_export_keeps_nobody_else_out() {
         assert_eq!(refused(&taken[3]), ["id: conflict"], "{table}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_roles_somebody_moved_in_with_can_be_added_to_and_taken_away() {
+    let world = house().await;
+    let program = Program::over(&world);
+    let rows = text(&[
+        json!({"id": 1, "username": "ada", "roles": ["admin"]}),
+        json!({"id": 2, "username": "grace", "roles": "Editor,admin,billing/read,Editor"}),
+    ]);
+    program.file("users.jsonl", &rows);
+    let (done, told) = program.run(&import(&["--json", "users.jsonl", "--with-roles"]));
+    assert!(done, "{told}");
+    let of =
+        async || world.app.store.get::<User>(user_id("old", "2")).await.unwrap().unwrap().roles.0.clone();
+    assert_eq!(of().await, ["Editor", "admin", "billing/read"]);
+    for (change, role) in
+        [("grant", "support"), ("revoke", "admin"), ("revoke", "Editor"), ("grant", "Author")]
+    {
+        let (done, told) = program.run(&["admin", change, "grace", role, "--config", "v.toml"]);
+        assert!(done, "{change} {role}: {told}");
+    }
+    assert_eq!(of().await, ["billing/read", "support", "Author"]);
+    // One rule for what comes out of an export, too.
+    let mut exported = lines(&world, None).await;
+    for line in exported.iter_mut().filter(|line| line["table"] == "users") {
+        line["record"]["roles"] = json!(["a b"]);
+    }
+    let outcomes = moves_over(&house().await, &text(&exported), true).await.0;
+    assert!(outcomes.iter().all(|one| refused(one) == ["roles: invalid"]), "{outcomes:?}");
+}

@@ -178,7 +178,8 @@ pub async fn change(
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"roles": ["support"]}))]
 pub struct SetRoles {
-    /// All roles that they have from now on: `admin`, `support`, and words of the application's own.
+    /// All roles that they have from now on: `admin`, `support`, and words of the application's own; 32 different ones at
+    /// most, each of 1 to 64 letters, digits and signs other than `,` and `;`.
     pub roles: Roles,
 }
 
