@@ -65,21 +65,32 @@ impl From<Carried> for Carry {
     }
 }
 
+/// Why something is done to somebody or in their place, in the words of whoever does it.
+///
+/// # Errors
+/// `invalid`.
+pub fn reason(text: &str) -> Result<String, FieldError> {
+    let text = text.trim();
+    if (3..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(FieldError::new("reason", "invalid", "Say what for, in one line of 3 to 200 characters."))
+}
+
 /// What acting for somebody asks of the reason and the minutes.
 fn read(ctx: &Ctx, ask: &Ask) -> Result<(String, Duration)> {
     let mut errors = Vec::new();
-    let reason = ask.reason.trim();
-    if !(3..=200).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
-        let sentence = "Say what for, in one line of 3 to 200 characters.";
-        errors.push(FieldError::new("reason", "invalid", sentence));
-    }
+    let reason = reason(&ask.reason).map_err(|error| errors.push(error));
     let lasts = Duration::from_secs(u64::from(ask.minutes) * 60);
     let longest = *ctx.policy.acting.longest;
     if lasts.is_zero() || lasts > longest {
         let sentence = format!("This may be 1 to {} minutes.", longest.as_secs() / 60);
         errors.push(FieldError::new("minutes", "wrong-value", sentence));
     }
-    if errors.is_empty() { Ok((reason.to_owned(), lasts)) } else { Err(Error::invalid(errors)) }
+    match reason {
+        Ok(reason) if errors.is_empty() => Ok((reason, lasts)),
+        _ => Err(Error::invalid(errors)),
+    }
 }
 
 /// The memberships by which an administrator of an organisation acts for a member: theirs, and the user's.

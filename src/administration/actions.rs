@@ -152,6 +152,14 @@ impl Deed<'_> {
         })
     }
 
+    /// Why it cannot be done to anybody as it is asked for.
+    fn refused(self, user: &User, now: Timestamp) -> Vec<FieldError> {
+        match self {
+            Self::Suspend(until, reason) => rules::suspension_refused(until, reason, now),
+            _ => self.roles(user).as_ref().and_then(Roles::refused).into_iter().collect(),
+        }
+    }
+
     /// Whether whoever it is done to administers no more.
     fn loses(self, user: &User) -> bool {
         let goes = match self {
@@ -194,6 +202,7 @@ impl Deed<'_> {
                 (user.with(change), event)
             }
             Self::Suspend(until, reason) => {
+                let reason = reason.trim();
                 let event = event(What::Suspended).detail(json!({"until": until, "reason": reason}));
                 (rules::suspend(user, until, reason, now)?, event)
             }
@@ -230,8 +239,9 @@ async fn undos(ctx: &Ctx, user: &User) -> Result<Vec<Seen<Undo>>> {
 /// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; those of [`By::standing`].
 pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> {
     let found = user(ctx, id).await?;
-    if let Some(error) = deed.roles(&found).as_ref().and_then(Roles::refused) {
-        return Err(Error::invalid(vec![error]));
+    let refused = deed.refused(&found, ctx.now);
+    if !refused.is_empty() {
+        return Err(Error::invalid(refused));
     }
     let told = &match deed.notice() {
         Some(notice) if !deed.is_done(ctx, &found).await? => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::accounts::{Metadata, Status, User};
+use crate::acting;
 use crate::app::Moment;
 use crate::audit::{self, Note, Noting, note};
 use crate::clock::Timestamp;
@@ -16,6 +17,15 @@ use crate::store::{Decision, Seen, answer};
 /// What is noted of something that `actor` did to `user`.
 pub(super) fn done(what: audit::What, user: Uuid, actor: Option<Uuid>) -> Note {
     note(what).user(user).actor(actor)
+}
+
+/// Why somebody cannot be suspended until then, for this reason.
+pub(super) fn suspension_refused(until: Option<Timestamp>, reason: &str, now: Timestamp) -> Vec<FieldError> {
+    let mut errors: Vec<_> = acting::reason(reason).err().into_iter().collect();
+    if until.is_some_and(|until| until <= now) {
+        errors.push(FieldError::new("until", "past", "This is not in the future."));
+    }
+    errors
 }
 
 /// The user as they are while suspended.

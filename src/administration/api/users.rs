@@ -211,19 +211,7 @@ pub async fn suspend(
     Params(id): Params<Uuid>,
     Body(ask): Body<Suspend>,
 ) -> Result<StatusCode> {
-    let by = staff(&ctx, &caller, operation::ADMIN_USERS_SUSPEND).await?;
-    let mut errors = Vec::new();
-    let reason = sign_up::line("reason", ask.reason, 200).map_err(|error| errors.push(error));
-    if ask.until.is_some_and(|until| until <= ctx.now) {
-        errors.push(FieldError::new("until", "past", "This is not in the future."));
-    }
-    match reason {
-        Ok(reason) if errors.is_empty() => {
-            actions::act(&ctx, &by, id, Deed::Suspend(ask.until, &reason)).await?;
-            Ok(StatusCode::NO_CONTENT)
-        }
-        _ => Err(Error::invalid(errors)),
-    }
+    done(&ctx, &caller, id, Deed::Suspend(ask.until, &ask.reason)).await
 }
 
 /// What is done without an answer.
