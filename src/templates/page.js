@@ -9,6 +9,15 @@
     if (!isNaN(at)) one.textContent = time.format(at);
   }
 
+  // A form is sent once: what a second press would do is under way already. The button is left as it is, since one
+  // that is disabled would not send its name. Back on the page, or after a while, the form may be sent again.
+  const sent = new Map();
+  addEventListener("submit", (event) => {
+    if (event.timeStamp - sent.get(event.target) < 10000) event.preventDefault();
+    else sent.set(event.target, event.timeStamp);
+  });
+  addEventListener("pageshow", () => sent.clear());
+
   // A code can be sent again after a while.
   for (const button of all("button[data-wait]")) {
     const text = button.textContent;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use vestibule::policy::FactorKind;
 
 use crate::browser::Tab;
@@ -279,6 +280,48 @@ async fn somebody_signs_in_with_the_keyboard_alone() {
     tab.presses("Enter").await;
     tab.arrives().await;
     tab.sees("You are signed out").await;
+}
+
+/// Presses the form's first button so many times without a pause; how often the form would be sent. It is, where
+/// the page shall `go`.
+async fn presses_at_once(tab: &Tab, times: u32, goes: bool) -> Json {
+    let press = format!(
+        "(() => {{ let sent = 0; const count = e => {{ sent += e.defaultPrevented ? 0 : 1; if (!{goes}) e.preventDefault() }}; \
+         addEventListener('submit', count); const button = document.querySelector('main form button:not([type])'); \
+         for (let i = 0; i < {times}; i++) button.click(); removeEventListener('submit', count); return sent }})()"
+    );
+    tab.evaluates(&press).await
+}
+
+#[tokio::test]
+async fn a_button_that_is_pressed_twice_sends_its_form_once() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.stranger();
+    tab.goes_to("/sign-up").await;
+    tab.fills("username", &person.username).await;
+    tab.fills("email", &person.email()).await;
+    tab.fills("mobile", &person.mobile).await;
+    tab.fills("password", PASSWORD).await;
+    assert_eq!(presses_at_once(&tab, 3, true).await, 1);
+    tab.arrives().await;
+    tab.sees("One more step").await;
+    world.run_due().await;
+    tab.fills("code", &world.last_code(&person.mobile).await).await;
+    assert_eq!(presses_at_once(&tab, 2, true).await, 1);
+    tab.arrives().await;
+    assert_eq!(tab.path().await, "/account");
+
+    // Back on a page that the browser has kept, or after a while, it can be sent again.
+    tab.goes_to("/recover").await;
+    tab.fills("identifier", "nobody").await;
+    assert_eq!(presses_at_once(&tab, 2, false).await, 1);
+    assert_eq!(presses_at_once(&tab, 2, false).await, 0);
+    tab.evaluates("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))").await;
+    assert_eq!(presses_at_once(&tab, 2, false).await, 1);
+    let later = "Object.defineProperty(Event.prototype, 'timeStamp', {get: () => performance.now() + 11000}), 1";
+    tab.evaluates(later).await;
+    assert_eq!(presses_at_once(&tab, 2, false).await, 1);
 }
 
 #[tokio::test]
