@@ -105,6 +105,22 @@ pub fn view(challenge: &Challenge, token: &Token, policy: &Policy) -> ChallengeV
     ChallengeView { factor: first(policy), sent_to: None, alternatives: Vec::new(), ..view }
 }
 
+/// What a recovery asks, for whoever shows the token of it; of its first code no more than everybody is told.
+///
+/// # Errors
+/// [`Problem::CodeGone`] when nothing is asked any more, or not by a recovery.
+pub async fn look(ctx: &Ctx, token: &Token) -> Result<ChallengeView> {
+    let (challenge, policy) = (find(ctx, token).await?, &*ctx.policy);
+    let stands = ctx.now < challenge.expires_at && challenge.attempts < policy.code.attempts;
+    if challenge.purpose != Purpose::Recover || !stands {
+        return Err(Problem::CodeGone.into());
+    }
+    Ok(match challenge.is_blind() {
+        true => view(&challenge, token, policy),
+        false => challenge.view(token, &policy.code),
+    })
+}
+
 /// The message with the code; that of a decoy is recorded and never sent.
 fn message(
     ctx: &Ctx,

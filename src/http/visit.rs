@@ -37,6 +37,7 @@ const PLACES: &[(&str, &str)] = &[
     ("recover", "/recover"),
     ("recover_verify", "/recover/verify"),
     ("recover_second", "/recover/second"),
+    ("recover_resend", "/recover/resend"),
     ("recover_password", "/recover/password"),
     ("profile", ACCOUNT),
     ("verify", "/account/verify"),

@@ -3,7 +3,7 @@
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use minijinja::context;
+use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::{Sent, asks, sign_in};
@@ -13,6 +13,7 @@ use crate::challenges::{ChallengeView, Purpose};
 use crate::devices::Brought;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::{ACCOUNT, Visit};
+use crate::policy::FactorKind;
 use crate::secret::Secret;
 use crate::sessions::{authenticate, overwritten, pending};
 
@@ -36,6 +37,20 @@ async fn again(ctx: &Ctx, visit: &Visit, headers: &HeaderMap, error: Option<Erro
     shown(ctx, visit, &challenge, caller.is_some(), error)
 }
 
+/// What a page needs to know of what is asked, to ask for it, or for another way.
+pub(super) fn asked(ctx: &Ctx, challenge: &ChallengeView) -> Value {
+    let others: Vec<_> = challenge.alternatives.iter().map(|kind| kind.as_str()).collect();
+    let wait = challenge.resend_after.map(|after| after.since(ctx.now).as_millis().div_ceil(1000));
+    context! {
+        factor => challenge.factor.as_str(),
+        // A number is not broken over two lines.
+        sent_to => challenge.sent_to.as_deref().unwrap_or_default().replace(' ', "\u{a0}"),
+        others,
+        may_resend => challenge.resend_after.is_some(),
+        wait => wait.map_or(0, |wait| u64::try_from(wait).unwrap_or(0)),
+    }
+}
+
 fn shown(
     ctx: &Ctx,
     visit: &Visit,
@@ -43,16 +58,9 @@ fn shown(
     is_signed_in: bool,
     error: Option<Error>,
 ) -> Result<Response> {
-    let others: Vec<_> = challenge.alternatives.iter().map(|kind| kind.as_str()).collect();
-    let wait = challenge.resend_after.map(|after| after.since(ctx.now).as_millis().div_ceil(1000));
     let is_sign_in = challenge.purpose == Purpose::SignIn;
     let given = context! {
-        factor => challenge.factor.as_str(),
-        // A number is not broken over two lines.
-        sent_to => challenge.sent_to.as_deref().unwrap_or_default().replace(' ', "\u{a0}"),
-        others,
-        may_resend => challenge.resend_after.is_some(),
-        wait => wait.map_or(0, |wait| u64::try_from(wait).unwrap_or(0)),
+        asked => asked(ctx, challenge),
         may_trust => is_sign_in && ctx.policy.devices.trust,
         back => visit.to(if is_signed_in { ACCOUNT } else { "/sign-in" }),
     };
@@ -106,6 +114,14 @@ pub struct Resend {
     pub factor: String,
 }
 
+/// The way that a form asks for; none: the same once more.
+pub(super) fn wanted(word: &str) -> Result<Option<FactorKind>> {
+    match word {
+        "" => Ok(None),
+        word => Ok(Some(super::kind(word).ok_or(Problem::FactorMissing)?)),
+    }
+}
+
 /// `POST /code/resend`
 pub async fn once_more(
     ctx: Ctx,
@@ -113,10 +129,7 @@ pub async fn once_more(
     headers: HeaderMap,
     Sent(form): Sent<Resend>,
 ) -> Result<Response> {
-    let wanted = match form.factor.as_str() {
-        "" => None,
-        word => Some(super::kind(word).ok_or(Problem::FactorMissing)?),
-    };
+    let wanted = wanted(&form.factor)?;
     let (token, caller) = (pending(&headers, &ctx.app.origin), authenticate(&ctx, &headers).await?);
     match resend(&ctx, caller.as_ref(), token.as_ref(), wanted).await {
         Ok(_) => Ok(visit.goes("/code")),

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::Sent;
 use super::links::Coded;
 use crate::app::Ctx;
-use crate::challenges::actions::answer_code;
+use crate::challenges::actions::{answer_code, purpose, resend};
+use crate::challenges::{ChallengeView, Purpose, blind};
 use crate::devices::Brought;
 use crate::error::{Error, Problem, Result};
 use crate::http::extract::Search;
@@ -50,66 +51,104 @@ pub struct Who {
 pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(who): Sent<Who>) -> Result<Response> {
     let device = sessions::device(&headers, &ctx.app.origin);
     match begin(&ctx, &who.identifier, device.as_ref()).await {
-        Ok(challenge) => code(&visit, &challenge.id, None),
+        Ok(challenge) => code(&ctx, &visit, "", &challenge, None),
         Err(error) => asked(&visit, &who.identifier, Some(error)),
     }
 }
 
-fn code(visit: &Visit, challenge: &str, error: Option<Error>) -> Result<Response> {
-    page(visit, context! { step => "code", challenge }, error)
+/// The page that asks for a code: for the first one, or, by right of the recovery that `token` names, for the
+/// second factor.
+fn code(
+    ctx: &Ctx,
+    visit: &Visit,
+    token: &str,
+    challenge: &ChallengeView,
+    error: Option<Error>,
+) -> Result<Response> {
+    let step = if token.is_empty() { "code" } else { "second" };
+    let asked = super::code::asked(ctx, challenge);
+    page(visit, context! { step, token, challenge => challenge.id.as_str(), asked }, error)
+}
+
+/// The same page with why the last answer did not do; the first page when nothing is asked any more.
+async fn again(ctx: &Ctx, visit: &Visit, form: &Answer, error: Error) -> Result<Response> {
+    let looked = match form.named() {
+        Some(named) => blind::look(ctx, &named).await,
+        None => Err(Problem::CodeGone.into()),
+    };
+    match looked {
+        Ok(challenge) => code(ctx, visit, form.token.expose(), &challenge, Some(error)),
+        Err(gone) if error.problem == Problem::CodeWrong => asked(visit, "", Some(gone)),
+        Err(_) => asked(visit, "", Some(error)),
+    }
+}
+
+/// An answer to what a recovery asks, or a wish for another way.
+#[derive(Default, Deserialize)]
+pub struct Answer {
+    /// The recovery's token, when there is one already.
+    #[serde(default)]
+    pub token: Secret,
+    /// The challenge.
+    #[serde(default)]
+    pub challenge: Secret,
+    /// Its code.
+    #[serde(default)]
+    pub code: Secret,
+    /// One of the other ways.
+    #[serde(default)]
+    pub factor: String,
+}
+
+impl Answer {
+    fn named(&self) -> Option<Token> {
+        Token::parse(TokenKind::Challenge, self.challenge.expose())
+    }
 }
 
 /// `POST /recover/verify`
 pub async fn proved(ctx: Ctx, visit: Visit, Sent(sent): Sent<Coded>) -> Result<Response> {
-    let challenge = Token::parse(TokenKind::Challenge, sent.challenge.expose());
-    match verify(&ctx, challenge.as_ref(), sent.code.expose()).await {
+    let form = Answer { challenge: sent.challenge, code: sent.code, ..Answer::default() };
+    match verify(&ctx, form.named().as_ref(), form.code.expose()).await {
         Ok(proved) => match &proved.second_factor {
-            Some(second) => more(&visit, &proved.token.reveal(), &second.id, None),
+            Some(second) => code(&ctx, &visit, &proved.token.reveal(), second, None),
             None => choose(&ctx, &visit, &proved.token.reveal(), None),
         },
-        Err(error) if error.problem == Problem::CodeWrong => {
-            code(&visit, sent.challenge.expose(), Some(error))
-        }
-        Err(error) => asked(&visit, "", Some(error)),
+        Err(error) => again(&ctx, &visit, &form, error).await,
     }
-}
-
-fn more(visit: &Visit, token: &str, challenge: &str, error: Option<Error>) -> Result<Response> {
-    page(visit, context! { step => "second", token, challenge }, error)
-}
-
-/// The second factor of a recovery.
-#[derive(Deserialize)]
-pub struct More {
-    /// The recovery's token.
-    pub token: Secret,
-    /// The challenge.
-    pub challenge: Secret,
-    /// Its code.
-    pub code: Secret,
 }
 
 /// `POST /recover/second`
-pub async fn second(ctx: Ctx, visit: Visit, Sent(sent): Sent<More>) -> Result<Response> {
-    let (token, challenge) = (sent.token.expose(), sent.challenge.expose());
-    // Only what belongs to a recovery: a sign-in is not finished where nobody keeps what it opens.
-    let named = Token::parse(TokenKind::Challenge, challenge);
-    let purpose = match &named {
-        Some(named) => crate::challenges::actions::purpose(&ctx, named).await,
-        None => Err(Problem::CodeGone.into()),
-    };
-    let answered = match purpose {
-        Ok(crate::challenges::Purpose::Recover) => {
-            answer_code(&ctx, None, named.as_ref(), sent.code.expose(), &Brought::default()).await.map(drop)
-        }
-        Ok(_) => Err(Problem::CodeGone.into()),
-        Err(error) => Err(error),
-    };
-    match answered {
-        Ok(()) => choose(&ctx, &visit, token, None),
-        Err(error) if error.problem == Problem::CodeWrong => more(&visit, token, challenge, Some(error)),
-        Err(error) => asked(&visit, "", Some(error)),
+pub async fn second(ctx: Ctx, visit: Visit, Sent(form): Sent<Answer>) -> Result<Response> {
+    match shown(&ctx, &form).await {
+        Ok(()) => choose(&ctx, &visit, form.token.expose(), None),
+        Err(error) => again(&ctx, &visit, &form, error).await,
     }
+}
+
+async fn shown(ctx: &Ctx, form: &Answer) -> Result<()> {
+    // Only what belongs to a recovery: a sign-in is not finished where nobody keeps what it opens.
+    let named = form.named().ok_or(Problem::CodeGone)?;
+    if purpose(ctx, &named).await? != Purpose::Recover {
+        return Err(Problem::CodeGone.into());
+    }
+    answer_code(ctx, None, Some(&named), form.code.expose(), &Brought::default()).await.map(drop)
+}
+
+/// `POST /recover/resend`
+pub async fn once_more(ctx: Ctx, visit: Visit, Sent(form): Sent<Answer>) -> Result<Response> {
+    match sent_again(&ctx, &form).await {
+        Ok(challenge) => code(&ctx, &visit, form.token.expose(), &challenge, None),
+        Err(error) => again(&ctx, &visit, &form, error).await,
+    }
+}
+
+async fn sent_again(ctx: &Ctx, form: &Answer) -> Result<ChallengeView> {
+    let named = form.named().ok_or(Problem::CodeGone)?;
+    if purpose(ctx, &named).await? != Purpose::Recover {
+        return Err(Problem::CodeGone.into());
+    }
+    resend(ctx, None, Some(&named), super::code::wanted(&form.factor)?).await
 }
 
 fn choose(ctx: &Ctx, visit: &Visit, token: &str, error: Option<Error>) -> Result<Response> {

@@ -39,10 +39,12 @@ fn whatever_a_page_is_given_is_text() {
         for (file, _) in BUILT_IN {
             let fields = context! { username => evil, email => evil, mobile => evil };
             let problem = context! { text => evil };
+            let others = vec![evil];
+            let asked = context! { factor => evil, sent_to => evil, may_resend => true, wait => 1, others };
             let given = context! {
                 title => evil, notice => evil, problem, text => evil, identifier => evil, given => fields.clone(),
                 wrong => fields, code => evil, challenge => evil, token => evil, id => evil,
-                step => "link", factor => evil, sent_to => evil, username => evil, name => evil, qr => evil,
+                step => "link", asked, username => evil, name => evil, qr => evil,
                 secret => evil, codes => vec![evil], here => evil, home => evil, value => evil, kind => evil,
                 to => context! { sign_in => evil, code => evil, profile => evil },
             };

@@ -76,7 +76,7 @@ pub async fn binds(person: &Person<'_>) -> App {
     app
 }
 
-async fn makes_codes(person: &Person<'_>) -> Vec<String> {
+pub async fn makes_codes(person: &Person<'_>) -> Vec<String> {
     let made = person.post("/api/v1/factors/recovery-codes", json!({})).await.expect(StatusCode::CREATED);
     made.body["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
 }

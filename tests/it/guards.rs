@@ -50,6 +50,7 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/recover", "whoever cannot sign in"),
     ("POST", "/recover/verify", "the challenge is the credential"),
     ("POST", "/recover/second", "the challenge is the credential"),
+    ("POST", "/recover/resend", "the challenge is the credential"),
     ("POST", "/recover/password", "the token is the credential"),
     ("GET", "/sign-in", "a page that asks"),
     ("POST", "/sign-in", "signing in"),

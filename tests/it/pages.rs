@@ -11,6 +11,7 @@ use vestibule::messages::Message;
 use vestibule::policy::{IdentifierKind, Policy, When, preset};
 use vestibule::undo::Undo;
 
+use crate::factors::{binds, makes_codes};
 use crate::recovery::{
     NEW, begins, linked, logs_in, mailed, owner, seen, sets, steps_up, stored_password, world,
 };
@@ -77,6 +78,48 @@ async fn a_person_gets_back_in_page_by_page() {
         done.headers.get_all(header::SET_COOKIE).iter().map(|one| one.to_str().unwrap()).collect();
     assert!(set.len() == 1 && set[0].starts_with("vestibule-device=vd_"), "{set:?}");
     logs_in(&person, NEW).await.expect(StatusCode::OK);
+}
+
+/// Whoever has lost the phone shows something else, and whoever has lost the message asks for it again.
+#[tokio::test]
+async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
+    let world = world().await;
+    let person = owner(&world).await;
+    binds(&person).await;
+    let codes = makes_codes(&person).await;
+    let visitor = world.stranger();
+    let page = submits(&visitor, "/recover", &[("identifier", &person.email())]).await.expect(StatusCode::OK);
+    let challenge = hidden(&page, "challenge");
+    let asked = [("challenge", challenge.as_str())];
+    let resends = || submits(&visitor, "/recover/resend", &asked);
+    assert_eq!(hidden(&resends().await.expect(StatusCode::TOO_MANY_REQUESTS), "challenge"), challenge);
+    world.advance(Duration::from_secs(31));
+    assert_eq!(hidden(&resends().await.expect(StatusCode::OK), "challenge"), challenge);
+    let code = mailed(&person).await;
+    let page = submits(&visitor, "/recover/verify", &[("challenge", &challenge), ("code", &code)]).await;
+    let page = page.expect(StatusCode::OK);
+    let (token, challenge) = (hidden(&page, "token"), hidden(&page, "challenge"));
+    assert!(text(&page).contains("your authenticator app shows"), "{}", text(&page));
+    for way in ["sms", "recovery_code"] {
+        assert!(text(&page).contains(&format!("name=\"factor\" value=\"{way}\"")), "{}", text(&page));
+    }
+    let sends = |path, name, value| {
+        let fields = vec![("token", token.clone()), ("challenge", challenge.clone()), (name, value)];
+        let visitor = &visitor;
+        async move {
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            submits(visitor, path, &fields).await
+        }
+    };
+    let page = sends("/recover/resend", "factor", "sms".to_owned()).await.expect(StatusCode::OK);
+    assert!(text(&page).contains("by text message") && text(&page).contains("data-wait"), "{}", text(&page));
+    let page = sends("/recover/resend", "factor", "recovery_code".to_owned()).await.expect(StatusCode::OK);
+    assert!(text(&page).contains("recovery codes that you kept"), "{}", text(&page));
+    let wrong = sends("/recover/second", "code", "no-such-code".to_owned()).await;
+    let wrong = text(&wrong.expect(StatusCode::UNAUTHORIZED));
+    assert!(wrong.contains("role=\"alert\"") && wrong.contains("recovery codes that you kept"), "{wrong}");
+    let done = sends("/recover/second", "code", codes[0].clone()).await.expect(StatusCode::OK);
+    assert!(text(&done).contains("name=\"new_password\""), "{}", text(&done));
 }
 
 #[tokio::test]
@@ -238,6 +281,7 @@ async fn what_a_link_says_is_text_and_pages_speak_the_readers_language() {
             "/recover",
             "/recover/verify",
             "/recover/second",
+            "/recover/resend",
             "/recover/password",
             "/undo",
             "/not-me",

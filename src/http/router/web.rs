@@ -21,6 +21,7 @@ pub fn pages() -> Vec<Route> {
         post("/recover", pages::recovery::sent).access(Public).hidden(),
         post("/recover/verify", pages::recovery::proved).access(Public).hidden(),
         post("/recover/second", pages::recovery::second).access(Public).hidden(),
+        post("/recover/resend", pages::recovery::once_more).access(Public).hidden(),
         get("/recover/password", pages::recovery::welcome).access(Public).hidden(),
         post("/recover/password", pages::recovery::set).access(Public).hidden(),
         get("/sign-in", pages::sign_in::ask).access(Public).hidden(),
