@@ -55,7 +55,11 @@ pub(super) fn told(
             let given = context! { notice => visit.say(&format!("{key}.done")), links };
             Ok(visit.shows("say.html", &title, given))
         }
-        Err(error) => visit.shows_why(error, "say.html", &title, context! {}),
+        Err(error) => {
+            // Somebody has pressed the button before, most often they themselves.
+            let gone = (error.problem == Problem::CodeGone).then(|| visit.say(&format!("{key}.gone")));
+            visit.shows_why(error, "say.html", &title, context! { text => gone, links })
+        }
     }
 }
 

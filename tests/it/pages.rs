@@ -207,7 +207,18 @@ async fn reading_a_page_changes_nothing_and_the_form_does_it_once() {
     reader.cookies.push(("vestibule".to_owned(), "vs_x".to_owned()));
     let done = submits(&reader, "/not-me", &[("token", &not_me)]).await.expect(StatusCode::OK);
     assert!(text(&done).contains("href=\"/recover\""));
-    submits(&scanner, "/not-me", &[("token", &not_me)]).await.expect(StatusCode::UNAUTHORIZED);
+    // Once more there is nothing to do, but a way on.
+    for (path, fields, ways) in [
+        ("/not-me", [("token", not_me.as_str()), ("", "")], ["/sign-in", "/recover"]),
+        ("/undo", [("token", "vu_"), ("", "")], ["/sign-in", "/recover"]),
+        ("/verify", [("challenge", "vc_"), ("code", "1")], ["/account", "/account"]),
+    ] {
+        let again = text(&submits(&scanner, path, &fields).await.expect(StatusCode::UNAUTHORIZED));
+        assert!(again.contains("Perhaps"), "{path}: {again}");
+        for way in ways {
+            assert!(again.contains(&format!("href=\"{way}\"")), "{path} does not lead to {way}: {again}");
+        }
+    }
     assert_eq!(stored_password(&alice).await, None);
     logs_in(&alice, PASSWORD).await.problem(401, "credentials-wrong");
 }
