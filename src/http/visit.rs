@@ -71,10 +71,13 @@ const LOCALES: &str = "ui_locales";
 
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
-    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "resent"];
+    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "not-asked"];
 
 /// Words of those that come of looking after others.
 const SAID_OF_OTHERS: &[&str] = &["done", "stopped", "no-longer", "invited"];
+
+/// Those of them that tell of something that did not work.
+const ALARMS: &[&str] = &["gone", "no-longer"];
 
 /// Somebody acts for a user in this browser: what they are told on every page.
 #[derive(serde::Serialize)]
@@ -339,9 +342,12 @@ impl Visit {
                 context! { href => self.to(path), key => *key, here }
             })
             .collect();
-        let notice = self.said.filter(|_| status == StatusCode::OK);
-        let notice = notice.map(|word| self.say(&format!("said-{word}")));
-        let frame = context! { title, notice, tongues => self.tongues(), rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
+        let said = self.said.filter(|_| status == StatusCode::OK);
+        let (alarm, notice) = match said.map(|word| (word, self.say(&format!("said-{word}")))) {
+            Some((word, text)) if ALARMS.contains(&word) => (Some(context! { text }), None),
+            said => (None, said.map(|(_, text)| text)),
+        };
+        let frame = context! { title, notice, problem => alarm, tongues => self.tongues(), rooms, to => places, here => self.to(&self.path), is_staff => self.is_staff };
         let asked = self.asked.map(Locale::as_str);
         let frame = context! { acting => self.acting.as_deref().map(|acting| Value::from(Serde(acting))), asked, ..frame };
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });

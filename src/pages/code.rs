@@ -1,8 +1,8 @@
 //! The one page that takes codes: to finish a sign-in, to confirm an address or a number, to show once
 //! more who one is. What is asked is kept by the browser, in a cookie that no script reads.
 
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::policy::FactorKind;
 use crate::secret::Secret;
-use crate::sessions::{authenticate, overwritten, pending};
+use crate::sessions::{authenticate, overwritten, pending, pending_cookie};
 
 /// `GET /code`
 pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
@@ -28,9 +28,18 @@ async fn again(ctx: &Ctx, visit: &Visit, headers: &HeaderMap, error: Option<Erro
     let token = pending(headers, &ctx.app.origin);
     let challenge = match look(ctx, caller.as_ref(), token.as_ref()).await {
         Ok(challenge) => challenge,
-        Err(error) if error.problem == Problem::CodeGone => {
-            let path = if caller.is_some() { ACCOUNT } else { "/sign-in" };
-            return Ok(visit.goes_saying(path, "gone"));
+        Err(gone) if gone.problem == Problem::CodeGone => {
+            let is_sent = error.is_some();
+            return Ok(match caller {
+                None => visit.goes_saying("/sign-in", "gone"),
+                // Whoever went back to a page that has done its work.
+                Some(caller) if token.is_none() && !is_sent => {
+                    visit.clone().by(&ctx.policy, &caller.user, &caller.session).goes_on()
+                }
+                Some(_) if visit.operation.is_some() => Redirect::to(&visit.with("/step-up", &[("said", "gone")])).into_response(),
+                // It may have been confirmed elsewhere, by the link: the profile knows.
+                Some(_) => visit.goes_saying(ACCOUNT, "not-asked"),
+            });
         }
         Err(error) => return Err(error),
     };
@@ -98,12 +107,19 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<C
             sign_in::arrives(&ctx, &visit, &session, &token, device.as_ref()).await
         }
         Ok(Answered::Unverified { challenge, .. }) => Ok(asks(&ctx, &visit, &challenge)),
-        Ok(Answered::SteppedUp { .. }) => Ok(visit.goes_on()),
+        Ok(Answered::SteppedUp { .. }) => Ok(done(&ctx, visit.goes_on())),
         Ok(Answered::Verified) => {
             let path = if caller.is_some() { ACCOUNT } else { "/sign-in" };
-            Ok(visit.goes_saying(path, "verified"))
+            Ok(done(&ctx, visit.goes_saying(path, "verified")))
         }
     }
+}
+
+/// The browser forgets what was asked.
+fn done(ctx: &Ctx, mut response: Response) -> Response {
+    let forgotten = pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now);
+    response.headers_mut().append(header::SET_COOKIE, forgotten);
+    response
 }
 
 /// Another message, or another way.

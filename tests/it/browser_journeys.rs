@@ -325,6 +325,44 @@ async fn a_button_that_is_pressed_twice_sends_its_form_once() {
 }
 
 #[tokio::test]
+async fn nobody_who_has_done_it_is_told_that_it_failed() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.alice().await;
+    world.advance(Duration::from_secs(120));
+    signs_in(&mut tab, &person).await;
+    // Nothing is asked for.
+    tab.goes_to("/code").await;
+    assert_eq!(tab.path().await, "/account");
+    // The page waits for a code, and the link is pressed elsewhere.
+    tab.follows("Confirm: E-mail address").await;
+    world.run_due().await;
+    let code = world.last_code(&person.email()).await;
+    let mails = world.messages(&person.email()).await.to_string();
+    let (_, link) = mails.split_once(&format!("{}/verify?", world.app.origin.as_str())).unwrap();
+    let link = format!("/verify?{}", link.split([' ', '\\', '"']).next().unwrap());
+    let mut elsewhere = Tab::open(&world).await.unwrap();
+    signs_in(&mut elsewhere, &person).await;
+    elsewhere.goes_to(&link).await;
+    elsewhere.follows("Confirm my e-mail address").await;
+    elsewhere.sees("is confirmed").await;
+    tab.fills("code", &code).await;
+    tab.follows("Continue").await;
+    assert_eq!(tab.path().await, "/account?said=not-asked");
+    tab.sees("no longer asked for").await;
+    assert_eq!(tab.evaluates("document.querySelectorAll('.tag.good').length").await, 2);
+    // What does not count any more is no good news.
+    tab.follows("Sign out").await;
+    gives_password(&mut tab, &person, PASSWORD).await;
+    world.advance(Duration::from_secs(3600));
+    tab.fills("code", "000000").await;
+    tab.follows("Continue").await;
+    assert_eq!(tab.path().await, "/sign-in?said=gone");
+    assert!(tab.text("[role=alert]").await.contains("no longer asked for"));
+    assert_eq!(tab.evaluates("document.querySelector('.said')").await, Json::Null);
+}
+
+#[tokio::test]
 async fn a_code_comes_another_way_and_again_after_a_while() {
     let world = World::plan()
         .policy(|policy| policy.sign_in.second.factors = vec![FactorKind::Sms, FactorKind::Call])
