@@ -2,7 +2,7 @@
 //!
 //! Always holds: of what an address carries along only what can be vouched for is kept. An address to
 //! return to is followed when it is, letter for letter, one of those in `pages.return_to`; a page to go
-//! on to is one of the account's own, or of the console. Whoever acts for somebody sees that on every page.
+//! on to is one of the account's own, or of the console, or that of an invitation. Whoever acts for somebody sees that on every page.
 
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ pub const ACCOUNT: &str = "/account";
 
 /// Where the pages of those who look after others begin.
 pub const CONSOLE: &str = "/console";
+
+/// Where the link of an invitation leads.
+pub const INVITATION: &str = "/invitation";
 
 /// The addresses that templates lead to, by name.
 const PLACES: &[(&str, &str)] = &[
@@ -104,7 +107,7 @@ pub struct Visit {
     asked: Option<Locale>,
     /// Where they go when they are signed in, when it is on the list.
     pub return_to: Option<String>,
-    /// On to which page of their account, or of the console.
+    /// On to which page of their account, or of the console; or to their invitation.
     pub then: Option<String>,
     /// For which operation they show once more who they are.
     pub operation: Option<String>,
@@ -133,7 +136,7 @@ impl Visit {
             method: method.clone(),
             asked,
             return_to: find("return_to").filter(|address| allowed.contains(address)),
-            then: find("then").filter(|path| is_of_ours(path)),
+            then: find("then").filter(|path| is_of_ours(path) || path == INVITATION),
             operation: find("operation").filter(|name| is_operation(name)),
             is_staff: false,
             said: find("said").and_then(|word| known(&word)),
@@ -179,6 +182,11 @@ impl Visit {
     /// The words of `key`.
     pub fn say(&self, key: &str) -> String {
         say(self.locale, key, &[])
+    }
+
+    /// The same with `places` filled in.
+    pub fn say_of(&self, key: &str, places: &[(&str, words::Value<'_>)]) -> String {
+        say(self.locale, key, places)
     }
 
     /// The address of `path` with what is carried along.

@@ -1,44 +1,108 @@
 //! Where the link of an invitation leads: it shows and asks; the form accepts, for whoever is signed
-//! in, and shows all others the ways in.
+//! in, and shows all others the ways in. Signing in takes the invitation along in a cookie that no
+//! script reads, so that its token stands in no other address.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use minijinja::context;
+use minijinja::{Value, context};
 
-use super::links::{Tokened, asks, told};
+use super::links::{Tokened, told};
 use super::{Sent, link, question};
 use crate::app::Ctx;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::extract::Search;
-use crate::http::visit::Visit;
-use crate::organizations::actions::accept;
-use crate::sessions::authenticate;
+use crate::http::visit::{INVITATION, Visit};
+use crate::organizations::actions::{accept, named_by};
+use crate::secret::{Token, TokenKind};
+use crate::sessions::{authenticate, invitation, invitation_cookie};
+
+/// For how long a browser keeps an invitation: as long as anybody takes who signs in.
+const SECONDS: u64 = 60 * 60;
 
 /// `GET /invitation`
-pub async fn ask(visit: Visit, Search(link): Search<Tokened>) -> Response {
-    asks(&visit, "page-invitation", "/invitation", &[("token", link.token.expose())])
+pub async fn ask(
+    ctx: Ctx,
+    visit: Visit,
+    headers: HeaderMap,
+    Search(link): Search<Tokened>,
+) -> Result<Response> {
+    let kept = invitation(&headers, &ctx.app.origin).filter(|_| link.token.is_empty());
+    let token = kept.map_or_else(|| link.token.expose().to_owned(), |kept| kept.reveal());
+    let is_signed_in = authenticate(&ctx, &headers).await?.is_some();
+    asked(&ctx, &visit, &token, is_signed_in, None).await
+}
+
+/// The page for the invitation that `token` names, with why it was not accepted.
+async fn asked(
+    ctx: &Ctx,
+    visit: &Visit,
+    token: &str,
+    is_signed_in: bool,
+    error: Option<Error>,
+) -> Result<Response> {
+    let title = visit.say("page-invitation.title");
+    let organization = match named_by(ctx, token).await {
+        Ok((_, organization)) => organization,
+        Err(gone) if gone.problem == Problem::CodeGone => {
+            let problem = context! { text => visit.say("problem-code-gone") };
+            let given = context! { problem, text => visit.say("page-invitation.gone"), links => on(visit) };
+            return Ok(visit.shows("say.html", &title, given));
+        }
+        Err(error) => return Err(error),
+    };
+    let text = visit.say_of("page-invitation", &[("organization", organization.name.as_str().into())]);
+    if is_signed_in {
+        let form = question(visit, "page-invitation", INVITATION, &[("token", token)], false);
+        return Ok(visit.shows("say.html", &title, context! { text, ..form }));
+    }
+    let way = |path: &str, more: (&str, &str), key: &str| context! { href => visit.with(path, &[more]), text => visit.say(key) };
+    let links = vec![
+        way("/sign-in", ("then", INVITATION), "sign-in.button"),
+        way("/sign-up", ("invitation", token), "sign-in.create"),
+    ];
+    let text = format!("{text} {}", visit.say("page-invitation.sign-in"));
+    let given = context! { text, links };
+    let mut response = match error {
+        None => visit.shows("say.html", &title, given),
+        Some(error) => visit.shows_why(error, "say.html", &title, given)?,
+    };
+    let token = Token::parse(TokenKind::Invitation, token);
+    keeps(ctx, &mut response, token.as_ref());
+    Ok(response)
+}
+
+fn keeps(ctx: &Ctx, response: &mut Response, token: Option<&Token>) {
+    let cookie = invitation_cookie(&ctx.app.origin, token, SECONDS);
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+}
+
+/// Where whoever is done goes on.
+fn on(visit: &Visit) -> Vec<Value> {
+    vec![link(visit, "/account", "nav")]
 }
 
 /// `POST /invitation`
 pub async fn join(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(sent): Sent<Tokened>) -> Result<Response> {
-    match joined(&ctx, &headers, &sent).await {
-        Err(error) if error.problem == Problem::Unauthenticated => keeps(&visit, error, &sent),
-        done => told(&visit, "page-invitation", done, vec![link(&visit, "/account", "nav")]),
-    }
-}
-
-/// The same page again for whoever is not signed in: it keeps the invitation, and signing up takes it along.
-fn keeps(visit: &Visit, error: Error, sent: &Tokened) -> Result<Response> {
     let token = sent.token.expose();
-    let form = question(visit, "page-invitation", "/invitation", &[("token", token)], false);
-    let sign_up = visit.with("/sign-up", &[("invitation", token)]);
-    let sign_up = context! { href => sign_up, text => visit.say("sign-in.create") };
-    let links = vec![link(visit, "/sign-in", "sign-in.button"), sign_up];
-    let given = context! { text => visit.say("page-invitation"), links, ..form };
-    visit.shows_why(error, "say.html", &visit.say("page-invitation.title"), given)
-}
-
-async fn joined(ctx: &Ctx, headers: &HeaderMap, sent: &Tokened) -> Result<()> {
-    let caller = authenticate(ctx, headers).await?.ok_or(Problem::Unauthenticated)?;
-    accept(ctx, &caller, sent.token.expose()).await.map(drop)
+    let Some(caller) = authenticate(&ctx, &headers).await? else {
+        // The same page again: it keeps the invitation, and signing up takes it along.
+        return asked(&ctx, &visit, token, false, Some(Problem::Unauthenticated.into())).await;
+    };
+    match accept(&ctx, &caller, token).await {
+        Ok(joined) => {
+            let places = [("organization", joined.name.as_str().into())];
+            let notice = visit.say_of("page-invitation.done", &places);
+            let given = context! { notice, links => on(&visit) };
+            let mut response = visit.shows("say.html", &visit.say("page-invitation.title"), given);
+            keeps(&ctx, &mut response, None);
+            Ok(response)
+        }
+        Err(mut error) if error.problem == Problem::NotAllowed => {
+            let sentence = "This invitation went to another address.";
+            error.fields.push(FieldError::new("invitation", "other-address", sentence));
+            let links = vec![link(&visit, "/sign-out", "sign-out.button"), link(&visit, "/account", "nav")];
+            visit.shows_why(error, "say.html", &visit.say("page-invitation.title"), context! { links })
+        }
+        Err(error) => told(&visit, "page-invitation", Err(error), on(&visit)),
+    }
 }

@@ -43,6 +43,7 @@ const SESSION: &str = "vestibule";
 const PENDING: &str = "vestibule-pending";
 const DEVICE: &str = "vestibule-device";
 const ASIDE: &str = "vestibule-own";
+const INVITATION: &str = "vestibule-invitation";
 
 /// As long as browsers keep a cookie (RFC 6265bis §5.5); until when it counts stands in the record.
 const DEVICE_SECONDS: u64 = 400 * 24 * 60 * 60;
@@ -165,6 +166,19 @@ pub fn device(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
 /// The cookie of a device. Signing out leaves it where it is.
 pub fn device_cookie(origin: &Origin, token: &Token) -> HeaderValue {
     set(origin, DEVICE, &token.reveal(), DEVICE_SECONDS)
+}
+
+/// The invitation that a browser keeps while its owner signs in. It opens nothing by itself.
+pub fn invitation(headers: &HeaderMap, origin: &Origin) -> Option<Token> {
+    Token::parse(TokenKind::Invitation, cookie(headers, &name(origin, INVITATION))?)
+}
+
+/// The cookie of an invitation, for `seconds`; none: the cookie that takes it away.
+pub fn invitation_cookie(origin: &Origin, token: Option<&Token>, seconds: u64) -> HeaderValue {
+    match token {
+        Some(token) => set(origin, INVITATION, &token.reveal(), seconds),
+        None => set(origin, INVITATION, "", 0),
+    }
 }
 
 fn set(origin: &Origin, plain: &str, value: &str, seconds: u64) -> HeaderValue {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde_json::Value as Json;
 use vestibule::policy::FactorKind;
 
 use crate::browser::Tab;
 use crate::factors::shows;
+use crate::organizations::{code_at, founded, invites, verified};
 use crate::world::{PASSWORD, Person, World};
 
 /// Signs up, and arrives in the account.
@@ -353,6 +355,7 @@ async fn nobody_who_has_done_it_is_told_that_it_failed() {
     assert_eq!(tab.evaluates("document.querySelectorAll('.tag.good').length").await, 2);
     // What does not count any more is no good news.
     tab.follows("Sign out").await;
+    world.advance(Duration::from_secs(3600));
     gives_password(&mut tab, &person, PASSWORD).await;
     world.advance(Duration::from_secs(3600));
     tab.fills("code", "000000").await;
@@ -360,6 +363,43 @@ async fn nobody_who_has_done_it_is_told_that_it_failed() {
     assert_eq!(tab.path().await, "/sign-in?said=gone");
     assert!(tab.text("[role=alert]").await.contains("no longer asked for"));
     assert_eq!(tab.evaluates("document.querySelector('.said')").await, Json::Null);
+}
+
+#[tokio::test]
+async fn an_invitation_goes_along_through_the_sign_in_and_says_whose_it_is() {
+    let world = crate::matrix::plan().build().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let (owner, guest, other) = (verified(&world).await, verified(&world).await, world.member().await);
+    let pier = founded(&owner, "Pier & Sons").await;
+    invites(&owner, pier, &guest.email(), "member").await.expect(StatusCode::CREATED);
+    let link = format!("/invitation?token={}", code_at(&world, &guest.email()).await);
+    world.advance(Duration::from_secs(3600));
+    for person in [&other, &guest] {
+        tab.goes_to(&link).await;
+        tab.sees("You are invited to join Pier & Sons.").await;
+        tab.pictured("invitation-signed-out").await;
+        tab.follows("Sign in").await;
+        assert_eq!(tab.path().await, "/sign-in?then=%2Finvitation");
+        tab.fills("identifier", &person.username).await;
+        tab.fills("password", PASSWORD).await;
+        tab.follows("Sign in").await;
+        gives_code(&mut tab, person).await;
+        assert_eq!(tab.path().await, "/invitation");
+        tab.sees("You are invited to join Pier & Sons.").await;
+        tab.follows("Accept the invitation").await;
+        if person.username == other.username {
+            tab.sees("went to another address").await;
+            tab.pictured("invitation-other").await;
+            tab.goes_to("/account").await;
+            tab.follows("Sign out").await;
+        }
+    }
+    tab.sees("You have joined Pier & Sons.").await;
+    // It was good once, here and by the link.
+    tab.goes_to("/invitation").await;
+    tab.sees("no longer works").await;
+    tab.goes_to(&link).await;
+    tab.sees("Perhaps you have joined already").await;
 }
 
 #[tokio::test]

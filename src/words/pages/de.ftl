@@ -200,6 +200,7 @@ wrong-taken = Das hat schon jemand.
 wrong-in-use = Das brauchen Sie zum Anmelden. Richten Sie zuerst einen anderen Weg ein.
 wrong-domain = Adressen dieser Domain werden hier nicht angenommen.
 wrong-not-invited = Registrieren Sie sich mit der Adresse, an die die Einladung ging.
+wrong-invitation-other-address = Diese Einladung ging an eine andere Adresse. Melden Sie sich mit dem Konto an, das sie hat, oder nehmen Sie die Adresse in Ihr Konto auf und bestätigen Sie sie.
 wrong-common = Viele verwenden dieses Passwort, darum wird es zuerst geraten. Wählen Sie ein anderes.
 wrong-breached = Dieses Passwort wurde anderswo gestohlen. Wählen Sie eines, das Sie sonst nirgends verwenden.
 wrong-context = Das ist Ihrem Namen, Ihrer Adresse oder dem Namen dieser Website zu ähnlich.

@@ -200,6 +200,7 @@ wrong-taken = Somebody has this already.
 wrong-in-use = You need this to sign in. Add another way first.
 wrong-domain = Addresses of this domain are not accepted here.
 wrong-not-invited = Sign up with the address that the invitation went to.
+wrong-invitation-other-address = This invitation went to another address. Sign in with the account that has it, or make that address one of yours and confirm it.
 wrong-common = Many people use this password, so it is guessed first. Choose another one.
 wrong-breached = This password was stolen from another site. Choose one that you use nowhere else.
 wrong-context = This is too close to your name, your address or the name of this site.

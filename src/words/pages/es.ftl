@@ -200,6 +200,7 @@ wrong-taken = Alguien ya lo tiene.
 wrong-in-use = Lo necesitas para iniciar sesión. Añade antes otra forma.
 wrong-domain = Aquí no se aceptan direcciones de este dominio.
 wrong-not-invited = Usa la dirección a la que llegó la invitación.
+wrong-invitation-other-address = Esta invitación fue a otra dirección. Inicie sesión con la cuenta que la tiene, o añada esa dirección a la suya y confírmela.
 wrong-common = Mucha gente usa esta contraseña, así que es la primera que se prueba. Elige otra.
 wrong-breached = Esta contraseña se robó en otro sitio. Elige una que no uses en ningún otro.
 wrong-context = Se parece demasiado a tu nombre, a tu dirección o al nombre de este sitio.

@@ -200,6 +200,7 @@ wrong-taken = Quelqu’un l’a déjà.
 wrong-in-use = Vous en avez besoin pour vous connecter. Ajoutez d’abord un autre moyen.
 wrong-domain = Les adresses de ce domaine ne sont pas acceptées ici.
 wrong-not-invited = Utilisez l’adresse qui a reçu l’invitation.
+wrong-invitation-other-address = Cette invitation a été envoyée à une autre adresse. Connectez-vous avec le compte qui l’a, ou ajoutez cette adresse au vôtre et confirmez-la.
 wrong-common = Beaucoup de gens utilisent ce mot de passe ; il est donc essayé en premier. Choisissez-en un autre.
 wrong-breached = Ce mot de passe a été volé sur un autre site. Choisissez-en un que vous n’utilisez nulle part ailleurs.
 wrong-context = C’est trop proche de votre nom, de votre adresse ou du nom de ce site.

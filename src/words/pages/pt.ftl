@@ -200,6 +200,7 @@ wrong-taken = Alguém já o tem.
 wrong-in-use = Precisa disto para iniciar sessão. Adicione primeiro outra forma.
 wrong-domain = Aqui não são aceites endereços deste domínio.
 wrong-not-invited = Use o endereço que recebeu o convite.
+wrong-invitation-other-address = Este convite foi para outro endereço. Entre com a conta que o tem, ou junte esse endereço à sua e confirme-o.
 wrong-common = Muita gente usa esta palavra-passe, por isso é a primeira a ser tentada. Escolha outra.
 wrong-breached = Esta palavra-passe foi roubada noutro site. Escolha uma que não use em mais nenhum.
 wrong-context = É demasiado parecida com o seu nome, o seu endereço ou o nome deste site.
