@@ -276,7 +276,8 @@ impl Visit {
         let status = StatusCode::from_u16(error.problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let wrong: std::collections::BTreeMap<&str, String> =
             error.fields.iter().map(|field| (&*field.field, self.why(field))).collect();
-        let problem = context! { text => self.reason(&error) };
+        let help = error.retry_after.map(|seconds| self.wait(seconds));
+        let problem = context! { text => self.reason(&error), help };
         let given = context! { problem, wrong, ..given };
         let mut response = self.page(status, file, title, given);
         if let Some(seconds) = error.retry_after {
@@ -314,7 +315,8 @@ impl Visit {
         let status = StatusCode::from_u16(error.problem.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let id = (status.is_server_error()).then_some(request_id);
         let home = self.with(ACCOUNT, &[("then", ""), ("operation", "")]);
-        let given = context! { id, home, wait => error.retry_after };
+        let wait = error.retry_after.map(|seconds| self.wait(seconds));
+        let given = context! { id, home, wait };
         self.page(status, "error.html", &self.reason(error), given)
     }
 
@@ -324,8 +326,21 @@ impl Visit {
         if let Some(field) = field.filter(|_| error.problem != Problem::Invalid) {
             return self.why(field);
         }
+        let sends = |limit: &str| ["send-", "unproven-"].iter().any(|start| limit.starts_with(start));
+        if error.problem == Problem::LimitReached && error.limit.is_none_or(sends) {
+            return self.say("problem-limit-reached-sending");
+        }
         let key = format!("problem-{}", error.problem.slug());
         self.say(if words::has(&key) { &key } else { "problem-other" })
+    }
+
+    /// When trying again makes sense, in a sentence.
+    fn wait(&self, seconds: u64) -> String {
+        match seconds {
+            0..=90 => self.say_of("error.wait", &[("seconds", seconds.into())]),
+            91..=5400 => self.say_of("error.wait-minutes", &[("count", seconds.div_ceil(60).into())]),
+            _ => self.say_of("error.wait-hours", &[("count", seconds.div_ceil(3600).into())]),
+        }
     }
 
     /// What is wrong with a field, in a sentence.

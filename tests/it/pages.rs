@@ -92,7 +92,8 @@ async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
     let challenge = hidden(&page, "challenge");
     let asked = [("challenge", challenge.as_str())];
     let resends = || submits(&visitor, "/recover/resend", &asked);
-    assert_eq!(hidden(&resends().await.expect(StatusCode::TOO_MANY_REQUESTS), "challenge"), challenge);
+    let early = resends().await.expect(StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(hidden(&early, "challenge"), challenge);
     world.advance(Duration::from_secs(31));
     assert_eq!(hidden(&resends().await.expect(StatusCode::OK), "challenge"), challenge);
     let code = mailed(&person).await;
@@ -120,6 +121,37 @@ async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
     assert!(wrong.contains("role=\"alert\"") && wrong.contains("recovery codes that you kept"), "{wrong}");
     let done = sends("/recover/second", "code", codes[0].clone()).await.expect(StatusCode::OK);
     assert!(text(&done).contains("name=\"new_password\""), "{}", text(&done));
+}
+
+/// Which limit it was shows in the words, and for how long in units that people count in.
+#[tokio::test]
+async fn a_limit_says_what_it_is_of_and_when_to_come_back() {
+    let world = World::new().await;
+    let person = world.member().await;
+    let mut visitor = browser(&world);
+    let (mut said, fields) = (Vec::new(), |password| [("identifier", person.username.as_str()), ("password", password)]);
+    for (password, sentence) in [(PASSWORD, "cannot send another message yet"), ("wrong", "Too many tries.")] {
+        let mut answer = submits(&visitor, "/sign-in", &fields(password)).await;
+        for _ in 0..200 {
+            if answer.status == StatusCode::TOO_MANY_REQUESTS {
+                break;
+            }
+            answer = submits(&visitor, "/sign-in", &fields(password)).await;
+        }
+        let answer = answer.expect(StatusCode::TOO_MANY_REQUESTS);
+        let seconds: u64 = answer.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        let (count, unit) = match seconds {
+            0..=90 => (seconds, "second"),
+            91..=5400 => (seconds.div_ceil(60), "minute"),
+            _ => (seconds.div_ceil(3600), "hour"),
+        };
+        let page = text(&answer);
+        assert!(page.contains(sentence), "{page}");
+        assert!(page.contains(&format!("Please try again in {count} {unit}")), "{seconds}: {page}");
+        said.push(unit);
+        visitor.headers.insert("x-forwarded-for", "203.0.113.77".parse().unwrap());
+    }
+    assert!(said.iter().any(|unit| *unit != "second"), "{said:?}");
 }
 
 #[tokio::test]

@@ -169,6 +169,18 @@ error = هناك ما يمنع ذلك
         [few] حاول من جديد بعد { $seconds } ثوانٍ.
        *[other] حاول من جديد بعد { $seconds } ثانية.
     }
+    .wait-minutes = { $count ->
+        [one] حاول من جديد بعد دقيقة.
+        [two] حاول من جديد بعد دقيقتين.
+        [few] حاول من جديد بعد { $count } دقائق.
+       *[other] حاول من جديد بعد { $count } دقيقة.
+    }
+    .wait-hours = { $count ->
+        [one] حاول من جديد بعد ساعة.
+        [two] حاول من جديد بعد ساعتين.
+        [few] حاول من جديد بعد { $count } ساعات.
+       *[other] حاول من جديد بعد { $count } ساعة.
+    }
     .id = إذا طلبت المساعدة فاذكر هذا الرقم:
 
 problem-other = لم ينجح ذلك. ارجع وحاول مرة أخرى.
@@ -188,6 +200,7 @@ problem-factor-required = أضف طريقة أخرى لتسجيل الدخول �
 problem-invalid = راجع ما هو معلَّم أدناه من فضلك.
 problem-immutable-field = لا يمكن تغيير هذا هنا.
 problem-limit-reached = محاولات كثيرة جدًا. انتظر قليلًا ثم حاول مرة أخرى.
+problem-limit-reached-sending = لا يمكننا إرسال رسالة أخرى بعد.
 problem-messages-paused = لا يمكن إرسال رسائل نصية حاليًا. استخدم طريقة أخرى أو حاول لاحقًا.
 problem-number-not-served = لا يمكننا إرسال شيء إلى هذا الرقم.
 problem-internal = حدث خطأ من جهتنا. حاول لاحقًا من فضلك.

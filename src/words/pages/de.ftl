@@ -163,6 +163,14 @@ error = Das ging nicht
         [one] Bitte versuchen Sie es in { $seconds } Sekunde wieder.
        *[other] Bitte versuchen Sie es in { $seconds } Sekunden wieder.
     }
+    .wait-minutes = { $count ->
+        [one] Bitte versuchen Sie es in { $count } Minute wieder.
+       *[other] Bitte versuchen Sie es in { $count } Minuten wieder.
+    }
+    .wait-hours = { $count ->
+        [one] Bitte versuchen Sie es in { $count } Stunde wieder.
+       *[other] Bitte versuchen Sie es in { $count } Stunden wieder.
+    }
     .id = Wenn Sie um Hilfe bitten, nennen Sie diese Nummer:
 
 problem-other = Das hat nicht geklappt. Bitte gehen Sie zurück und versuchen Sie es noch einmal.
@@ -182,6 +190,7 @@ problem-factor-required = Richten Sie zuerst einen anderen Weg zum Anmelden ein.
 problem-invalid = Bitte sehen Sie sich an, was unten markiert ist.
 problem-immutable-field = Das kann hier nicht geändert werden.
 problem-limit-reached = Zu viele Versuche. Bitte warten Sie ein wenig und versuchen Sie es dann wieder.
+problem-limit-reached-sending = Wir können noch keine weitere Nachricht schicken.
 problem-messages-paused = Zurzeit können keine SMS gesendet werden. Nehmen Sie einen anderen Weg oder versuchen Sie es später.
 problem-number-not-served = An diese Nummer können wir nichts senden.
 problem-internal = Bei uns ist etwas schiefgegangen. Bitte versuchen Sie es später wieder.

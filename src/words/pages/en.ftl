@@ -163,6 +163,14 @@ error = Something is in the way
         [one] Please try again in { $seconds } second.
        *[other] Please try again in { $seconds } seconds.
     }
+    .wait-minutes = { $count ->
+        [one] Please try again in { $count } minute.
+       *[other] Please try again in { $count } minutes.
+    }
+    .wait-hours = { $count ->
+        [one] Please try again in { $count } hour.
+       *[other] Please try again in { $count } hours.
+    }
     .id = If you ask for help, give this number:
 
 problem-other = This did not work. Please go back and try again.
@@ -182,6 +190,7 @@ problem-factor-required = Add another way to sign in before you remove this one.
 problem-invalid = Please look at what is marked below.
 problem-immutable-field = This cannot be changed here.
 problem-limit-reached = Too many tries. Please wait a little and try again.
+problem-limit-reached-sending = We cannot send another message yet.
 problem-messages-paused = No text messages can be sent at the moment. Use another way, or try again later.
 problem-number-not-served = We cannot send anything to this number.
 problem-internal = Something went wrong on our side. Please try again later.

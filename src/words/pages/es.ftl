@@ -163,6 +163,14 @@ error = Algo lo impide
         [one] Inténtalo de nuevo en { $seconds } segundo.
        *[other] Inténtalo de nuevo en { $seconds } segundos.
     }
+    .wait-minutes = { $count ->
+        [one] Inténtalo de nuevo en { $count } minuto.
+       *[other] Inténtalo de nuevo en { $count } minutos.
+    }
+    .wait-hours = { $count ->
+        [one] Inténtalo de nuevo en { $count } hora.
+       *[other] Inténtalo de nuevo en { $count } horas.
+    }
     .id = Si pides ayuda, indica este número:
 
 problem-other = No ha funcionado. Vuelve atrás e inténtalo de nuevo.
@@ -182,6 +190,7 @@ problem-factor-required = Añade otra forma de iniciar sesión antes de quitar e
 problem-invalid = Revisa lo que está marcado abajo.
 problem-immutable-field = Esto no se puede cambiar aquí.
 problem-limit-reached = Demasiados intentos. Espera un poco y vuelve a intentarlo.
+problem-limit-reached-sending = Todavía no podemos enviar otro mensaje.
 problem-messages-paused = Ahora mismo no se pueden enviar mensajes de texto. Usa otra forma o inténtalo más tarde.
 problem-number-not-served = No podemos enviar nada a este número.
 problem-internal = Algo ha fallado por nuestra parte. Inténtalo más tarde.

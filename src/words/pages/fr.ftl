@@ -163,6 +163,14 @@ error = Quelque chose bloque
         [one] Réessayez dans { $seconds } seconde.
        *[other] Réessayez dans { $seconds } secondes.
     }
+    .wait-minutes = { $count ->
+        [one] Réessayez dans { $count } minute.
+       *[other] Réessayez dans { $count } minutes.
+    }
+    .wait-hours = { $count ->
+        [one] Réessayez dans { $count } heure.
+       *[other] Réessayez dans { $count } heures.
+    }
     .id = Si vous demandez de l’aide, donnez ce numéro :
 
 problem-other = Cela n’a pas fonctionné. Revenez en arrière et réessayez.
@@ -182,6 +190,7 @@ problem-factor-required = Ajoutez un autre moyen de connexion avant de retirer c
 problem-invalid = Regardez ce qui est signalé ci-dessous.
 problem-immutable-field = Cela ne peut pas être modifié ici.
 problem-limit-reached = Trop d’essais. Attendez un peu et réessayez.
+problem-limit-reached-sending = Nous ne pouvons pas encore envoyer d’autre message.
 problem-messages-paused = Aucun SMS ne peut être envoyé pour le moment. Utilisez un autre moyen ou réessayez plus tard.
 problem-number-not-served = Nous ne pouvons rien envoyer à ce numéro.
 problem-internal = Quelque chose s’est mal passé de notre côté. Réessayez plus tard.

@@ -161,6 +161,8 @@ error = うまくいきませんでした
     .wait = { $seconds ->
        *[other] { $seconds } 秒後にもう一度お試しください。
     }
+    .wait-minutes = { $count } 分後にもう一度お試しください。
+    .wait-hours = { $count } 時間後にもう一度お試しください。
     .id = お問い合わせの際は、この番号をお知らせください：
 
 problem-other = うまくいきませんでした。戻ってもう一度お試しください。
@@ -180,6 +182,7 @@ problem-factor-required = これを削除する前に、別のログイン方法
 problem-invalid = 下の印のついた項目を確認してください。
 problem-immutable-field = ここでは変更できません。
 problem-limit-reached = 試行回数が多すぎます。少し待ってからもう一度お試しください。
+problem-limit-reached-sending = まだ次のメッセージを送ることができません。
 problem-messages-paused = 現在、SMS を送れません。別の方法を使うか、後でお試しください。
 problem-number-not-served = この番号には送信できません。
 problem-internal = こちら側で問題が起きました。後でもう一度お試しください。

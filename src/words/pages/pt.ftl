@@ -163,6 +163,14 @@ error = Algo está a impedir
         [one] Tente de novo dentro de { $seconds } segundo.
        *[other] Tente de novo dentro de { $seconds } segundos.
     }
+    .wait-minutes = { $count ->
+        [one] Tente de novo dentro de { $count } minuto.
+       *[other] Tente de novo dentro de { $count } minutos.
+    }
+    .wait-hours = { $count ->
+        [one] Tente de novo dentro de { $count } hora.
+       *[other] Tente de novo dentro de { $count } horas.
+    }
     .id = Se pedir ajuda, indique este número:
 
 problem-other = Não funcionou. Volte atrás e tente de novo.
@@ -182,6 +190,7 @@ problem-factor-required = Adicione outra forma de iniciar sessão antes de remov
 problem-invalid = Veja o que está assinalado abaixo.
 problem-immutable-field = Isto não pode ser mudado aqui.
 problem-limit-reached = Demasiadas tentativas. Espere um pouco e tente de novo.
+problem-limit-reached-sending = Ainda não podemos enviar outra mensagem.
 problem-messages-paused = De momento não é possível enviar mensagens de texto. Use outra forma ou tente mais tarde.
 problem-number-not-served = Não podemos enviar nada para este número.
 problem-internal = Algo correu mal do nosso lado. Tente mais tarde.
