@@ -74,13 +74,16 @@ const LOCALES: &str = "ui_locales";
 
 /// Words that a page may begin with, after something was done on another one.
 const SAID: &[&str] =
-    &["saved", "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "not-asked"];
+    &["saved", UNSAVED, "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "not-asked"];
 
 /// Words of those that come of looking after others.
 const SAID_OF_OTHERS: &[&str] = &["done", "stopped", "no-longer", "invited"];
 
 /// Those of them that tell of something that did not work.
-const ALARMS: &[&str] = &["gone", "no-longer"];
+const ALARMS: &[&str] = &["gone", "no-longer", UNSAVED];
+
+/// What was sent was not done: who it was has to be shown first. What an address says so by, and the words.
+const UNSAVED: &str = "unsaved";
 
 /// Somebody acts for a user in this browser: what they are told on every page.
 #[derive(serde::Serialize)]
@@ -113,6 +116,8 @@ pub struct Visit {
     pub operation: Option<String>,
     /// Whether they look after others, and may see the console.
     pub is_staff: bool,
+    /// Whether they show it since something that they sent asks for it, which is to be sent again.
+    unsaved: bool,
     said: Option<&'static str>,
     /// Whether a session was shown, be it one that does not count.
     shown: bool,
@@ -138,6 +143,7 @@ impl Visit {
             return_to: find("return_to").filter(|address| allowed.contains(address)),
             then: find("then").filter(|path| is_of_ours(path) || path == INVITATION),
             operation: find("operation").filter(|name| is_operation(name)),
+            unsaved: find(UNSAVED).is_some(),
             is_staff: false,
             said: find("said").and_then(|word| known(&word)),
             shown: sessions::in_cookie(headers, &app.origin).is_some(),
@@ -206,6 +212,7 @@ impl Visit {
             ("return_to", self.return_to.as_deref()),
             ("then", self.then.as_deref()),
             ("operation", self.operation.as_deref()),
+            (UNSAVED, self.unsaved.then_some("true")),
         ];
         let kept = kept.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let kept = kept.filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
@@ -233,16 +240,20 @@ impl Visit {
 
     /// Sends the browser to another page, which begins with some words.
     pub fn goes_saying(&self, path: &str, word: &'static str) -> Response {
-        Redirect::to(&self.with(path, &[("said", word), ("then", ""), ("operation", "")])).into_response()
+        Redirect::to(&self.with(path, &[("said", word), ("then", ""), ("operation", ""), (UNSAVED, "")]))
+            .into_response()
     }
 
     /// Sends whoever is done to where they wanted to go: a page of ours, the application, or the page that is
     /// theirs.
     pub fn goes_on(&self) -> Response {
         let on = match (&self.then, &self.return_to) {
-            (Some(then), _) => self.with(then, &[("then", ""), ("operation", "")]),
+            (Some(then), _) => {
+                let said = if self.unsaved { UNSAVED } else { "" };
+                self.with(then, &[("said", said), ("then", ""), ("operation", ""), (UNSAVED, "")])
+            }
             (None, Some(address)) => address.clone(),
-            (None, None) => self.with(self.home(), &[("operation", "")]),
+            (None, None) => self.with(self.home(), &[("operation", ""), (UNSAVED, "")]),
         };
         Redirect::to(&on).into_response()
     }
@@ -299,7 +310,9 @@ impl Visit {
             };
             // Whoever had a session is told that it has ended.
             let said = if operation.is_empty() && self.shown { "no-longer" } else { "" };
-            let more = [("then", back), ("operation", operation), ("said", said)];
+            let is_lost = !operation.is_empty() && self.method == Method::POST;
+            let unsaved = if is_lost { "true" } else { "" };
+            let more = [("then", back), ("operation", operation), ("said", said), (UNSAVED, unsaved)];
             Redirect::to(&self.with(path, &more)).into_response()
         };
         match (error.problem, &error.need) {

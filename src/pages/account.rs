@@ -32,10 +32,17 @@ fn of_kind(word: &str) -> Result<IdentifierKind> {
 
 /// `GET /account`
 pub async fn profile(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response> {
-    shown(&ctx, &visit, &caller, None).await
+    shown(&ctx, &visit, &caller, None, None).await
 }
 
-async fn shown(ctx: &Ctx, visit: &Visit, caller: &Caller, error: Option<Error>) -> Result<Response> {
+/// The profile; with what was `typed` into its form, and why that did not do.
+async fn shown(
+    ctx: &Ctx,
+    visit: &Visit,
+    caller: &Caller,
+    typed: Option<About>,
+    error: Option<Error>,
+) -> Result<Response> {
     let user = accounts::view(ctx, &caller.user).await?;
     let row = |kind: &IdentifierKind| {
         let value = match kind {
@@ -52,12 +59,16 @@ async fn shown(ctx: &Ctx, visit: &Visit, caller: &Caller, error: Option<Error>) 
         context! { kind => kind.as_str(), value, verified, href }
     };
     let rows: Vec<Value> = IdentifierKind::ALL.iter().map(row).collect();
-    let chosen = user.locale.as_deref().and_then(Locale::of_tag);
+    let About { name, locale } = typed.unwrap_or_else(|| About {
+        name: user.name.unwrap_or_default(),
+        locale: user.locale.unwrap_or_default(),
+    });
+    let chosen = Locale::of_tag(&locale);
     let spoken: Vec<Value> = Locale::ALL
         .iter()
         .map(|one| context! { tag => one.as_str(), name => one.own_name(), chosen => Some(*one) == chosen })
         .collect();
-    let given = context! { rows, spoken, name => user.name.unwrap_or_default() };
+    let given = context! { rows, spoken, name };
     let title = visit.say("nav.profile");
     match error {
         None => Ok(visit.shows("profile.html", &title, given)),
@@ -84,7 +95,7 @@ pub async fn save(ctx: Ctx, visit: Visit, caller: Caller, Sent(form): Sent<About
     match changed {
         Ok(_) => Ok(visit.goes_saying(ACCOUNT, "saved")),
         Err(error) if error.problem == Problem::StepUpRequired => Err(error),
-        Err(error) => shown(&ctx, &visit, &caller, Some(error)).await,
+        Err(error) => shown(&ctx, &visit, &caller, Some(form), Some(error)).await,
     }
 }
 
@@ -155,7 +166,7 @@ pub struct Verify {
 pub async fn verify(ctx: Ctx, visit: Visit, caller: Caller, Sent(form): Sent<Verify>) -> Result<Response> {
     match actions::verify(&ctx, &caller, of_kind(&form.kind)?).await {
         Ok(challenge) => Ok(asks(&ctx, &visit, &challenge)),
-        Err(error) => shown(&ctx, &visit, &caller, Some(error)).await,
+        Err(error) => shown(&ctx, &visit, &caller, None, Some(error)).await,
     }
 }
 

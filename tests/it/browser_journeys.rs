@@ -403,6 +403,40 @@ async fn an_invitation_goes_along_through_the_sign_in_and_says_whose_it_is() {
 }
 
 #[tokio::test]
+async fn what_was_typed_is_there_again_or_it_is_said_that_it_is_not() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let person = world.alice().await;
+    world.advance(Duration::from_secs(120));
+    signs_in(&mut tab, &person).await;
+    let long = "Ada ".repeat(200);
+    tab.fills("name", &long).await;
+    tab.evaluates("document.querySelector('#locale').value = 'fr', 1").await;
+    tab.follows("Save").await;
+    assert_eq!(tab.evaluates("document.querySelector('#name').value.trim()").await, long.trim());
+    assert_eq!(tab.evaluates("document.querySelector('#locale').value").await, "fr");
+    // The proof grows old while somebody types.
+    tab.goes_to("/account/change/email").await;
+    world.advance(Duration::from_secs(6 * 60));
+    tab.fills("value", "new@example.com").await;
+    tab.follows("Save").await;
+    assert!(tab.path().await.starts_with("/step-up"), "{}", tab.path().await);
+    if tab.evaluates("document.querySelector('[name=password]') !== null").await == true {
+        tab.fills("password", PASSWORD).await;
+        tab.follows("Continue").await;
+    } else {
+        tab.follows("Text message").await;
+        gives_code(&mut tab, &person).await;
+    }
+    assert_eq!(tab.path().await, "/account/change/email?said=unsaved");
+    assert!(tab.text("[role=alert]").await.contains("not done yet"));
+    tab.pictured("change-unsaved").await;
+    tab.fills("value", "new@example.com").await;
+    tab.follows("Save").await;
+    assert_eq!(tab.path().await, "/code");
+}
+
+#[tokio::test]
 async fn a_code_comes_another_way_and_again_after_a_while() {
     let world = World::plan()
         .policy(|policy| policy.sign_in.second.factors = vec![FactorKind::Sms, FactorKind::Call])

@@ -143,6 +143,7 @@ delete = Konto löschen
     .undo = Wenn Sie es sich anders überlegen, nutzen Sie den Link in der Nachricht, die wir Ihnen gesendet haben.
 
 said-saved = Gespeichert.
+said-unsaved = Das ist noch nicht geschehen. Bitte schicken Sie es noch einmal ab.
 said-verified = Danke, das ist bestätigt.
 said-signed-out = Sie sind abgemeldet.
 said-password = Ihr neues Passwort gilt. Alle anderen Geräte wurden abgemeldet.

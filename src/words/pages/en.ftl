@@ -143,6 +143,7 @@ delete = Delete your account
     .undo = If you change your mind, use the link in the message that we have sent you.
 
 said-saved = Saved.
+said-unsaved = That was not done yet. Please send it again.
 said-verified = Thank you, that is confirmed.
 said-signed-out = You are signed out.
 said-password = Your new password is set. All other devices were signed out.

@@ -143,6 +143,7 @@ delete = Eliminar tu cuenta
     .undo = Si cambias de idea, usa el enlace del mensaje que te hemos enviado.
 
 said-saved = Guardado.
+said-unsaved = Eso todavía no se ha hecho. Envíalo otra vez.
 said-verified = Gracias, ya está confirmado.
 said-signed-out = Has cerrado la sesión.
 said-password = Tu contraseña nueva ya vale. Se cerró la sesión en los demás dispositivos.

@@ -143,6 +143,7 @@ delete = Supprimer votre compte
     .undo = Si vous changez d’avis, utilisez le lien du message que nous vous avons envoyé.
 
 said-saved = Enregistré.
+said-unsaved = Cela n’est pas encore fait. Veuillez l’envoyer de nouveau.
 said-verified = Merci, c’est confirmé.
 said-signed-out = Vous êtes déconnecté.
 said-password = Votre nouveau mot de passe est en place. Tous les autres appareils ont été déconnectés.

@@ -143,6 +143,7 @@ delete = Eliminar a sua conta
     .undo = Se mudar de ideias, use a ligação da mensagem que lhe enviámos.
 
 said-saved = Guardado.
+said-unsaved = Isso ainda não foi feito. Envie-o de novo.
 said-verified = Obrigado, está confirmado.
 said-signed-out = A sua sessão terminou.
 said-password = A palavra-passe nova está em uso. A sessão terminou nos outros dispositivos.
