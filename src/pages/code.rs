@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::challenges::actions::{Answered, answer_code, look, resend};
 use crate::challenges::{ChallengeView, Purpose};
 use crate::devices::Brought;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::policy::FactorKind;
 use crate::secret::Secret;
@@ -60,6 +60,14 @@ pub(super) fn asked(ctx: &Ctx, challenge: &ChallengeView) -> Value {
     }
 }
 
+/// The refusal of a wrong code: where no message holds the right one, the field says where it is.
+pub(super) fn at_the_code(mut error: Error, kind: FactorKind) -> Error {
+    if error.problem == Problem::CodeWrong && !kind.is_sent() {
+        error.fields.push(FieldError::new("code", kind.as_str(), "That is not the code."));
+    }
+    error
+}
+
 fn shown(
     ctx: &Ctx,
     visit: &Visit,
@@ -80,7 +88,7 @@ fn shown(
     });
     match error {
         None => Ok(visit.shows("code.html", &title, given)),
-        Some(error) => visit.shows_why(error, "code.html", &title, given),
+        Some(error) => visit.shows_why(at_the_code(error, challenge.factor), "code.html", &title, given),
     }
 }
 

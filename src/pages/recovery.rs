@@ -67,6 +67,7 @@ fn code(
 ) -> Result<Response> {
     let step = if token.is_empty() { "code" } else { "second" };
     let asked = super::code::asked(ctx, challenge);
+    let error = error.map(|error| super::code::at_the_code(error, challenge.factor));
     page(visit, context! { step, token, challenge => challenge.id.as_str(), asked }, error)
 }
 

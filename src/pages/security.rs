@@ -11,7 +11,7 @@ use super::{Sent, question};
 use crate::accounts;
 use crate::app::Ctx;
 use crate::enrolment::actions as enrolment;
-use crate::error::{Problem, Result};
+use crate::error::{FieldError, Problem, Result};
 use crate::http::extract::Params;
 use crate::http::visit::Visit;
 use crate::new_password;
@@ -108,7 +108,11 @@ pub async fn set_password(
     match new_password::actions::change(&ctx, &caller, current, &form.new_password).await {
         Ok(()) => Ok(visit.goes_saying(SECURITY, "password")),
         Err(error) if error.problem == Problem::StepUpRequired => Err(error),
-        Err(error) => {
+        Err(mut error) => {
+            if error.problem == Problem::CredentialsWrong {
+                let sentence = "This is not the current password.";
+                error.fields.push(FieldError::new("current_password", "wrong", sentence));
+            }
             visit.shows_why(error, "password.html", &title, about_password(&ctx, &caller, None).await?)
         }
     }
@@ -199,7 +203,10 @@ pub async fn totp(ctx: Ctx, visit: Visit, caller: Caller, Sent(form): Sent<Totp>
     match enrolment::confirm_totp(&ctx, &caller, id, form.code.expose()).await {
         Ok(_) => Ok(visit.goes_saying(SECURITY, "factor")),
         Err(error) if error.problem == Problem::StepUpRequired => Err(error),
-        Err(error) => visit.shows_why(error, "totp.html", &title, context! { id => id.to_string() }),
+        Err(error) => {
+            let error = super::code::at_the_code(error, FactorKind::Totp);
+            visit.shows_why(error, "totp.html", &title, context! { id => id.to_string() })
+        }
     }
 }
 

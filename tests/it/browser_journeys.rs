@@ -152,7 +152,8 @@ async fn whole_life(way: Way) {
     assert!(uri.starts_with("otpauth://totp/"), "{uri}");
     tab.fills("code", "000000").await;
     tab.follows("Turn it on").await;
-    tab.sees("That is not the code").await;
+    tab.sees("That is not the code that the app shows now").await;
+    tab.sees("Start again with a new picture").await;
     tab.fills("code", &app_shows(&world, &uri)).await;
     tab.follows("Turn it on").await;
     tab.sees("It is ready to use").await;
@@ -434,6 +435,42 @@ async fn what_was_typed_is_there_again_or_it_is_said_that_it_is_not() {
     tab.fills("value", "new@example.com").await;
     tab.follows("Save").await;
     assert_eq!(tab.path().await, "/code");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_where_it_is_wrong() {
+    let world = World::new().await;
+    let Some(mut tab) = Tab::open(&world).await else { return };
+    let focused = "document.activeElement.name";
+    let wrong = async |tab: &Tab, name: &str| {
+        let told = tab.evaluates(&format!("document.getElementById('{name}-wrong')?.innerText")).await;
+        told.as_str().unwrap_or_else(|| panic!("nothing is wrong with {name}")).to_owned()
+    };
+    let stranger = world.stranger();
+    tab.goes_to("/sign-up").await;
+    assert_eq!(tab.evaluates(focused).await, "username");
+    tab.fills("username", &stranger.username).await;
+    tab.fills("email", &stranger.email()).await;
+    tab.fills("mobile", &stranger.mobile).await;
+    tab.fills("password", "short").await;
+    tab.follows("Create account").await;
+    assert_eq!(tab.evaluates(focused).await, "password");
+    tab.fills("username", "a b").await;
+    tab.fills("password", PASSWORD).await;
+    tab.follows("Create account").await;
+    assert_eq!(tab.evaluates(focused).await, "username");
+    assert!(wrong(&tab, "username").await.contains("without spaces"));
+
+    let person = world.alice().await;
+    world.advance(Duration::from_secs(120));
+    signs_in(&mut tab, &person).await;
+    tab.goes_to("/account/password").await;
+    tab.fills("current_password", "not the password of today").await;
+    tab.fills("new_password", "eight quiet herons on the pier").await;
+    tab.follows("Change password").await;
+    assert_eq!(wrong(&tab, "current_password").await, "This is not your current password.");
+    assert_eq!(tab.evaluates(focused).await, "current_password");
+    tab.pictured("password-wrong").await;
 }
 
 #[tokio::test]
