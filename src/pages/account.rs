@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::agent::known_as;
-use super::{Sent, asks, filled, question, sign_in};
+use super::{Sent, asks, filled, leads_to, question, sign_in};
 use crate::accounts;
 use crate::app::Ctx;
 use crate::audit::Event;
@@ -54,8 +54,10 @@ async fn shown(
             .identifiers
             .iter()
             .any(|one| one.kind == *kind && one.verified && Some(&one.value) == value.as_ref());
-        let rule = ctx.policy.operation.get(operation_of(*kind));
-        let href = rule.filter(|rule| !rule.never).map(|_| visit.to(&format!("/account/change/{kind}")));
+        let operation = operation_of(*kind);
+        let rule = ctx.policy.operation.get(operation);
+        let is_shown = rule.is_some_and(|rule| !rule.never) && leads_to(ctx, caller, operation);
+        let href = is_shown.then(|| visit.to(&format!("/account/change/{kind}")));
         context! { kind => kind.as_str(), value, verified, href }
     };
     let rows: Vec<Value> = IdentifierKind::ALL.iter().map(row).collect();
@@ -263,8 +265,10 @@ pub async fn activity(
 }
 
 /// `GET /account/data`
-pub async fn data(visit: Visit, _caller: Caller) -> Response {
-    visit.shows("data.html", &visit.say("nav.data"), context! {})
+pub async fn data(ctx: Ctx, visit: Visit, caller: Caller) -> Response {
+    let leads = |operation| leads_to(&ctx, &caller, operation);
+    let given = context! { exports => leads(operation::EXPORT), deletes => leads(operation::DELETE) };
+    visit.shows("data.html", &visit.say("nav.data"), given)
 }
 
 /// `GET /account/export`

@@ -34,7 +34,7 @@ use crate::challenges::ChallengeView;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::Visit;
 use crate::policy::FactorKind;
-use crate::sessions::pending_cookie;
+use crate::sessions::{Caller, pending_cookie};
 
 /// What a form sent. Fields that are not known are left alone.
 pub struct Sent<T>(pub T);
@@ -77,6 +77,12 @@ fn question(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)], gra
         .collect();
     let form = context! { action => visit.to(action), hidden, button, grave };
     context! { form }
+}
+
+/// Whether `caller` is shown the way to `operation`: whoever acts for somebody only to what they may do.
+fn leads_to(ctx: &Ctx, caller: &Caller, operation: &str) -> bool {
+    let act = caller.session.act.as_ref();
+    act.is_none_or(|act| !act.read_only && ctx.policy.acting.may(operation))
 }
 
 /// A link that leads on.

@@ -7,7 +7,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Sent, question};
+use super::{Sent, leads_to, question};
 use crate::accounts;
 use crate::app::Ctx;
 use crate::enrolment::actions as enrolment;
@@ -30,12 +30,15 @@ pub async fn security(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response
     let offered = &ctx.policy.sign_in.second.factors;
     let has = |kind| held.iter().any(|factor| factor.kind == kind);
     let verified = |kind| user.identifiers.iter().any(|one| one.kind == kind && one.verified);
-    let may_add = |kind, own| offered.contains(&kind) && !has(kind) && verified(own);
+    let leads = |operation| leads_to(&ctx, &caller, operation);
+    let (adds, removes) = (leads(operation::FACTOR_ADD), leads(operation::FACTOR_REMOVE));
+    let may_add = |kind, own| adds && offered.contains(&kind) && !has(kind) && verified(own);
     let offers = context! {
-        totp => offered.contains(&FactorKind::Totp),
+        password => leads(operation::PASSWORD_CHANGE),
+        totp => adds && offered.contains(&FactorKind::Totp),
         sms => may_add(FactorKind::Sms, IdentifierKind::Mobile),
         email => may_add(FactorKind::Email, IdentifierKind::Email),
-        recovery_code => offered.contains(&FactorKind::RecoveryCode),
+        recovery_code => leads(operation::RECOVERY_CODES_MAKE) && offered.contains(&FactorKind::RecoveryCode),
     };
     let factors: Vec<Value> = held
         .iter()
@@ -46,7 +49,7 @@ pub async fn security(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response
                 left => one.left,
                 locked => one.locked,
                 created_at => one.created_at.to_string(),
-                href => visit.to(&format!("/account/factors/{}/remove", one.id)),
+                href => removes.then(|| visit.to(&format!("/account/factors/{}/remove", one.id))),
             }
         })
         .collect();

@@ -104,6 +104,17 @@ async fn whoever_acts_sees_the_users_pages_under_a_banner_and_goes_back_to_their
         assert!(text(&acting.get(path).await).contains(frame), "{path}");
         assert!(!text(&changing.get(path).await).contains(frame), "{path}");
     }
+    // Nor is anybody led to what they will be refused.
+    let own_page = reader(&grace).await;
+    let ways = ["/change/", "/account/password", "/remove\"", "/account/totp", "/account/delete"];
+    for path in ["/account", "/account/security", "/account/data"] {
+        let led = async |who: &Person<'_>| {
+            let page = text(&who.get(path).await);
+            ways.iter().filter(|way| page.contains(**way)).count()
+        };
+        assert!(led(&own_page).await > 0, "{path}");
+        assert_eq!((led(&acting).await, led(&changing).await), (0, 0), "{path}");
+    }
     // Read-only changes nothing.
     let refused = sends(&acting, "/account", "name=Eve").await.expect(StatusCode::FORBIDDEN);
     assert!(text(&refused).contains("on behalf") && text(&refused).contains("class=\"acting\""));
