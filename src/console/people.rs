@@ -163,7 +163,7 @@ pub async fn list(desk: Desk, Search(asked): Search<Asked>) -> Result<Response> 
 pub async fn ask_new(desk: Desk) -> Result<Response> {
     staff(&desk.ctx, &desk.caller, op::ADMIN_USERS_CREATE).await?;
     let title = desk.visit.say("console-users.new");
-    Ok(desk.shows("console-user-new.html", &title, context! {}))
+    Ok(desk.shows("console-user-new.html", &title, new(&desk, New::default())))
 }
 
 /// Somebody for whom an account is made.
@@ -186,6 +186,13 @@ pub struct New {
     pub locale: String,
 }
 
+/// What the page for a new account needs.
+fn new(desk: &Desk, form: New) -> Value {
+    let New { username, email, mobile, name, locale } = form;
+    let required: Vec<_> = desk.ctx.policy.sign_up.required.iter().map(|kind| kind.as_str()).collect();
+    context! { required, given => context! { username, email, mobile, name, locale } }
+}
+
 /// `POST /console/users/new`
 pub async fn make(desk: Desk, Sent(form): Sent<New>) -> Result<Response> {
     let ask = Make {
@@ -199,9 +206,8 @@ pub async fn make(desk: Desk, Sent(form): Sent<New>) -> Result<Response> {
         Ok((_, Json(made))) => Ok(desk.visit.goes_saying(&format!("{START}/{}", made.user.id), "done")),
         Err(error) if error.problem == Problem::StepUpRequired => Err(error),
         Err(error) => {
-            let New { username, email, mobile, name, locale } = form;
-            let given = context! { given => context! { username, email, mobile, name, locale } };
-            desk.shows_why(error, "console-user-new.html", &desk.visit.say("console-users.new"), given)
+            let title = desk.visit.say("console-users.new");
+            desk.shows_why(error, "console-user-new.html", &title, new(&desk, form))
         }
     }
 }

@@ -11,7 +11,7 @@ use super::rules::segments;
 use crate::app::{Moment, Origin};
 use crate::clock::Timestamp;
 use crate::store::text_enum;
-use crate::words::{Locale, has, say};
+use crate::words::{self, Locale, has, known_as, say};
 
 text_enum! {
     /// What a code is good for.
@@ -302,7 +302,7 @@ pub fn mail(letter: &Letter, origin: &Origin) -> Page {
                 facts.retain(|(name, _)| *name != tell("notice-address"));
             }
             let by_a_stranger = by_a_stranger || what.is_by_staff();
-            let device = user_agent.clone().filter(|_| !by_a_stranger);
+            let device = known_as(user_agent.as_deref()).filter(|_| !by_a_stranger);
             facts.extend(device.map(|device| (tell("notice-device"), device)));
             facts.extend(until.map(|until| (tell("notice-until"), when(until))));
             let mut blocks = vec![Block::Text(tell(key)), Block::Facts(facts)];
@@ -339,9 +339,6 @@ pub fn spoken(letter: &Letter, origin: &Origin) -> String {
     }
 }
 
-/// `2030-01-01 00:00 UTC`: read in the same way everywhere.
 fn when(at: Timestamp) -> String {
-    let text = at.to_string();
-    let minute = text.get(..16).unwrap_or(&text).replace('T', " ");
-    format!("{minute} UTC")
+    words::when(&at.to_string())
 }

@@ -6,7 +6,6 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::agent::known_as;
 use super::{Sent, asks, filled, leads_to, question, sign_in};
 use crate::accounts;
 use crate::app::Ctx;
@@ -23,7 +22,7 @@ use crate::sessions::actions::{Scope, end, end_scope, list};
 use crate::sessions::{Caller, clear_cookie};
 use crate::step_up::permit;
 use crate::store::Seen;
-use crate::words::Locale;
+use crate::words::{Locale, known_as};
 
 fn of_kind(word: &str) -> Result<IdentifierKind> {
     let known = IdentifierKind::ALL.iter().copied().find(|kind| kind.as_str() == word);

@@ -19,8 +19,6 @@ pub mod sign_in;
 pub mod sign_up;
 pub mod step_up;
 
-mod agent;
-
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};

@@ -20,7 +20,11 @@ use crate::secret::{Secret, Token, TokenKind};
 use crate::sessions::{self, device_cookie};
 
 fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
-    let title = visit.say("page-recover.title");
+    titled(visit, "page-recover.title", given, error)
+}
+
+fn titled(visit: &Visit, key: &str, given: Value, error: Option<Error>) -> Result<Response> {
+    let title = visit.say(key);
     match error {
         None => Ok(visit.shows("recover.html", &title, given)),
         Some(error) => visit.shows_why(error, "recover.html", &title, given),
@@ -113,7 +117,7 @@ pub async fn proved(ctx: Ctx, visit: Visit, Sent(sent): Sent<Coded>) -> Result<R
     match verify(&ctx, form.named().as_ref(), form.code.expose()).await {
         Ok(proved) => match &proved.second_factor {
             Some(second) => code(&ctx, &visit, &proved.token.reveal(), second, None),
-            None => choose(&ctx, &visit, &proved.token.reveal(), None),
+            None => choose(&ctx, &visit, &proved.token.reveal(), false, None),
         },
         Err(error) => again(&ctx, &visit, &form, error).await,
     }
@@ -122,7 +126,7 @@ pub async fn proved(ctx: Ctx, visit: Visit, Sent(sent): Sent<Coded>) -> Result<R
 /// `POST /recover/second`
 pub async fn second(ctx: Ctx, visit: Visit, Sent(form): Sent<Answer>) -> Result<Response> {
     match shown(&ctx, &form).await {
-        Ok(()) => choose(&ctx, &visit, form.token.expose(), None),
+        Ok(()) => choose(&ctx, &visit, form.token.expose(), false, None),
         Err(error) => again(&ctx, &visit, &form, error).await,
     }
 }
@@ -152,8 +156,11 @@ async fn sent_again(ctx: &Ctx, form: &Answer) -> Result<ChallengeView> {
     resend(ctx, None, Some(&named), super::code::wanted(&form.factor)?).await
 }
 
-fn choose(ctx: &Ctx, visit: &Visit, token: &str, error: Option<Error>) -> Result<Response> {
-    page(visit, context! { step => "password", token, least => ctx.policy.password.min_length }, error)
+/// The page that asks for the new password; or for the first one, of an account that was made for somebody.
+fn choose(ctx: &Ctx, visit: &Visit, token: &str, is_first: bool, error: Option<Error>) -> Result<Response> {
+    let least = ctx.policy.password.min_length;
+    let key = if is_first { "page-welcome" } else { "page-recover.title" };
+    titled(visit, key, context! { step => "password", token, least, is_first }, error)
 }
 
 /// The link that was sent with a new account.
@@ -166,7 +173,7 @@ pub struct Named {
 /// `GET /recover/password`: asks for the password of an account that was made for somebody. Reading it
 /// changes nothing.
 pub async fn welcome(ctx: Ctx, visit: Visit, Search(link): Search<Named>) -> Result<Response> {
-    choose(&ctx, &visit, link.token.expose(), None)
+    choose(&ctx, &visit, link.token.expose(), true, None)
 }
 
 /// The new password.
@@ -176,18 +183,26 @@ pub struct Chosen {
     pub token: Secret,
     /// The password.
     pub new_password: Secret,
+    /// `true`: it is the account's first.
+    #[serde(default)]
+    pub first: String,
 }
 
 /// `POST /recover/password`
 pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Response> {
     let token = Token::parse(TokenKind::Recovery, sent.token.expose());
+    let is_first = sent.first == "true";
+    let (title, done) = match is_first {
+        true => ("page-welcome", "page-welcome.done"),
+        false => ("page-recover.title", "page-recover.done"),
+    };
     match new_password::actions::by_recovery(&ctx, token.as_ref(), &sent.new_password).await {
         Ok(device) => {
             let mut response = visit.shows(
                 "say.html",
-                &visit.say("page-recover.title"),
+                &visit.say(title),
                 context! {
-                    notice => visit.say("page-recover.done"),
+                    notice => visit.say(done),
                     links => vec![super::link(&visit, "/sign-in", "sign-in.button")],
                 },
             );
@@ -196,7 +211,7 @@ pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Res
             Ok(response)
         }
         Err(error) if error.problem == Problem::Invalid => {
-            choose(&ctx, &visit, sent.token.expose(), Some(error))
+            choose(&ctx, &visit, sent.token.expose(), is_first, Some(error))
         }
         Err(error) => asked(&visit, "", Some(error)),
     }

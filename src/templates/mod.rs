@@ -91,6 +91,9 @@ impl Templates {
             _ if value.is_none() => Ok(()),
             _ => escape_formatter(out, state, value),
         });
+        // Without scripts a time is read as it is written.
+        base.add_filter("when", |time: Option<String>| time.map(|time| words::when(&time)));
+        base.add_filter("known_as", |agent: Option<String>| words::known_as(agent.as_deref()));
         for (file, source) in BUILT_IN {
             base.add_template(file, source).map_err(|error| wrong(file, &error))?;
         }

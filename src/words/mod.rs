@@ -4,6 +4,8 @@
 //! read as a message, only put in the place that a message has for it. What goes into HTML is
 //! escaped there, not here.
 
+mod agent;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -13,6 +15,7 @@ use unic_langid::LanguageIdentifier;
 
 use crate::store::text_enum;
 
+pub use agent::known_as;
 pub use fluent_bundle::FluentValue as Value;
 
 /// What a language says in messages, on the pages for people, and in the console.
@@ -127,6 +130,12 @@ pub fn say(locale: Locale, key: &str, places: &[(&str, Value<'_>)]) -> String {
         errors.is_empty().then_some(text)
     });
     spoken.unwrap_or_else(|| key.to_owned())
+}
+
+/// `2030-01-01 00:00 UTC`, from a time as RFC 3339 writes it: read in the same way everywhere.
+pub fn when(time: &str) -> String {
+    let minute = time.get(..16).unwrap_or(time).replace('T', " ");
+    format!("{minute} UTC")
 }
 
 /// Whether English has `key` (and so every language, which a test sees to).

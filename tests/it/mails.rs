@@ -112,16 +112,17 @@ async fn a_code_arrives_as_text_and_html_with_a_link_and_the_headers_of_a_machin
 
 #[tokio::test]
 async fn news_says_what_when_from_where_and_how_to_undo_it_in_the_users_language() {
+    const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
     let world = World::new().await;
     for locale in Locale::ALL.iter().copied() {
         let to = format!("{locale}@example.com");
-        mail(&world, &to, None, "/undo/1", locale, "Firefox on Linux").await;
+        mail(&world, &to, None, "/undo/1", locale, FIREFOX).await;
         world.run_due().await;
         let mail = world.last_mail(&to).await;
         let subject = vestibule::words::say(locale, "notice-email-change-asked.subject", &[]);
         assert_eq!(mail["subject"], subject, "{locale}");
         for part in
-            ["2030-01-01 00:00 UTC", "2030-01-02 00:00 UTC", "203.0.113.9", "Firefox on Linux", "/undo/1"]
+            ["2030-01-01 00:00 UTC", "2030-01-02 00:00 UTC", "203.0.113.9", "Firefox · Linux", "/undo/1"]
         {
             assert!(
                 text(&mail, "body").contains(part) && text(&mail, "html").contains(part),

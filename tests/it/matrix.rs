@@ -221,7 +221,7 @@ const TABLE: &[Row] = &[
     row("POST", "/recover/verify", Anybody, None, Form(&["challenge", "code"]), "challenge=vc_&code=0"),
     row("POST", "/recover/second", Anybody, None, Form(&["token", "challenge", "code"]), "token=vp_&challenge=vc_&code=0"),
     row("POST", "/recover/resend", Anybody, None, Form(&["token", "challenge", "factor"]), "token=vp_&challenge=vc_&factor=sms"),
-    row("POST", "/recover/password", Anybody, None, Form(&["token", "new_password"]), "token=vp_&new_password=x"),
+    row("POST", "/recover/password", Anybody, None, Form(&["token", "new_password", "first"]), "token=vp_&new_password=x"),
     row("GET", "/sign-in", Anybody, None, Nothing, ""),
     row("POST", "/sign-in", Anybody, None, Form(&["identifier", "password"]), "identifier=nobody&password=x"),
     row("GET", "/sign-up", Anybody, None, Nothing, ""),

@@ -154,6 +154,42 @@ async fn a_limit_says_what_it_is_of_and_when_to_come_back() {
     assert!(said.iter().any(|unit| *unit != "second"), "{said:?}");
 }
 
+/// Programs and clocks are told of in the words of people, also where no script helps.
+#[tokio::test]
+async fn a_browser_has_a_name_and_a_time_is_read() {
+    const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
+    let world = world().await;
+    let mut alice = owner(&world).await;
+    alice.headers.insert("user-agent", FIREFOX.parse().unwrap());
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    world.run_due().await;
+    let mails = world.messages(&alice.email()).await.to_string();
+    assert!(mails.contains("Firefox · Linux") && !mails.contains("Mozilla"), "{mails}");
+    let page = text(&alice.get("/account/activity").await.expect(StatusCode::OK));
+    assert!(page.contains(" UTC</time>") && !page.contains("Z</time>"), "{page}");
+}
+
+/// Who was never in has nothing to get back into.
+#[tokio::test]
+async fn an_account_that_was_made_for_somebody_is_welcomed_and_its_form_says_what_it_needs() {
+    let world = crate::matrix::plan().policy(|policy| policy.sign_up.required = vec![IdentifierKind::Email]);
+    let world = world.build().await;
+    let admin = crate::administration::with_roles(&world, &["admin"]).await;
+    let form = text(&admin.get("/console/users/new").await.expect(StatusCode::OK));
+    let field = |name: &str| form.lines().find(|line| line.contains(&format!("<label for=\"{name}\""))).unwrap();
+    assert!(!field("email").contains("if you like") && field("mobile").contains("if you like"), "{form}");
+    let guest = world.stranger();
+    let made = admin.post("/api/v1/admin/users", json!({"email": guest.email()})).await;
+    made.expect(StatusCode::CREATED);
+    let token = linked(&world, &guest.email(), "/recover/password").await;
+    let page = text(&guest.get(&format!("/recover/password?token={token}")).await.expect(StatusCode::OK));
+    assert!(page.contains("Choose your password") && !page.contains("Get back into"), "{page}");
+    let fields = [("token", token.as_str()), ("first", "true"), ("new_password", NEW)];
+    let done = text(&submits(&guest, "/recover/password", &fields).await.expect(StatusCode::OK));
+    assert!(done.contains("Your password is set.") && !done.contains("session"), "{done}");
+}
+
 #[tokio::test]
 async fn nobodys_pages_look_like_somebodys() {
     let world = world().await;

@@ -21,7 +21,7 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 /// `Firefox · Linux`; what is not known is shown by its first words.
-pub(super) fn known_as(agent: Option<&str>) -> Option<String> {
+pub fn known_as(agent: Option<&str>) -> Option<String> {
     let agent = agent.filter(|agent| !agent.trim().is_empty())?;
     let find = |list: &[(&str, &'static str)]| {
         list.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
