@@ -73,8 +73,19 @@ const ROOMS: &[(&str, &str)] = &[
 const LOCALES: &str = "ui_locales";
 
 /// Words that a page may begin with, after something was done on another one.
-const SAID: &[&str] =
-    &["saved", UNSAVED, "verified", "signed-out", "password", "factor", "removed", "ended", "made", "gone", "not-asked"];
+const SAID: &[&str] = &[
+    "saved",
+    UNSAVED,
+    "verified",
+    "signed-out",
+    "password",
+    "factor",
+    "removed",
+    "ended",
+    "made",
+    "gone",
+    "not-asked",
+];
 
 /// Words of those that come of looking after others.
 const SAID_OF_OTHERS: &[&str] = &["done", "stopped", "no-longer", "invited"];

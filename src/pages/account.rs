@@ -254,8 +254,7 @@ pub async fn activity(
     let page = export::activity(&ctx, &caller, ask.cursor(&ctx)?, ask.limit()?).await?;
     let page = List::of(&ctx, page, |event: Seen<Event>| {
         let view = EventView::from(&*event);
-        let key = format!("event-{}", view.event);
-        let text = if crate::words::has(&key) { visit.say(&key) } else { view.what.to_owned() };
+        let text = visit.say(&format!("event-{}", view.event));
         let (ip, agent) = (view.ip, known_as(view.user_agent.as_deref()));
         context! { text, at => view.at.to_string(), ip, agent }
     });

@@ -36,7 +36,9 @@ async fn again(ctx: &Ctx, visit: &Visit, headers: &HeaderMap, error: Option<Erro
                 Some(caller) if token.is_none() && !is_sent => {
                     visit.clone().by(&ctx.policy, &caller.user, &caller.session).goes_on()
                 }
-                Some(_) if visit.operation.is_some() => Redirect::to(&visit.with("/step-up", &[("said", "gone")])).into_response(),
+                Some(_) if visit.operation.is_some() => {
+                    Redirect::to(&visit.with("/step-up", &[("said", "gone")])).into_response()
+                }
                 // It may have been confirmed elsewhere, by the link: the profile knows.
                 Some(_) => visit.goes_saying(ACCOUNT, "not-asked"),
             });

@@ -322,7 +322,8 @@ async fn a_button_that_is_pressed_twice_sends_its_form_once() {
     assert_eq!(presses_at_once(&tab, 2, false).await, 0);
     tab.evaluates("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))").await;
     assert_eq!(presses_at_once(&tab, 2, false).await, 1);
-    let later = "Object.defineProperty(Event.prototype, 'timeStamp', {get: () => performance.now() + 11000}), 1";
+    let later =
+        "Object.defineProperty(Event.prototype, 'timeStamp', {get: () => performance.now() + 11000}), 1";
     tab.evaluates(later).await;
     assert_eq!(presses_at_once(&tab, 2, false).await, 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use serde_json::json;
-use vestibule::audit::Event;
+use vestibule::audit::{Event, What};
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
 use vestibule::policy::{IdentifierKind, Policy, When, preset};
@@ -118,7 +118,10 @@ async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
     assert!(text(&page).contains("recovery codes that you kept"), "{}", text(&page));
     let wrong = sends("/recover/second", "code", "no-such-code".to_owned()).await;
     let wrong = text(&wrong.expect(StatusCode::UNAUTHORIZED));
-    assert!(wrong.contains("none of your recovery codes") && wrong.contains("recovery codes that you kept"), "{wrong}");
+    assert!(
+        wrong.contains("none of your recovery codes") && wrong.contains("recovery codes that you kept"),
+        "{wrong}"
+    );
     let done = sends("/recover/second", "code", codes[0].clone()).await.expect(StatusCode::OK);
     assert!(text(&done).contains("name=\"new_password\""), "{}", text(&done));
 }
@@ -129,8 +132,10 @@ async fn a_limit_says_what_it_is_of_and_when_to_come_back() {
     let world = World::new().await;
     let person = world.member().await;
     let mut visitor = browser(&world);
-    let (mut said, fields) = (Vec::new(), |password| [("identifier", person.username.as_str()), ("password", password)]);
-    for (password, sentence) in [(PASSWORD, "cannot send another message yet"), ("wrong", "Too many tries.")] {
+    let (mut said, fields) =
+        (Vec::new(), |password| [("identifier", person.username.as_str()), ("password", password)]);
+    for (password, sentence) in [(PASSWORD, "cannot send another message yet"), ("wrong", "Too many tries.")]
+    {
         let mut answer = submits(&visitor, "/sign-in", &fields(password)).await;
         for _ in 0..200 {
             if answer.status == StatusCode::TOO_MANY_REQUESTS {
@@ -177,7 +182,8 @@ async fn an_account_that_was_made_for_somebody_is_welcomed_and_its_form_says_wha
     let world = world.build().await;
     let admin = crate::administration::with_roles(&world, &["admin"]).await;
     let form = text(&admin.get("/console/users/new").await.expect(StatusCode::OK));
-    let field = |name: &str| form.lines().find(|line| line.contains(&format!("<label for=\"{name}\""))).unwrap();
+    let field =
+        |name: &str| form.lines().find(|line| line.contains(&format!("<label for=\"{name}\""))).unwrap();
     assert!(!field("email").contains("if you like") && field("mobile").contains("if you like"), "{form}");
     let guest = world.stranger();
     let made = admin.post("/api/v1/admin/users", json!({"email": guest.email()})).await;
@@ -188,6 +194,13 @@ async fn an_account_that_was_made_for_somebody_is_welcomed_and_its_form_says_wha
     let fields = [("token", token.as_str()), ("first", "true"), ("new_password", NEW)];
     let done = text(&submits(&guest, "/recover/password", &fields).await.expect(StatusCode::OK));
     assert!(done.contains("Your password is set.") && !done.contains("session"), "{done}");
+}
+
+#[test]
+fn whatever_happens_is_told_in_every_language() {
+    for what in What::ALL {
+        assert!(vestibule::words::has(&format!("event-{what}")), "{what}");
+    }
 }
 
 #[tokio::test]
