@@ -318,6 +318,7 @@ CREATE TABLE "invitations" (
     "canonical" text COLLATE "C" NOT NULL,
     "role" text COLLATE "C" NOT NULL,
     "invited_by" uuid,
+    "counts_from" timestamptz,
     "created_at" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL

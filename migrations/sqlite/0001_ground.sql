@@ -318,6 +318,7 @@ CREATE TABLE "invitations" (
     "canonical" TEXT NOT NULL,
     "role" TEXT NOT NULL,
     "invited_by" TEXT,
+    "counts_from" TEXT,
     "created_at" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL

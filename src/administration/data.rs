@@ -35,7 +35,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("removed_users", &["id"]),
     ("organizations", &["id", "name", "created_at", "updated_at", "ended_at"]),
     ("members", &["id", "organization_id", "user_id", "role", "created_at"]),
-    ("invitations", &["id", "organization_id", "email", "role", "invited_by", "created_at", "expires_at"]),
+    ("invitations", &["id", "organization_id", "email", "role", "invited_by", "counts_from", "created_at", "expires_at"]),
     ("sessions", &["id", "user_id", "carry", "device_id", "address", "user_agent", "created_at", "counts_from", "seen_at", "expires_at"]),
     ("moved_sessions", &["id", "expires_at"]),
     ("devices", &["id", "user_id", "user_agent", "address", "trusted_until", "created_at", "used_at", "known_until"]),

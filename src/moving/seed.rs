@@ -274,7 +274,8 @@ impl Person<'_> {
         if lives == Lives::Whole {
             self.lives(&user, &mobile);
         }
-        Candidate { user: user.id, created_at: user.created_at, is_active: !suspended }
+        let User { id, created_at, sessions_from, .. } = user;
+        Candidate { user: id, created_at, sessions_from, is_active: !suspended }
     }
 
     /// What they did.

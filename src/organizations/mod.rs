@@ -3,7 +3,8 @@
 //! Always holds: whoever is not a member sees nothing of an organisation, not even that it is there; an
 //! administrator of one sees and changes that one and nothing else; nobody changes who stands as high as
 //! themselves or higher; an organisation has an owner for as long as it stands. An invitation is used by
-//! deleting what was seen, and only by whoever has shown that the address is theirs.
+//! deleting what was seen, only by whoever has shown that the address is theirs, and only while whoever made it
+//! could make it now.
 //!
 //! The records lie below the sessions, which look at memberships when somebody acts for a member; what is
 //! done with them lies above.
@@ -89,6 +90,8 @@ entity! {
         role: Role,
         /// Who invites; nobody, when the operator does.
         invited_by: Option<Uuid>,
+        /// The `sessions_from` of whoever invites, then. Once theirs is later, it is over.
+        counts_from: Option<Timestamp>,
         /// When.
         created_at: Timestamp,
         /// From when on it can no longer be accepted.
@@ -104,6 +107,11 @@ impl Role {
     /// it: an owner everybody, an administrator those below.
     pub fn is_over(self, other: Self) -> bool {
         self == Self::Owner || self > other
+    }
+
+    /// Whether whoever has this role may invite somebody to be `other`.
+    pub fn offers(self, other: Self) -> bool {
+        self >= Self::Admin && self.is_over(other)
     }
 }
 

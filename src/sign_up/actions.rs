@@ -64,8 +64,8 @@ pub async fn sign_up(
     }
     let address = wanted.name(IdentifierKind::Email).map(Name::canonical);
     if let Some(text) = invitation {
-        let invitation = organizations::actions::invited(ctx, text).await?;
-        if address.as_ref() != Some(&invitation.canonical) {
+        let offer = organizations::actions::invited(ctx, text).await?;
+        if address.as_ref() != Some(&offer.invitation.canonical) {
             let sentence = "Sign up with the address that the invitation went to.";
             return Err(Error::invalid(vec![FieldError::new("email", "not-invited", sentence)]));
         }
@@ -94,11 +94,11 @@ pub async fn sign_up(
             return Ok(answer(given));
         }
         let mut made = rules::make(wanted, policy, &moment);
-        let invitation = match invitation {
+        let offer = match invitation {
             Some(text) => Some(organizations::actions::named_by(ctx, text).await?),
             None => None,
         };
-        if invitation.is_some() {
+        if offer.is_some() {
             prove(ctx, &mut made, &moment).await?;
         }
         let mut verifications = Vec::new();
@@ -115,11 +115,8 @@ pub async fn sign_up(
                 .push(verifying::ask_to_verify(ctx, &made.user, factor, claim, owner, postage, &moment));
         }
         let decision = rules::sign_up(&made, phc.clone(), verifications, taken, &moment);
-        let decision = match &invitation {
-            Some((invitation, organization)) if decision.outcome.is_ok() => {
-                let decision = decision.require(organization);
-                organizations::actions::joins(decision.delete(invitation), invitation, made.user.id, &moment)
-            }
+        let decision = match &offer {
+            Some(offer) if decision.outcome.is_ok() => offer.joins(decision, made.user.id, &moment),
             _ => decision,
         };
         let user = UserView::new(&made.user, &made.identifiers);

@@ -25,6 +25,7 @@ mod examples;
 mod factors;
 mod guards;
 mod incidents;
+mod invitations;
 mod kept;
 mod kill;
 mod lockout;

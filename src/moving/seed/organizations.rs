@@ -42,6 +42,7 @@ const FORMS: &[&str] = &["Ltd", "GmbH", "S.A.", "Cooperative", "Inc."];
 pub(super) struct Candidate {
     pub user: Uuid,
     pub created_at: Timestamp,
+    pub sessions_from: Timestamp,
     pub is_active: bool,
 }
 
@@ -170,6 +171,7 @@ impl Founding<'_> {
             canonical: name.canonical(),
             role,
             invited_by: Some(owner.user),
+            counts_from: Some(owner.sessions_from),
             created_at: moment.now,
             expires_at: moment.now + lasts,
         }));

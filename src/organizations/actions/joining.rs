@@ -48,8 +48,10 @@ pub async fn invite(
         let address = Query::<Invitation>::along(Invitation::BY_ADDRESS).equal(id).equal(canonical.clone());
         let before = ctx.app.store.first(address).await?;
         // What somebody higher has offered is not for whoever is lower to replace.
-        let held = before.as_ref().filter(|before| moment.now < before.expires_at);
-        if held.is_some_and(|before| !entered.role.is_over(before.role)) {
+        if let Some(before) = &before
+            && !entered.role.is_over(before.role)
+            && rests_on(ctx, before).await?.is_some()
+        {
             return Err(Problem::NotAllowed.into());
         }
         let invitation_id = before.as_ref().map_or_else(|| moment.uuid("invitation"), |before| before.id);
@@ -62,6 +64,7 @@ pub async fn invite(
             canonical,
             role,
             invited_by: standing.actor(),
+            counts_from: standing.session().map(|session| session.counts_from),
             created_at: moment.now,
             expires_at: moment.now + *ctx.policy.invitations.organization,
         };
@@ -102,9 +105,14 @@ pub async fn invitations(
 ) -> Result<Page<Seen<Invitation>>> {
     rules::at_least(enter(ctx, asker, id).await?.role, Role::Admin)?;
     let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(id).descending();
-    let mut page = ctx.app.store.find(query.after(after).limit(limit)).await?;
-    page.items.retain(|invitation| ctx.now < invitation.expires_at);
-    Ok(page)
+    let page = ctx.app.store.find(query.after(after).limit(limit)).await?;
+    let mut items = Vec::new();
+    for invitation in page.items {
+        if rests_on(ctx, &invitation).await?.is_some() {
+            items.push(invitation);
+        }
+    }
+    Ok(Page { items, next: page.next })
 }
 
 /// Takes an invitation back.
@@ -130,26 +138,75 @@ pub async fn uninvite(ctx: &Ctx, asker: Asker<'_>, id: Uuid, invitation: Uuid) -
     .await
 }
 
-/// The invitation that `token` names, when it can be accepted.
+/// An invitation that can be accepted.
+pub struct Offer {
+    /// The invitation.
+    pub invitation: Seen<Invitation>,
+    /// The organisation that it leads into.
+    pub organization: Seen<Organization>,
+    /// What must still be so when it is used.
+    inviter: Vec<Change>,
+}
+
+impl Offer {
+    /// `decision`, which uses it up: only while it can be accepted.
+    pub fn used<T>(&self, decision: Decision<T>) -> Decision<T> {
+        decision.delete(&self.invitation).require(&self.organization).and(self.inviter.iter().cloned())
+    }
+
+    /// The same, by which `user` becomes a member.
+    pub fn joins<T>(&self, decision: Decision<T>, user: Uuid, moment: &Moment) -> Decision<T> {
+        let Invitation { organization_id, role, .. } = *self.invitation;
+        let member = Member {
+            id: moment.uuid("member"),
+            organization_id,
+            user_id: user,
+            role,
+            created_at: moment.now,
+        };
+        let detail = json!({"organization": organization_id, "role": role});
+        self.used(decision).insert(&member).note(moment, note(What::MemberJoined).user(user).detail(detail))
+    }
+}
+
+/// The invitation that `text` names, when it can be accepted.
 ///
 /// # Errors
 /// [`Problem::CodeGone`] for whatever cannot; [`Problem::LimitReached`].
-pub async fn invited(ctx: &Ctx, text: &str) -> Result<Seen<Invitation>> {
+pub async fn invited(ctx: &Ctx, text: &str) -> Result<Offer> {
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
-    Ok(named_by(ctx, text).await?.0)
+    named_by(ctx, text).await
 }
 
-/// The same without counting, where it is decided, with the organisation that it leads into.
+/// The same without counting, where it is decided.
 ///
 /// # Errors
 /// [`Problem::CodeGone`].
-pub async fn named_by(ctx: &Ctx, text: &str) -> Result<(Seen<Invitation>, Seen<Organization>)> {
+pub async fn named_by(ctx: &Ctx, text: &str) -> Result<Offer> {
     let token = Token::parse(TokenKind::Invitation, text).ok_or(Problem::CodeGone)?;
     let found = ctx.app.store.get::<Invitation>(token.id).await?;
-    let stands = |one: &Seen<Invitation>| token.matches(&one.digest) && ctx.now < one.expires_at;
-    let invitation = found.filter(stands).ok_or(Problem::CodeGone)?;
+    let invitation = found.filter(|one| token.matches(&one.digest)).ok_or(Problem::CodeGone)?;
+    let inviter = rests_on(ctx, &invitation).await?.ok_or(Problem::CodeGone)?;
     let organization = standing(ctx, invitation.organization_id).await?.ok_or(Problem::CodeGone)?;
-    Ok((invitation, organization))
+    Ok(Offer { invitation, organization, inviter })
+}
+
+/// What an invitation rests on, to be required where it is used: whoever made it could make it now, and none of
+/// what ends their sessions has happened since. Nothing when that is not so, or its time is over.
+async fn rests_on(ctx: &Ctx, invitation: &Invitation) -> Result<Option<Vec<Change>>> {
+    if ctx.now >= invitation.expires_at {
+        return Ok(None);
+    }
+    let Some(by) = invitation.invited_by else { return Ok(Some(Vec::new())) };
+    let stands =
+        |user: &Seen<User>| user.is_active(ctx.now) && invitation.counts_from >= Some(user.sessions_from);
+    let Some(user) = ctx.app.store.get::<User>(by).await?.filter(stands) else { return Ok(None) };
+    if ctx.policy.staff.may(user.rank(), operation::ADMIN_ORGANIZATIONS) {
+        return Ok(Some(vec![Change::require(&user)]));
+    }
+    let member = membership(ctx, invitation.organization_id, by).await?;
+    let member = member.filter(|member| member.role.offers(invitation.role));
+    Ok(member.map(|member| vec![Change::require(&user), Change::require(&member)]))
 }
 
 /// The invitations of `user` that they could no longer make, once they are `still` this, or no member.
@@ -160,8 +217,7 @@ pub(super) async fn offered_by(
     still: Option<Role>,
 ) -> Result<Vec<Change>> {
     let lacks = |one: &&Seen<Invitation>| {
-        one.invited_by == Some(user)
-            && !still.is_some_and(|role| role >= Role::Admin && role.is_over(one.role))
+        one.invited_by == Some(user) && !still.is_some_and(|role| role.offers(one.role))
     };
     let (mut gone, mut after) = (Vec::new(), None);
     loop {
@@ -186,7 +242,12 @@ pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<Organizati
     }
     invited(ctx, text).await?;
     ctx.decide(move |moment| async move {
-        let (invitation, organization) = named_by(ctx, text).await?;
+        let offer = named_by(ctx, text).await?;
+        let Offer { invitation, organization, .. } = &offer;
+        if invitation.invited_by == Some(caller.user.id) {
+            let sentence = "Nobody accepts what they have offered themselves.";
+            return Err(Error::new(Problem::NotAllowed).detail(sentence));
+        }
         let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
         let session =
             ctx.app.store.get::<Session>(caller.session.id).await?.ok_or(Problem::Unauthenticated)?;
@@ -199,30 +260,15 @@ pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<Organizati
         };
         let before = membership(ctx, organization.id, user.id).await?;
         let role = before.as_ref().map_or(invitation.role, |before| before.role);
-        let decision = answer(OrganizationView::new(&organization, Some(role)))
-            .delete(&invitation)
-            .require(&organization)
+        let decision = answer(OrganizationView::new(organization, Some(role)))
             .require(address)
             .require(&session)
             .require(&user);
         Ok(match before {
             // Who is a member stays what they are.
-            Some(before) => decision.require(&before),
-            None => joins(decision, &invitation, user.id, &moment),
+            Some(before) => offer.used(decision).require(&before),
+            None => offer.joins(decision, user.id, &moment),
         })
     })
     .await
-}
-
-/// The user becomes a member by the invitation, which the decision deletes.
-pub fn joins<T>(decision: Decision<T>, invitation: &Invitation, user: Uuid, moment: &Moment) -> Decision<T> {
-    let member = Member {
-        id: moment.uuid("member"),
-        organization_id: invitation.organization_id,
-        user_id: user,
-        role: invitation.role,
-        created_at: moment.now,
-    };
-    let detail = json!({"organization": invitation.organization_id, "role": invitation.role});
-    decision.insert(&member).note(moment, note(What::MemberJoined).user(user).detail(detail))
 }

@@ -2,7 +2,7 @@
 
 mod joining;
 
-pub use joining::{accept, invitations, invite, invited, joins, named_by, uninvite};
+pub use joining::{Offer, accept, invitations, invite, invited, named_by, uninvite};
 
 use serde_json::json;
 use uuid::Uuid;

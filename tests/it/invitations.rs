@@ -1,0 +1,191 @@
+//! Invitations: open for as long as whoever made them could make them now.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+use vestibule::accounts::Roles;
+use vestibule::organizations::{Member, Role};
+use vestibule::store::{Change, Query};
+
+use crate::administration::{id_of, put, with_roles};
+use crate::matrix::{browser, plan, rewrite};
+use crate::organizations::{code_at, founded, invites, joins, verified};
+use crate::recovery::{recovers, sets};
+use crate::world::{Answer, PASSWORD, Person, World};
+
+/// What somebody is in an organisation, changed behind everybody's back.
+async fn membership(world: &World, organization: Uuid, user: Uuid, role: Option<Role>) {
+    let query = Query::along(Member::BY_BOTH).equal(organization).equal(user);
+    let member: vestibule::store::Seen<Member> = world.app.store.first(query).await.unwrap().unwrap();
+    let change = match role {
+        Some(role) => Change::update(&member.with(|member| member.role = role)),
+        None => Change::delete(&member),
+    };
+    world.app.store.commit(vec![change]).await.unwrap();
+}
+
+async fn accepts(person: &Person<'_>, code: &str) -> Answer {
+    person.post("/api/v1/organizations/accept", json!({"invitation": code})).await
+}
+
+async fn accepts_by_page(person: &Person<'_>, code: &str) -> Answer {
+    let form = format!("token={code}").into_bytes();
+    person.send("POST", "/invitation", Some(("application/x-www-form-urlencoded", form))).await
+}
+
+async fn signs_up(person: &Person<'_>, code: &str) -> Answer {
+    let mut body = person.account();
+    body["invitation"] = json!(code);
+    person.post("/api/v1/users", body).await
+}
+
+/// What becomes of whoever has invited.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Fate {
+    Stays,
+    Suspended,
+    Restored,
+    SessionsEnded,
+    PasswordChanged,
+    Recovered,
+    Deleted,
+    DeletedByAdmin,
+    Lowered,
+    Removed,
+    RolesGone,
+}
+
+impl Fate {
+    async fn befalls(self, inviter: &Person<'_>, admin: &Person<'_>, organization: Uuid) {
+        let (id, world) = (id_of(inviter).await, inviter.world);
+        let path = |rest: &str| format!("/api/v1/admin/users/{id}/{rest}");
+        let done = async |rest: &str| {
+            let body = if rest == "suspend" { json!({"reason": "Ticket 4711"}) } else { json!({}) };
+            admin.post(&path(rest), body).await.expect(StatusCode::NO_CONTENT);
+        };
+        match self {
+            Self::Stays => {}
+            Self::Suspended => done("suspend").await,
+            Self::Restored => {
+                done("suspend").await;
+                done("restore").await;
+            }
+            Self::SessionsEnded => done("end-sessions").await,
+            Self::PasswordChanged => {
+                let body = json!({"current_password": PASSWORD, "new_password": "quite another long phrase"});
+                sets(inviter, body).await.expect(StatusCode::NO_CONTENT);
+            }
+            Self::Recovered => recovers(inviter).await,
+            Self::Deleted => {
+                inviter.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+            }
+            Self::DeletedByAdmin => {
+                admin.delete(&format!("/api/v1/admin/users/{id}")).await.expect(StatusCode::NO_CONTENT);
+            }
+            Self::Lowered => membership(world, organization, id, Some(Role::Member)).await,
+            Self::Removed => membership(world, organization, id, None).await,
+            Self::RolesGone => rewrite(inviter, |user| user.set_roles(Roles::default())).await,
+        }
+    }
+}
+
+/// Whether an invitation that an owner or staff has made can be used after what became of them: in every way in
+/// which one is used.
+async fn outlives(world: &World, admin: &Person<'_>, is_staff: bool, fate: Fate) {
+    let (owner, other) = (verified(world).await, verified(world).await);
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &other, "owner").await;
+    let staff = with_roles(world, if is_staff { &["admin"] } else { &[] }).await;
+    let inviter = if is_staff { &staff } else { &owner };
+    let mount = if is_staff { "/api/v1/admin/organizations" } else { "/api/v1/organizations" };
+    let (grace, late, new) = (verified(world).await, verified(world).await, world.stranger());
+    let mut codes = Vec::new();
+    for (who, role) in [(&grace, "owner"), (&late, "member"), (&new, "admin")] {
+        let body = json!({"email": who.email(), "role": role});
+        inviter.post(&format!("{mount}/{id}/invitations"), body).await.expect(StatusCode::CREATED);
+        codes.push(code_at(world, &who.email()).await);
+    }
+    fate.befalls(inviter, admin, id).await;
+    let listed = other.get(&format!("/api/v1/organizations/{id}/invitations")).await.body;
+    let open = listed["items"].as_array().unwrap().len();
+    let late = browser(&late).await;
+    let answers = [
+        accepts(&grace, &codes[0]).await,
+        accepts_by_page(&late, &codes[1]).await,
+        signs_up(&new, &codes[2]).await,
+    ];
+    let statuses = answers.map(|answer| answer.status.as_u16());
+    let (expected, left) = if fate == Fate::Stays { ([200, 200, 201], 3) } else { ([401; 3], 0) };
+    assert_eq!((statuses, open), (expected, left), "staff: {is_staff}, {fate:?}");
+    // What counts no more keeps nobody from asking anew.
+    if left == 0 {
+        invites(&other, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+        accepts(&grace, &code_at(world, &grace.email()).await).await.expect(StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_ends_with_what_its_owner_lost() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    for fate in [
+        Fate::Stays,
+        Fate::Suspended,
+        Fate::Restored,
+        Fate::SessionsEnded,
+        Fate::PasswordChanged,
+        Fate::Recovered,
+        Fate::Deleted,
+        Fate::DeletedByAdmin,
+        Fate::Lowered,
+        Fate::Removed,
+    ] {
+        outlives(&world, &admin, false, fate).await;
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_of_staff_ends_with_what_they_lost() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    for fate in
+        [Fate::Stays, Fate::Suspended, Fate::SessionsEnded, Fate::DeletedByAdmin, Fate::RolesGone]
+    {
+        outlives(&world, &admin, true, fate).await;
+    }
+}
+
+/// Whoever loses what they invite by while the invitation is accepted: one of the two does not happen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_by_whom_is_suspended_meanwhile() {
+    let world = plan().build().await;
+    let owner = verified(&world).await;
+    let (id, owner_id) = (founded(&owner, "Harbour").await, id_of(&owner).await);
+    let grace = verified(&world).await;
+    invites(&owner, id, &grace.email(), "owner").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    let suspended =
+        format!("UPDATE users SET status = 'suspended', revision = revision + 1 WHERE id = '{owner_id}'");
+    let answer = grace.waits_while(accepts(&grace, &code), &suspended).await;
+    answer.problem(401, "code-gone");
+}
+
+#[tokio::test]
+async fn nobody_accepts_what_they_offered_themselves() {
+    let world = plan().build().await;
+    let (owner, staff) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    crate::step_up::promote(&world, &staff, &["admin"]).await;
+    let path = format!("/api/v1/admin/organizations/{id}/invitations");
+    // It becomes theirs afterwards.
+    let body = json!({"email": "elsewhere@example.com", "role": "owner"});
+    staff.post(&path, body).await.expect(StatusCode::CREATED);
+    let code = code_at(&world, "elsewhere@example.com").await;
+    let rename = "UPDATE identifiers SET canonical = 'email:elsewhere@example.com', owned = 'email:elsewhere@example.com', \
+                  value = 'elsewhere@example.com'";
+    world.place.by_hand(&format!("{rename} WHERE canonical = 'email:{}'", staff.email())).await;
+    accepts(&staff, &code).await.problem(403, "not-allowed");
+    put(&owner, &format!("/api/v1/organizations/{id}/members/{}", id_of(&staff).await), json!({"role": "owner"}))
+        .await
+        .problem(404, "not-found");
+}
