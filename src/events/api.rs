@@ -1,6 +1,6 @@
 //! The JSON door of events.
 
-use axum::Json;
+use axum::{Extension, Json};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use super::EventView;
 use crate::app::Ctx;
 use crate::audit::Outgoing;
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::http::extract::{Params, Search};
+use crate::error::{Problem, Result};
+use crate::http::extract::{Asker, Params, Search};
 use crate::http::listing::{List, Listing};
 use crate::policy::operation;
 use crate::sessions::Caller;
@@ -34,8 +34,17 @@ pub struct Events {
     pub items: Vec<EventView>,
 }
 
-/// `GET /events`
-pub async fn feed(ctx: Ctx, Search(ask): Search<Feed>) -> Result<Json<Events>> {
+/// `GET /events`: for an API key, and for whoever may see the same by `GET /admin/audit`.
+pub async fn feed(
+    ctx: Ctx,
+    key: Option<Extension<Asker>>,
+    caller: Option<Extension<Caller>>,
+    Search(ask): Search<Feed>,
+) -> Result<Json<Events>> {
+    if key.is_none() {
+        let Extension(caller) = caller.ok_or(Problem::Unauthenticated)?;
+        staff(&ctx, &caller, operation::ADMIN_AUDIT).await?;
+    }
     let limit = Listing { limit: ask.limit, after: None }.limit()?;
     Ok(Json(Events { items: super::feed(&ctx, ask.after, limit).await? }))
 }

@@ -300,7 +300,7 @@ pub fn routes() -> Vec<Route> {
         delete("/admin/organizations/{id}/invitations/{invitation}", theirs::uninvite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Take an invitation back")
             .answers_nothing(204, "It counts no more"),
         // events
-        get("/events", events::api::feed).access(Admin).about("What happened, in the order in which it was sealed")
+        get("/events", events::api::feed).access(Staff(op::ADMIN_AUDIT)).about("What happened, in the order in which it was sealed")
             .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound])
             .admits(Scope::EventsRead),
         get("/revocations", revocations::api::follow).access(Access::Client).about("Which sessions have ended, for services that check access tokens offline")

@@ -274,6 +274,39 @@ async fn the_feed_has_every_event_once_and_goes_on_after_any() {
     admin.get("/api/v1/events?limit=0").await.problem(400, "malformed-request");
 }
 
+/// The feed shows what the audit shows: a session is asked for the same by both, and a key for neither.
+#[tokio::test]
+async fn the_feed_asks_of_a_session_what_the_audit_asks() {
+    let world = World::new().await;
+    let admin = admin(&world).await;
+    let made = admin.post("/api/v1/admin/service-accounts", json!({"name": "shop"})).await.body;
+    let keys = format!("/api/v1/admin/service-accounts/{}/keys", made["id"].as_str().unwrap());
+    let key = admin.post(&keys, json!({"name": "feed", "scopes": ["events.read"]})).await.body;
+    let program = Person { token: Some(key["key"].as_str().unwrap().to_owned()), ..world.stranger() };
+    let asks = |change: &dyn Fn(&mut vestibule::policy::Operation)| {
+        let mut policy = (*world.app.policy()).clone();
+        let mut rule = policy.operation.get("admin.audit").unwrap().clone();
+        change(&mut rule);
+        policy.operation.set("admin.audit", rule);
+        world.app.replace_policy(policy);
+    };
+    let both = async |status: u16, slug: &str| {
+        for path in ["/api/v1/admin/audit", "/api/v1/events"] {
+            admin.get(path).await.problem(status, slug);
+        }
+        program.get("/api/v1/events").await.expect(StatusCode::OK);
+    };
+    admin.get("/api/v1/events").await.expect(StatusCode::OK);
+    asks(&|rule| rule.never = true);
+    both(403, "operation-never").await;
+    asks(&|rule| {
+        rule.never = false;
+        rule.proof.max_age = "1m".parse().unwrap();
+    });
+    world.advance(Duration::from_secs(120));
+    both(403, "step-up-required").await;
+}
+
 /// The signature, by another implementation: the one that the document shows, run by Python.
 #[tokio::test]
 async fn the_verifier_of_the_document_takes_what_was_sent_and_nothing_forged_or_old() {

@@ -189,7 +189,7 @@ const TABLE: &[Row] = &[
     row("GET", "/invitation", Anybody, None, Nothing, ""),
     row("POST", "/invitation", Anybody, None, Form(&["token"]), "token=vi_"),
     row("GET", "/recover/password", Anybody, None, Nothing, ""),
-    row("GET", "/events", Admin, None, PAGE, ""),
+    row("GET", "/events", Staff, None, PAGE, ""),
     row("GET", "/admin/events/dead", Admin, None, PAGE, ""),
     row("POST", "/admin/events/{id}/resend", Admin, None, Nothing, ""),
     row("POST", "/calls", Own, None, Sent(&["to", "say", "twiml_url", "from"]), r#"{"to": "{mobile}", "say": "Hello"}"#),
