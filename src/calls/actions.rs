@@ -52,8 +52,14 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<Sender> {
 ///
 /// # Errors
 /// [`Problem::LimitReached`], [`Problem::NumberNotServed`], [`Problem::MessagesPaused`], [`Problem::Busy`],
-/// [`Problem::IdempotencyKeyReused`].
-pub async fn create(ctx: &Ctx, wanted: &Wanted, sender: Sender, once: &Option<Once>) -> Result<CallView> {
+/// [`Problem::IdempotencyKeyReused`]; [`Problem::Unauthenticated`] when the session ends meanwhile.
+pub async fn create(
+    ctx: &Ctx,
+    caller: &Caller,
+    wanted: &Wanted,
+    sender: Sender,
+    once: &Option<Once>,
+) -> Result<CallView> {
     let app = &ctx.app;
     if let Some(once) = once
         && let Before::Answered(given) = once.before(ctx).await?
@@ -69,10 +75,12 @@ pub async fn create(ctx: &Ctx, wanted: &Wanted, sender: Sender, once: &Option<On
                 Before::Nothing(stale) => stale,
             },
         };
+        let (session, user) = caller.standing(ctx).await?;
         let call = Call::new(&moment, postage, &app.keyring, &app.random, wanted);
         let view = call.view();
         let noted = note(What::CallAsked).user(wanted.user).detail(serde_json::json!({"call": call.id}));
-        let decision = answer(view.clone()).insert(&call).note(&moment, noted);
+        let decision = answer(view.clone()).insert(&call).require(&session).require(&user);
+        let decision = decision.note(&moment, noted);
         Ok(match once {
             Some(once) => decision.upsert(stale, once.keep(ctx, &view, &moment)?),
             None => decision,

@@ -51,7 +51,7 @@ pub async fn create(
     let once = Once::read(&ctx, &headers, &format!("POST /calls {}", caller.user.id), &parts)?;
     let (to, wanted) = read(&ctx, &caller, &ask)?;
     let sender = actions::admit(&ctx, &caller, &to).await?;
-    let call = actions::create(&ctx, &wanted, sender, &once).await?;
+    let call = actions::create(&ctx, &caller, &wanted, sender, &once).await?;
     Ok((StatusCode::ACCEPTED, Json(call)))
 }
 

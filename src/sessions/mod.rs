@@ -34,7 +34,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::accounts::User;
+use crate::app::Ctx;
 use crate::clock::Timestamp;
+use crate::error::{Problem, Result};
 pub use crate::policy::Carry;
 use crate::policy::Proofs;
 use crate::store::{Seen, entity};
@@ -89,6 +91,22 @@ pub struct Caller {
     pub user: Seen<User>,
     /// How the credential came.
     pub carrier: Carrier,
+}
+
+impl Caller {
+    /// The session and the user as they are now. Called inside of `decide`, which then requires or
+    /// changes both, so that nothing is done for a session that ended meanwhile.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthenticated`] when the session no longer stands.
+    pub async fn standing(&self, ctx: &Ctx) -> Result<(Seen<Session>, Seen<User>)> {
+        let session = ctx.app.store.get::<Session>(self.session.id).await?;
+        let user = ctx.app.store.get::<User>(self.user.id).await?;
+        match session.zip(user) {
+            Some((session, user)) if stands(ctx, &session, &user).await? => Ok((session, user)),
+            _ => Err(Problem::Unauthenticated.into()),
+        }
+    }
 }
 
 /// A session as its owner sees it.

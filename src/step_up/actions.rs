@@ -11,7 +11,7 @@ use crate::factors::{Factor, Guess};
 use crate::limits::{self, Sender};
 use crate::passwords::{self, GivenPassword, Password, Verdict as Checked};
 use crate::policy::{self, FactorKind, Need, Operation, Proof, Verdict};
-use crate::sessions::{self, Caller, Session};
+use crate::sessions::{Caller, Session};
 use crate::store::{Change, Seen, answer, refuse};
 
 /// The right to do one operation, in one session, now.
@@ -32,19 +32,12 @@ impl Permit {
         &self.caller
     }
 
-    /// The session and the user as they are now. Called inside of `decide`, which then requires or
-    /// changes both, so that nothing is done for a session that ended meanwhile.
+    /// As [`Caller::standing`].
     ///
     /// # Errors
     /// [`Problem::Unauthenticated`] when the session no longer stands.
     pub async fn standing(&self, ctx: &Ctx) -> Result<(Seen<Session>, Seen<User>)> {
-        let store = &ctx.app.store;
-        let session = store.get::<Session>(self.caller.session.id).await?;
-        let user = store.get::<User>(self.caller.user.id).await?;
-        match session.zip(user) {
-            Some((session, user)) if sessions::stands(ctx, &session, &user).await? => Ok((session, user)),
-            _ => Err(Problem::Unauthenticated.into()),
-        }
+        self.caller.standing(ctx).await
     }
 }
 

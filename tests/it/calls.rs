@@ -482,6 +482,20 @@ async fn calls_by_others_leave_a_number_what_its_owner_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_calls_who_is_suspended_meanwhile() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let me = alice.get("/api/v1/users/me").await.body["id"].clone();
+    let id = me.as_str().unwrap();
+    let suspended =
+        format!("UPDATE users SET status = 'suspended', revision = revision + 1 WHERE id = '{id}'");
+    let body = json!({"to": alice.mobile, "say": "Hello."});
+    let answer = alice.waits_while(alice.post("/api/v1/calls", body), &suspended).await;
+    answer.problem(401, "unauthenticated");
+    assert_eq!(world.count::<Call>(Call::BY_CREATED).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_named_request_calls_once() {
     let world = World::new().await;
     let (mut alice, mut bob) = (world.alice().await, world.alice().await);

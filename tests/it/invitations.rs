@@ -170,6 +170,23 @@ async fn nobody_joins_by_whom_is_suspended_meanwhile() {
     answer.problem(401, "code-gone");
 }
 
+/// Whoever is suspended while they accept joins nothing: what is read again is asked again whether it stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_who_is_suspended_meanwhile() {
+    let world = plan().build().await;
+    let owner = verified(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    let grace = verified(&world).await;
+    invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    let grace_id = id_of(&grace).await;
+    let suspended =
+        format!("UPDATE users SET status = 'suspended', revision = revision + 1 WHERE id = '{grace_id}'");
+    let answer = grace.waits_while(accepts(&grace, &code), &suspended).await;
+    answer.problem(401, "unauthenticated");
+    assert_eq!(world.count::<Member>(Member::BY_ORGANIZATION).await, 1);
+}
+
 #[tokio::test]
 async fn nobody_accepts_what_they_offered_themselves() {
     let world = plan().build().await;

@@ -14,7 +14,7 @@ use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Kind, Message, Notice};
 use crate::policy::operation;
 use crate::secret::{Token, TokenKind};
-use crate::sessions::{Caller, Session};
+use crate::sessions::Caller;
 use crate::store::{Change, Cursor, Decision, Page, Query, Seen, answer};
 use crate::words::Locale;
 
@@ -248,9 +248,7 @@ pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<Organizati
             let sentence = "Nobody accepts what they have offered themselves.";
             return Err(Error::new(Problem::NotAllowed).detail(sentence));
         }
-        let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
-        let session =
-            ctx.app.store.get::<Session>(caller.session.id).await?.ok_or(Problem::Unauthenticated)?;
+        let (session, user) = caller.standing(ctx).await?;
         let own = identifiers::actions::of_user(ctx, user.id).await?;
         let is_theirs =
             |one: &&Seen<Identifier>| one.verified_at.is_some() && one.canonical == invitation.canonical;
