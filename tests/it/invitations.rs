@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 use vestibule::accounts::Roles;
-use vestibule::organizations::{Member, Role};
+use vestibule::organizations::{Invitation, Member, Role};
 use vestibule::store::{Change, Query};
 
 use crate::administration::{id_of, put, with_roles};
@@ -205,4 +205,39 @@ async fn nobody_accepts_what_they_offered_themselves() {
     put(&owner, &format!("/api/v1/organizations/{id}/members/{}", id_of(&staff).await), json!({"role": "owner"}))
         .await
         .problem(404, "not-found");
+}
+
+/// Whoever is removed, lowered or leaves does not come back by what was offered to them before.
+#[tokio::test]
+async fn nobody_comes_back_by_an_older_invitation() {
+    let world = plan().build().await;
+    let (owner, grace) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    let grace_id = id_of(&grace).await;
+    let member = format!("/api/v1/organizations/{id}/members/{grace_id}");
+    let rewrites = async |canonical: &str| {
+        let sql = "UPDATE invitations SET revision = revision + 1, canonical =";
+        world.place.by_hand(&format!("{sql} '{canonical}'")).await;
+    };
+    for removes in [true, false] {
+        joins(&owner, id, &grace, "member").await;
+        invites(&owner, id, &grace.email(), "owner").await.problem(422, "invalid");
+        // It went to an address that became theirs afterwards.
+        invites(&owner, id, "elsewhere@example.com", "admin").await.expect(StatusCode::CREATED);
+        let code = code_at(&world, "elsewhere@example.com").await;
+        rewrites(&format!("email:{}", grace.email())).await;
+        if removes {
+            owner.delete(&member).await.expect(StatusCode::NO_CONTENT);
+        } else {
+            put(&owner, &member, json!({"role": "admin"})).await.expect(StatusCode::NO_CONTENT);
+            assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 1, "no more than they are");
+            put(&owner, &member, json!({"role": "member"})).await.expect(StatusCode::NO_CONTENT);
+        }
+        assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 0);
+        accepts(&grace, &code).await.problem(401, "code-gone");
+    }
+    // What went to an address that is not known to be theirs is somebody else's.
+    invites(&owner, id, "other@example.com", "admin").await.expect(StatusCode::CREATED);
+    grace.delete(&member).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 1);
 }

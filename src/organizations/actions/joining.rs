@@ -8,7 +8,7 @@ use super::{Asker, enter, membership, rules, standing};
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::identifiers::{self, Email, Identifier, Name};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Kind, Message, Notice};
@@ -33,6 +33,7 @@ pub async fn invite(
 ) -> Result<InvitationView> {
     let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
     let email = &Email::parse(email).map_err(|error| Error::invalid(vec![error]))?;
+    let name = &Name::Email(email.clone());
     let asks = by.actor().unwrap_or_default().to_string();
     limits::take(ctx, Limit::InvitationUser, &asks).await?;
     let sender = Sender::Notice(Notice::Invited.as_str());
@@ -44,7 +45,14 @@ pub async fn invite(
         if !entered.role.is_over(role) {
             return Err(Problem::NotAllowed.into());
         }
-        let canonical = Name::Email(email.clone()).canonical();
+        // Administrators see the addresses of members, so this tells them nothing.
+        if let Some(owner) = identifiers::actions::owner(ctx, name).await?
+            && membership(ctx, id, owner.user_id).await?.is_some()
+        {
+            let sentence = "This is the address of a member.";
+            return Err(Error::invalid(vec![FieldError::new("email", "member", sentence)]));
+        }
+        let canonical = name.canonical();
         let address = Query::<Invitation>::along(Invitation::BY_ADDRESS).equal(id).equal(canonical.clone());
         let before = ctx.app.store.first(address).await?;
         // What somebody higher has offered is not for whoever is lower to replace.
@@ -209,26 +217,34 @@ async fn rests_on(ctx: &Ctx, invitation: &Invitation) -> Result<Option<Vec<Chang
     Ok(member.map(|member| vec![Change::require(&user), Change::require(&member)]))
 }
 
-/// The invitations of `user` that they could no longer make, once they are `still` this, or no member.
-pub(super) async fn offered_by(
+/// The invitations that end once `user` is `still` this, or no member: those that they made and could make no
+/// more, and those by which they would become again what they are no more.
+pub(super) async fn ended_with(
     ctx: &Ctx,
     organization: Uuid,
     user: Uuid,
     still: Option<Role>,
 ) -> Result<Vec<Change>> {
-    let lacks = |one: &&Seen<Invitation>| {
-        one.invited_by == Some(user) && !still.is_some_and(|role| role.offers(one.role))
+    let own = identifiers::actions::of_user(ctx, user).await?;
+    let ends = |one: &&Seen<Invitation>| {
+        let lacks = one.invited_by == Some(user) && !still.is_some_and(|role| role.offers(one.role));
+        lacks || still.is_none_or(|role| one.role > role) && own.iter().any(|own| goes_to(one, own))
     };
     let (mut gone, mut after) = (Vec::new(), None);
     loop {
         let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(organization);
         let page = ctx.app.store.find(query.after(after).limit(200)).await?;
-        gone.extend(page.items.iter().filter(lacks).map(Change::delete));
+        gone.extend(page.items.iter().filter(ends).map(Change::delete));
         match page.next {
             None => return Ok(gone),
             next => after = next,
         }
     }
+}
+
+/// Whether `invitation` went to `address`, and that was shown to be its owner's.
+fn goes_to(invitation: &Invitation, address: &Identifier) -> bool {
+    address.verified_at.is_some() && address.canonical == invitation.canonical
 }
 
 /// Accepts an invitation as the user who is signed in, whose verified address must be the one that it went
@@ -250,9 +266,7 @@ pub async fn accept(ctx: &Ctx, caller: &Caller, text: &str) -> Result<Organizati
         }
         let (session, user) = caller.standing(ctx).await?;
         let own = identifiers::actions::of_user(ctx, user.id).await?;
-        let is_theirs =
-            |one: &&Seen<Identifier>| one.verified_at.is_some() && one.canonical == invitation.canonical;
-        let Some(address) = own.iter().find(is_theirs) else {
+        let Some(address) = own.iter().find(|own| goes_to(invitation, own)) else {
             let sentence = "This invitation went to another address. Verify it as yours first.";
             return Err(Error::new(Problem::NotAllowed).detail(sentence));
         };

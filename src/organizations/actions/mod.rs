@@ -438,14 +438,14 @@ pub async fn set_role(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid, role: R
             Role::Owner => spare(ctx, &member, entered.member.as_ref(), &standing).await?,
             _ => Vec::new(),
         };
-        let offers = joining::offered_by(ctx, id, user, Some(role)).await?;
+        let ended = joining::ended_with(ctx, id, user, Some(role)).await?;
         let detail = json!({"organization": id, "before": member.role, "after": role});
         let event = event(What::MemberChanged, user, &standing, id).detail(detail);
         let is_self = entered.member.as_ref().is_some_and(|own| own.id == member.id);
         let unchanged =
             if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
         let member = member.with(|member| member.role = role);
-        let decision = answer(()).update(&member).and(unchanged).and(spare).and(offers);
+        let decision = answer(()).update(&member).and(unchanged).and(spare).and(ended);
         let decision = decision.and(standing.unchanged());
         Ok(decision.note(&moment, event))
     })
@@ -469,11 +469,11 @@ pub async fn remove_member(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid) ->
             Role::Owner => spare(ctx, &member, entered.member.as_ref(), &standing).await?,
             _ => Vec::new(),
         };
-        let offers = joining::offered_by(ctx, id, user, None).await?;
+        let ended = joining::ended_with(ctx, id, user, None).await?;
         let event = event(What::MemberRemoved, user, &standing, id);
         let unchanged =
             if is_self { vec![Change::require(&entered.organization)] } else { entered.unchanged() };
-        let decision = answer(()).delete(&member).and(unchanged).and(spare).and(offers);
+        let decision = answer(()).delete(&member).and(unchanged).and(spare).and(ended);
         let decision = decision.and(standing.unchanged());
         Ok(decision.note(&moment, event))
     })

@@ -216,6 +216,7 @@ wrong-current_password-wrong = Das ist nicht Ihr jetziges Passwort.
 wrong-username-invalid = Ein Benutzername besteht nur aus Buchstaben, Ziffern und . - _, ohne Leerzeichen, und hat mindestens einen Buchstaben.
 wrong-code-totp = Das ist nicht der Code, den die App jetzt zeigt. Warten Sie auf den nächsten und versuchen Sie es mit ihm.
 wrong-code-recovery_code = Das ist keiner Ihrer Wiederherstellungscodes, oder er wurde schon verwendet. Versuchen Sie einen anderen.
+wrong-member = Das ist die Adresse eines Mitglieds.
 wrong-common = Viele verwenden dieses Passwort, darum wird es zuerst geraten. Wählen Sie ein anderes.
 wrong-breached = Dieses Passwort wurde anderswo gestohlen. Wählen Sie eines, das Sie sonst nirgends verwenden.
 wrong-context = Das ist Ihrem Namen, Ihrer Adresse oder dem Namen dieser Website zu ähnlich.

@@ -216,6 +216,7 @@ wrong-current_password-wrong = This is not your current password.
 wrong-username-invalid = A username is made of letters, digits and . - _ only, without spaces, and has at least one letter.
 wrong-code-totp = That is not the code that the app shows now. Wait for its next one and try that.
 wrong-code-recovery_code = That is none of your recovery codes, or it was used already. Try another one.
+wrong-member = This is the address of a member.
 wrong-common = Many people use this password, so it is guessed first. Choose another one.
 wrong-breached = This password was stolen from another site. Choose one that you use nowhere else.
 wrong-context = This is too close to your name, your address or the name of this site.

@@ -216,6 +216,7 @@ wrong-current_password-wrong = Esta no es tu contraseña actual.
 wrong-username-invalid = Un nombre de usuario solo tiene letras, cifras y . - _, sin espacios, y al menos una letra.
 wrong-code-totp = Ese no es el código que la aplicación muestra ahora. Espera al siguiente y prueba con él.
 wrong-code-recovery_code = Ese no es uno de tus códigos de recuperación, o ya se ha usado. Prueba con otro.
+wrong-member = Es la dirección de un miembro.
 wrong-common = Mucha gente usa esta contraseña, así que es la primera que se prueba. Elige otra.
 wrong-breached = Esta contraseña se robó en otro sitio. Elige una que no uses en ningún otro.
 wrong-context = Se parece demasiado a tu nombre, a tu dirección o al nombre de este sitio.

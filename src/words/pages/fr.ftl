@@ -216,6 +216,7 @@ wrong-current_password-wrong = Ce n’est pas votre mot de passe actuel.
 wrong-username-invalid = Un nom d’utilisateur ne contient que des lettres, des chiffres et . - _, sans espaces, et au moins une lettre.
 wrong-code-totp = Ce n’est pas le code que l’application affiche maintenant. Attendez le suivant et essayez-le.
 wrong-code-recovery_code = Ce n’est pas un de vos codes de récupération, ou il a déjà servi. Essayez-en un autre.
+wrong-member = C’est l’adresse d’un membre.
 wrong-common = Beaucoup de gens utilisent ce mot de passe ; il est donc essayé en premier. Choisissez-en un autre.
 wrong-breached = Ce mot de passe a été volé sur un autre site. Choisissez-en un que vous n’utilisez nulle part ailleurs.
 wrong-context = C’est trop proche de votre nom, de votre adresse ou du nom de ce site.

@@ -216,6 +216,7 @@ wrong-current_password-wrong = Esta não é a sua palavra-passe atual.
 wrong-username-invalid = Um nome de utilizador só tem letras, algarismos e . - _, sem espaços, e pelo menos uma letra.
 wrong-code-totp = Esse não é o código que a aplicação mostra agora. Espere pelo seguinte e tente com ele.
 wrong-code-recovery_code = Esse não é um dos seus códigos de recuperação, ou já foi usado. Tente outro.
+wrong-member = É o endereço de um membro.
 wrong-common = Muita gente usa esta palavra-passe, por isso é a primeira a ser tentada. Escolha outra.
 wrong-breached = Esta palavra-passe foi roubada noutro site. Escolha uma que não use em mais nenhum.
 wrong-context = É demasiado parecida com o seu nome, o seu endereço ou o nome deste site.
