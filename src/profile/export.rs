@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::accounts::{self, Status, UserView};
@@ -16,6 +17,7 @@ use crate::factors::{self, FactorView};
 use crate::identifiers::IdentifierView;
 use crate::limits::{self, Limit};
 use crate::messages::{self, Message};
+use crate::organizations::Member;
 use crate::passwords::Password;
 use crate::policy::{FactorKind, operation};
 use crate::sessions::{Caller, Session, SessionView};
@@ -228,16 +230,42 @@ async fn all<T: Entity, V>(ctx: &Ctx, by_user: Index, user: Uuid, view: impl Fn(
     }
 }
 
-/// One's own events, the newest first.
+/// One's own events, the newest first. Whoever acts for a member of an organisation sees nothing of the member's
+/// others: pages are filled with what is left, and a further one is named only when it holds something.
 ///
 /// # Errors
 /// The store's.
 pub async fn activity(
     ctx: &Ctx,
     caller: &Caller,
-    after: Option<Cursor>,
+    mut after: Option<Cursor>,
     limit: usize,
 ) -> Result<Page<Seen<Event>>> {
-    let query = Query::along(Event::BY_USER).equal(caller.user.id).descending();
-    Ok(ctx.app.store.find(query.after(after).limit(limit)).await?)
+    let own = || Query::along(Event::BY_USER).equal(caller.user.id).descending();
+    let Some(membership) = caller.session.acts_by() else {
+        return Ok(ctx.app.store.find(own().after(after).limit(limit)).await?);
+    };
+    let member = ctx.app.store.get::<Member>(membership).await?;
+    let inside = member.map(|member| json!(member.organization_id));
+    let is_shown = |event: &Seen<Event>| {
+        let named = event.detail.get("organization");
+        named.is_none_or(|named| inside.as_ref() == Some(named))
+    };
+    let mut page = Page { items: Vec::new(), next: None };
+    loop {
+        let room = limit.saturating_sub(page.items.len());
+        let found =
+            ctx.app.store.find(own().after(after).limit(if room == 0 { limit } else { room })).await?;
+        let mut shown = found.items.into_iter().filter(is_shown);
+        if room == 0 && shown.next().is_some() {
+            return Ok(page);
+        } else if room > 0 {
+            page.items.extend(shown);
+            page.next.clone_from(&found.next);
+        }
+        match found.next {
+            None => return Ok(Page { next: None, ..page }),
+            next => after = next,
+        }
+    }
 }

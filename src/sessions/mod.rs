@@ -158,4 +158,9 @@ impl Session {
     pub fn actor(&self) -> Option<Uuid> {
         self.act.as_ref().map(|act| act.actor)
     }
+
+    /// By which membership of its user an administrator of an organisation acts, when one does.
+    pub fn acts_by(&self) -> Option<Uuid> {
+        self.act.as_ref().and_then(|act| act.members).map(|[_, theirs]| theirs)
+    }
 }

@@ -341,6 +341,39 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     let seen = acting.get("/api/v1/organizations").await.expect(StatusCode::OK).body;
     assert_eq!(seen["items"].as_array().unwrap().len(), 1, "{seen}");
     assert_eq!(seen["items"][0]["id"], json!(id));
+    let first = acting.get("/api/v1/organizations?limit=1").await.expect(StatusCode::OK).body;
+    assert_eq!((&first["items"], &first["next"]), (&seen["items"], &Json::Null), "nor that there are others");
+    // Nor what happened there, also not by an empty place or a page with nothing on it.
+    let happened = |body: &Json| -> Vec<String> {
+        body["items"].as_array().unwrap().iter().map(|event| event["id"].to_string()).collect()
+    };
+    let all = grace.get("/api/v1/activity?limit=200").await.expect(StatusCode::OK).body;
+    let all: Vec<_> = all["items"].as_array().unwrap().iter().cloned().collect();
+    let is_elsewhere = |event: &Json| event["detail"]["organization"] == json!(elsewhere);
+    assert!(all.iter().any(is_elsewhere));
+    let rest: Vec<_> =
+        all.iter().filter(|event| !is_elsewhere(event)).map(|event| event["id"].to_string()).collect();
+    assert!(rest.len() > 3);
+    for limit in [1, 2, 3, rest.len() - 1, rest.len(), 200] {
+        let (mut read, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/api/v1/activity?limit={limit}{after}");
+            let page = acting.get(&path).await.expect(StatusCode::OK).body;
+            let ids = happened(&page);
+            read.extend(ids.clone());
+            match page["next"].as_str() {
+                Some(next) => {
+                    assert_eq!(ids.len(), limit, "{page}");
+                    after = format!("&after={next}");
+                }
+                None => {
+                    assert!(!ids.is_empty(), "{limit}");
+                    break;
+                }
+            }
+        }
+        assert_eq!(read, rest, "{limit}");
+    }
     // Who is a member no more is nobody's to act for.
     grace
         .delete(&format!("/api/v1/organizations/{id}/members/{grace_id}"))

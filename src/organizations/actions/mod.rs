@@ -49,8 +49,7 @@ async fn membership(ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Option<
 /// Whether `caller` goes by this membership: whoever acts for a member of an organisation sees that one and
 /// none of the member's others.
 fn goes_by(caller: &Caller, member: &Member) -> bool {
-    let act = caller.session.act.as_ref().and_then(|act| act.members);
-    act.is_none_or(|[_, theirs]| theirs == member.id)
+    caller.session.acts_by().is_none_or(|theirs| theirs == member.id)
 }
 
 /// The organisation `id`, unless it has ended.
@@ -180,10 +179,19 @@ pub async fn own(
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<Page<OrganizationView>> {
-    let query = Query::<Member>::along(Member::BY_USER).equal(caller.user.id).descending();
-    let page = ctx.app.store.find(query.after(after).limit(limit)).await?;
+    let page = match caller.session.acts_by() {
+        // Not even a further page tells of the others.
+        Some(theirs) => {
+            let member = ctx.app.store.get::<Member>(theirs).await?;
+            Page { items: member.into_iter().collect(), next: None }
+        }
+        None => {
+            let query = Query::<Member>::along(Member::BY_USER).equal(caller.user.id).descending();
+            ctx.app.store.find(query.after(after).limit(limit)).await?
+        }
+    };
     let mut items = Vec::new();
-    for member in page.items.iter().filter(|member| goes_by(caller, member)) {
+    for member in page.items.iter().filter(|member| member.user_id == caller.user.id) {
         let found = standing(ctx, member.organization_id).await?;
         items.extend(found.map(|found| OrganizationView::new(&found, Some(member.role))));
     }
