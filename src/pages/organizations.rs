@@ -154,9 +154,9 @@ impl Place<'_> {
         let (ctx, visit) = (self.ctx, self.visit);
         self.asker.reads(ctx).await?;
         let entered = actions::enter(ctx, self.asker, organization).await?;
-        let (own, me) = match self.asker {
-            Asker::Member(caller) => (Some(entered.role), Some(caller.user.id)),
-            Asker::Staff(_) => (self.rank, None),
+        let (own, me, staff) = match self.asker {
+            Asker::Member(caller) => (Some(entered.role), Some(caller.user.id), None),
+            Asker::Staff(caller) => (self.rank, None, Some(caller.user.id)),
         };
         let administers = own.filter(|role| *role >= Role::Admin);
         let acts = me.is_some()
@@ -166,7 +166,7 @@ impl Place<'_> {
         let page =
             actions::members(ctx, self.asker, organization, members.cursor(ctx)?, members.limit()?).await?;
         let members = List::of(ctx, page, |one| {
-            let is_over = administers.is_some_and(|role| role.is_over(one.role));
+            let is_over = administers.is_some_and(|role| role.is_over(one.role)) && staff != Some(one.user);
             let act = (acts && is_over && me != Some(one.user))
                 .then(|| visit.to(&format!("{here}/members/{}/act", one.user)));
             context! {

@@ -42,11 +42,14 @@ pub struct Staff {
     pub support: Vec<String>,
 }
 
-/// What nobody but an administrator does: with any of these, support could raise itself.
-const ADMINS_OWN: [&str; 4] = [
+/// What nobody but an administrator does: with any of these, support could raise itself. Whoever has all
+/// organisations could make an account of theirs an owner beside anybody, and act for them where the policy lets
+/// owners do that.
+const ADMINS_OWN: [&str; 5] = [
     operation::ADMIN_USERS_ROLES,
     operation::ADMIN_USERS_CREATE,
     operation::ADMIN_USERS_DELETE,
+    operation::ADMIN_ORGANIZATIONS,
     operation::ADMIN_OPERATE,
 ];
 
@@ -72,7 +75,7 @@ impl Staff {
             self.support.iter().all(known),
             "staff.support",
             "may only name operations such as admin.read, and none that only administrators do: \
-             admin.users.roles, admin.users.create, admin.users.delete, admin.operate",
+             admin.users.roles, admin.users.create, admin.users.delete, admin.organizations, admin.operate",
         );
     }
 }

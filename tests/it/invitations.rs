@@ -148,9 +148,7 @@ async fn an_invitation_ends_with_what_its_owner_lost() {
 async fn an_invitation_of_staff_ends_with_what_they_lost() {
     let world = plan().build().await;
     let admin = with_roles(&world, &["admin"]).await;
-    for fate in
-        [Fate::Stays, Fate::Suspended, Fate::SessionsEnded, Fate::DeletedByAdmin, Fate::RolesGone]
-    {
+    for fate in [Fate::Stays, Fate::Suspended, Fate::SessionsEnded, Fate::DeletedByAdmin, Fate::RolesGone] {
         outlives(&world, &admin, true, fate).await;
     }
 }
@@ -202,9 +200,13 @@ async fn nobody_accepts_what_they_offered_themselves() {
                   value = 'elsewhere@example.com'";
     world.place.by_hand(&format!("{rename} WHERE canonical = 'email:{}'", staff.email())).await;
     accepts(&staff, &code).await.problem(403, "not-allowed");
-    put(&owner, &format!("/api/v1/organizations/{id}/members/{}", id_of(&staff).await), json!({"role": "owner"}))
-        .await
-        .problem(404, "not-found");
+    put(
+        &owner,
+        &format!("/api/v1/organizations/{id}/members/{}", id_of(&staff).await),
+        json!({"role": "owner"}),
+    )
+    .await
+    .problem(404, "not-found");
 }
 
 /// Whoever is removed, lowered or leaves does not come back by what was offered to them before.
@@ -230,7 +232,11 @@ async fn nobody_comes_back_by_an_older_invitation() {
             owner.delete(&member).await.expect(StatusCode::NO_CONTENT);
         } else {
             put(&owner, &member, json!({"role": "admin"})).await.expect(StatusCode::NO_CONTENT);
-            assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 1, "no more than they are");
+            assert_eq!(
+                world.count::<Invitation>(Invitation::BY_ORGANIZATION).await,
+                1,
+                "no more than they are"
+            );
             put(&owner, &member, json!({"role": "member"})).await.expect(StatusCode::NO_CONTENT);
         }
         assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 0);
@@ -240,4 +246,32 @@ async fn nobody_comes_back_by_an_older_invitation() {
     invites(&owner, id, "other@example.com", "admin").await.expect(StatusCode::CREATED);
     grace.delete(&member).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(world.count::<Invitation>(Invitation::BY_ORGANIZATION).await, 1);
+}
+
+/// Staff who are members do nothing to themselves by the right of staff, so whoever was raised was raised by somebody
+/// who is named.
+#[tokio::test]
+async fn staff_do_nothing_to_themselves_in_an_organisation() {
+    let world = plan().build().await;
+    let (owner, staff, other) = (verified(&world).await, verified(&world).await, verified(&world).await);
+    crate::step_up::promote(&world, &staff, &["admin"]).await;
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &staff, "member").await;
+    joins(&owner, id, &other, "member").await;
+    let (staff_id, other_id) = (id_of(&staff).await, id_of(&other).await);
+    let path = format!("/api/v1/admin/organizations/{id}");
+    let member = |user: Uuid| format!("{path}/members/{user}");
+    put(&staff, &member(staff_id), json!({"role": "owner"})).await.problem(403, "not-allowed");
+    staff.delete(&member(staff_id)).await.problem(403, "not-allowed");
+    let body = json!({"email": staff.email(), "role": "owner"});
+    staff.post(&format!("{path}/invitations"), body).await.problem(403, "not-allowed");
+    let body = json!({"name": "Pier", "owner": staff_id});
+    staff.post("/api/v1/admin/organizations", body).await.problem(403, "not-allowed");
+    put(&staff, &member(other_id), json!({"role": "owner"})).await.expect(StatusCode::NO_CONTENT);
+    let raised = staff.get("/api/v1/admin/audit?what=member_changed").await.expect(StatusCode::OK).body;
+    let named: Vec<_> = raised["items"].as_array().unwrap().iter().map(|one| &one["actor"]).collect();
+    assert_eq!(named, [&json!(staff_id)]);
+    // By the right of a member one still leaves.
+    let own = format!("/api/v1/organizations/{id}/members/{staff_id}");
+    staff.delete(&own).await.expect(StatusCode::NO_CONTENT);
 }

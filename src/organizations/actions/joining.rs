@@ -45,12 +45,13 @@ pub async fn invite(
         if !entered.role.is_over(role) {
             return Err(Problem::NotAllowed.into());
         }
-        // Administrators see the addresses of members, so this tells them nothing.
-        if let Some(owner) = identifiers::actions::owner(ctx, name).await?
-            && membership(ctx, id, owner.user_id).await?.is_some()
-        {
-            let sentence = "This is the address of a member.";
-            return Err(Error::invalid(vec![FieldError::new("email", "member", sentence)]));
+        if let Some(owner) = identifiers::actions::owner(ctx, name).await? {
+            asker.over(owner.user_id)?;
+            // Administrators see the addresses of members, so this tells them nothing.
+            if membership(ctx, id, owner.user_id).await?.is_some() {
+                let sentence = "This is the address of a member.";
+                return Err(Error::invalid(vec![FieldError::new("email", "member", sentence)]));
+            }
         }
         let canonical = name.canonical();
         let address = Query::<Invitation>::along(Invitation::BY_ADDRESS).equal(id).equal(canonical.clone());

@@ -98,6 +98,14 @@ impl Asker<'_> {
         Ok(())
     }
 
+    /// Refuses what staff would do to themselves: that is done in one's own account, and by the right of a member.
+    fn over(self, user: Uuid) -> Result<()> {
+        match self {
+            Self::Staff(caller) if caller.user.id == user => Err(Problem::NotAllowed.into()),
+            Self::Staff(_) | Self::Member(_) => Ok(()),
+        }
+    }
+
     /// The right to do `operation` in the organisation, after the look whether it is theirs at all and
     /// whether they are at least `least` there.
     async fn may(self, ctx: &Ctx, id: Uuid, operation: &str, least: Role) -> Result<By> {
@@ -126,9 +134,11 @@ pub async fn found(ctx: &Ctx, caller: &Caller, name: &str) -> Result<Organizatio
 /// Founds an organisation for `owner`, by the right of staff.
 ///
 /// # Errors
-/// [`Problem::Invalid`], also when there is no such user; those of [`staff`].
+/// [`Problem::Invalid`], also when there is no such user; [`Problem::NotAllowed`] for oneself; those of
+/// [`staff`].
 pub async fn found_for(ctx: &Ctx, caller: &Caller, name: &str, owner: Uuid) -> Result<OrganizationView> {
     let by = staff(ctx, caller, operation::ADMIN_ORGANIZATIONS).await?;
+    Asker::Staff(caller).over(owner)?;
     let name = rules::name(name)?;
     Ok(OrganizationView::new(&make(ctx, &by, &name, owner).await?, None))
 }
@@ -434,6 +444,7 @@ async fn is_alone(ctx: &Ctx, member: &Member) -> Result<bool> {
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::LastAdministrator`]; those of [`permit`].
 pub async fn set_role(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid, role: Role) -> Result<()> {
     let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
+    asker.over(user)?;
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         let entered = enter(ctx, asker, id).await?;
@@ -468,6 +479,7 @@ pub async fn remove_member(ctx: &Ctx, asker: Asker<'_>, id: Uuid, user: Uuid) ->
     let is_self = matches!(asker, Asker::Member(caller) if caller.user.id == user);
     let least = if is_self { Role::Member } else { Role::Admin };
     let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, least).await?;
+    asker.over(user)?;
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         let entered = enter(ctx, asker, id).await?;
