@@ -105,9 +105,10 @@ pub enum Deed<'a> {
 }
 
 impl Deed<'_> {
-    /// The operation that it is.
-    pub fn operation(self) -> &'static str {
+    /// The operation that it is when it is done to `user`: what was deleted is restored by whoever could delete it.
+    pub fn operation(self, user: &User) -> &'static str {
         match self {
+            Self::Restore if user.status == Status::Deleted => operation::ADMIN_USERS_DELETE,
             Self::Change(_) => operation::ADMIN_USERS_CHANGE,
             Self::SetRoles(_) | Self::Grant(_) | Self::Revoke(_) => operation::ADMIN_USERS_ROLES,
             Self::Suspend(..) | Self::Restore => operation::ADMIN_USERS_SUSPEND,
@@ -236,7 +237,7 @@ async fn undos(ctx: &Ctx, user: &User) -> Result<Vec<Seen<Undo>>> {
 ///
 /// # Errors
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`] for oneself, and for those of the same or a higher rank;
-/// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; those of [`By::standing`].
+/// [`Problem::LastAdministrator`]; [`Problem::Invalid`]; [`Problem::Busy`]; those of [`By::standing`].
 pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> {
     let found = user(ctx, id).await?;
     let refused = deed.refused(&found, ctx.now);
@@ -246,7 +247,7 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
     let told = &match deed.notice() {
         Some(notice) if !deed.is_done(ctx, &found).await? => {
             // Nobody keeps an administrator from acting by having many notices sent.
-            let about = About::operation(deed.operation(), notice).plain().may_be_left_out();
+            let about = About::operation(deed.operation(&found), notice).plain().may_be_left_out();
             Some(notices::prepare(ctx, &found, about).await?)
         }
         _ => None,
@@ -255,6 +256,10 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
         let standing = by.standing(ctx).await?;
         let user = user(ctx, id).await?;
         standing.over(&user)?;
+        if !by.is_for(deed.operation(&user)) {
+            // They stand otherwise than when it was permitted.
+            return Err(Problem::Busy.into());
+        }
         if deed.is_done(ctx, &user).await? {
             return Ok(answer(0).and(standing.unchanged()));
         }

@@ -255,7 +255,8 @@ fn deeds(desk: &Desk, user: &ManagedAccount) -> Vec<Value> {
     let makes_sense = |name: &str| match name {
         "act" => rank == Rank::User && user.status == Status::Active,
         "suspend" => user.status == Status::Active,
-        "restore" => user.status != Status::Active,
+        "restore" if user.status == Status::Deleted => desk.may(op::ADMIN_USERS_DELETE),
+        "restore" => user.status == Status::Suspended,
         "delete" => user.status != Status::Deleted,
         _ => true,
     };

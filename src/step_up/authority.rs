@@ -44,6 +44,14 @@ impl By {
         }
     }
 
+    /// Whether it is the right to do `operation`: the operator has every one.
+    pub fn is_for(&self, operation: &str) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::User(permit) => permit.operation() == operation,
+        }
+    }
+
     /// The same right as it is now. Called inside of `decide`, with [`Standing::unchanged`] among the
     /// changes, so that nothing is done by a right that ended meanwhile.
     ///

@@ -1097,6 +1097,33 @@ async fn a_cursor_is_good_for_its_own_list() {
     }
 }
 
+/// Whoever may suspend lets in again who was suspended, and not who was deleted.
+#[tokio::test]
+async fn only_who_may_delete_restores_what_was_deleted() {
+    let world = plan()
+        .policy(|policy| policy.staff.support.push("admin.users.suspend".to_owned()))
+        .build()
+        .await;
+    let (admin, support) = (with_roles(&world, &["admin"]).await, with_roles(&world, &["support"]).await);
+    let alice = world.alice().await;
+    let id = id_of(&alice).await;
+    let path = format!("/api/v1/admin/users/{id}");
+    let restore = format!("{path}/restore");
+    support.post(&format!("{path}/suspend"), json!({"reason": "Ticket"})).await.expect(StatusCode::NO_CONTENT);
+    support.post(&restore, json!({})).await.expect(StatusCode::NO_CONTENT);
+    admin.delete(&path).await.expect(StatusCode::NO_CONTENT);
+    support.post(&restore, json!({})).await.problem(404, "not-found");
+    assert_eq!(record(&world, id).await.status, Status::Deleted);
+    // Nor when it was deleted while they restored who was suspended.
+    admin.post(&restore, json!({})).await.expect(StatusCode::NO_CONTENT);
+    support.post(&format!("{path}/suspend"), json!({"reason": "Ticket"})).await.expect(StatusCode::NO_CONTENT);
+    let deleted =
+        format!("UPDATE users SET status = 'deleted', revision = revision + 1 WHERE id = '{id}'");
+    support.waits_while(support.post(&restore, json!({})), &deleted).await.problem(503, "busy");
+    assert_eq!(record(&world, id).await.status, Status::Deleted);
+    admin.post(&restore, json!({})).await.expect(StatusCode::NO_CONTENT);
+}
+
 /// What users read of what was done to them says that it was, and not where the administrator sits.
 #[tokio::test]
 async fn users_do_not_read_where_administrators_are_nor_what_they_note() {

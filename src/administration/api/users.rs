@@ -216,7 +216,8 @@ pub async fn suspend(
 
 /// What is done without an answer.
 async fn done(ctx: &Ctx, caller: &Caller, id: Uuid, deed: Deed<'_>) -> Result<StatusCode> {
-    let by = staff(ctx, caller, deed.operation()).await?;
+    let user = actions::user(ctx, id).await?;
+    let by = staff(ctx, caller, deed.operation(&user)).await?;
     actions::act(ctx, &by, id, deed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
