@@ -40,6 +40,8 @@ text_enum! {
         FactorAdded = "factor_added",
         /// A factor was taken away.
         FactorRemoved = "factor_removed",
+        /// A factor was given another name.
+        FactorRenamed = "factor_renamed",
         /// Recovery codes were made, which ended those before.
         RecoveryCodesMade = "recovery_codes_made",
         /// An identifier was shown to be the user's own.
@@ -77,6 +79,8 @@ text_enum! {
         MessageFailed = "message_failed",
         /// A call has come to its end.
         CallEnded = "call_ended",
+        /// The application is told of an event again, since an administrator asked for it.
+        EventResent = "event_resent",
         /// Most of the day's money for messages is spent.
         SpendingWarned = "spending_warned",
         /// Something was not sent since the day's money for it is spent; the first time on that day.
@@ -154,6 +158,7 @@ impl What {
             Self::SignedOut => "A session was ended.",
             Self::FactorAdded => "A factor was added.",
             Self::FactorRemoved => "A factor was removed.",
+            Self::FactorRenamed => "A factor was given another name.",
             Self::RecoveryCodesMade => "Recovery codes were made.",
             Self::DeviceForgotten => "A device was forgotten.",
             Self::ProfileChanged => "Your account was changed.",
@@ -163,12 +168,13 @@ impl What {
             Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
             Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
             Self::Recovered => "A new password was set by a recovery.",
+            Self::EventResent => "An event is told again.",
             Self::SpendingWarned => "Most of the day's money for messages is spent.",
             Self::SpendingStopped => "The day's money for messages is spent.",
-            Self::ServiceAccountMade => "You made a service account.",
-            Self::ServiceAccountRemoved => "You removed a service account.",
-            Self::ApiKeyMade => "You made an API key.",
-            Self::ApiKeyRevoked => "You revoked an API key.",
+            Self::ServiceAccountMade => "A service account was made.",
+            Self::ServiceAccountRemoved => "A service account was removed.",
+            Self::ApiKeyMade => "An API key was made.",
+            Self::ApiKeyRevoked => "An API key was revoked.",
             Self::MessageFailed => "A message to you could not be delivered.",
             Self::CallEnded => "A call of yours has ended.",
             Self::UsersImported => "Users of another system were taken in.",

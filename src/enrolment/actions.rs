@@ -215,7 +215,10 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
 pub async fn rename(ctx: &Ctx, caller: &Caller, id: Uuid, name: String) -> Result<FactorView> {
     let permit = &step_up::permit(ctx, caller, operation::FACTOR_RENAME).await?;
     let name = &name;
-    ctx.decide(move |_| async move { Ok(rules::rename(&case(ctx, permit).await?, id, name.clone())) }).await
+    ctx.decide(move |moment| async move {
+        Ok(rules::rename(&case(ctx, permit).await?, id, name.clone(), &moment))
+    })
+    .await
 }
 
 /// Takes a factor away.

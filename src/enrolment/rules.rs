@@ -197,10 +197,11 @@ pub(super) fn make_codes(
 }
 
 /// Gives a factor another name.
-pub(super) fn rename(case: &Case, id: Uuid, name: String) -> Decision<FactorView> {
+pub(super) fn rename(case: &Case, id: Uuid, name: String, moment: &Moment) -> Decision<FactorView> {
     let Some(factor) = case.own(id) else { return refuse(Problem::NotFound) };
     let factor = factor.with(|factor| factor.name = Some(name));
-    case.stands(answer(factor.view()).update(&factor))
+    let decision = answer(factor.view()).update(&factor);
+    case.stands(decision.note(moment, case.event(What::FactorRenamed, &factor)))
 }
 
 /// Takes a factor away. Not the last that its owner could sign in with where a second one is asked for.

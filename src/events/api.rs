@@ -76,7 +76,7 @@ pub async fn dead(ctx: Ctx, caller: Caller, Search(place): Search<Listing>) -> R
 
 /// `POST /admin/events/{id}/resend`
 pub async fn resend(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<StatusCode> {
-    staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
-    super::resend(&ctx, id).await?;
+    let by = staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
+    super::resend(&ctx, by.actor(), id).await?;
     Ok(StatusCode::ACCEPTED)
 }

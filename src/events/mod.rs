@@ -11,12 +11,12 @@ mod rules;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::app::Ctx;
 use crate::audit::chain::NEVER;
-use crate::audit::{Event, Outgoing, State, What};
+use crate::audit::{Event, Noting, Outgoing, State, What, note};
 use crate::broker::{Broker, Published};
 use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
@@ -224,18 +224,20 @@ pub async fn dead(ctx: &Ctx, after: Option<Cursor>, limit: usize) -> Result<Page
     Ok(ctx.app.store.find(query.after(after).limit(limit)).await?)
 }
 
-/// Has an event told again from the beginning: a dead one, one that waits, or one that was taken long ago.
+/// Has an event told again from the beginning, since `by` asks for it: a dead one, one that waits, or one that was taken long ago.
 ///
 /// # Errors
 /// [`Problem::NotFound`] when there is no such event any more, or events are told to nobody.
-pub async fn resend(ctx: &Ctx, id: Uuid) -> Result<()> {
+pub async fn resend(ctx: &Ctx, by: Option<Uuid>, id: Uuid) -> Result<()> {
     if !ctx.app.config.events.is_configured() {
         return Err(Problem::NotFound.into());
     }
     ctx.decide(move |moment| async move {
         let event = ctx.app.store.get::<Event>(id).await?.ok_or(Problem::NotFound)?;
         let seen = ctx.app.store.get::<Outgoing>(id).await?;
-        Ok(answer(()).upsert(seen, Outgoing::again(&event, moment.now)))
+        let asked = note(What::EventResent).actor(by).detail(json!({"event": id}));
+        let decision = answer(()).upsert(seen, Outgoing::again(&event, moment.now));
+        Ok(decision.note(&moment, asked))
     })
     .await
 }

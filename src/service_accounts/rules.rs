@@ -62,23 +62,16 @@ pub(super) fn make(name: &str, by: Option<Uuid>, at: &Moment) -> Decision<Servic
     answer(account.clone()).insert(&account).note(at, made)
 }
 
-fn by_somebody(note: Note, by: Option<Uuid>) -> Note {
-    match by {
-        Some(by) => note.user(by),
-        None => note,
-    }
-}
-
 fn told(what: What, by: Option<Uuid>, account: &ServiceAccount) -> Note {
     let detail = serde_json::json!({"service_account": account.id, "name": account.name});
-    by_somebody(note(what).detail(detail), by)
+    note(what).actor(by).detail(detail)
 }
 
 fn of_key(what: What, by: Option<Uuid>, key: &ApiKey) -> Note {
     let detail = serde_json::json!({
         "service_account": key.account_id, "api_key": key.id, "name": key.name, "scopes": key.scopes,
     });
-    by_somebody(note(what).detail(detail), by)
+    note(what).actor(by).detail(detail)
 }
 
 /// The account is written with each key that is made, so that of a key and the end of its account made at

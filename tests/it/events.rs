@@ -216,7 +216,13 @@ async fn what_is_never_taken_is_dead_and_can_be_told_again() {
     // Also what was taken.
     admin.post(&path, json!({})).await.expect(StatusCode::ACCEPTED);
     drain(&world).await;
-    assert_eq!(receiver.requests().len(), before + 2);
+    // Each time it is noted who asked for it, which is told as well.
+    assert_eq!(receiver.requests().len(), before + 4);
+    let asked = told(&receiver.requests()[before..]);
+    let asked: Vec<_> = asked.iter().filter(|event| event["type"] == "event_resent").collect();
+    let admin_id = crate::administration::id_of(&admin).await;
+    assert!(asked.len() == 2 && asked.iter().all(|one| one["actor"] == json!(admin_id)), "{asked:?}");
+    assert_eq!(asked[0]["detail"]["event"], id);
     let nobody = "/api/v1/admin/events/00000000-0000-0000-0000-000000000000/resend";
     admin.post(nobody, json!({})).await.problem(404, "not-found");
     let stranger = world.stranger();

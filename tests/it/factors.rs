@@ -877,6 +877,10 @@ async fn what_belongs_to_others_is_not_there_and_names_are_ones_own() {
     let pending = begins(&alice).await;
     alice.delete(&format!("/api/v1/factors/{}", pending.id)).await.problem(404, "not-found");
     let named = renames(&alice, name).await.expect(StatusCode::OK).body;
+    let noted = alice.get("/api/v1/activity").await.expect(StatusCode::OK).body;
+    let noted =
+        noted["items"].as_array().unwrap().iter().find(|one| one["event"] == "factor_renamed").cloned();
+    assert_eq!(noted.unwrap()["detail"]["id"], named["id"]);
     assert_eq!(named["name"], "Work");
     renames(&alice, b"{}".to_vec()).await.problem(422, "invalid");
     renames(&alice, br#"{"name": " "}"#.to_vec()).await.problem(422, "invalid");

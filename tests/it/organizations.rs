@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
+use vestibule::audit::{Event, What};
 use vestibule::organizations::{Invitation, Member, Organization};
 use vestibule::policy::Policy;
 use vestibule::store::{Change, Query};
@@ -483,6 +484,9 @@ async fn no_organisation_is_left_without_an_owner_who_can_sign_in() {
     vestibule::organizations::actions::remove_ended(&world.ctx()).await.unwrap();
     let store = &world.app.store;
     assert!(store.get::<Organization>(shed).await.unwrap().is_none());
+    let ended = Query::<Event>::along(Event::BY_WHAT).equal(What::OrganizationEnded);
+    let ended = store.find(ended).await.unwrap().items;
+    assert_eq!(ended.iter().map(|event| &event.detail["organization"]).collect::<Vec<_>>(), [&json!(shed)]);
     assert!(store.get::<Organization>(id).await.unwrap().is_some());
     other.signs_in().await;
     assert_eq!(other.get(&path).await.expect(StatusCode::OK).body["role"], "owner");

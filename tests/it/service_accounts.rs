@@ -95,6 +95,7 @@ async fn a_key_is_shown_once_used_listed_and_revoked_at_once() {
     admin.get(&keys).await.problem(404, "not-found");
     let body = json!({"name": "third", "scopes": ["events.read"]});
     admin.post(&keys, body).await.problem(404, "not-found");
+    let admin_id = crate::administration::id_of(&admin).await;
     for (what, times) in [
         (What::ServiceAccountMade, 1),
         (What::ApiKeyMade, 2),
@@ -102,6 +103,10 @@ async fn a_key_is_shown_once_used_listed_and_revoked_at_once() {
         (What::ServiceAccountRemoved, 1),
     ] {
         assert_eq!(happened(&world, what).await, times, "{what}");
+        let path = format!("/api/v1/admin/audit?actor={admin_id}&what={what}");
+        let found = admin.get(&path).await.expect(StatusCode::OK).body;
+        let found = found["items"].as_array().unwrap();
+        assert!(found.len() == times && found.iter().all(|one| one["user"].is_null()), "{what}: {found:?}");
     }
 }
 

@@ -426,8 +426,9 @@ pub async fn end_with(ctx: &Ctx, user: Uuid) -> Result<()> {
             && let Some(organization) = standing(ctx, member.organization_id).await?
         {
             let ended = organization.with(|organization| organization.ended_at = Some(ctx.now));
-            let changes = vec![Change::update(&ended), Change::require(&member)];
-            ctx.app.store.commit_unless_changed(changes).await?;
+            let event = note(What::OrganizationEnded).detail(json!({"organization": ended.id}));
+            let decision = answer(()).update(&ended).require(&member).note(&ctx.moment(), event);
+            ctx.app.store.commit_unless_changed(decision.changes).await?;
         }
     }
     Ok(())

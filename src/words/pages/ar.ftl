@@ -263,6 +263,7 @@ event-recovered = عُيّنت كلمة مرور جديدة بالاسترداد
 event-message_failed = تعذّر تسليم رسالة إليك.
 event-factor_added = أُضيفت طريقة لتسجيل الدخول.
 event-factor_removed = أُزيلت طريقة لتسجيل الدخول.
+event-factor_renamed = أُعيدت تسمية طريقة لتسجيل الدخول.
 event-recovery_codes_made = أُنشئت رموز استرداد.
 event-acting_began = بدأ أحد أعضاء الفريق بالعمل في حسابك نيابةً عنك.
 event-suspended = تم تعليق حسابك.

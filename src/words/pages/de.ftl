@@ -253,6 +253,7 @@ event-recovered = Ein neues Passwort wurde durch Wiederherstellung gesetzt.
 event-message_failed = Eine Nachricht an Sie konnte nicht zugestellt werden.
 event-factor_added = Ein Weg zum Anmelden wurde hinzugefügt.
 event-factor_removed = Ein Weg zum Anmelden wurde entfernt.
+event-factor_renamed = Ein Weg zum Anmelden wurde umbenannt.
 event-recovery_codes_made = Wiederherstellungscodes wurden erstellt.
 event-acting_began = Jemand aus dem Team begann, in Ihrem Namen in Ihrem Konto zu handeln.
 event-suspended = Ihr Konto wurde gesperrt.

@@ -253,6 +253,7 @@ event-recovered = A new password was set by recovery.
 event-message_failed = A message to you could not be delivered.
 event-factor_added = A way to sign in was added.
 event-factor_removed = A way to sign in was removed.
+event-factor_renamed = A way to sign in was given another name.
 event-recovery_codes_made = Recovery codes were made.
 event-acting_began = Somebody from the team began to act in your account on your behalf.
 event-suspended = Your account was suspended.

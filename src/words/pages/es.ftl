@@ -253,6 +253,7 @@ event-recovered = Se puso una contraseña nueva por recuperación.
 event-message_failed = No se te pudo entregar un mensaje.
 event-factor_added = Se añadió una forma de iniciar sesión.
 event-factor_removed = Se quitó una forma de iniciar sesión.
+event-factor_renamed = Se cambió el nombre de una forma de iniciar sesión.
 event-recovery_codes_made = Se crearon códigos de recuperación.
 event-acting_began = Alguien del equipo empezó a actuar en su cuenta en su nombre.
 event-suspended = Su cuenta fue suspendida.

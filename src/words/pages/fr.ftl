@@ -253,6 +253,7 @@ event-recovered = Un nouveau mot de passe a été défini par récupération.
 event-message_failed = Un message n’a pas pu vous être remis.
 event-factor_added = Un moyen de connexion a été ajouté.
 event-factor_removed = Un moyen de connexion a été retiré.
+event-factor_renamed = Un moyen de connexion a été renommé.
 event-recovery_codes_made = Des codes de secours ont été créés.
 event-acting_began = Une personne de l’équipe a commencé à agir dans votre compte en votre nom.
 event-suspended = Votre compte a été suspendu.

@@ -245,6 +245,7 @@ event-recovered = 復旧により新しいパスワードが設定されまし�
 event-message_failed = あなたへのメッセージを届けられませんでした。
 event-factor_added = ログイン方法が追加されました。
 event-factor_removed = ログイン方法が削除されました。
+event-factor_renamed = ログイン方法の名前が変更されました。
 event-recovery_codes_made = リカバリーコードが作成されました。
 event-acting_began = チームの担当者があなたに代わってアカウントの操作を始めました。
 event-suspended = アカウントが停止されました。

@@ -253,6 +253,7 @@ event-recovered = Foi definida uma palavra-passe nova por recuperação.
 event-message_failed = Não foi possível entregar-lhe uma mensagem.
 event-factor_added = Foi adicionada uma forma de iniciar sessão.
 event-factor_removed = Foi removida uma forma de iniciar sessão.
+event-factor_renamed = Foi mudado o nome de uma forma de iniciar sessão.
 event-recovery_codes_made = Foram criados códigos de recuperação.
 event-acting_began = Alguém da equipe começou a agir na sua conta em seu nome.
 event-suspended = Sua conta foi suspensa.
