@@ -309,15 +309,7 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
     if !missing.is_empty() {
         return Err(Error::invalid(missing));
     }
-    let rule = ctx.policy.operation.get(operation::ADMIN_USERS_CREATE);
-    let is_told = rule.is_some_and(|rule| rule.notify.contains(&Notify::User));
-    let postage = &match reached.filter(|_| is_told) {
-        Some(name) => {
-            let sender = Sender::Notice(Notice::AccountMade.as_str());
-            Some(limits::postage(ctx, name.value(), sender).await?)
-        }
-        None => None,
-    };
+    let postage = &postage(ctx, reached.map(|name| name.value())).await?;
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         for name in &wanted.names {
@@ -328,11 +320,7 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         let mut made = sign_up::make(wanted, &ctx.policy, &moment);
         made.user.set_roles(roles.clone());
         let target = made.identifiers.iter().find(|one| reached.is_some_and(|name| one.kind == name.kind()));
-        let kind = target.map_or(FactorKind::Password, |one| way(one).0);
-        let (mut recovery, token) = Recovery::open(ctx, &made.user, kind, false, &moment);
-        recovery.expires_at = moment.now + *ctx.policy.invitations.account;
-        recovery.identifier_id = target.map(|one| one.id);
-        let link = format!("/recover/password?token={}", token.reveal());
+        let (recovery, link) = opens(ctx, &made.user, target, &moment);
         let event = done(What::AccountMade, made.user.id, standing.actor());
         let view = Made { user: UserView::new(&made.user, &made.identifiers), link: link.clone() };
         let mut decision = answer(view).insert(&made.user).insert(&recovery).and(standing.unchanged());
@@ -356,6 +344,58 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         Ok(decision.note(&moment, event))
     })
     .await
+}
+
+/// Makes the link of an account that was made for somebody anew, and sends it, while no password was set by it: what
+/// was sent before ends with whatever ends sessions, with its time, and with this. Answers its path, as [`create`].
+///
+/// # Errors
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`] for whoever has a password, cannot sign in or is not reached, for
+/// oneself, and for those of the same or a higher rank; [`Problem::LimitReached`]; those of [`By::standing`].
+pub async fn link(ctx: &Ctx, by: &By, id: Uuid) -> Result<String> {
+    let own = identifiers::actions::of_user(ctx, id).await?;
+    let kinds = [IdentifierKind::Email, IdentifierKind::Mobile];
+    let target = kinds.into_iter().find_map(|kind| own.iter().find(|one| one.kind == kind));
+    let postage = &postage(ctx, target.map(|one| one.value.as_str())).await?;
+    ctx.decide(move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        let user = user(ctx, id).await?;
+        standing.over(&user)?;
+        let has_password = ctx.app.store.get::<Password>(id).await?.is_some();
+        let is_told = target.is_some() || matches!(by, By::Operator);
+        if has_password || !is_told || !user.is_active(moment.now) {
+            let sentence =
+                "This is for accounts that can sign in, have no password yet, and can be sent a link.";
+            return Err(Error::new(Problem::NotAllowed).detail(sentence));
+        }
+        let user = user.with(|user| user.end_sessions(moment.now));
+        let (recovery, link) = opens(ctx, &user, target.map(|one| &**one), &moment);
+        let message = postage.as_ref().zip(target).map(|(postage, target)| {
+            letter(ctx, postage, target, &user, &link, recovery.expires_at, &moment)
+        });
+        let event = done(What::LinkMade, id, standing.actor());
+        let decision = answer(link).update(&user).insert(&recovery).and(standing.unchanged());
+        let decision = decision.and(target.map(Change::require)).and(message.as_ref().map(Change::insert));
+        Ok(decision.note(&moment, event))
+    })
+    .await
+}
+
+/// Postage for the link of an account that is made for somebody, where the policy has them told.
+async fn postage(ctx: &Ctx, to: Option<&str>) -> Result<Option<Postage>> {
+    let rule = ctx.policy.operation.get(operation::ADMIN_USERS_CREATE);
+    let is_told = rule.is_some_and(|rule| rule.notify.contains(&Notify::User));
+    let Some(to) = to.filter(|_| is_told) else { return Ok(None) };
+    limits::postage(ctx, to, Sender::Notice(Notice::AccountMade.as_str())).await.map(Some)
+}
+
+/// The right to set the first password, and the path of the page that takes it.
+fn opens(ctx: &Ctx, user: &User, target: Option<&Identifier>, moment: &Moment) -> (Recovery, String) {
+    let kind = target.map_or(FactorKind::Password, |one| way(one).0);
+    let (mut recovery, token) = Recovery::open(ctx, user, kind, false, moment);
+    recovery.expires_at = moment.now + *ctx.policy.invitations.account;
+    recovery.identifier_id = target.map(|one| one.id);
+    (recovery, format!("/recover/password?token={}", token.reveal()))
 }
 
 /// By which factor an address or a number is reached, and by which messages.

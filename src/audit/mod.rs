@@ -99,6 +99,8 @@ text_enum! {
         SessionsImported = "sessions_imported",
         /// An account was made by an administrator.
         AccountMade = "account_made",
+        /// The link by which the first password of an account is set was made anew.
+        LinkMade = "link_made",
         /// An administrator changed an account.
         AccountChanged = "account_changed",
         /// What a user may do beyond their own account was changed.
@@ -180,6 +182,7 @@ impl What {
             Self::UsersImported => "Users of another system were taken in.",
             Self::SessionsImported => "Sessions of another system were taken in.",
             Self::AccountMade => "An account was made for you.",
+            Self::LinkMade => "You were sent a new link to set your password.",
             Self::AccountChanged => "An administrator changed your account.",
             Self::RolesChanged => "What you may do here was changed.",
             Self::Suspended => "Your account was suspended.",

@@ -81,6 +81,8 @@ enum What {
     },
     /// Let somebody in again who was suspended or deleted.
     Restore(Whom),
+    /// Make the link anew by which somebody sets their first password: it is printed, and sent to their address.
+    Link(Whom),
     /// Sign somebody out everywhere.
     EndSessions(Whom),
     /// Let the locked factors of a user take guesses again.
@@ -127,6 +129,14 @@ pub async fn run(options: &Options) -> Outcome {
         What::Restore(whom) => {
             let found = deed(&house::enter(&whom.settings).await?, &whom.identifier, Deed::Restore).await?;
             say(&format!("{}  can sign in.", found.id))
+        }
+        What::Link(whom) => {
+            let ctx = house::enter(&whom.settings)?;
+            let made = async {
+                let id = actions::named(&ctx, &whom.identifier).await?;
+                Ok(ctx.app.origin.link(&actions::link(&ctx, &By::Operator, id).await?))
+            };
+            say(&made.await.map_err(sentence)?)
         }
         What::EndSessions(whom) => {
             let found =

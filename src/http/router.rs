@@ -199,6 +199,8 @@ pub fn routes() -> Vec<Route> {
             .searches::<managed::Find>().answers::<List<administration::users::ManagedUser>>(200, "A page of users"),
         post("/admin/users", managed::create).access(Staff(op::ADMIN_USERS_CREATE)).about("Make an account; its owner is sent a link to set a password")
             .takes::<managed::Make>().answers::<administration::users::ManagedUser>(201, "The account").may(&[Problem::IdentifierTaken]).counted(NOTICE).may(&UNPAID),
+        post("/admin/users/{id}/link", managed::link).access(Staff(op::ADMIN_USERS_CREATE)).about("Send whoever has no password yet a new link to set one")
+            .answers_nothing(204, "It is sent; those before count no more").may(&[Problem::NotAllowed]).counted(NOTICE).may(&UNPAID),
         get("/admin/users/{id}", managed::get).access(Staff(op::ADMIN_READ)).about("One user, with identifiers and factors")
             .answers::<administration::users::ManagedAccount>(200, "The account"),
         patch("/admin/users/{id}", managed::change).access(Staff(op::ADMIN_USERS_CHANGE)).about("Change what somebody is called, their language or metadata")

@@ -140,6 +140,7 @@ const TABLE: &[Row] = &[
     row("GET", "/admin/users", Staff, None, Query(&["q", "status", "role", "from", "until", "limit", "after"]), ""),
     row("POST", "/admin/users", Admin, None, Sent(&["username", "email", "mobile", "name", "locale"]), r#"{"username": "made-by-admin", "email": "made@example.com", "mobile": "+12025550999"}"#),
     row("GET", "/admin/users/{id}", Staff, None, Nothing, ""),
+    row("POST", "/admin/users/{id}/link", Admin, None, Nothing, ""),
     row("PATCH", "/admin/users/{id}", Admin, None, Sent(&["name", "locale", "metadata"]), r#"{"name": "Ada"}"#),
     row("DELETE", "/admin/users/{id}", Admin, None, Nothing, ""),
     row("PUT", "/admin/users/{id}/roles", Admin, None, Sent(&["roles"]), r#"{"roles": ["support"]}"#),

@@ -119,6 +119,13 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(users::view(&ctx, &user).await?)))
 }
 
+/// `POST /admin/users/{id}/link`
+pub async fn link(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<StatusCode> {
+    let by = staff(&ctx, &caller, operation::ADMIN_USERS_CREATE).await?;
+    actions::link(&ctx, &by, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `GET /admin/users/{id}`
 pub async fn get(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Result<Json<ManagedAccount>> {
     staff(&ctx, &caller, operation::ADMIN_READ).await?;

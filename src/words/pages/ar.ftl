@@ -269,6 +269,7 @@ event-acting_began = بدأ أحد أعضاء الفريق بالعمل في ح�
 event-suspended = تم تعليق حسابك.
 event-restored = أُعيد فتح حسابك.
 event-account_changed = غيّر مسؤول حسابك.
+event-link_made = أُرسل إليك رابط جديد لتعيين كلمة المرور.
 event-sessions_ended = أنهى مسؤول جلساتك.
 event-factors_reset = أعاد مسؤول ضبط طرق تسجيل دخولك.
 event-roles_changed = تغيّر ما يحق لك القيام به هنا.

@@ -259,6 +259,7 @@ event-acting_began = Jemand aus dem Team begann, in Ihrem Namen in Ihrem Konto z
 event-suspended = Ihr Konto wurde gesperrt.
 event-restored = Ihr Konto wurde wieder geöffnet.
 event-account_changed = Die Verwaltung hat Ihr Konto geändert.
+event-link_made = Ihnen wurde ein neuer Link geschickt, um Ihr Passwort festzulegen.
 event-sessions_ended = Die Verwaltung hat Ihre Sitzungen beendet.
 event-factors_reset = Die Verwaltung hat Ihre Anmeldewege zurückgesetzt.
 event-roles_changed = Was Sie hier dürfen, wurde geändert.

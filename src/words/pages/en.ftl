@@ -259,6 +259,7 @@ event-acting_began = Somebody from the team began to act in your account on your
 event-suspended = Your account was suspended.
 event-restored = Your account was opened again.
 event-account_changed = An administrator changed your account.
+event-link_made = You were sent a new link to set your password.
 event-sessions_ended = An administrator ended your sessions.
 event-factors_reset = An administrator reset your ways to sign in.
 event-roles_changed = What you may do here was changed.

@@ -259,6 +259,7 @@ event-acting_began = Alguien del equipo empezó a actuar en su cuenta en su nomb
 event-suspended = Su cuenta fue suspendida.
 event-restored = Su cuenta se abrió de nuevo.
 event-account_changed = Un administrador cambió su cuenta.
+event-link_made = Se te envió un nuevo enlace para elegir tu contraseña.
 event-sessions_ended = Un administrador cerró sus sesiones.
 event-factors_reset = Un administrador restableció sus formas de iniciar sesión.
 event-roles_changed = Se cambió lo que puede hacer aquí.

@@ -259,6 +259,7 @@ event-acting_began = Une personne de l’équipe a commencé à agir dans votre 
 event-suspended = Votre compte a été suspendu.
 event-restored = Votre compte a été rouvert.
 event-account_changed = Un administrateur a modifié votre compte.
+event-link_made = Un nouveau lien pour choisir votre mot de passe vous a été envoyé.
 event-sessions_ended = Un administrateur a mis fin à vos sessions.
 event-factors_reset = Un administrateur a réinitialisé vos moyens de connexion.
 event-roles_changed = Ce que vous pouvez faire ici a été modifié.

@@ -251,6 +251,7 @@ event-acting_began = チームの担当者があなたに代わってアカウ�
 event-suspended = アカウントが停止されました。
 event-restored = アカウントが再開されました。
 event-account_changed = 管理者がアカウントを変更しました。
+event-link_made = パスワードを設定するための新しいリンクが送られました。
 event-sessions_ended = 管理者がセッションを終了しました。
 event-factors_reset = 管理者がサインイン方法をリセットしました。
 event-roles_changed = ここで行える操作が変更されました。

@@ -259,6 +259,7 @@ event-acting_began = Alguém da equipe começou a agir na sua conta em seu nome.
 event-suspended = Sua conta foi suspensa.
 event-restored = Sua conta foi reaberta.
 event-account_changed = Um administrador alterou sua conta.
+event-link_made = Foi-lhe enviada uma nova ligação para escolher a palavra-passe.
 event-sessions_ended = Um administrador encerrou suas sessões.
 event-factors_reset = Um administrador redefiniu suas formas de entrar.
 event-roles_changed = O que você pode fazer aqui foi alterado.
