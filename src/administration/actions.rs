@@ -119,16 +119,16 @@ impl Deed<'_> {
     }
 
     /// What the user is told of it.
-    fn notice(self) -> Option<Notice> {
-        Some(match self {
-            Self::Change(_) => return None,
+    fn notice(self) -> Notice {
+        match self {
+            Self::Change(_) => Notice::AccountChanged,
             Self::SetRoles(_) | Self::Grant(_) | Self::Revoke(_) => Notice::RolesChanged,
             Self::Suspend(..) => Notice::Suspended,
             Self::Restore => Notice::Restored,
             Self::Delete => Notice::AccountRemoved,
             Self::EndSessions => Notice::SessionsEnded,
             Self::ResetFactors => Notice::FactorsReset,
-        })
+        }
     }
 
     /// Whether there is nothing to do. Of an account that its owner has deleted there still is: the owner could
@@ -244,13 +244,12 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
     if !refused.is_empty() {
         return Err(Error::invalid(refused));
     }
-    let told = &match deed.notice() {
-        Some(notice) if !deed.is_done(ctx, &found).await? => {
-            // Nobody keeps an administrator from acting by having many notices sent.
-            let about = About::operation(deed.operation(&found), notice).plain().may_be_left_out();
-            Some(notices::prepare(ctx, &found, about).await?)
-        }
-        _ => None,
+    let told = &if deed.is_done(ctx, &found).await? {
+        None
+    } else {
+        // Nobody keeps an administrator from acting by having many notices sent.
+        let about = About::operation(deed.operation(&found), deed.notice()).plain().may_be_left_out();
+        Some(notices::prepare(ctx, &found, about).await?)
     };
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;

@@ -142,8 +142,7 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).counted(NOTICE),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
-            .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
-            .counted(&[Limit::ExportUser]),
+            .may(&STEP_UP).counted(&[Limit::ExportUser]).counted(NOTICE),
         get("/activity", profile::api::activity).about("What happened in one's account, newest first")
             .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
         get("/factors", enrolment::api::list).about("One's own factors")

@@ -58,6 +58,8 @@ text_enum! {
         SignUpAttempt = "sign_up_attempt",
         /// The account was deleted. The link takes it back while that is possible.
         AccountDeleted = "account_deleted",
+        /// Everything that is held about the user was taken out.
+        DataExported = "data_exported",
         /// A refresh token was used twice: one of two holders is a thief, and the session was ended.
         RefreshReused = "refresh_reused",
         /// Somebody acted for the user, such as an administrator.
@@ -74,6 +76,8 @@ text_enum! {
         FactorsReset = "factors_reset",
         /// What the user may do beyond their own account was changed.
         RolesChanged = "roles_changed",
+        /// An administrator changed the name, the language or what the application keeps.
+        AccountChanged = "account_changed",
         /// An administrator made the account. The link sets its password.
         AccountMade = "account_made",
         /// Somebody is asked to join an organisation. The link accepts.
@@ -111,6 +115,7 @@ impl Notice {
             Self::RecoveryStarted => "notice-recovery-started",
             Self::SignUpAttempt => "notice-sign-up-attempt",
             Self::AccountDeleted => "notice-account-deleted",
+            Self::DataExported => "notice-data-exported",
             Self::RefreshReused => "notice-refresh-reused",
             Self::ActedOnBehalf => "notice-acted-on-behalf",
             Self::Suspended => "notice-suspended",
@@ -119,6 +124,7 @@ impl Notice {
             Self::SessionsEnded => "notice-sessions-ended",
             Self::FactorsReset => "notice-factors-reset",
             Self::RolesChanged => "notice-roles-changed",
+            Self::AccountChanged => "notice-account-changed",
             Self::AccountMade => "notice-account-made",
             Self::Invited => "notice-invited",
         }
@@ -137,6 +143,7 @@ impl Notice {
                 | Self::SessionsEnded
                 | Self::FactorsReset
                 | Self::RolesChanged
+                | Self::AccountChanged
                 | Self::AccountMade
                 | Self::Invited
         )

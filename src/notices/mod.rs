@@ -22,6 +22,7 @@ use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
+use crate::policy::operation::tells;
 use crate::policy::{IdentifierKind, Notify};
 use crate::store::{Change, Seen};
 use crate::undo;
@@ -58,6 +59,7 @@ enum Told<'a> {
 impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
+        debug_assert!(!tells(operation).is_empty(), "a policy must be able to ask for this");
         let undo = undo::What::NotMe { operation: operation.to_owned(), protected: false };
         Self::new(what, Told::Operation(operation), undo)
     }

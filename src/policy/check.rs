@@ -126,6 +126,19 @@ impl Policy {
                 &format!("{path}.never"),
                 "is about an operation whose name is not made of parts such as payments.transfer",
             );
+            let tells = operation::tells(name);
+            let whom: Vec<&str> = tells.iter().map(|one| one.as_str()).collect();
+            layers.must(
+                rule.notify.iter().all(|one| tells.contains(one)),
+                &format!("{path}.notify"),
+                match tells {
+                    [] if operation::OWN.contains(&name) => {
+                        "must be empty: no message tells of this".to_owned()
+                    }
+                    [] => "must be empty: what the application does, the application tells".to_owned(),
+                    _ => format!("may only name {}", whom.join(", ")),
+                },
+            );
             layers.must(
                 *rule.proof.max_age <= DAY * 30,
                 &format!("{path}.proof.max_age"),

@@ -87,6 +87,30 @@ own! {
 /// How every operation for others begins.
 const FOR_OTHERS: &str = "admin.";
 
+/// Whom a message can reach that tells of the operation `name`: what a policy may say in its `notify`.
+pub fn tells(name: &str) -> &'static [Notify] {
+    match name {
+        EMAIL_CHANGE | MOBILE_CHANGE => &[Notify::User, Notify::Old, Notify::New],
+        USERNAME_CHANGE
+        | DELETE
+        | EXPORT
+        | PASSWORD_CHANGE
+        | FACTOR_ADD
+        | FACTOR_REMOVE
+        | RECOVERY_CODES_MAKE
+        | ORGANIZATION_ACT
+        | ADMIN_USERS_CREATE
+        | ADMIN_USERS_CHANGE
+        | ADMIN_USERS_ROLES
+        | ADMIN_USERS_SUSPEND
+        | ADMIN_USERS_DELETE
+        | ADMIN_USERS_END_SESSIONS
+        | ADMIN_USERS_RESET_FACTORS
+        | ADMIN_USERS_ACT => &[Notify::User],
+        _ => &[],
+    }
+}
+
 /// Whether `name` is done for others, by those with a role.
 pub fn is_for_staff(name: &str) -> bool {
     name.starts_with(FOR_OTHERS)
@@ -219,5 +243,27 @@ impl<'de> Visitor<'de> for Gather<'_> {
             self.into.insert(self.name.to_owned(), Operation { never, proof, notify });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Policy;
+
+    #[test]
+    fn nobody_is_named_whom_no_message_can_reach() {
+        for (line, told) in [
+            ("\"user.name.change\".notify = [\"user\"]", "must be empty: no message tells of this."),
+            (
+                "\"payments.transfer\".notify = [\"user\"]",
+                "what the application does, the application tells.",
+            ),
+            ("\"user.delete\".notify = [\"user\", \"old\"]", "may only name user."),
+        ] {
+            let faults = Policy::from_toml(&format!("[operation]\n{line}")).unwrap_err().to_string();
+            assert!(faults.starts_with("policy line 2: ") && faults.ends_with(told), "{faults}");
+        }
+        let all = "operation.\"user.email.change\".notify = [\"user\", \"old\", \"new\"]";
+        assert!(Policy::from_toml(all).is_ok());
     }
 }

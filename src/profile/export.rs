@@ -18,6 +18,7 @@ use crate::identifiers::IdentifierView;
 use crate::limits::{self, Limit};
 use crate::messages::{self, Message};
 use crate::organizations::Member;
+use crate::notices::{self, About, Notice};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, operation};
 use crate::sessions::{Caller, Session, SessionView};
@@ -151,14 +152,18 @@ pub struct Export {
 /// Everything that is held about oneself.
 ///
 /// # Errors
-/// Those of [`permit`]; the store's.
+/// Those of [`permit`]; [`LimitReached`](crate::error::Problem::LimitReached) when the policy has the user told
+/// and nobody can be; the store's.
 pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
     let permit = &permit(ctx, caller, operation::EXPORT).await?;
     limits::take(ctx, Limit::ExportUser, &caller.user.id.to_string()).await?;
+    let about = About::operation(operation::EXPORT, Notice::DataExported);
+    let told = &notices::prepare(ctx, &caller.user, about).await?;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let event = note(What::Exported).user(user.id).session(session.id);
-        Ok(answer(()).require(&session).require(&user).note(&moment, event))
+        let decision = answer(()).require(&session).require(&user).note(&moment, event);
+        Ok(decision.and(told.changes(ctx, &moment)))
     })
     .await?;
     let (user, id) = (&caller.user, caller.user.id);

@@ -35,6 +35,7 @@ mod model;
 mod moved_sessions;
 mod moving;
 mod nodes;
+mod notices;
 mod organizations;
 mod pages;
 mod passwords;
