@@ -126,6 +126,18 @@ impl Policy {
                 &format!("{path}.never"),
                 "is about an operation whose name is not made of parts such as payments.transfer",
             );
+            if let Some(near) = operation::meant(name) {
+                let parts = ["never", "notify", "proof.any", "proof.highest", "proof.max_age"];
+                let said = parts.map(|part| format!("{path}.{part}"));
+                let said = said.iter().find(|part| layers.is_said(part)).unwrap_or(&path);
+                layers.must_with(
+                    false,
+                    &path,
+                    said,
+                    format_args!("is no operation of this server; did you mean operation.{near}?"),
+                );
+                continue;
+            }
             let tells = operation::tells(name);
             let whom: Vec<&str> = tells.iter().map(|one| one.as_str()).collect();
             layers.must(

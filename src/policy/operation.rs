@@ -111,6 +111,14 @@ pub fn tells(name: &str) -> &'static [Notify] {
     }
 }
 
+/// Of a name that begins like those of the house and is none of them: the one that was meant.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let first = |name: &str| name.split('.').next().map(str::to_owned);
+    let is_ours = OWN.iter().any(|own| first(own) == first(name));
+    let near = OWN.iter().copied().min_by_key(|own| strsim::osa_distance(own, name));
+    near.filter(|_| is_ours && !OWN.contains(&name))
+}
+
 /// Whether `name` is done for others, by those with a role.
 pub fn is_for_staff(name: &str) -> bool {
     name.starts_with(FOR_OTHERS)
@@ -249,6 +257,27 @@ impl<'de> Visitor<'de> for Gather<'_> {
 #[cfg(test)]
 mod tests {
     use crate::policy::Policy;
+
+    #[test]
+    fn a_name_among_the_houses_own_is_one_of_them() {
+        for (line, near) in [
+            ("\"user.emial.change\".never = true", "user.email.change"),
+            ("\"user.delet\" = { never = true }", "user.delete"),
+            ("\"admin.user.suspend\".proof = { any = [\"totp\"] }", "admin.users.suspend"),
+            ("\"password.chnage\".notify = [\"user\"]", "password.change"),
+            ("\"factor.add.now\".proof.max_age = \"1m\"", "factor.add"),
+        ] {
+            let name = line.split('"').nth(1).unwrap();
+            let faults = Policy::from_toml(&format!("[operation]\n{line}")).unwrap_err().to_string();
+            let told = format!(
+                "policy line 2: operation.{name} is no operation of this server; did you mean operation.{near}?"
+            );
+            assert!(faults.starts_with(&told) && faults.lines().count() == 1, "{faults}");
+        }
+        for own in ["payments.transfer", "reports.read", "users.export", "sign_up.close"] {
+            assert!(Policy::from_toml(&format!("operation.\"{own}\".never = true")).is_ok(), "{own}");
+        }
+    }
 
     #[test]
     fn nobody_is_named_whom_no_message_can_reach() {
