@@ -56,6 +56,8 @@ impl<'a> Given<'a> {
     /// Everything that is wrong in any layer.
     pub fn load(self) -> Result<Settings, Faults> {
         let (mut config, mut policy) = (Config::layers(), Policy::layers());
+        config.beside(&policy, "is a line of the policy: put it into the file that `policy` names");
+        policy.beside(&config, "is a setting: put it into the settings file, beside `policy`");
         for (path, value) in self.mode {
             config.set(path, &value, Source::Named("development mode".to_owned()));
         }
@@ -230,6 +232,31 @@ mod tests {
                 "VESTIBULE_LISTEN: server.listen: `here` is not an address and port such as 127.0.0.1:8080.",
                 "/v.toml line 3: server.body_limit must be between 1024 and 16777216 bytes.",
                 "/p.toml line 1: code.digits must be between 6 and 10 (NIST SP 800-63B-4).",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_in_the_wrong_file_is_told_where_it_belongs() {
+        let scratch = Scratch::new("elsewhere");
+        let file = scratch.file(
+            "v.toml",
+            "[calls]\ncountries = []\n[password]\nmin_length = 9\n[session]\nidle = \"2h\"\n[sign_up]\nopen = false\n",
+        );
+        let policy = scratch.file("p.toml", "[server]\nlisten = \"x\"\n");
+        let pairs = [("VESTIBULE_POLICY", policy.to_str().unwrap()), ("VESTIBULE_PASSWORD_MIN_LENGTH", "9")];
+        let given = Given { file: Some(&file), environment: environment(&pairs), ..Given::default() };
+        let faults = given.load().err().unwrap().to_string().replace(scratch.0.to_str().unwrap(), "");
+        let there = "is a line of the policy: put it into the file that `policy` names.";
+        assert_eq!(
+            faults.lines().collect::<Vec<_>>(),
+            [
+                &format!("/v.toml line 2: calls.countries {there}"),
+                &format!("/v.toml line 4: password.min_length {there}"),
+                &format!("/v.toml line 5: session {there}"),
+                &format!("/v.toml line 7: sign_up {there}"),
+                "VESTIBULE_PASSWORD_MIN_LENGTH is not a setting; did you mean VESTIBULE_POLICY_PASSWORD_MIN_LENGTH?",
+                "/p.toml line 1: server is a setting: put it into the settings file, beside `policy`.",
             ]
         );
     }

@@ -65,6 +65,8 @@ pub struct Layers {
     leaves: BTreeMap<String, Leaf>,
     /// A section in which a file may make entries of its own, and what such an entry starts from.
     open: Option<(&'static str, Table)>,
+    /// Paths that mean nothing here and something in another file, and the sentence that says in which.
+    elsewhere: (Vec<String>, &'static str),
     /// Sentences about what cannot be accepted.
     pub faults: Vec<String>,
     /// Sentences about what is allowed and unwise.
@@ -84,6 +86,7 @@ impl Layers {
             shorts,
             leaves: BTreeMap::new(),
             open: None,
+            elsewhere: Default::default(),
             faults: Vec::new(),
             warnings: Vec::new(),
         };
@@ -176,8 +179,8 @@ impl Layers {
             if self.leaves.contains_key(&path) {
                 self.lay(&path, value.clone(), source);
             } else if !self.is_section(&path) && !self.make_room(&path, value) {
-                let near = self.nearest_path(&path);
-                self.faults.push(format!("{source}: {path} is not a setting; did you mean {near}?"));
+                let sentence = self.unknown(&path);
+                self.faults.push(format!("{source}: {sentence}"));
             } else if let (Value::Table(inner), Some(spans)) = (value, span.get_ref().as_table()) {
                 self.lay_table(&path, inner, spans, file, text);
             } else {
@@ -214,8 +217,8 @@ impl Layers {
     /// Sets one setting from plain text, as a variable or a flag gives it. Lists are separated by commas or lines.
     pub fn set(&mut self, path: &str, text: &str, source: Source) {
         let Some(leaf) = self.leaves.get(path) else {
-            let near = self.nearest_path(path);
-            self.faults.push(format!("{source}: {path} is not a setting; did you mean {near}?"));
+            let sentence = self.unknown(path);
+            self.faults.push(format!("{source}: {sentence}"));
             return;
         };
         let value = match &leaf.default {
@@ -309,6 +312,20 @@ impl Layers {
         self.leaves.get(path).map_or(&Source::Default, |leaf| &leaf.source)
     }
 
+    /// Whoever says here what belongs to `other` is told so by `sentence`, which goes on after the path.
+    pub fn beside(&mut self, other: &Self, sentence: &'static str) {
+        self.elsewhere = (other.paths().map(str::to_owned).collect(), sentence);
+    }
+
+    fn unknown(&self, path: &str) -> String {
+        let (there, sentence) = &self.elsewhere;
+        let inside = format!("{path}.");
+        if there.iter().any(|one| one == path || one.starts_with(&inside)) {
+            return format!("{path} {sentence}.");
+        }
+        format!("{path} is not a setting; did you mean {}?", self.nearest_path(path))
+    }
+
     fn nearest_path(&self, wrong: &str) -> String {
         let mut known: Vec<&str> = self.paths().collect();
         known.extend(self.paths().filter_map(|path| Some(path.rsplit_once('.')?.0)));
@@ -362,7 +379,12 @@ pub fn assignments(trees: &[&Layers], variables: Vec<Variable>) -> (Vec<Assignme
         }
         let base = name.strip_suffix("_FILE").filter(|_| !known.contains_key(&name));
         let Some((tree, path)) = known.get(base.unwrap_or(&name)).cloned() else {
-            let near = known.keys().min_by_key(|known| strsim::osa_distance(known, base.unwrap_or(&name)));
+            let wrong = base.unwrap_or(&name);
+            // A right name below the other tree's prefix is meant, however many letters that is.
+            let bare = wrong.trim_start_matches("VESTIBULE_");
+            let other = trees.iter().map(|tree| format!("{}{bare}", tree.prefix));
+            let other = other.filter_map(|name| known.get_key_value(&name)).map(|(name, _)| name).next();
+            let near = other.or_else(|| known.keys().min_by_key(|known| strsim::osa_distance(known, wrong)));
             let (near, end) = (near.map_or("", String::as_str), base.map_or("", |_| "_FILE"));
             let place =
                 if source == Source::Named(name.clone()) { String::new() } else { format!("{source}: ") };
