@@ -40,11 +40,14 @@ pub struct Cluster {
 }
 
 /// A policy that asks for no second factor and limits nobody but by `more`.
+///
+/// Nobody here has an address, so there is no mail server.
 pub fn policy(required: &str, second: &str, more: &str) -> String {
     let kept: Vec<_> =
         UNLIMITED.lines().filter(|line| !more.contains(line.split(' ').next().unwrap_or("#"))).collect();
     format!(
-        "[sign_up]\nrequired = [{required}]\n[sign_in.second]\nwhen = \"{second}\"\n{}\n\
+        "[recovery]\nchannels = []\n[operation.\"user.email.change\"]\nnever = true\n\
+         [sign_up]\nrequired = [{required}]\n[sign_in.second]\nwhen = \"{second}\"\n{}\n\
          refresh_address = {{ limit = 1000000, window = \"1m\" }}\n{more}\n",
         kept.join("\n")
     )

@@ -10,7 +10,7 @@ use super::{Outcome, Settings, house, say};
 use crate::app::Origin;
 use crate::breached::Breached;
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, unsafe_settings};
+use crate::config::{Config, unheard, unsafe_settings};
 use crate::hashing::{Hashing, Keys};
 use crate::http::make_room;
 use crate::mailer::Mailer;
@@ -85,10 +85,12 @@ pub async fn run(options: &Settings) -> Outcome {
 }
 
 fn settings(loaded: &settings::Settings) -> Vec<Finding> {
-    let dangers = unsafe_settings(&loaded.config, loaded.policy.needs());
+    let needs = loaded.policy.needs();
+    let dangers = unsafe_settings(&loaded.config, needs);
     let mut found: Vec<Finding> =
         dangers.into_iter().map(|danger| Finding::bad("settings", danger)).collect();
     found.extend(loaded.warnings.iter().map(|warning| Finding::warn("settings", warning)));
+    found.extend(unheard(&loaded.config, needs).map(|warning| Finding::warn("settings", warning)));
     if found.is_empty() {
         found.push(Finding::fine("settings", "Settings and policy are sound."));
     }

@@ -84,8 +84,8 @@ mod tests {
             std::fs::write(&file, "[operation.\"own.act\"]\nnevr = true").unwrap();
             until(|| app.policy_faults().is_some_and(|faults| faults.contains("line 2"))).await;
             assert!(names("own.act"), "what is broken changes nothing");
-            std::fs::write(&file, "[sign_in.second]\nfactors = [\"email\"]").unwrap();
-            until(|| app.policy_faults().is_some_and(|faults| faults.starts_with("smtp.host"))).await;
+            std::fs::write(&file, "[sign_in.second]\nfactors = [\"call\"]").unwrap();
+            until(|| app.policy_faults().is_some_and(|faults| faults.starts_with("calls.from"))).await;
             assert!(names("own.act"), "nor does what the server would not start with");
             std::fs::write(&file, "# nothing of its own").unwrap();
             until(|| !names("own.act") && app.policy_faults().is_none()).await;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Outcome, Settings, house};
 use crate::clock::Clock;
-use crate::config::unsafe_settings;
+use crate::config::{unheard, unsafe_settings};
 use crate::{http, log};
 
 /// How to serve.
@@ -21,7 +21,8 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let given = options.settings.given().listen(options.listen.as_deref());
     let settings = given.clone().load().map_err(|faults| faults.to_string())?;
-    let found = unsafe_settings(&settings.config, settings.policy.needs());
+    let needs = settings.policy.needs();
+    let found = unsafe_settings(&settings.config, needs);
     if !found.is_empty() {
         return Err(format!(
             "This would not be safe in production, so it does not start. To try it on this machine, run `vestibule` \
@@ -31,6 +32,9 @@ pub async fn run(options: &Options) -> Outcome {
     }
     let _log = log::start(&settings.config.log)?;
     for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = unheard(&settings.config, needs) {
         tracing::warn!("{warning}");
     }
     if let Some(warning) = settings.config.spending.warning() {

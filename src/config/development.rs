@@ -61,7 +61,7 @@ mod tests {
         let mut config = Config::from_toml(text).unwrap();
         assert_eq!(config.development.code_of("+12025550100"), None, "production, even when it is set");
         assert!(
-            unsafe_settings(&config, Needs { sms: false, call: false, email: false })
+            unsafe_settings(&config, Needs { sms: false, call: false, email: false, notices: false })
                 .iter()
                 .any(|told| told.contains("development.identities"))
         );

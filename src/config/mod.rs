@@ -45,7 +45,7 @@ pub use network::Network;
 pub use pages::Pages;
 pub use password::PasswordSettings;
 pub use period::Period;
-pub use safety::{Needs, unsafe_settings};
+pub use safety::{Needs, unheard, unsafe_settings};
 pub use secrets::Secrets;
 pub use server::{Figures, Server};
 pub use shared::SharedSettings;

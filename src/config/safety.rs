@@ -12,8 +12,20 @@ pub struct Needs {
     pub sms: bool,
     /// Calls, where no text message would do.
     pub call: bool,
-    /// Mails.
+    /// Mails that somebody waits for: with a code or a link.
     pub email: bool,
+    /// Notices of what happened, which go by mail to whoever has shown an address to be theirs.
+    pub notices: bool,
+}
+
+/// What a production server may do without although the policy asks for it, a sentence each.
+pub fn unheard(config: &Config, needs: Needs) -> Option<String> {
+    let is_lost = needs.notices && !needs.email && !config.delivery.serves(config, Channel::Email);
+    is_lost.then(|| {
+        "smtp.host is not set: users with an e-mail address that was taken in as theirs are told nothing of what \
+         happens in their account."
+            .to_owned()
+    })
 }
 
 /// Everything for which a production server refuses to start: the setting, why, and what to set.
@@ -107,7 +119,8 @@ fn providers(config: &Config, needs: Needs, found: &mut Vec<String>) {
     if needs.email && !serves(Channel::Email) {
         found.push(
             "smtp.host is not set, and the policy needs mails: set VESTIBULE_SMTP_HOST, VESTIBULE_SMTP_USERNAME, \
-             VESTIBULE_SMTP_PASSWORD_FILE and VESTIBULE_SMTP_FROM."
+             VESTIBULE_SMTP_PASSWORD_FILE and VESTIBULE_SMTP_FROM, or have none in the policy: not in \
+             sign_up.required, sign_in.second.factors and recovery.channels, and user.email.change never."
                 .to_owned(),
         );
     }
@@ -170,7 +183,7 @@ mod tests {
     use crate::secret::Secret;
 
     const SMS: Needs = Needs { sms: true, ..NONE };
-    const NONE: Needs = Needs { sms: false, call: false, email: false };
+    const NONE: Needs = Needs { sms: false, call: false, email: false, notices: false };
 
     fn safe() -> Config {
         let mut config = Config::from_toml("server.origin = \"https://accounts.example.com\"").unwrap();
@@ -268,5 +281,8 @@ mod tests {
             let found = unsafe_settings(&safe(), needs);
             assert!(found.len() == 1 && found[0].starts_with(key), "{found:?}");
         }
+        let told = |needs| unheard(&safe(), needs).is_some();
+        assert!(told(Needs { notices: true, ..SMS }) && !told(SMS));
+        assert!(!told(Needs { notices: true, email: true, ..SMS }), "it does not start at all");
     }
 }

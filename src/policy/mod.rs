@@ -410,16 +410,33 @@ impl Policy {
         second.when != When::Never && offers(FactorKind::Call) && !offers(FactorKind::Sms)
     }
 
-    /// Whether signing up or in may need a mail.
+    /// Whether a code or a link may have to go out by mail: to sign up or in, to get back in, to change an address.
     pub fn sends_email(&self) -> bool {
         let second = &self.sign_in.second;
-        self.sign_up.verified.contains(&IdentifierKind::Email)
+        let changes = self.operation.get(operation::EMAIL_CHANGE).is_none_or(|rule| !rule.never);
+        self.sign_up.required.contains(&IdentifierKind::Email)
             || second.when != When::Never && second.factors.contains(&FactorKind::Email)
+            || self.recovery.channels.contains(&FactorKind::Email)
+            || changes
+    }
+
+    /// Whether users are told of anything at all.
+    fn tells(&self) -> bool {
+        let Notices { new_device, recovery, factor_locked } = self.notices;
+        new_device
+            || recovery
+            || factor_locked
+            || self.operation.iter().any(|(_, rule)| !rule.notify.is_empty())
     }
 
     /// What must be sent for it to work.
     pub fn needs(&self) -> Needs {
-        Needs { sms: self.sends_sms(), call: self.sends_calls(), email: self.sends_email() }
+        Needs {
+            sms: self.sends_sms(),
+            call: self.sends_calls(),
+            email: self.sends_email(),
+            notices: self.tells(),
+        }
     }
 }
 

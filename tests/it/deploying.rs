@@ -23,12 +23,13 @@ fn run(script: &str, home: &Path, more: &[&str]) -> (bool, String) {
     (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
-/// An account that codes are sent by.
+/// What codes are sent by: an account and a mail server.
 fn settings() -> String {
     let account = format!("AC{}", "0".repeat(32));
     let token = "1".repeat(32);
     format!(
-        "# codes\nVESTIBULE_TWILIO_ACCOUNT_SID={account}\nVESTIBULE_TWILIO_AUTH_TOKEN={token}\nVESTIBULE_TWILIO_FROM=+15005550006\n"
+        "# codes\nVESTIBULE_TWILIO_ACCOUNT_SID={account}\nVESTIBULE_TWILIO_AUTH_TOKEN={token}\nVESTIBULE_TWILIO_FROM=+15005550006\n\
+         VESTIBULE_SMTP_HOST=smtp.example.com\nVESTIBULE_SMTP_FROM=accounts@example.com\n"
     )
 }
 
