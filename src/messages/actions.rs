@@ -69,7 +69,7 @@ async fn deliver(ctx: Ctx, message: Message) {
             providers::carry(&ctx.app, parcel).await
         }
         None => {
-            tracing::error!(message = %message.id, "the text is sealed under a key that is not in secrets.keys");
+            tracing::error!(message_id = %message.id, "the text is sealed under a key that is not in secrets.keys");
             (Sent::NotProcessed(None), Vec::new())
         }
     };
@@ -83,7 +83,7 @@ async fn deliver(ctx: Ctx, message: Message) {
     });
     if let Err(error) = recorded.await {
         // The lease runs out; the message is then one that may have gone out.
-        tracing::error!(message = %message.id, ?error, "what became of a message could not be recorded");
+        tracing::error!(message_id = %message.id, ?error, "what became of a message could not be recorded");
     }
 }
 
@@ -226,9 +226,9 @@ pub async fn callback(ctx: &Ctx, token: &str, heard: impl FnOnce(Uuid) -> Option
         settle(ctx, token.id, |message, moment| message.fold(heard, moment.now)).await?;
     }
     match &heard {
-        None => tracing::warn!(message = %token.id, "a callback without a status"),
+        None => tracing::warn!(message_id = %token.id, "a callback without a status"),
         Some(heard) if heard.status.is_none() => {
-            tracing::warn!(message = %token.id, status = heard.word, "a callback with a status that is not known");
+            tracing::warn!(message_id = %token.id, status = heard.word, "a callback with a status that is not known");
         }
         Some(_) => {}
     }
@@ -284,11 +284,11 @@ fn tell(ctx: &Ctx, news: Option<News>) {
     ctx.app.metrics.message(message.kind.as_str(), status.as_str());
     let reason = message.error_reason.as_deref();
     match message.failure() {
-        None => tracing::debug!(message = %id, %status, attempts, "message"),
+        None => tracing::debug!(message_id = %id, %status, attempts, "message"),
         Some(class) if class.needs_operator() => {
-            tracing::error!(message = %id, %status, attempts, code, reason, "messages need an operator");
+            tracing::error!(message_id = %id, %status, attempts, code, reason, "messages need an operator");
         }
-        Some(_) => tracing::warn!(message = %id, %status, attempts, code, reason, "message in trouble"),
+        Some(_) => tracing::warn!(message_id = %id, %status, attempts, code, reason, "message in trouble"),
     }
 }
 

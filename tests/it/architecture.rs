@@ -528,6 +528,24 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A line of the log as JSON has its sentence as `message`: a field of that name would be there twice.
+#[test]
+fn no_field_of_the_log_is_called_message() {
+    let mut found = Vec::new();
+    for (name, text) in rust_files("src") {
+        for (at, _) in text.match_indices("tracing::") {
+            let call: String = text[at..].chars().take_while(|letter| *letter != ';').collect();
+            let is_call = ["error!(", "warn!(", "info!(", "debug!(", "trace!("]
+                .iter()
+                .any(|level| call["tracing::".len()..].starts_with(level));
+            if is_call && call.split(['(', ',']).any(|part| part.trim_start().starts_with("message =")) {
+                found.push(format!("{name}: {call}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "a field `message` stands beside the sentence:{}", listed(&found));
+}
+
 /// Every Rust file below `folder`: its path from the root, and its content.
 pub fn rust_files(folder: &str) -> Vec<(String, String)> {
     let mut waiting: Vec<PathBuf> = vec![root().join(folder)];

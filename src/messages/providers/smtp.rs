@@ -25,10 +25,10 @@ pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
     match &posted {
         Posted::Taken(_) => {}
         Posted::Later(_, why) | Posted::Away(_, why) | Posted::Refused(_, why) | Posted::Unknown(why) => {
-            tracing::warn!(message = %message.id, why, "the mail server did not take a mail");
+            tracing::warn!(message_id = %message.id, why, "the mail server did not take a mail");
         }
         Posted::NotLetIn(why) => {
-            tracing::error!(message = %message.id, why, "the mail server does not let us in");
+            tracing::error!(message_id = %message.id, why, "the mail server does not let us in");
         }
     }
     read(&posted)

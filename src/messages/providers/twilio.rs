@@ -100,7 +100,7 @@ async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
     let outcome = app.outbound.post_form(&url, &form, &[], Some(basic)).await;
     match &outcome {
         Outcome::NotSent(why) | Outcome::Unknown(why) => {
-            tracing::warn!(message = %message.id, why, "twilio did not answer")
+            tracing::warn!(message_id = %message.id, why, "twilio did not answer")
         }
         Outcome::Answered { .. } => {}
     }

@@ -102,7 +102,7 @@ pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
     let headers = [(SIGNATURE, signature.as_str()), ("idempotency-key", id.as_str())];
     let outcome = app.outbound.post_json(&webhook.url, body, &headers).await;
     if let Outcome::NotSent(why) | Outcome::Unknown(why) = &outcome {
-        tracing::warn!(message = %parcel.message.id, why, "the webhook did not answer");
+        tracing::warn!(message_id = %parcel.message.id, why, "the webhook did not answer");
     }
     read(&outcome)
 }
