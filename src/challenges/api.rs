@@ -10,11 +10,11 @@ use super::ChallengeView;
 use super::actions::{self, Answered};
 use crate::app::{Ctx, Origin};
 use crate::devices::Brought;
-use crate::error::Result;
+use crate::error::{Error, Problem, Result};
 use crate::http::extract::Body;
 use crate::policy::FactorKind;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, Carry, authenticate};
+use crate::sessions::{self, Caller, Carry, authenticate};
 use crate::sign_in::api::{SignIn, signed_in, verification_required};
 
 /// The body of `POST /auth/verify-code`.
@@ -74,6 +74,15 @@ fn challenge(given: Option<&Secret>, headers: &HeaderMap, origin: &Origin) -> Op
     }
 }
 
+/// Why there is no such code, for whoever is signed in and named none: the cookie holds only what is asked while
+/// signing in.
+fn unnamed(error: Error, caller: Option<&Caller>, token: Option<&Token>) -> Error {
+    if error.problem == Problem::CodeGone && caller.is_some() && token.is_none() {
+        return error.detail("Name it: `challenge` is the id in the answer that asked for the code.");
+    }
+    error
+}
+
 /// `POST /auth/verify-code`
 pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCode>) -> Result<Response> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
@@ -84,7 +93,7 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
     let carry = ask.challenge.is_none().then_some(Carry::Cookie);
     let answered =
         actions::answer_by(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose(), &brought, carry);
-    match answered.await? {
+    match answered.await.map_err(|error| unnamed(error, caller.as_ref(), token.as_ref()))? {
         Answered::Verified => {
             let verified =
                 VerifiedView::Verified { status: VerifiedStatus::Verified, operation: None, factor: None };
@@ -115,5 +124,6 @@ pub async fn resend_code(
 ) -> Result<Json<ChallengeView>> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
     let caller = authenticate(&ctx, &headers).await?;
-    Ok(Json(actions::resend(&ctx, caller.as_ref(), token.as_ref(), ask.factor).await?))
+    let resent = actions::resend(&ctx, caller.as_ref(), token.as_ref(), ask.factor).await;
+    resent.map(Json).map_err(|error| unnamed(error, caller.as_ref(), token.as_ref()))
 }

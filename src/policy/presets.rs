@@ -45,8 +45,26 @@ mod tests {
         }
         let told = warned("calls").join("\n");
         assert!(told.contains("calls.users is \"anybody\"") && !told.contains("password"), "{told}");
-        for name in ["sms-2fa", "sessions"] {
-            assert_eq!(warned(name), Vec::<String>::new());
+        let told = warned("sms-2fa");
+        assert!(told.len() == 1 && told[0].contains("session.idle is 12h"), "{told:?}");
+        assert_eq!(warned("sessions"), Vec::<String>::new());
+    }
+    #[test]
+    fn whatever_sends_a_code_or_a_link_by_mail_needs_a_mail_server() {
+        let needs = |text: &str| Policy::from_toml(text).unwrap().needs().email;
+        for (name, text) in PRESETS {
+            assert!(needs(text), "{name}");
         }
+        let without = "sign_up.required = [\"username\", \"mobile\"]\nrecovery.channels = [\"sms\"]\n\
+            operation.\"user.email.change\".never = true\n";
+        assert!(!needs(without) && Policy::from_toml(without).unwrap().needs().notices);
+        for (from, to) in [
+            ("never = true", "never = false"),
+            ("[\"sms\"]", "[\"sms\", \"email\"]"),
+            ("[\"username\", \"mobile\"]", "[\"username\", \"mobile\", \"email\"]"),
+        ] {
+            assert!(needs(&without.replace(from, to)), "{to}");
+        }
+        assert!(needs(&format!("{without}sign_in.second.factors = [\"sms\", \"email\"]")));
     }
 }

@@ -82,6 +82,9 @@ async fn journey(preset: &'static str) {
     assert_eq!(need.body["need"]["factors"][0], "sms");
     let asked = page.post("/api/auth/step-up", json!({"operation": "password.change"})).await.is(200);
     let body = json!({"challenge": asked.body["id"], "code": code(&world).await});
+    // The cookie holds only what is asked while signing in.
+    let unnamed = page.post("/api/auth/verify-code", json!({"code": body["code"]})).await;
+    assert!(unnamed.fails(401, "code-gone").told("detail").contains("`challenge`"));
     page.post("/api/auth/verify-code", body).await.is(200);
     page.json("PATCH", "/api/users/update-password", sets).await.is(204);
     page.post("/api/auth/logout", json!({})).await.is(204);
@@ -97,6 +100,34 @@ async fn journey(preset: &'static str) {
 #[tokio::test]
 async fn sms_2fa_from_sign_up_to_a_new_password() {
     journey("sms-2fa").await;
+}
+
+#[tokio::test]
+async fn sms_2fa_a_day_of_work_takes_two_messages() {
+    let world = house("sms-2fa").await;
+    let mut page = Client::page(&world);
+    signs_up(&mut page).await;
+    signs_in(&world, &mut page, ("username", "ada"), PASSWORD).await;
+    // Every few hours, as people do: no tenth code of the day that does not come any more.
+    for _ in 0..5 {
+        world.advance(Duration::from_secs(4 * 3_600));
+        assert_eq!(page.get("/api/auth/authenticated").await.is(200).body["authenticated"], true);
+    }
+    let messages = world.messages(MOBILE).await;
+    assert_eq!(messages["items"].as_array().unwrap().len(), 2, "{messages}");
+}
+
+#[tokio::test]
+async fn sms_2fa_by_a_number_that_nobody_has_shown() {
+    let world = house("sms-2fa").await;
+    let mut page = Client::page(&world);
+    let body = json!({"username": "ada", "email": "ada@example.com", "mobile": MOBILE, "password": PASSWORD});
+    let made = page.post("/api/users", body).await.is(201);
+    let by_number = json!({"mobile": MOBILE, "password": PASSWORD});
+    page.post("/api/auth/login", by_number.clone()).await.fails(401, "credentials-wrong");
+    let body = json!({"challenge": made.body["verification"]["id"], "code": code(&world).await});
+    page.post("/api/auth/verify-code", body).await.is(200);
+    page.post("/api/auth/login", by_number).await.is(200);
 }
 
 #[tokio::test]
