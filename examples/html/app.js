@@ -59,8 +59,9 @@ when("sign-in", ({ identifier, password }) => signIn(identifier, password));
 
 async function signIn(identifier, password) {
   const answer = await ask("POST", "/auth/login", { identifier, password, session: "cookie" });
-  if (answer.status !== "second_factor_required") return begin();
-  askFor(answer.challenge, begin);
+  if (answer.status === "signed_in") return begin();
+  // What is asked for is a second factor, or that an address is shown to be theirs: then they sign in again.
+  askFor(answer.challenge, answer.status === "verification_required" ? () => signIn(identifier, password) : begin);
 }
 
 /** Asks for the code that was sent; with the right one, `then` goes on. */

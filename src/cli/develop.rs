@@ -16,6 +16,7 @@ use super::{Outcome, Settings, house, say};
 use crate::clock::Clock;
 use crate::config::Period;
 use crate::dev::{Dev, mail};
+use crate::policy::{Carry, IdentifierKind, Policy, When};
 use crate::random::Random;
 use crate::secret::{Keyring, Secret};
 use crate::{http, log};
@@ -65,7 +66,7 @@ pub async fn run(options: &Options) -> Outcome {
     let engine = house::open(&settings.config)?;
     house::migrate(&engine).await?;
     let app = house::build(settings, engine, Clock::ahead())?;
-    say(&greeting(address, &directory))?;
+    say(&greeting(address, &directory, &app.policy()))?;
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
     let entrance = http::router::development(&app, dev)?;
@@ -117,7 +118,8 @@ pub(super) fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), 
     Ok((directory.to_owned(), key))
 }
 
-fn greeting(address: SocketAddr, directory: &str) -> String {
+fn greeting(address: SocketAddr, directory: &str, policy: &Policy) -> String {
+    let (told, steps) = journey(address, policy);
     format!(
         r#"
 Vestibule {version} in development mode, for this machine only. Stop it with Ctrl-C.
@@ -127,17 +129,48 @@ Vestibule {version} in development mode, for this machine only. Stop it with Ctr
   phone  http://{address}/dev/phone   every code and mail arrives here
   data   {directory}   delete it to start afresh
 
-Sign up, then sign in: the answer holds a challenge, and the phone its code.
+{told}
 
-  curl http://{address}/api/v1/users -H 'content-type: application/json' -d '
-    {{"username": "alice", "email": "alice@example.com", "mobile": "+12015550123", "password": "violet kettle forty moons"}}'
-  curl http://{address}/api/v1/auth/login -H 'content-type: application/json' -d '
-    {{"identifier": "alice", "password": "violet kettle forty moons"}}'
-  curl http://{address}/api/v1/auth/verify-code -H 'content-type: application/json' -d '
-    {{"challenge": "…", "code": "…"}}'
-"#,
+{steps}"#,
         version = env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// What to try first under this policy, in words and as commands.
+fn journey(address: SocketAddr, policy: &Policy) -> (&'static str, String) {
+    let request = |path: &str, body: &str| {
+        format!(
+            "  curl http://{address}/api/v1{path} -H 'content-type: application/json' -d '\n    {{{body}}}'\n"
+        )
+    };
+    let value = |kind: &IdentifierKind| match kind {
+        IdentifierKind::Username => "alice",
+        IdentifierKind::Email => "alice@example.com",
+        IdentifierKind::Mobile => "+12015550123",
+    };
+    let (required, verified) = (&policy.sign_up.required, &policy.sign_up.verified);
+    // A number that nobody has shown to be theirs names nobody.
+    let by = required.iter().find(|kind| **kind != IdentifierKind::Mobile);
+    let password = r#""password": "violet kettle forty moons""#;
+    let names: String = required.iter().map(|kind| format!(r#""{kind}": "{}", "#, value(kind))).collect();
+    // A cookie needs a page.
+    let carry = if policy.session.carry == Carry::Cookie { r#", "session": "bearer""# } else { "" };
+    let identifier = by.map_or("+12015550123", value);
+    let sign_up = request("/users", &format!("{names}{password}"));
+    let sign_in = request("/auth/login", &format!(r#""identifier": "{identifier}", {password}{carry}"#));
+    let code = request("/auth/verify-code", r#""challenge": "…", "code": "…""#);
+    if by.is_none() || !verified.is_empty() {
+        let told = "Sign up: the answer holds a challenge, and the phone its code. Then sign in.";
+        let again = if policy.sign_in.second.when == When::Always { code.as_str() } else { "" };
+        return (told, format!("{sign_up}{code}{sign_in}{again}"));
+    }
+    match policy.sign_in.second.when {
+        When::Always => {
+            let told = "Sign up, then sign in: the answer holds a challenge, and the phone its code.";
+            (told, format!("{sign_up}{sign_in}{code}"))
+        }
+        _ => ("Sign up, then sign in: the answer holds the token.", format!("{sign_up}{sign_in}")),
+    }
 }
 
 #[cfg(test)]
@@ -177,9 +210,32 @@ mod tests {
 
     #[test]
     fn the_greeting_says_where_to_look() {
-        let told = greeting("127.0.0.1:9".parse().unwrap(), "./data");
+        let told = greeting("127.0.0.1:9".parse().unwrap(), "./data", &Policy::default_policy());
         for place in ["http://127.0.0.1:9/docs", "http://127.0.0.1:9/dev/phone", "/api/v1/users", "./data"] {
             assert!(told.contains(place), "{place}: {told}");
         }
+    }
+    #[test]
+    fn the_greeting_is_that_of_the_policy() {
+        let of = |text: &str| {
+            greeting("127.0.0.1:9".parse().unwrap(), "./data", &Policy::from_toml(text).unwrap())
+        };
+        let count = |told: &str| told.matches("/auth/verify-code").count();
+        let preset = |name: &str| of(crate::policy::preset(name).unwrap());
+        assert_eq!((count(&of("")), of("").contains("the answer holds a challenge")), (1, true));
+        assert!(!of("").contains("\"session\""));
+        let sms = preset("sms-2fa");
+        assert!(count(&sms) == 1 && sms.contains("\"session\": \"bearer\""), "{sms}");
+        for name in ["bearer", "calls", "optional-otp"] {
+            let told = preset(name);
+            assert!(count(&told) == 0 && told.contains("the answer holds the token"), "{told}");
+            assert!(!told.contains("\"mobile\""), "{told}");
+        }
+        // The address first, then the sign-in; no second factor.
+        let told = preset("sessions");
+        let at = |text: &str| told.find(text).unwrap();
+        assert!(count(&told) == 1 && at("/auth/verify-code") < at("/auth/login"), "{told}");
+        let told = of("sign_up.required = [\"mobile\"]");
+        assert_eq!(count(&told), 2, "{told}");
     }
 }

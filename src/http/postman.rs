@@ -1,5 +1,5 @@
 //! The OpenAPI document as a Postman collection (format 2.1): every operation with an example of what it
-//! takes, and before them a journey that can be run against development mode as it is.
+//! takes, and before them a journey that can be run against development mode as it is, whatever the preset.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ struct Step {
     after: &'static [&'static str],
 }
 
-/// The codes arrive at the phone of development mode: this looks until there are as many as are wanted.
+/// The codes arrive at the phone of development mode: this looks until there are as many as are wanted at `to`.
 const LOOK: Step = Step {
     name: "",
     operation: "GET /dev/messages?to={{to}}",
@@ -53,13 +53,17 @@ const JOURNEY: &[Step] = &[
             "const digits = (count) => String(Math.floor(Math.random() * 10 ** count)).padStart(count, '0');",
             "pm.collectionVariables.set('username', 'postman' + digits(9));",
             "pm.collectionVariables.set('mobile', '+1201555' + digits(4));",
-            "pm.collectionVariables.set('looks', 0);",
+            "pm.collectionVariables.set('email', pm.collectionVariables.get('username') + '@example.com');",
         ],
         after: &[
             "pm.test('the account is made', () => pm.response.to.have.status(201));",
-            "pm.collectionVariables.set('challenge', pm.response.json().verification.id);",
+            "const [number, address] = pm.response.json().verifications;",
+            "pm.test('the number and the address are asked about', () => pm.expect([number.factor, address.factor]).to.eql(['sms', 'email']));",
+            "pm.collectionVariables.set('challenge', number.id);",
+            "pm.collectionVariables.set('next', address.id);",
             "pm.collectionVariables.set('to', encodeURIComponent(pm.collectionVariables.get('mobile')));",
             "pm.collectionVariables.set('wanted', 1);",
+            "pm.collectionVariables.set('looks', 0);",
         ],
     },
     Step { name: "Look at the phone", ..LOOK },
@@ -68,21 +72,37 @@ const JOURNEY: &[Step] = &[
         operation: "postAuthVerifyCode",
         body: Some(|| json!({"challenge": "{{challenge}}", "code": "{{code}}"})),
         before: &[],
+        after: &[
+            "pm.test('verified', () => pm.expect(pm.response.json().status).to.equal('verified'));",
+            "pm.collectionVariables.set('challenge', pm.collectionVariables.get('next'));",
+            "pm.collectionVariables.set('to', encodeURIComponent(pm.collectionVariables.get('email')));",
+            "pm.collectionVariables.set('looks', 0);",
+        ],
+    },
+    Step { name: "Look at the mails", ..LOOK },
+    Step {
+        name: "Verify the address",
+        operation: "postAuthVerifyCode",
+        body: Some(|| json!({"challenge": "{{challenge}}", "code": "{{code}}"})),
+        before: &[],
         after: &["pm.test('verified', () => pm.expect(pm.response.json().status).to.equal('verified'));"],
     },
     Step {
         name: "Sign in",
         operation: "postAuthLogin",
-        body: Some(|| json!({"identifier": "{{username}}", "password": "{{password}}"})),
+        body: Some(|| json!({"identifier": "{{username}}", "password": "{{password}}", "session": "bearer"})),
         before: &[],
         after: &[
             "const asked = pm.response.json();",
             "pm.test('a second factor is asked for', () => pm.expect(asked.status).to.equal('second_factor_required'));",
             "pm.collectionVariables.set('challenge', asked.challenge.id);",
+            "const way = asked.challenge.factor === 'email' ? 'email' : 'mobile';",
+            "pm.collectionVariables.set('to', encodeURIComponent(pm.collectionVariables.get(way)));",
             "pm.collectionVariables.set('wanted', 2);",
+            "pm.collectionVariables.set('looks', 0);",
         ],
     },
-    Step { name: "Look at the phone again", ..LOOK },
+    Step { name: "Look for the code", ..LOOK },
     Step {
         name: "Give the code",
         operation: "postAuthVerifyCode",

@@ -15,15 +15,15 @@ use vestibule::app::Moment;
 use vestibule::http::{openapi, postman};
 use vestibule::moving::import::take;
 use vestibule::moving::{Reading, read};
-use vestibule::policy::{Callers, FactorKind, Policy, Proofs};
+use vestibule::policy::{Callers, FactorKind, PRESETS, Policy, Proofs};
 use vestibule::secret::Token;
 use vestibule::sessions::{Carry, Session};
 use vestibule::store::{Change, Query};
 
-use crate::world::{Plan, World};
-
 use crate::place::second_round;
+use crate::replaces::house;
 use crate::told;
+use crate::world::{Plan, World};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -218,7 +218,6 @@ async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
         return;
     }
     let Some(tools) = tools() else { return };
-    let world = World::new().await;
     let folder = Folder::new(&tools, "typescript");
     let example = Path::new(HERE).join("examples/typescript");
     for name in ["journey.ts", "process.d.ts", "tsconfig.json", "package.json"] {
@@ -234,12 +233,15 @@ async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
     compile.current_dir(&folder.0);
     let (good, told) = beside(None, compile).await;
     assert!(good, "{told}");
-    let mut run = Command::new("node");
-    run.current_dir(&folder.0)
-        .arg("built/journey.js")
-        .env("VESTIBULE_ORIGIN", format!("http://{}", world.address));
-    let (good, told) = beside(Some(&world), run).await;
-    assert!(good && told.trim_end().ends_with("signed out"), "{told}");
+    for preset in PRESETS.iter().map(|(name, _)| *name).chain(["default"]) {
+        let world = house(preset).await;
+        let mut run = Command::new("node");
+        run.current_dir(&folder.0)
+            .arg("built/journey.js")
+            .env("VESTIBULE_ORIGIN", format!("http://{}", world.address));
+        let (good, told) = beside(Some(&world), run).await;
+        assert!(good && told.trim_end().ends_with("signed out"), "{preset}: {told}");
+    }
     // The types hold it: what is not in the document does not compile.
     let text = fs::read_to_string(example.join("journey.ts")).unwrap();
     folder.file("journey.ts", &text.replace("me.username", "me.nickname"));
@@ -252,10 +254,24 @@ async fn a_client_generated_from_the_document_compiles_and_makes_the_journey() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_collection_runs_as_it_is() {
     let Some(tools) = tools() else { return };
-    let world = World::new().await;
-    let folder = Folder::new(&tools, "newman");
+    runs_the_collection(&tools, &World::new().await, "default").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_collection_runs_under_every_preset() {
+    if second_round() {
+        return;
+    }
+    let Some(tools) = tools() else { return };
+    for (preset, _) in PRESETS {
+        runs_the_collection(&tools, &house(preset).await, preset).await;
+    }
+}
+
+async fn runs_the_collection(tools: &Path, world: &World, preset: &str) {
+    let folder = Folder::new(tools, &format!("newman-{preset}"));
     let file = folder.file("collection.json", &postman::collection(&openapi::document()).to_string());
-    let mut newman = tool(&tools, "newman");
+    let mut newman = tool(tools, "newman");
     newman.current_dir(&folder.0).arg("run").arg(&file).args([
         "--reporters",
         "cli,json",
@@ -270,8 +286,8 @@ async fn the_collection_runs_as_it_is() {
         "--color",
         "off",
     ]);
-    let (good, told) = beside(Some(&world), newman).await;
-    assert!(good, "{told}");
+    let (good, told) = beside(Some(world), newman).await;
+    assert!(good, "{preset}: {told}");
     let out: Json = serde_json::from_str(&fs::read_to_string(folder.0.join("out.json")).unwrap()).unwrap();
     let stats = &out["run"]["stats"];
     let number = |what: &str, which: &str| stats[what][which].as_u64().unwrap();
@@ -292,7 +308,7 @@ async fn the_collection_runs_as_it_is() {
     let users = world.app.store.find(users).await.unwrap().items;
     assert!(users.iter().any(|user| user.roles == Roles::default()));
     told::figure(format_args!(
-        "newman: {} requests, {} assertions",
+        "newman ({preset}): {} requests, {} assertions",
         number("requests", "total"),
         number("assertions", "total")
     ));

@@ -10,9 +10,11 @@ use axum::http::header;
 use axum::routing::get;
 use serde_json::Value as Json;
 use tokio::process::Command;
+use vestibule::policy::PRESETS;
 
 use crate::api_tools::beside;
 use crate::browser::Tab;
+use crate::replaces::house;
 use crate::told;
 use crate::world::{PASSWORD, World};
 
@@ -92,12 +94,14 @@ async fn the_python_client_signs_in_by_form() {
         told::left_out("there is no python3.");
         return;
     }
-    let world = World::new().await;
-    let mut client = Command::new("python3");
-    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python/client.py"));
-    client.env("VESTIBULE_ORIGIN", format!("http://{}", world.address));
-    let (good, told) =
-        tokio::time::timeout(Duration::from_secs(60), beside(Some(&world), client)).await.unwrap();
-    assert!(good && told.trim_end().ends_with("signed out"), "{told}");
-    assert!(told.contains("a code was sent"), "{told}");
+    for preset in PRESETS.iter().map(|(name, _)| *name).chain(["default"]) {
+        let world = house(preset).await;
+        let mut client = Command::new("python3");
+        client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python/client.py"));
+        client.env("VESTIBULE_ORIGIN", format!("http://{}", world.address));
+        let (good, told) =
+            tokio::time::timeout(Duration::from_secs(60), beside(Some(&world), client)).await.unwrap();
+        assert!(good && told.trim_end().ends_with("signed out"), "{preset}: {told}");
+        assert!(told.contains("a code was sent"), "{preset}: {told}");
+    }
 }
