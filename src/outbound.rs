@@ -156,7 +156,9 @@ impl Outbound {
         drop(allowed);
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         match literal {
-            Ok(address) if !is_public(address) => Err(format!("{address} is not a public address")),
+            Ok(address) if !is_public(address) => Err(format!(
+                "{address} is not a public address, and server.outbound_allow does not name {host}:{port}"
+            )),
             _ => Ok(&self.public),
         }
     }

@@ -92,10 +92,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         if !is_json(request.headers()) {
-            return Err(Problem::UnsupportedMediaType.into());
+            return Err(no_json());
         }
         read_json(&bytes(request, app).await?).map(Self)
     }
+}
+
+fn no_json() -> Error {
+    Error::new(Problem::UnsupportedMediaType).detail("Send Content-Type: application/json.")
 }
 
 impl FromRequestParts<Arc<App>> for RegisteredClient {
@@ -135,7 +139,7 @@ impl<T: DeserializeOwned> OptionalFromRequest<Arc<App>> for Body<T> {
         match (bytes.is_empty(), is_json) {
             (true, _) => Ok(None),
             (false, true) => read_json(&bytes).map(|body| Some(Self(body))),
-            (false, false) => Err(Problem::UnsupportedMediaType.into()),
+            (false, false) => Err(no_json()),
         }
     }
 }

@@ -105,7 +105,7 @@ async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
         assert!(text(&page).contains(&format!("name=\"factor\" value=\"{way}\"")), "{}", text(&page));
     }
     let sends = |path, name, value| {
-        let fields = vec![("token", token.clone()), ("challenge", challenge.clone()), (name, value)];
+        let fields = [("token", token.clone()), ("challenge", challenge.clone()), (name, value)];
         let visitor = &visitor;
         async move {
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -182,6 +182,24 @@ async fn bearer_refuses_what_is_wrong() {
     client.json("PATCH", "/api/users/update-password", sets).await.fails(401, "credentials-wrong");
     let routes = [("POST", "/api/users/register"), ("POST", "/api/login"), ("PATCH", "/api/users/me")];
     refuses_rubbish(&mut client, &routes).await;
+    let form = client.form("/api/login", &[("email", EMAIL), ("password", SHORTEST)]).await;
+    assert_eq!(
+        form.fails(415, "unsupported-media-type").told("detail"),
+        "Send Content-Type: application/json."
+    );
+}
+
+#[tokio::test]
+async fn bearer_recovers_by_an_address_that_was_shown_and_by_no_other() {
+    let world = house("bearer").await;
+    let mut client = Client::of(&world);
+    client.post("/api/users/register", account(EMAIL, SHORTEST)).await.is(204);
+    world.run_due().await;
+    let mails = async || world.messages(EMAIL).await["items"].as_array().unwrap().len();
+    let before = mails().await;
+    client.post("/api/auth/recover", json!({"identifier": EMAIL})).await.is(202);
+    world.run_due().await;
+    assert_eq!(mails().await, before);
 }
 
 #[tokio::test]

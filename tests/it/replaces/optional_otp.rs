@@ -60,6 +60,23 @@ async fn optional_otp_without_a_code() {
 }
 
 #[tokio::test]
+async fn optional_otp_turns_the_code_on_later() {
+    let world = house("optional-otp").await;
+    let mut client = Client::of(&world);
+    let made = client.post("/users", account(false)).await.is(201);
+    let verify = json!({"challenge": made.body["verification"]["id"], "code": code(&world).await});
+    client.post("/api/auth/verify-code", verify).await.is(200);
+    let done = client.form("/login", &password(SHORTEST, "false")).await.is(200);
+    client.token = Some(done.told("access_token"));
+    let factor = client.post("/api/factors", json!({"kind": "email"})).await.is(200);
+    assert_eq!(factor.body["kind"], "email");
+    client.post("/api/logout", json!({})).await.is(204);
+    client.get("/api/users/me").await.fails(401, "unauthenticated");
+    let asked = client.form("/login", &password(SHORTEST, "false")).await.is(200);
+    assert_eq!(asked.body["status"], "second_factor_required");
+}
+
+#[tokio::test]
 async fn optional_otp_with_a_code_by_mail() {
     let world = house("optional-otp").await;
     let mut client = Client::of(&world);
