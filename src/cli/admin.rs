@@ -131,7 +131,7 @@ pub async fn run(options: &Options) -> Outcome {
             say(&format!("{}  can sign in.", found.id))
         }
         What::Link(whom) => {
-            let ctx = house::enter(&whom.settings)?;
+            let ctx = house::enter(&whom.settings).await?;
             let made = async {
                 let id = actions::named(&ctx, &whom.identifier).await?;
                 Ok(ctx.app.origin.link(&actions::link(&ctx, &By::Operator, id).await?))

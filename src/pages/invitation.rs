@@ -42,7 +42,7 @@ async fn asked(
 ) -> Result<Response> {
     let title = visit.say("page-invitation.title");
     let organization = match named_by(ctx, token).await {
-        Ok((_, organization)) => organization,
+        Ok(offer) => offer.organization,
         Err(gone) if gone.problem == Problem::CodeGone => {
             let problem = context! { text => visit.say("problem-code-gone") };
             let given = context! { problem, text => visit.say("page-invitation.gone"), links => on(visit) };
