@@ -442,7 +442,8 @@ async fn what_was_typed_is_there_again_or_it_is_said_that_it_is_not() {
 async fn what_is_wrong_is_said_where_it_is_wrong() {
     let world = World::new().await;
     let Some(mut tab) = Tab::open(&world).await else { return };
-    let focused = "document.activeElement.name";
+    // The focus comes a moment after the page.
+    let focused = "new Promise(done => { const look = () => document.activeElement.name ? done(document.activeElement.name) : setTimeout(look, 10); look() })";
     let wrong = async |tab: &Tab, name: &str| {
         let told = tab.evaluates(&format!("document.getElementById('{name}-wrong')?.innerText")).await;
         told.as_str().unwrap_or_else(|| panic!("nothing is wrong with {name}")).to_owned()

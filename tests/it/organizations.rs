@@ -349,7 +349,7 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
         body["items"].as_array().unwrap().iter().map(|event| event["id"].to_string()).collect()
     };
     let all = grace.get("/api/v1/activity?limit=200").await.expect(StatusCode::OK).body;
-    let all: Vec<_> = all["items"].as_array().unwrap().iter().cloned().collect();
+    let all: Vec<_> = all["items"].as_array().unwrap().to_vec();
     let is_elsewhere = |event: &Json| event["detail"]["organization"] == json!(elsewhere);
     assert!(all.iter().any(is_elsewhere));
     let rest: Vec<_> =
