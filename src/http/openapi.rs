@@ -253,6 +253,9 @@ fn limits(limits: &[Limit]) -> Value {
 /// The failures of a route by status: its own, and those that every route of its kind has.
 fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
     let mut all = route.doc.problems.clone();
+    if !route.limits().is_empty() {
+        all.push(Problem::LimitReached);
+    }
     if route.doc.body.is_some() {
         all.extend([
             Problem::MalformedBody,
@@ -420,7 +423,7 @@ mod tests {
         let document = super::document();
         let mut counted = 0;
         for route in router::routes() {
-            let limited = route.doc.problems.contains(&Problem::LimitReached);
+            let limited = problems(&route).get(&429).is_some_and(|all| all.contains(&Problem::LimitReached));
             assert_eq!(limited, !route.limits().is_empty(), "{} {}", route.method, route.path);
             counted += usize::from(limited);
         }

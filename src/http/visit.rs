@@ -85,6 +85,7 @@ const SAID: &[&str] = &[
     "made",
     "gone",
     "not-asked",
+    "resent",
 ];
 
 /// Words of those that come of looking after others.

@@ -974,16 +974,14 @@ fn names(document: &Json) -> BTreeSet<String> {
     names
 }
 
-/// Whether two pages are the same but for the challenge that each carries on.
+/// Whether two pages are the same but for the challenge that each carries on in its forms.
 fn shows_same(one: &Answer, other: &Answer) -> bool {
     let bare = |answer: &Answer| {
         let text = String::from_utf8(answer.bytes.clone()).unwrap();
-        let tail = text.split_once("value=\"vc_").and_then(|(_, rest)| rest.split_once('"'));
-        (
-            answer.status,
-            text.split("value=\"vc_").next().unwrap().to_owned(),
-            tail.map(|(_, rest)| rest.to_owned()),
-        )
+        let mut parts = text.split("value=\"vc_");
+        let first = parts.next().unwrap().to_owned();
+        let rest = parts.map(|part| part.split_once('"').unwrap().1.to_owned());
+        (answer.status, first, rest.collect::<Vec<_>>())
     };
     bare(one) == bare(other)
 }

@@ -292,3 +292,4 @@ event-organization_changed = تغير اسم منظمة.
 event-organization_ended = أُنهيت منظمة.
 event-invited = دُعي شخص إلى منظمة.
 event-invitation_ended = سُحبت دعوة.
+event-event_resent = يُبلَّغ التطبيق بحدث مرة أخرى.

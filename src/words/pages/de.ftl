@@ -282,3 +282,4 @@ event-organization_changed = Eine Organisation wurde umbenannt.
 event-organization_ended = Eine Organisation wurde aufgelöst.
 event-invited = Jemand wurde in eine Organisation eingeladen.
 event-invitation_ended = Eine Einladung wurde zurückgenommen.
+event-event_resent = Der Anwendung wird ein Ereignis noch einmal mitgeteilt.

@@ -282,3 +282,4 @@ event-organization_changed = An organisation was renamed.
 event-organization_ended = An organisation was ended.
 event-invited = Somebody was invited to an organisation.
 event-invitation_ended = An invitation was taken back.
+event-event_resent = The application is told of an event again.

@@ -282,3 +282,4 @@ event-organization_changed = Se cambió el nombre de una organización.
 event-organization_ended = Se disolvió una organización.
 event-invited = Se invitó a alguien a una organización.
 event-invitation_ended = Se retiró una invitación.
+event-event_resent = Se vuelve a comunicar un suceso a la aplicación.

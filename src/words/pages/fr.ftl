@@ -282,3 +282,4 @@ event-organization_changed = Une organisation a été renommée.
 event-organization_ended = Une organisation a été dissoute.
 event-invited = Quelqu’un a été invité dans une organisation.
 event-invitation_ended = Une invitation a été retirée.
+event-event_resent = Un événement est de nouveau signalé à l’application.

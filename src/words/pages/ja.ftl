@@ -274,3 +274,4 @@ event-organization_changed = 組織の名前が変更されました。
 event-organization_ended = 組織が解散されました。
 event-invited = 組織への招待が送られました。
 event-invitation_ended = 招待が取り消されました。
+event-event_resent = アプリケーションに出来事をもう一度知らせます。

@@ -282,3 +282,4 @@ event-organization_changed = O nome de uma organização foi mudado.
 event-organization_ended = Uma organização foi dissolvida.
 event-invited = Alguém foi convidado para uma organização.
 event-invitation_ended = Um convite foi retirado.
+event-event_resent = Um acontecimento é comunicado de novo à aplicação.
