@@ -188,7 +188,7 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
     let blank = Factor::new(&moment, caller.user.id, FactorKind::RecoveryCode);
     case(ctx, permit).await?.may_bind(&blank, &ctx.policy)?;
     // Ten hashes a time: as dear as ten sign-ins, and one after another, so that they wait like one.
-    limits::take_by_session(ctx, caller.session.id).await?;
+    limits::take_by_device(ctx, caller.session.id).await?;
     let codes = recovery_codes::make(&moment);
     let mut hashed = Vec::with_capacity(codes.len());
     for code in &codes {

@@ -44,9 +44,8 @@ const BREATH: Duration = Duration::from_millis(100);
 /// connection is accepted, and what is being answered has `drain_timeout` to finish before it is cut.
 ///
 /// At most `max_connections` are open, and no more than [there is room for](make_room); others wait to be
-/// accepted. A connection that does not send
-/// the head of a request within `header_timeout`, the next one on a kept connection included, or
-/// does not take any of its answer for `request_timeout`, is closed.
+/// accepted. A connection that does not send the head of a request within `header_timeout`, the next one on
+/// a kept connection included, or does not take any of its answer for `request_timeout`, is closed.
 ///
 /// # Errors
 /// None at present: what goes wrong with one connection, or with accepting it, ends nothing else.

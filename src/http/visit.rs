@@ -2,7 +2,8 @@
 //!
 //! Always holds: of what an address carries along only what can be vouched for is kept. An address to
 //! return to is followed when it is, letter for letter, one of those in `pages.return_to`; a page to go
-//! on to is one of the account's own, or of the console, or that of an invitation. Whoever acts for somebody sees that on every page.
+//! on to is one of the account's own, or of the console, or that of an invitation. Whoever acts for somebody
+//! sees that on every page.
 
 use std::sync::Arc;
 

@@ -121,8 +121,8 @@ fn tagged(ctx: &Ctx, network: &str) -> u32 {
 /// What guesses at the password of one account from unknown devices are counted by.
 const ACCOUNT: [Limit; 3] = [Limit::SignInIdentifier, Limit::SignInAccountDay, Limit::SignInAccountMonth];
 
-/// What guesses at the password from within a session are counted by.
-const SESSION: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
+/// What guesses at the password are counted by on a known device, and from within a session.
+const DEVICE: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
 
 fn account(user: Uuid) -> String {
     format!("account:{user}")
@@ -144,25 +144,37 @@ pub async fn put_back_by_account(ctx: &Ctx, user: Uuid) {
     }
 }
 
-/// Takes one guess at the password of whoever is signed in by `session`: a lane of its own, like that of a
-/// known device, which nobody outside can use up.
+/// Takes one guess at a password from a known `device`, or from within a session, which is at least as good: a lane
+/// of its own, which nobody outside can use up.
 ///
 /// # Errors
 /// [`Problem::LimitReached`].
-pub async fn take_by_session(ctx: &Ctx, session: Uuid) -> Result<()> {
-    let of = session.to_string();
-    take_each(ctx, &SESSION.map(|limit| (limit, of.as_str()))).await
+pub async fn take_by_device(ctx: &Ctx, device: Uuid) -> Result<()> {
+    let of = device.to_string();
+    take_each(ctx, &DEVICE.map(|limit| (limit, of.as_str()))).await
 }
 
-/// What came of that guess. When there was no room to look at it, it is put back.
+/// Puts back one such guess, at which nobody looked.
+pub async fn put_back_by_device(ctx: &Ctx, device: Uuid) {
+    for limit in DEVICE {
+        put_back(ctx, limit, &device.to_string()).await;
+    }
+}
+
+/// Makes whole what such guesses have used up: the password was shown.
+pub async fn forgive_device(ctx: &Ctx, device: Uuid) {
+    for limit in DEVICE {
+        clear(ctx, limit, &device.to_string()).await;
+    }
+}
+
+/// What came of a guess within `session`. When there was no room to look at it, it is put back.
 ///
 /// # Errors
 /// Those of `outcome`.
 pub async fn looked_at<T>(ctx: &Ctx, session: Uuid, outcome: Result<T>) -> Result<T> {
     if outcome.as_ref().is_err_and(|error| error.problem == Problem::Busy) {
-        for limit in SESSION {
-            put_back(ctx, limit, &session.to_string()).await;
-        }
+        put_back_by_device(ctx, session).await;
     }
     outcome
 }

@@ -34,7 +34,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
     let is_guess = current.is_some();
     match current {
         Some(current) => {
-            limits::take_by_session(ctx, caller.session.id).await?;
+            limits::take_by_device(ctx, caller.session.id).await?;
             let judged = stored.as_ref().filter(|stored| takes(stored));
             let checked = passwords::check(ctx, judged, &current).await;
             if limits::looked_at(ctx, caller.session.id, checked).await? == Verdict::Wrong {

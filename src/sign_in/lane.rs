@@ -14,8 +14,6 @@ use crate::error::{Problem, Result};
 use crate::limits::{self, Limit};
 use crate::store::Seen;
 
-const DEVICE: [Limit; 2] = [Limit::SignInDevice, Limit::SignInDeviceDay];
-
 /// By whose budget a password is counted.
 pub(super) enum Lane {
     /// By that of a device on which the user is known, and no other.
@@ -45,10 +43,7 @@ impl Lane {
     /// [`Problem::LimitReached`] on a known device.
     pub(super) async fn take(&self, ctx: &Ctx) -> Result<bool> {
         match self {
-            Self::Device(device) => {
-                let id = device.id.to_string();
-                limits::take_each(ctx, &DEVICE.map(|limit| (limit, id.as_str()))).await?;
-            }
+            Self::Device(device) => limits::take_by_device(ctx, device.id).await?,
             // Nobody has no password that could be guessed.
             Self::Stranger { user: None, .. } => {}
             Self::Stranger { user: Some(user), .. } => match limits::take_by_account(ctx, *user).await {
@@ -63,11 +58,7 @@ impl Lane {
     /// others can see: of the name only this one try is put back. The address is not cleared at all.
     pub(super) async fn clear(&self, ctx: &Ctx) {
         match self {
-            Self::Device(device) => {
-                for limit in DEVICE {
-                    limits::clear(ctx, limit, &device.id.to_string()).await;
-                }
-            }
+            Self::Device(device) => limits::forgive_device(ctx, device.id).await,
             Self::Stranger { name, user } => {
                 limits::put_back(ctx, Limit::SignInIdentifier, name).await;
                 if let Some(user) = user {
@@ -81,11 +72,7 @@ impl Lane {
     /// `within` its budget. The address has asked all the same.
     pub(super) async fn put_back(&self, ctx: &Ctx, within: bool) {
         match self {
-            Self::Device(device) => {
-                for limit in DEVICE {
-                    limits::put_back(ctx, limit, &device.id.to_string()).await;
-                }
-            }
+            Self::Device(device) => limits::put_back_by_device(ctx, device.id).await,
             Self::Stranger { name, user } => {
                 limits::put_back(ctx, Limit::SignInIdentifier, name).await;
                 if let Some(user) = user.filter(|_| within) {

@@ -141,7 +141,7 @@ async fn by_password(
     if !need.factors.contains(&FactorKind::Password) {
         return Err(needed(Problem::StepUpRequired, operation, &need.factors, need.max_age));
     }
-    limits::take_by_session(ctx, caller.session.id).await?;
+    limits::take_by_device(ctx, caller.session.id).await?;
     let stored = ctx.app.store.get::<Password>(caller.user.id).await?;
     // A session is at least as good as a known device.
     let takes = &|stored: &Seen<Password>| stored.takes_guesses(&ctx.policy.limits, true);
