@@ -84,8 +84,12 @@ pub const TURN: Uuid = Uuid::nil();
 /// How many events one run tells.
 const AT_ONCE: usize = 100;
 
+/// The circuit of whoever is told.
+const RECEIVER: &str = "events";
+
 /// Tells the application of what is due; returns how much it took. The first that is not taken ends the
-/// run: whoever does not answer is not asked a hundred times in a row.
+/// run, and after a few of them in a row it is left alone for a while: whoever does not answer is not asked
+/// by a whole backlog at once.
 ///
 /// # Errors
 /// The store's.
@@ -97,10 +101,14 @@ pub async fn run_due(ctx: &Ctx) -> Result<usize> {
     let mut told = 0;
     for found in ctx.app.store.find(due).await?.items {
         // What is not told now is told after the next start.
-        if *ctx.app.stopping.borrow() {
+        if *ctx.app.stopping.borrow() || !ctx.app.circuits.admits(RECEIVER, ctx.app.clock.now()) {
             break;
         }
-        match tell(ctx, found.id).await? {
+        let heard = tell(ctx, found.id).await?;
+        if matches!(heard, Told::Taken | Told::NotTaken) {
+            ctx.app.circuits.report(RECEIVER, matches!(heard, Told::Taken), ctx.app.clock.now());
+        }
+        match heard {
             Told::Taken => told += 1,
             Told::NotTaken => return Ok(0),
             Told::Nothing => {}

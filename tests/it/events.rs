@@ -120,6 +120,30 @@ async fn a_receiver_that_fails_hangs_up_or_is_slow_is_told_until_it_takes_it() {
     assert_eq!(ids, happened);
 }
 
+/// Each failure is a commit, and rings: the bell must not send the whole backlog to whoever refuses it.
+#[tokio::test]
+async fn a_receiver_that_refuses_is_left_alone_until_one_event_finds_out_that_it_takes_them_again() {
+    let receiver = Scripted::new([answer(503, "")]).await;
+    let world = house(&receiver).await;
+    for _ in 0..4 {
+        world.member().await;
+    }
+    let due = waiting(&world).await.len();
+    assert!(due > 7, "{due}");
+    for _ in 0..20 {
+        assert_eq!(run(&world).await, 0);
+    }
+    assert_eq!(receiver.requests().len(), 5, "a few are enough to see it");
+    world.advance(Duration::from_secs(30));
+    for _ in 0..5 {
+        assert_eq!(run(&world).await, 0);
+    }
+    assert_eq!(receiver.requests().len(), 6, "one finds out, and no more");
+    receiver.now_does(ok());
+    world.advance(Duration::from_secs(30));
+    assert_eq!(run(&world).await, due, "then all that waited is told at once");
+}
+
 #[tokio::test]
 async fn a_worker_that_ends_in_the_middle_leaves_its_event_to_the_next() {
     let receiver = Scripted::new([ok()]).await;
