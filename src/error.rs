@@ -195,6 +195,12 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<FieldError> for Error {
+    fn from(wrong: FieldError) -> Self {
+        Self::invalid(vec![wrong])
+    }
+}
+
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::new(problem)

@@ -25,6 +25,7 @@ pub mod secret;
 pub mod shared;
 pub mod store;
 pub mod templates;
+pub mod text;
 pub mod tls;
 pub mod twilio;
 pub mod verify;

@@ -293,7 +293,7 @@ pub struct Made {
 /// [`Problem::LimitReached`].
 pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Result<Made> {
     if let Some(error) = roles.refused() {
-        return Err(Error::invalid(vec![error]));
+        return Err(error.into());
     }
     if matches!(by, By::User(_)) && !roles.0.is_empty() {
         return Err(Problem::NotAllowed.into());

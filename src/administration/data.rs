@@ -155,7 +155,7 @@ pub async fn rows(
             let found = column.and_then(|column| Some((column, index(table, column)?)));
             let (column, along) = found.ok_or_else(|| {
                 let sentence = "Rows are not looked for by this: choose a column that says `indexed`.";
-                Error::invalid(vec![FieldError::new("by", "unknown", sentence)])
+                Error::from(FieldError::new("by", "unknown", sentence))
             })?;
             (along, vec![read(column.kind, text)?])
         }
@@ -174,7 +174,7 @@ fn read(kind: Kind, text: &str) -> Result<Value> {
         Kind::Bytes | Kind::Json => None,
     };
     value.ok_or_else(|| {
-        Error::invalid(vec![FieldError::new("is", "wrong-value", "This column holds nothing of the kind.")])
+        Error::from(FieldError::new("is", "wrong-value", "This column holds nothing of the kind."))
     })
 }
 

@@ -37,7 +37,7 @@ pub(super) fn suspend(
 ) -> Result<Seen<User>, Error> {
     if user.status == Status::Deleted {
         let sentence = "This account is deleted; restore it first.";
-        return Err(Error::invalid(vec![FieldError::new("id", "deleted", sentence)]));
+        return Err(FieldError::new("id", "deleted", sentence).into());
     }
     Ok(user.with(|user| {
         user.status = Status::Suspended;

@@ -131,7 +131,7 @@ async fn search(
     let prefixes = prefixes(text);
     if text.trim().is_empty() || text.len() > identifiers::MAX_BYTES || text.contains('\0') {
         let sentence = "Give the beginning of a username, an e-mail address or a mobile number.";
-        return Err(Error::invalid(vec![FieldError::new("q", "invalid", sentence)]));
+        return Err(FieldError::new("q", "invalid", sentence).into());
     }
     let (start, mut place) = after.map_or(Ok((0, None)), opened)?;
     let (mut items, mut looked) = (Vec::new(), 0);

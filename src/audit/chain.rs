@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::secret::same;
 use crate::store::{Change, Query, Seen, entity};
+use crate::text::hex;
 
 entity! {
     /// Some events that were sealed together.
@@ -511,8 +512,4 @@ fn sha256(bytes: &[u8]) -> Vec<u8> {
     let mut hash = Context::new(&SHA256);
     hash.update(bytes);
     hash.finish().as_ref().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

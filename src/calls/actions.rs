@@ -7,7 +7,7 @@ use super::rules::{self, Taken};
 use super::{Call, CallView, Content, Status, Wanted};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
-use crate::error::{Error, FieldError, Problem, Result};
+use crate::error::{FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Mobile};
 use crate::limits::{self, Sender};
@@ -43,7 +43,7 @@ pub async fn admit(ctx: &Ctx, caller: &Caller, to: &Mobile) -> Result<Sender> {
     }
     if !rules::is_country_allowed(policy, to.region().as_deref()) {
         let told = "Numbers of this country are not called from here.";
-        return Err(Error::invalid(vec![FieldError::new("to", "country", told)]));
+        return Err(FieldError::new("to", "country", told).into());
     }
     Ok(if owns { Sender::User(caller.user.id) } else { Sender::Caller })
 }

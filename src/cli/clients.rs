@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::{Outcome, Settings, house, say};
 use crate::clients;
 use crate::error::Problem;
+use crate::text;
 
 /// What to do.
 #[derive(Args)]
@@ -39,12 +40,9 @@ enum What {
 pub async fn run(options: &Options) -> Outcome {
     match &options.what {
         What::Add { name, settings } => {
-            let name = name.trim();
-            if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-                return Err("A name has 1 to 100 characters, none of them a control character.".to_owned());
-            }
+            let name = text::name(name).map_err(|wrong| format!("--name: {}", wrong.message))?;
             let (client, secret) =
-                clients::add(&house::enter(settings).await?, name).await.map_err(house::sentence)?;
+                clients::add(&house::enter(settings).await?, &name).await.map_err(house::sentence)?;
             say(&format!("client_id      {}", client.id))?;
             say(&format!("client_secret  {}", secret.reveal()))?;
             let _ = writeln!(std::io::stderr(), "Keep the secret now: only its hash is stored.");

@@ -108,7 +108,7 @@ impl Asked {
         let what = match self.what.as_str() {
             "" => None,
             word => Some(kind(word).ok_or_else(|| {
-                Error::invalid(vec![FieldError::new("what", "invalid", "There is no such kind of event.")])
+                Error::from(FieldError::new("what", "invalid", "There is no such kind of event."))
             })?),
         };
         Ok(views::Audit {

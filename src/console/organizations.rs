@@ -49,9 +49,7 @@ async fn founded(desk: &Desk, form: &Found) -> Result<Uuid> {
     // Nobody learns who exists without the right to found one.
     staff(&desk.ctx, &desk.caller, op::ADMIN_ORGANIZATIONS).await?;
     let owner = named(&desk.ctx, form.owner.trim()).await.map_err(|error| match error.problem {
-        Problem::NotFound => {
-            Error::invalid(vec![FieldError::new("owner", "unknown", "There is no such user.")])
-        }
+        Problem::NotFound => Error::from(FieldError::new("owner", "unknown", "There is no such user.")),
         _ => error,
     })?;
     Ok(found_for(&desk.ctx, &desk.caller, &form.name, owner).await?.id)

@@ -354,7 +354,7 @@ async fn does(desk: &Desk, id: Uuid, form: &Form) -> Result<()> {
         "end-sessions" => users::end_sessions(ctx, caller, user).await.map(drop),
         "reset-factors" => users::reset_factors(ctx, caller, user).await.map(drop),
         "suspend" => {
-            let until = instant("until", &form.until, ":00Z").map_err(|error| Error::invalid(vec![error]))?;
+            let until = instant("until", &form.until, ":00Z").map_err(Error::from)?;
             let ask = Suspend { until, reason: form.reason.trim().to_owned() };
             users::suspend(ctx, caller, user, Body(ask)).await.map(drop)
         }

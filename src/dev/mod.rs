@@ -166,7 +166,7 @@ async fn act(
         ("press", Some(key @ ('0'..='9' | '*' | '#'))) => Act::Press(key),
         _ => {
             let told = "`does` is answer, decline, busy, hang_up, or press with a `key`.";
-            return Err(Error::invalid(vec![FieldError::new("does", "wrong-value", told)]));
+            return Err(FieldError::new("does", "wrong-value", told).into());
         }
     };
     if !dev.lines.act(id, act) {
@@ -188,9 +188,8 @@ struct Wish {
 
 /// `POST /dev/phone/rules`
 async fn set_rule(Extension(dev): Extension<Dev>, Form(wish): Form<Wish>) -> Result<Response> {
-    let wrong = |field: &'static str, told: &'static str| {
-        Error::invalid(vec![FieldError::new(field, "wrong-value", told)])
-    };
+    let wrong =
+        |field: &'static str, told: &'static str| Error::from(FieldError::new(field, "wrong-value", told));
     let habit = Habit::named(&wish.does).ok_or_else(|| wrong("does", "There is no such habit."))?;
     if !order::is_e164(&wish.to) {
         return Err(wrong("to", "A number is + and 7 to 15 digits."));
@@ -225,7 +224,7 @@ async fn advance(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_form = kind.starts_with("application/x-www-form-urlencoded");
     let by = if is_form {
-        let told = || Error::invalid(vec![FieldError::new("advance", "wrong-value", "Such as 10m or 24h.")]);
+        let told = || Error::from(FieldError::new("advance", "wrong-value", "Such as 10m or 24h."));
         let params = signature::read_form(&body).unwrap_or_default();
         let given = params.iter().find(|(name, _)| name == "advance").ok_or_else(told)?;
         given.1.parse().map_err(|_| told())?

@@ -9,13 +9,13 @@ use uuid::Uuid;
 use super::actions::{self, Begun, Codes};
 use crate::accounts;
 use crate::app::Ctx;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::factors::FactorView;
 use crate::http::extract::{Body, Params};
 use crate::policy::IdentifierKind;
 use crate::secret::Secret;
 use crate::sessions::Caller;
-use crate::sign_up::line;
+use crate::text::line;
 
 /// Longest name of a factor, in characters.
 const NAME: usize = 64;
@@ -74,7 +74,7 @@ pub async fn begin_totp(
     caller: Caller,
     ask: Option<Body<NewTotp>>,
 ) -> Result<(StatusCode, Json<Begun>)> {
-    let name = ask.and_then(|Body(ask)| ask.name).map(named).transpose()?;
+    let name = ask.and_then(|Body(ask)| ask.name).as_deref().map(named).transpose()?;
     Ok((StatusCode::CREATED, Json(actions::begin_totp(&ctx, &caller, name).await?)))
 }
 
@@ -117,7 +117,7 @@ pub async fn rename(
     Params(id): Params<Uuid>,
     Body(ask): Body<Rename>,
 ) -> Result<Json<FactorView>> {
-    let name = named(ask.name)?;
+    let name = named(&ask.name)?;
     Ok(Json(actions::rename(&ctx, &caller, id, name).await?))
 }
 
@@ -127,6 +127,6 @@ pub async fn remove(ctx: Ctx, caller: Caller, Params(id): Params<Uuid>) -> Resul
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn named(text: String) -> Result<String> {
-    line("name", text, NAME).map_err(|wrong| Error::invalid(vec![wrong]))
+fn named(text: &str) -> Result<String> {
+    Ok(line("name", text, NAME)?)
 }

@@ -59,7 +59,7 @@ impl Case {
         // What cannot be shown at sign-in would lock its owner out: whoever has a second factor is asked.
         if second.when != When::Never && !offered {
             let sentence = "The policy of this server does not offer this factor.";
-            return Err(Error::invalid(vec![FieldError::new("kind", "not-offered", sentence)]));
+            return Err(FieldError::new("kind", "not-offered", sentence).into());
         }
         if factor.kind == FactorKind::RecoveryCode {
             let why = "Recovery codes stand in for a second factor: add one first.";
@@ -71,7 +71,7 @@ impl Case {
         }
         if self.factors.iter().filter(|factor| factor.counts(&self.demanded)).count() >= MOST {
             let sentence = "This account has as many factors as it may have: remove one first.";
-            return Err(Error::invalid(vec![FieldError::new("kind", "too-many", sentence)]));
+            return Err(FieldError::new("kind", "too-many", sentence).into());
         }
         Ok(())
     }
@@ -233,5 +233,5 @@ pub(super) fn remove(
 /// There is no number or address of this kind that was shown to be the user's own.
 pub(super) fn unverified(kind: IdentifierKind) -> Error {
     let sentence = "This account has none that was shown to be its own: verify one first.";
-    Error::invalid(vec![FieldError::new(kind.as_str(), "unverified", sentence)])
+    Error::from(FieldError::new(kind.as_str(), "unverified", sentence))
 }

@@ -4,6 +4,7 @@
 //! §3.1.4 asks for 112). A step is accepted once, and no step before it ever again.
 
 use aws_lc_rs::hmac;
+use data_encoding::BASE32_NOPAD;
 
 use crate::clock::Timestamp;
 use crate::secret::same;
@@ -46,25 +47,7 @@ pub fn accepts(key: &[u8], given: &str, last: Option<i64>, now: Timestamp) -> Op
 
 /// Base 32 (RFC 4648 §6) without padding: how a key is shown to people and apps.
 pub fn base32(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let (mut out, mut buffer, mut bits) = (String::new(), 0_u32, 0_u32);
-    let mut put = |value: u32| {
-        let letter = LETTERS.get((value & 31) as usize).copied().unwrap_or(b'A');
-        out.push(char::from(letter));
-    };
-    for byte in bytes {
-        buffer = (buffer << 8) | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            put(buffer >> bits);
-        }
-        buffer &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        put(buffer << (5 - bits));
-    }
-    out
+    BASE32_NOPAD.encode(bytes)
 }
 
 /// Reads base 32 as people and other systems write it: in either case, with spaces, dashes and padding.

@@ -148,7 +148,7 @@ pub async fn login(ctx: Ctx, headers: HeaderMap, form: Result<Form<PasswordForm>
 async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: Result<Form<PasswordForm>>) -> Result<FormSignIn> {
     let Form(form) = form?;
     if form.grant_type.is_some_and(|grant| grant != "password") {
-        return Err(Error::invalid(vec![FieldError::new(GRANT_TYPE, "wrong-value", "Expected `password`.")]));
+        return Err(FieldError::new(GRANT_TYPE, "wrong-value", "Expected `password`.").into());
     }
     let name = form.username.clone();
     let carry = match ctx.policy.session.carry {

@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Qu
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::app::{App, Ctx};
@@ -123,7 +124,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
                 let text = text.rsplit_once("form body: ").map_or(text.as_str(), |(_, text)| text);
                 let (path, text) =
                     text.split_once(": ").filter(|(path, _)| is_name(path)).unwrap_or(("", text));
-                Err(Error::invalid(vec![explain(path, text)]))
+                Err(explain(path, text).into())
             }
             Err(_) => Err(Problem::MalformedBody.into()),
         }
@@ -173,7 +174,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Search<T> {
                 let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
                 let (path, text) =
                     text.split_once(": ").filter(|(path, _)| is_name(path)).unwrap_or(("", text));
-                Err(Error::invalid(vec![explain(path, text)]))
+                Err(explain(path, text).into())
             }
             Err(error) => Err(Error::internal(error)),
         }
@@ -201,7 +202,7 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     // The reader would also fill a record from a list, by position: not what anybody documents.
     if !text.trim_start().starts_with('{') {
         return Err(match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-            Ok(_) => Error::invalid(vec![FieldError::new("", "wrong-type", "Expected an object.")]),
+            Ok(_) => Error::from(FieldError::new("", "wrong-type", "Expected an object.")),
             Err(error) => malformed(format!("line {}, column {}", error.line(), error.column())),
         });
     }
@@ -219,7 +220,7 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         Err(found) => found,
     };
     if error.is_data() {
-        Err(Error::invalid(vec![explain(&path, &error.to_string())]))
+        Err(explain(&path, &error.to_string()).into())
     } else {
         Err(malformed(format!("line {}, column {}", error.line(), error.column())))
     }
@@ -275,6 +276,16 @@ fn is_name(name: &str) -> bool {
 
 fn shorten(path: &str) -> Cow<'_, str> {
     if is_name(path) { Cow::Borrowed(path) } else { Cow::Borrowed("?") }
+}
+
+/// Tells what is given as `null` from what is not given: for `deserialize_with`.
+///
+/// # Errors
+/// Those of `T`.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    field: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(field).map(Some)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The frame of every HTML page, and the one escape. Nothing is written into a page that its content
 //! policy would have to make an exception for.
 
-pub use crate::twilio::twiml::escape;
+pub use crate::text::escape;
 
 /// For the head of pages in the house's own style: light and dark.
 pub const STYLED: &str = r#"<meta name="color-scheme" content="light dark">

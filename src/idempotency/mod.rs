@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::secret::{Sealed, same};
 use crate::store::{Seen, entity};
+use crate::text::hex;
 
 /// How long an answer is kept: the contract of the header.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
@@ -90,7 +91,7 @@ impl Once {
         if !same(&found.request, &self.request) {
             return Err(Problem::IdempotencyKeyReused.into());
         }
-        let plain = ctx.app.keyring.open(&["replay", &self.context()], &found.answer);
+        let plain = ctx.app.keyring.open(&["replay", &hex(self.id)], &found.answer);
         let plain = plain.ok_or_else(|| Error::internal("a kept answer does not open"))?;
         serde_json::from_slice(&plain).map(Before::Answered).map_err(Error::internal)
     }
@@ -101,13 +102,9 @@ impl Once {
         Ok(Replay {
             id: self.id.to_vec(),
             request: self.request.to_vec(),
-            answer: ctx.app.keyring.seal(&["replay", &self.context()], &plain, &ctx.app.random),
+            answer: ctx.app.keyring.seal(&["replay", &hex(self.id)], &plain, &ctx.app.random),
             created_at: moment.now,
             expires_at: moment.now + KEPT,
         })
-    }
-
-    fn context(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

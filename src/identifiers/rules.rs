@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::FieldError;
 use crate::policy::IdentifierKind;
 use crate::store::Seen;
+use crate::text::hex;
 
 /// An identifier that is well formed, of any kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,7 +112,7 @@ pub fn key(name: Option<&Name>, raw: &str) -> String {
         let folded: String = raw.trim().nfkc().collect::<String>().to_lowercase();
         digest(&SHA256, folded.as_bytes())
     };
-    hash.as_ref().iter().fold(String::from("other:"), |text, byte| format!("{text}{byte:02x}"))
+    format!("other:{}", hex(hash))
 }
 
 /// Among what a user is known by, the first that must be shown to be their own before anything is

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::text;
 use crate::words::Locale;
 
 /// A mail, from top to bottom.
@@ -108,19 +109,9 @@ fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Makes text harmless between tags and in quoted attributes.
+/// One line that is harmless between tags and in quoted attributes.
 fn escape(text: &str) -> String {
-    one_line(text).chars().fold(String::with_capacity(text.len()), |mut out, letter| {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-        out
-    })
+    text::escape(&one_line(text))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::identifiers::{Identifier, Name};
 use crate::passwords::Password;
 use crate::policy::{self, FactorKind, IdentifierKind};
 use crate::profile::metadata_refused;
-use crate::sign_up::{line, locale};
+use crate::text::{line, locale};
 
 /// How rows are read.
 #[derive(Clone, Debug)]
@@ -249,12 +249,12 @@ impl Reader<'_> {
         let names = self.names();
         let created = self.instant("created_at").unwrap_or(self.now);
         let name = self.text("name").and_then(|text| {
-            let read = line("name", text, 200);
+            let read = line("name", &text, 200);
             self.keep(read)
         });
         // Many systems write `en_US`.
         let locale = self.text("locale").and_then(|text| {
-            let read = locale(text.trim().replace('_', "-"));
+            let read = locale(&text.trim().replace('_', "-"));
             self.keep(read)
         });
         let status = self.text("status").map(|text| text.trim().to_lowercase());

@@ -24,6 +24,7 @@ use crate::policy::{Carry, FactorKind, Gate, Proofs, Rank, after_first_factor};
 use crate::sessions::Session;
 use crate::sessions::moved::{LONGEST, MovedSession, OldDigest, Opened, is_weak};
 use crate::store::{Query, Seen, answer};
+use crate::text::from_hex;
 
 /// What a row may say of a session.
 pub const FIELDS: &[&str] =
@@ -115,7 +116,7 @@ impl Reader<'_> {
             }
             (Some(text), None) => return Some(OldDigest::of(&text)),
             (None, Some(hex)) => {
-                let digest = from_hex(hex.trim());
+                let digest = from_hex(hex.trim()).and_then(|bytes| bytes.try_into().ok()).map(OldDigest);
                 if digest.is_none() {
                     self.fault("token_sha256", "invalid", "This is not a SHA-256 in hex, of 64 digits.");
                 }
@@ -170,17 +171,6 @@ impl Reader<'_> {
         };
         kinds.into_iter().fold(proofs, |proofs, kind| proofs.and(kind, at))
     }
-}
-
-fn from_hex(text: &str) -> Option<OldDigest> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(OldDigest(bytes))
 }
 
 /// Takes in what can be taken of `rows`, in their order, and says what came of each. With `tried` nothing is

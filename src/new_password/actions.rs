@@ -43,7 +43,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
         }
         None if stored.is_some() && needs_current(ctx) => {
             let sentence = "The current password is needed as well.";
-            return Err(Error::invalid(vec![FieldError::new("current_password", "missing", sentence)]));
+            return Err(FieldError::new("current_password", "missing", sentence).into());
         }
         None => {}
     }
@@ -170,16 +170,12 @@ impl Ready {
     ) -> Result<Self> {
         let own = identifiers::actions::of_user(ctx, user.id).await?;
         let own: Vec<&str> = own.iter().map(|one| one.value.as_str()).collect();
-        let refuse = |error| Error::invalid(vec![error]);
-        let new = passwords::choose(ctx, "new_password", new, &own).map_err(refuse)?;
+        let new = passwords::choose(ctx, "new_password", new, &own)?;
         if stored.is_some()
             && passwords::check(ctx, stored.as_ref(), &new.as_given()).await? != Verdict::Wrong
         {
-            return Err(refuse(FieldError::new(
-                "new_password",
-                "same",
-                "This is the password that you have.",
-            )));
+            let sentence = "This is the password that you have.";
+            return Err(FieldError::new("new_password", "same", sentence).into());
         }
         let phc = passwords::prepare(ctx, &new).await?;
         let about = About::operation(operation::PASSWORD_CHANGE, Notice::PasswordChanged);

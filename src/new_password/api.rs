@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::actions;
 use crate::app::Ctx;
-use crate::error::{Error, FieldError, Problem, Result};
+use crate::error::{FieldError, Problem, Result};
 use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token, TokenKind};
@@ -32,7 +32,7 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
     match (&ask.recovery_token, &ask.current_password) {
         (Some(_), Some(_)) => {
             let sentence = "Send the current password or a recovery token, not both.";
-            return Err(Error::invalid(vec![FieldError::new("recovery_token", "one-of", sentence)]));
+            return Err(FieldError::new("recovery_token", "one-of", sentence).into());
         }
         (Some(token), None) => {
             let token = Token::parse(TokenKind::Recovery, token.expose());

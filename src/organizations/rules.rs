@@ -1,7 +1,7 @@
 //! Who may do what in an organisation. Pure.
 
 use super::{Member, Role};
-use crate::error::{Error, FieldError, Problem, Result};
+use crate::error::{Problem, Result};
 
 /// Refuses whoever is less than `least`: it is no secret to a member that the organisation is there.
 pub(super) fn at_least(role: Role, least: Role) -> Result<()> {
@@ -23,16 +23,6 @@ pub(super) fn may_remove(role: Role, member: &Member, is_self: bool) -> Result<(
     } else {
         Err(Problem::NotAllowed.into())
     }
-}
-
-/// What an organisation is called: one line of 1 to 100 characters.
-pub(super) fn name(text: &str) -> Result<String> {
-    let text = text.trim();
-    if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    let sentence = "This is one line of 1 to 100 characters.";
-    Err(Error::invalid(vec![FieldError::new("name", "invalid", sentence)]))
 }
 
 #[cfg(test)]
@@ -64,14 +54,6 @@ mod tests {
                 let may = may_remove(role, &member(now), false).is_ok();
                 assert_eq!(may, role == Role::Owner || role == Role::Admin && now == Role::Member);
             }
-        }
-    }
-
-    #[test]
-    fn a_name_is_one_line() {
-        assert_eq!(name("  Ada & Sons ").unwrap(), "Ada & Sons");
-        for text in ["", "  ", "a\nb", "\0", &"x".repeat(101)] {
-            assert!(name(text).is_err(), "{text:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::hmac;
 
 use crate::clock::Timestamp;
 use crate::secret::{Secret, same};
+use crate::text::hex;
 
 /// The header of the signature.
 pub const SIGNATURE: &str = "vestibule-signature";
@@ -17,9 +18,7 @@ pub fn sign(secret: &Secret, now: Timestamp, body: &[u8]) -> String {
     let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()));
     signing.update(format!("{seconds}.").as_bytes());
     signing.update(body);
-    let tag = signing.sign();
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={seconds},v1={hex}")
+    format!("t={seconds},v1={}", hex(signing.sign()))
 }
 
 /// How old a signed request may be, and how far its sender's clock may be ahead.

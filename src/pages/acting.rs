@@ -35,9 +35,10 @@ impl Begin {
     /// # Errors
     /// [`crate::error::Problem::Invalid`] when the minutes are no number.
     pub fn ask(&self) -> Result<Ask> {
-        let minutes = self.minutes.trim().parse().map_err(|_| {
-            Error::invalid(vec![FieldError::new("minutes", "wrong-value", "This is a whole number.")])
-        })?;
+        let minutes =
+            self.minutes.trim().parse().map_err(|_| {
+                Error::from(FieldError::new("minutes", "wrong-value", "This is a whole number."))
+            })?;
         Ok(Ask {
             reason: self.reason.clone(),
             minutes,

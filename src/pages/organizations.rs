@@ -97,7 +97,7 @@ fn id(text: &str) -> Result<Uuid> {
 
 fn role(word: &str) -> Result<Role> {
     let known = Role::ALL.iter().copied().find(|role| role.as_str() == word);
-    known.ok_or_else(|| Error::invalid(vec![FieldError::new("role", "invalid", "There is no such role.")]))
+    known.ok_or_else(|| Error::from(FieldError::new("role", "invalid", "There is no such role.")))
 }
 
 /// What a member is called.

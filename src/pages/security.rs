@@ -102,9 +102,7 @@ pub async fn set_password(
         let given = about_password(&ctx, &caller, Some(strength.score)).await?;
         return match wrong {
             None => Ok(visit.shows("password.html", &title, given)),
-            Some(wrong) => {
-                visit.shows_why(crate::error::Error::invalid(vec![wrong]), "password.html", &title, given)
-            }
+            Some(wrong) => visit.shows_why(crate::error::Error::from(wrong), "password.html", &title, given),
         };
     }
     let current = (!form.current_password.is_empty()).then(|| GivenPassword::new(&form.current_password));

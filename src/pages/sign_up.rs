@@ -91,7 +91,7 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<S
         return match passwords::assess(&ctx, &form.password, &own).await {
             Err(error) => asked(&ctx, &visit, &form, None, Some(error)),
             Ok((wrong, strength)) => {
-                let error = wrong.map(|wrong| Error::invalid(vec![wrong]));
+                let error = wrong.map(Error::from);
                 asked(&ctx, &visit, &form, Some(strength.score), error)
             }
         };

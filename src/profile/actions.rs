@@ -13,6 +13,7 @@ use crate::notices::{self, About, Notice, Notices};
 use crate::organizations;
 use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
+use crate::sign_up::taken;
 use crate::step_up::{self, Permit, permit};
 use crate::store::{Change, Decision, Seen, answer};
 use crate::undo;
@@ -54,7 +55,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
     if let Some(username) = wanted.new_of(IdentifierKind::Username) {
         let owner = identifiers::actions::owner(ctx, username).await?;
         if owner.is_some_and(|owner| owner.user_id != caller.user.id) {
-            return Err(taken());
+            return Err(taken(IdentifierKind::Username));
         }
     }
     let paid = &pay(ctx, &caller.user, &wanted, &known).await?;
@@ -108,12 +109,6 @@ async fn last_factor(
     }
     let sentence = "You could not sign in without this: add another factor first.";
     Ok(going.iter().map(|kind| FieldError::new(kind.as_str(), "in-use", sentence)).collect())
-}
-
-fn taken() -> Error {
-    let sentence = "Somebody has this username, or one that looks like it.";
-    let fields = vec![FieldError::new("username", "taken", sentence)];
-    Error { fields, ..Error::new(Problem::IdentifierTaken) }
 }
 
 /// What one changed name, address or number makes go out.
@@ -193,7 +188,7 @@ impl<'a> Changing<'a> {
                 Some(name) if *kind == IdentifierKind::Username => {
                     let owner = identifiers::actions::owner(ctx, name).await?;
                     if owner.is_some_and(|owner| owner.user_id != user.id) {
-                        return Err(taken());
+                        return Err(taken(IdentifierKind::Username));
                     }
                     decision = rules::rename(decision, name, &user, now, moment);
                 }
@@ -263,7 +258,7 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
     let Some(claim) = of_kind.clone().rfind(|one| one.verified_at.is_none()) else {
         if of_kind.next().is_some() || kind == IdentifierKind::Username {
             let sentence = "There is nothing to verify.";
-            return Err(Error::invalid(vec![FieldError::new("kind", "verified", sentence)]));
+            return Err(FieldError::new("kind", "verified", sentence).into());
         }
         return Err(Problem::NotFound.into());
     };

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::actions;
 use super::export;
@@ -15,14 +15,14 @@ use crate::app::Ctx;
 use crate::audit::Event;
 use crate::challenges::ChallengeView;
 use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{Body, Search};
+use crate::http::extract::{Body, Search, given};
 use crate::http::listing::{List, Listing};
 use crate::identifiers::Name;
 use crate::policy::IdentifierKind;
 use crate::sessions::{Caller, clear_cookie};
 use crate::sign_up::api::foreign;
-use crate::sign_up::{line, locale};
 use crate::store::Seen;
+use crate::text::{line, locale};
 
 /// `GET /users/me`
 pub async fn me(ctx: Ctx, caller: Caller) -> Result<Json<Account>> {
@@ -52,11 +52,6 @@ pub struct Change {
     /// What the application keeps with the account: one JSON object, put in the place of the old one.
     #[serde(default, deserialize_with = "given")]
     pub metadata: Option<Option<Metadata>>,
-}
-
-/// Tells what is given as `null` from what is not given.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(field).map(Some)
 }
 
 /// The answer of `PATCH /users/me`.
@@ -89,12 +84,12 @@ pub async fn change(ctx: Ctx, caller: Caller, Body(ask): Body<Change>) -> Result
 pub fn read(ctx: &Ctx, ask: Change) -> Result<Wanted> {
     let mut errors: Vec<FieldError> = Vec::new();
     let mut wanted = Wanted::default();
-    let given = [
+    let names = [
         (IdentifierKind::Username, ask.username),
         (IdentifierKind::Email, ask.email),
         (IdentifierKind::Mobile, ask.mobile),
     ];
-    for (kind, text) in given {
+    for (kind, text) in names {
         match text {
             None => {}
             Some(None) => wanted.names.push((kind, None)),
@@ -107,8 +102,8 @@ pub fn read(ctx: &Ctx, ask: Change) -> Result<Wanted> {
             },
         }
     }
-    let mut text = |field: Option<Option<String>>, read: &dyn Fn(String) -> Result<String, FieldError>| {
-        let read = field?.map(read).transpose();
+    let mut text = |field: Option<Option<String>>, read: &dyn Fn(&str) -> Result<String, FieldError>| {
+        let read = field?.as_deref().map(read).transpose();
         read.map_err(|error| errors.push(error)).ok()
     };
     wanted.name = text(ask.name, &|text| line("name", text, 200));

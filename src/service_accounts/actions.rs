@@ -12,6 +12,7 @@ use crate::secret::Token;
 use crate::sessions::{Caller, Session};
 use crate::step_up::{self, Permit};
 use crate::store::{Cursor, Decision, Page, Query, Seen};
+use crate::text;
 
 pub use super::rules::{KEY_DAYS, Wanted};
 
@@ -68,7 +69,7 @@ async fn account(ctx: &Ctx, id: Uuid) -> Result<Seen<ServiceAccount>> {
 /// # Errors
 /// [`Problem::Invalid`] for a name that is none; the store's.
 pub async fn make(ctx: &Ctx, by: &By, name: &str) -> Result<ServiceAccount> {
-    let name = &rules::name(name)?;
+    let name = &text::name(name)?;
     ctx.decide(move |moment| async move {
         let by = by.standing(ctx).await?;
         Ok(while_they_may(rules::make(name, who(&by), &moment), &by))

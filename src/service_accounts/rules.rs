@@ -10,6 +10,7 @@ use crate::audit::{Note, Noting, What, note};
 use crate::error::{Error, FieldError};
 use crate::secret::{Token, TokenKind};
 use crate::store::{Decision, Seen, answer, refuse};
+use crate::text;
 
 /// How long a key lasts when nothing is said.
 pub const KEY_DAYS: u32 = 90;
@@ -28,22 +29,12 @@ pub struct Wanted {
 }
 
 fn wrong(field: &'static str, code: &'static str, sentence: &'static str) -> Error {
-    Error::invalid(vec![FieldError::new(field, code, sentence)])
-}
-
-/// What people call it, without space around.
-pub(super) fn name(text: &str) -> Result<String, Error> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        let sentence = "A name has 1 to 100 characters, none of them a control character.";
-        return Err(wrong("name", "wrong-value", sentence));
-    }
-    Ok(name.to_owned())
+    Error::from(FieldError::new(field, code, sentence))
 }
 
 /// A key as it may be asked for.
 pub(super) fn wanted(mut wanted: Wanted) -> Result<Wanted, Error> {
-    wanted.name = name(&wanted.name)?;
+    wanted.name = text::name(&wanted.name)?;
     wanted.scopes.sort_unstable();
     wanted.scopes.dedup();
     if wanted.scopes.is_empty() {

@@ -11,7 +11,7 @@ use crate::accounts::UserView;
 use crate::app::Ctx;
 use crate::challenges::ChallengeView;
 use crate::devices::Brought;
-use crate::error::{Error, FieldError, Result};
+use crate::error::{FieldError, Result};
 use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::policy::{FactorKind, IdentifierKind};
@@ -97,11 +97,12 @@ impl Login {
         .collect();
         match given.as_slice() {
             [one] => Ok(*one),
-            _ => Err(Error::invalid(vec![FieldError::new(
+            _ => Err(FieldError::new(
                 "identifier",
                 "one-of",
                 "Send exactly one of identifier, username, email and mobile.",
-            )])),
+            )
+            .into()),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::identifiers::{self, Name};
 use crate::limits;
 use crate::secret::{Sealed, Token, TokenKind};
 use crate::store::{answer, entity};
+use crate::text::hex;
 
 entity! {
     /// A sign-in that somebody has begun by name.
@@ -36,10 +37,6 @@ fn id(ctx: &Ctx, name: &str) -> [u8; 32] {
     ctx.app.keyring.tag("begun.name", parts.join("\0").as_bytes())
 }
 
-fn context(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Remembers until `until` what `name` is asked at this address. What was asked before is forgotten.
 ///
 /// # Errors
@@ -47,7 +44,7 @@ fn context(id: &[u8]) -> String {
 pub async fn remember(ctx: &Ctx, name: &str, challenge: &Token, until: Timestamp) -> Result<()> {
     let id = &id(ctx, name);
     let plain = challenge.reveal();
-    let sealed = &ctx.app.keyring.seal(&[CONTEXT, &context(id)], plain.as_bytes(), &ctx.app.random);
+    let sealed = &ctx.app.keyring.seal(&[CONTEXT, &hex(id)], plain.as_bytes(), &ctx.app.random);
     ctx.decide(move |_| async move {
         let before = ctx.app.store.get::<Begun>(id.to_vec()).await?;
         let begun = Begun { id: id.to_vec(), challenge: sealed.clone(), expires_at: until };
@@ -63,7 +60,7 @@ pub async fn remember(ctx: &Ctx, name: &str, challenge: &Token, until: Timestamp
 pub async fn recall(ctx: &Ctx, name: &str) -> Result<Option<Token>> {
     let id = id(ctx, name);
     let Some(begun) = ctx.app.store.get::<Begun>(id.to_vec()).await? else { return Ok(None) };
-    let plain = ctx.app.keyring.open(&[CONTEXT, &context(&id)], &begun.challenge);
+    let plain = ctx.app.keyring.open(&[CONTEXT, &hex(id)], &begun.challenge);
     let text = plain.as_deref().and_then(|plain| std::str::from_utf8(plain).ok());
     Ok(text.and_then(|text| Token::parse(TokenKind::Challenge, text)))
 }

@@ -67,7 +67,7 @@ pub async fn sign_up(
         let offer = organizations::actions::invited(ctx, text).await?;
         if address.as_ref() != Some(&offer.invitation.canonical) {
             let sentence = "Sign up with the address that the invitation went to.";
-            return Err(Error::invalid(vec![FieldError::new("email", "not-invited", sentence)]));
+            return Err(FieldError::new("email", "not-invited", sentence).into());
         }
     }
     // Before postage is taken: nobody's number pays for a name that is taken.

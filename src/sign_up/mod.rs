@@ -7,4 +7,4 @@ pub mod actions;
 pub mod api;
 mod rules;
 
-pub use rules::{Made, Wanted, line, locale, make, taken};
+pub use rules::{Made, Wanted, make, taken};

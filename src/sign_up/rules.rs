@@ -151,33 +151,3 @@ pub(super) fn sign_up(
     }
     decision.note(moment, note(What::SignedUp).user(made.user.id)).map(|()| all)
 }
-
-/// One line of text for people: some characters, none of them a control character.
-pub fn line(field: &'static str, text: String, most: usize) -> Result<String, FieldError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(FieldError::new(field, "too-short", "This is empty."));
-    }
-    if text.chars().count() > most {
-        return Err(FieldError::new(field, "too-long", format!("This may have {most} characters at most.")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(FieldError::new(field, "invalid", "Control characters are not allowed here."));
-    }
-    Ok(text.to_owned())
-}
-
-/// A language tag by the shape of RFC 5646: letters and digits in groups of up to eight.
-pub fn locale(text: String) -> Result<String, FieldError> {
-    let shaped = text.len() <= 35
-        && text.split('-').enumerate().all(|(at, group)| {
-            (1..=8).contains(&group.len())
-                && group.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                && (at > 0 || (group.len() >= 2 && group.bytes().all(|byte| byte.is_ascii_alphabetic())))
-        });
-    if shaped {
-        Ok(text)
-    } else {
-        Err(FieldError::new("locale", "invalid", "This is not a language tag such as en or pt-BR."))
-    }
-}

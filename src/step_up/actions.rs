@@ -65,7 +65,7 @@ pub async fn permit(ctx: &Ctx, caller: &Caller, operation: &str) -> Result<Permi
 fn rule<'a>(ctx: &'a Ctx, operation: &str) -> Result<&'a Operation> {
     ctx.policy.operation.get(operation).ok_or_else(|| {
         let sentence = "The policy of this server names no such operation.";
-        Error::invalid(vec![FieldError::new("operation", "unknown", sentence)])
+        Error::from(FieldError::new("operation", "unknown", sentence))
     })
 }
 

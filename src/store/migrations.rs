@@ -9,7 +9,6 @@
 //! migration says which one a program must know at least to work on what it leaves behind; that
 //! number is kept with it, so an older program knows whether it may start.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -18,6 +17,7 @@ use deadpool_postgres::Object;
 use super::postgres::{self, Postgres};
 use super::sqlite::{self, Failure, Sqlite};
 use super::{Engine, StoreError};
+use crate::text::hex;
 
 /// One step of the schema.
 #[derive(Debug)]
@@ -263,11 +263,7 @@ fn pending(known: &'static [Migration], applied: &[Applied]) -> Result<Vec<&'sta
 
 /// SHA-256 in hexadecimal digits.
 fn checksum(text: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 #[cfg(test)]

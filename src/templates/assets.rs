@@ -1,7 +1,6 @@
 //! The stylesheets, the script and the logo. Each has the hash of its content in its name, so that a
 //! browser may keep it for good; each is compressed once, at start.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::config::Pages;
+use crate::text::hex;
 
 const STYLE: &str = include_str!("page.css");
 const CONSOLE: &str = include_str!("console.css");
@@ -87,11 +87,7 @@ impl Assets {
 impl Asset {
     fn new(stem: &str, ending: &str, media_type: &'static str, content: Vec<u8>) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
-        let hash = digest.as_ref().iter().take(8).fold(String::new(), |mut hash, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hash, "{byte:02x}");
-            hash
-        });
+        let hash = hex(digest.as_ref().get(..8).unwrap_or_default());
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         // Writing to memory cannot fail.
         let gzip = packed.write_all(&content).and_then(|()| packed.finish()).unwrap_or_default();

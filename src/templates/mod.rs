@@ -12,12 +12,11 @@ pub use assets::Asset;
 use std::path::Path;
 
 use minijinja::value::Kwargs;
-use minijinja::{
-    AutoEscape, Environment, ErrorKind, Output, UndefinedBehavior, Value, context, escape_formatter,
-};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, context, escape_formatter};
 
 use self::assets::Assets;
 use crate::config::Pages;
+use crate::text::escape_into;
 use crate::words::{self, Locale, say};
 
 /// The templates that are built in, by name.
@@ -87,7 +86,9 @@ impl Templates {
         // As the default does, but for two things: nothing is written for nothing, and slashes stay as
         // they are, which makes addresses shorter and is harmless in quoted attributes.
         base.set_formatter(|out, state, value| match value.as_str() {
-            Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => escape(out, text),
+            Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
+                Ok(escape_into(out, text)?)
+            }
             _ if value.is_none() => Ok(()),
             _ => escape_formatter(out, state, value),
         });
@@ -131,26 +132,6 @@ impl Templates {
     pub fn asset(&self, file: &str) -> Option<&Asset> {
         self.assets.get(file)
     }
-}
-
-/// Makes text harmless between tags and in quoted attributes.
-fn escape(out: &mut Output<'_>, text: &str) -> Result<(), minijinja::Error> {
-    let mut rest = text;
-    while let Some((before, letter, after)) = rest.find(['&', '<', '>', '"', '\'']).and_then(|at| {
-        let (before, after) = rest.split_at_checked(at)?;
-        Some((before, after.get(..1)?, after.get(1..)?))
-    }) {
-        out.write_str(before)?;
-        out.write_str(match letter {
-            "&" => "&amp;",
-            "<" => "&lt;",
-            ">" => "&gt;",
-            "\"" => "&quot;",
-            _ => "&#39;",
-        })?;
-        rest = after;
-    }
-    Ok(out.write_str(rest)?)
 }
 
 /// The same templates in every language.

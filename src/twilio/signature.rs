@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::secret::{Secret, same};
+use crate::text::hex;
 
 /// The signature of `url` and the form's decoded parameters: base64 of HMAC-SHA1 over the URL
 /// without its fragment, then name and value of each parameter, sorted by bytes, duplicates once.
@@ -47,8 +48,7 @@ pub fn verify_body(tokens: &[&Secret], url: &str, body: &[u8], given: &str) -> b
     let mut claims = query.split('&').filter_map(|pair| pair.strip_prefix("bodySHA256="));
     let (Some(claimed), None) = (claims.next(), claims.next()) else { return false };
     let hash = digest::digest(&digest::SHA256, body);
-    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    same(hash.as_bytes(), claimed.as_bytes()) & verify(tokens, url, &[], given)
+    same(hex(hash).as_bytes(), claimed.as_bytes()) & verify(tokens, url, &[], given)
 }
 
 /// The decoded parameters of a form, in order, blanks included, nothing trimmed. None when it is not text.

@@ -1,5 +1,7 @@
 //! TwiML: what a call says, as XML. Every text passes [`escape`]; nothing else makes a document.
 
+use crate::text::escape;
+
 /// The longest document that Twilio takes as `Twiml`, in characters.
 pub const LONGEST: usize = 4_000;
 
@@ -51,21 +53,6 @@ pub fn language(locale: Option<&str>) -> &'static str {
         "ja" => "ja-JP",
         _ => "en-US",
     }
-}
-
-/// Text that is harmless between tags and in quoted attributes.
-pub fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, letter| {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-        out
-    })
 }
 
 /// Whether XML 1.0 can hold `letter` at all (§2.2), and it is none that controls something.

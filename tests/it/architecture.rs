@@ -17,7 +17,8 @@ const FLOORS: &[&[&str]] = &[
     // Ground: knows nothing about accounts.
     &[
         "breached", "broker", "circuit", "clock", "config", "error", "hashing", "jwt", "log", "mailer",
-        "metrics", "money", "outbound", "random", "secret", "shared", "store", "tls", "verify", "words",
+        "metrics", "money", "outbound", "random", "secret", "shared", "store", "text", "tls", "verify",
+        "words",
     ],
     &["policy", "templates"],
     &["app"],

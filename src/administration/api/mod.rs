@@ -128,7 +128,7 @@ pub async fn simulate(ctx: Ctx, caller: Caller, Body(ask): Body<Simulate>) -> Re
     staff(&ctx, &caller, operation::ADMIN_OPERATE).await?;
     let rule = ctx.policy.operation.get(&ask.operation).ok_or_else(|| {
         let sentence = "The policy of this server names no such operation.";
-        Error::invalid(vec![FieldError::new("operation", "unknown", sentence)])
+        Error::from(FieldError::new("operation", "unknown", sentence))
     })?;
     let held = match ask.user {
         Some(id) => {

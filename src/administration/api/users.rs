@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::HeaderMap;
 use http::StatusCode;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::{Metadata, Roles, Status};
@@ -15,15 +15,16 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::devices::{Device, DeviceView};
 use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{Body, Params, Search};
+use crate::http::extract::{Body, Params, Search, given};
 use crate::http::listing::{List, Listing};
 use crate::identifiers::Name;
 use crate::policy::{IdentifierKind, Rank, operation};
 use crate::profile;
 use crate::sessions::{self, Caller, Session, SessionView};
-use crate::sign_up::{self, Wanted};
+use crate::sign_up::Wanted;
 use crate::step_up::staff;
 use crate::store::{Page, Query, Seen};
+use crate::text::{line, locale};
 
 /// The query of `GET /admin/users`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -83,13 +84,13 @@ pub struct Make {
 /// [`crate::error::Problem::Invalid`].
 pub fn read(ask: Make) -> Result<Wanted> {
     let mut errors: Vec<FieldError> = Vec::new();
-    let given = [
+    let asked = [
         (IdentifierKind::Username, ask.username),
         (IdentifierKind::Email, ask.email),
         (IdentifierKind::Mobile, ask.mobile),
     ];
     let mut names = Vec::new();
-    for (kind, text) in given {
+    for (kind, text) in asked {
         match text.map(|text| Name::choose(kind, &text)) {
             None => {}
             Some(Ok(name)) => names.push(name),
@@ -97,8 +98,8 @@ pub fn read(ask: Make) -> Result<Wanted> {
         }
     }
     let mut keep = |error: FieldError| errors.push(error);
-    let name = ask.name.and_then(|text| sign_up::line("name", text, 200).map_err(&mut keep).ok());
-    let locale = ask.locale.and_then(|text| sign_up::locale(text).map_err(&mut keep).ok());
+    let name = ask.name.and_then(|text| line("name", &text, 200).map_err(&mut keep).ok());
+    let locale = ask.locale.and_then(|text| locale(&text).map_err(&mut keep).ok());
     if errors.is_empty() {
         Ok(Wanted { names, name, locale, wants_second_factor: false, signs_in: false })
     } else {
@@ -148,11 +149,6 @@ pub struct Change {
     pub metadata: Option<Option<Metadata>>,
 }
 
-/// Tells what is given as `null` from what is not given.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(field).map(Some)
-}
-
 /// `PATCH /admin/users/{id}`
 pub async fn change(
     ctx: Ctx,
@@ -162,12 +158,12 @@ pub async fn change(
 ) -> Result<Json<ManagedAccount>> {
     let by = staff(&ctx, &caller, operation::ADMIN_USERS_CHANGE).await?;
     let mut errors: Vec<FieldError> = Vec::new();
-    let mut text = |field: Option<Option<String>>, read: &dyn Fn(String) -> Result<String, FieldError>| {
-        field?.map(read).transpose().map_err(|error| errors.push(error)).ok()
+    let mut text = |field: Option<Option<String>>, read: &dyn Fn(&str) -> Result<String, FieldError>| {
+        field?.as_deref().map(read).transpose().map_err(|error| errors.push(error)).ok()
     };
     let fields = Fields {
-        name: text(ask.name, &|text| sign_up::line("name", text, 200)),
-        locale: text(ask.locale, &sign_up::locale),
+        name: text(ask.name, &|text| line("name", text, 200)),
+        locale: text(ask.locale, &locale),
         metadata: ask.metadata.map(Option::unwrap_or_default),
     };
     let refused =

@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::audit::{Event, Grain, What, chain};
 use crate::calls::{Call, CallView};
 use crate::clock::Timestamp;
-use crate::error::{Error, FieldError, Problem, Result};
+use crate::error::{FieldError, Problem, Result};
 use crate::events::EventView;
 use crate::http::extract::{Params, Search};
 use crate::http::listing::{List, Listing};
@@ -364,7 +364,7 @@ pub async fn rows(
         (None, None) => None,
         _ => {
             let sentence = "Give both `by` and `is`, or neither.";
-            return Err(Error::invalid(vec![FieldError::new("by", "both", sentence)]));
+            return Err(FieldError::new("by", "both", sentence).into());
         }
     };
     let page = data::rows(&ctx, &table, by, place.cursor(&ctx)?, place.limit()?).await?;

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::engine::Cost;
 use crate::secret::{Secret, same};
+use crate::text::hex;
 
 pub(super) use read::read;
 
@@ -152,7 +153,7 @@ impl Foreign {
             Self::Bcrypt { version, sha256, cost, salt, tag } => {
                 let hashed: Zeroizing<Vec<u8>>;
                 let given = if *sha256 {
-                    hashed = Zeroizing::new(hex(digest::digest(&digest::SHA256, password).as_ref()));
+                    hashed = Zeroizing::new(hex(digest::digest(&digest::SHA256, password)).into_bytes());
                     hashed.as_slice()
                 } else {
                     password
@@ -243,10 +244,6 @@ fn aes_ctr(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let key = EncryptingKey::ctr(UnboundCipherKey::new(&AES_256, key).ok()?).ok()?;
     key.less_safe_encrypt(&mut out, EncryptionContext::Iv128(FixedLength::from([0; 16]))).ok()?;
     Some(out)
-}
-
-fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
 }
 
 impl fmt::Display for Foreign {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD_NO_PAD};
 
 use super::{Bcrypt, Foreign, Prf, Scrypt, Why};
 use crate::hashing::engine::{Cost, MOST_MEMORY};
+use crate::text::from_hex;
 
 /// bcrypt's own base64. Its salts end in the middle of a character; what its other bits are is nobody's
 /// business, and some that made salts left them set.
@@ -90,11 +91,11 @@ pub fn read(text: &str) -> Result<Foreign, Why> {
             let head: Vec<&str> = head.split(':').collect();
             match head.as_slice() {
                 ["pbkdf2", prf, rounds] => {
-                    let tag = unhex(tag).ok_or(Why::Malformed("PBKDF2"))?;
+                    let tag = from_hex(tag).ok_or(Why::Malformed("PBKDF2"))?;
                     pbkdf2(prf, number("PBKDF2", rounds)?, salt, tag)
                 }
                 ["scrypt", n, r, p] => {
-                    let tag = unhex(tag).ok_or(Why::Malformed("scrypt"))?;
+                    let tag = from_hex(tag).ok_or(Why::Malformed("scrypt"))?;
                     scrypt(power(numbers("scrypt", [n, r, p])?)?, salt, tag)
                 }
                 _ => Err(Why::Unknown),
@@ -299,13 +300,4 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
         c => c,
     };
     STANDARD_NO_PAD.decode(text.trim_end_matches('=').chars().map(plain).collect::<String>()).ok()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    digits
-        .chunks(2)
-        .map(|pair| u8::try_from(pair.iter().fold(0, |sum, digit| sum * 16 + digit)).ok())
-        .collect()
 }

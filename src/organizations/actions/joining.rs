@@ -32,7 +32,7 @@ pub async fn invite(
     role: Role,
 ) -> Result<InvitationView> {
     let by = &asker.may(ctx, id, operation::ORGANIZATION_MEMBERS, Role::Admin).await?;
-    let email = &Email::parse(email).map_err(|error| Error::invalid(vec![error]))?;
+    let email = &Email::parse(email)?;
     let name = &Name::Email(email.clone());
     let asks = by.actor().unwrap_or_default().to_string();
     limits::take(ctx, Limit::InvitationUser, &asks).await?;
@@ -50,7 +50,7 @@ pub async fn invite(
             // Administrators see the addresses of members, so this tells them nothing.
             if membership(ctx, id, owner.user_id).await?.is_some() {
                 let sentence = "This is the address of a member.";
-                return Err(Error::invalid(vec![FieldError::new("email", "member", sentence)]));
+                return Err(FieldError::new("email", "member", sentence).into());
             }
         }
         let canonical = name.canonical();

@@ -20,6 +20,7 @@ use crate::secret::Token;
 use crate::sessions::{Caller, Session};
 use crate::step_up::{By, Standing, permit, staff};
 use crate::store::{Change, Cursor, Entity, Index, Page, Query, Seen, answer};
+use crate::text;
 
 /// Who asks about an organisation: a member, or whoever may see and change them all.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +125,7 @@ impl Asker<'_> {
 /// # Errors
 /// [`Problem::Invalid`]; [`Problem::LimitReached`]; those of [`permit`].
 pub async fn found(ctx: &Ctx, caller: &Caller, name: &str) -> Result<OrganizationView> {
-    let name = rules::name(name)?;
+    let name = text::name(name)?;
     let by = By::User(Box::new(permit(ctx, caller, operation::ORGANIZATION_CREATE).await?));
     limits::take(ctx, Limit::OrganizationUser, &caller.user.id.to_string()).await?;
     let made = make(ctx, &by, &name, caller.user.id).await?;
@@ -139,7 +140,7 @@ pub async fn found(ctx: &Ctx, caller: &Caller, name: &str) -> Result<Organizatio
 pub async fn found_for(ctx: &Ctx, caller: &Caller, name: &str, owner: Uuid) -> Result<OrganizationView> {
     let by = staff(ctx, caller, operation::ADMIN_ORGANIZATIONS).await?;
     Asker::Staff(caller).over(owner)?;
-    let name = rules::name(name)?;
+    let name = text::name(name)?;
     Ok(OrganizationView::new(&make(ctx, &by, &name, owner).await?, None))
 }
 
@@ -147,9 +148,8 @@ async fn make(ctx: &Ctx, by: &By, name: &str, owner: Uuid) -> Result<Organizatio
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         let user = ctx.app.store.get::<User>(owner).await?.filter(|user| user.is_active(moment.now));
-        let user = user.ok_or_else(|| {
-            Error::invalid(vec![FieldError::new("owner", "unknown", "There is no such user.")])
-        })?;
+        let user =
+            user.ok_or_else(|| Error::from(FieldError::new("owner", "unknown", "There is no such user.")))?;
         let organization = Organization {
             id: moment.uuid("organization"),
             name: name.to_owned(),
@@ -226,7 +226,7 @@ pub async fn all(ctx: &Ctx, after: Option<Cursor>, limit: usize) -> Result<Page<
 /// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::Invalid`]; those of [`permit`].
 pub async fn rename(ctx: &Ctx, asker: Asker<'_>, id: Uuid, text: &str) -> Result<OrganizationView> {
     let by = &asker.may(ctx, id, operation::ORGANIZATION_CHANGE, Role::Owner).await?;
-    let name = &rules::name(text)?;
+    let name = &text::name(text)?;
     ctx.decide(move |moment| async move {
         let standing = by.standing(ctx).await?;
         let entered = enter(ctx, asker, id).await?;
