@@ -303,7 +303,12 @@ fn is_misuse<T>(result: &Result<T, StoreError>) -> bool {
 
 // ---- the contract ----
 
+/// Floats at the edges, as somebody sends them: the largest, as which "unlimited" is written, and the smallest.
+const FLOATS: &str = "[1.7976931348623157e+308,-1.7976931348623157e+308,1e+300,5e-324,0.20771071430121502]";
+
 async fn every_kind_reads_back_as_it_was_written(store: &Store) {
+    let floats: Json = serde_json::from_str(FLOATS).unwrap();
+    assert_eq!(floats.to_string(), FLOATS, "read as they are written");
     let full = Specimen {
         id: Uuid::from_u128(u128::MAX),
         label: "Grüße, 世界 🦀 \u{1} 'quoted' \"twice\" $1 \\ %".into(),
@@ -318,7 +323,7 @@ async fn every_kind_reads_back_as_it_was_written(store: &Store) {
         raw: (0..=255).collect(),
         maybe_raw: Some(Vec::new()),
         doc: json!({"ä": [1, -2.5, null, true, {"deep": "\u{7f}"}], "": {}, "big": i64::MAX}),
-        maybe_doc: Some(json!("text")),
+        maybe_doc: Some(floats),
         expires_at: Some("0000-01-01T00:00:00.000Z".parse().unwrap()),
         due_at: Some(Timestamp::from_millis(253_402_207_200_000)),
     };
