@@ -306,6 +306,14 @@ impl Writer {
             if job.reply.is_closed() {
                 continue;
             }
+            if let Err(Failure(error)) = self.begin() {
+                broken = Some(error);
+                // Whoever came meanwhile has waited for the same other process: not each as long once more.
+                let waiting = std::iter::from_fn(|| self.jobs.try_recv().ok());
+                let waiting = waiting.filter(|job| !matches!(job.work, Work::Look));
+                done.extend(std::iter::once(job).chain(waiting).map(|job| (job, Ok(0))));
+                break;
+            }
             match self.apply(&job.work, applied > 0) {
                 Ok(count) => {
                     applied += 1;
@@ -372,11 +380,14 @@ impl Writer {
         None
     }
 
+    /// Begins a transaction, unless one is under way.
+    fn begin(&self) -> Result<(), Failure> {
+        if self.connection.is_autocommit() { self.execute("BEGIN IMMEDIATE") } else { Ok(()) }
+    }
+
     /// Applies one piece of work inside the batch's transaction; when it fails, nothing of it stays.
     fn apply(&self, work: &Work, in_company: bool) -> Result<u64, Failure> {
-        if self.connection.is_autocommit() {
-            self.execute("BEGIN IMMEDIATE")?;
-        }
+        self.begin()?;
         // A statement that fails undoes itself, and the first of a batch can take all of it back.
         let several = matches!(work, Work::Commit { changes, .. } if changes.len() > 1);
         let guarded = several && in_company;

@@ -121,6 +121,44 @@ fn a_full_disk_fails_the_whole_batch_and_the_next_one_works_again() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// A reader's own note that it was here would wait in the same queue.
+#[test]
+fn whoever_waits_while_another_process_holds_the_file_waits_through_the_same_lock() {
+    let folder = std::env::temp_dir().join(format!("vestibule_held_{}", std::process::id()));
+    let path = folder.join("records.db");
+    create(&path).unwrap();
+    let connection = connect(&path, false).unwrap();
+    connection
+        .execute_batch("CREATE TABLE crates (name TEXT NOT NULL PRIMARY KEY, load BLOB NOT NULL, revision INTEGER NOT NULL)")
+        .unwrap();
+    connection.busy_timeout(Duration::from_millis(50)).unwrap();
+    let other = connect(&path, false).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (jobs, waiting) = mpsc::channel();
+    let marks = Marks::new(Others::noticed());
+    let mut writer = Writer { connection, jobs: waiting, expected: 1, marks, seen: None };
+    let (first, one) = job("a", 1);
+    let mut answers = vec![one];
+    for name in ["b", "c", "d"] {
+        let (next, answer) = job(name, 1);
+        jobs.send(next).unwrap();
+        answers.push(answer);
+    }
+    writer.batch(first);
+    for answer in &mut answers {
+        assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Unavailable(_)))));
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    let (next, mut answer) = job("e", 1);
+    writer.batch(next);
+    assert!(matches!(answer.try_recv(), Ok(Ok(_))));
+    let names: String =
+        other.query_row("SELECT group_concat(name) FROM crates", [], |row| row.get(0)).unwrap();
+    assert_eq!(names, "e");
+    drop((writer, other));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[tokio::test]
 async fn when_the_writer_is_gone_callers_are_told() {
     let folder = std::env::temp_dir().join(format!("vestibule_gone_{}", std::process::id()));
