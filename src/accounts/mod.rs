@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 use uuid::Uuid;
 
 use crate::app::Ctx;
@@ -37,11 +37,35 @@ text_enum! {
 pub struct Roles(pub Vec<String>);
 json_field!(Roles);
 
-/// What the application keeps with an account: the names and values of one JSON object.
-#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
+/// What the application keeps with an account: the names and values of one JSON object. A whole number is an
+/// integer, however it is written: JSON knows one kind of number, and databases write it as they like.
+#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Metadata(pub Map<String, Json>);
 json_field!(Metadata);
+
+impl<'de> serde::Deserialize<'de> for Metadata {
+    fn deserialize<D: serde::Deserializer<'de>>(given: D) -> Result<Self, D::Error> {
+        Ok(Self(Map::deserialize(given)?.into_iter().map(|(name, value)| (name, whole(value))).collect()))
+    }
+}
+
+fn whole(value: Json) -> Json {
+    match value {
+        Json::Number(number) => Json::Number(integer(&number).unwrap_or(number)),
+        Json::Array(items) => items.into_iter().map(whole).collect(),
+        Json::Object(object) => object.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        Json::String(_) | Json::Bool(_) | Json::Null => value,
+    }
+}
+
+fn integer(number: &Number) -> Option<Number> {
+    let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0)?;
+    // A float is written out in full: what does not fit is no integer of 64 bits.
+    let digits = format!("{float:.0}");
+    let digits = if float == 0.0 { "0" } else { digits.as_str() };
+    digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
+}
 
 impl Metadata {
     /// About how many bytes it takes in memory: up to a hundred times those of its JSON.
@@ -371,6 +395,16 @@ pub async fn factors(ctx: &Ctx, user: &User) -> Result<Vec<FactorView>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        let read = |text: &str| serde_json::from_str::<Metadata>(text).map(|it| serde_json::to_string(&it));
+        let written =
+            r#"{"a":[1.0,-0.0,1e16,-2E3,{"b":9223372036854775808.0}],"c":0.5,"d":1e300,"e":-1e30,"f":"1.0"}"#;
+        let kept = r#"{"a":[1,0,10000000000000000,-2000,{"b":9223372036854775808}],"c":0.5,"d":1e+300,"e":-1e+30,"f":"1.0"}"#;
+        assert_eq!(read(written).unwrap().unwrap(), kept);
+        assert_eq!(read(kept).unwrap().unwrap(), kept);
+    }
 
     #[test]
     fn roles_are_a_few_short_words() {

@@ -122,6 +122,15 @@ async fn one_changes_what_is_ones_own() {
         assert_eq!((&user["username"], &user["name"]), (&json!("ada.l"), &Json::Null), "{method} {path}");
         assert_eq!(user["locale"], "pt-BR");
     }
+    // The same again is no change, however the database writes numbers.
+    let figures = json!({"metadata": {"unlimited": f64::MAX, "least": 5e-324, "zero": -0.0, "many": 1e16}});
+    change(&alice, figures.clone()).await.expect(StatusCode::OK);
+    let changed_at = me(&alice).await["updated_at"].clone();
+    world.advance(Duration::from_secs(1));
+    change(&alice, figures).await.expect(StatusCode::OK);
+    let user = me(&alice).await;
+    assert_eq!(user["metadata"]["unlimited"], json!(f64::MAX));
+    assert_eq!((&user["updated_at"], changed_at.is_string()), (&changed_at, true));
     change(&alice, json!({"metadata": null, "locale": null})).await.expect(StatusCode::OK);
     let user = me(&alice).await;
     assert_eq!((&user["metadata"], &user["locale"]), (&json!({}), &Json::Null));
