@@ -39,6 +39,8 @@ pub struct Metrics {
     limits: Family<Labels, Counter>,
     tasks_failed: Family<Labels, Counter>,
     spending: Family<Labels, Gauge>,
+    waiting: Family<Labels, Gauge>,
+    waiting_seconds: Family<Labels, Gauge>,
     pool: Family<Labels, Gauge>,
     channel_up: Family<Labels, Gauge>,
     channel_lag: Family<Labels, Gauge<f64, AtomicU64>>,
@@ -77,6 +79,8 @@ impl Default for Metrics {
             limits: Family::default(),
             tasks_failed: Family::default(),
             spending: Family::default(),
+            waiting: Family::default(),
+            waiting_seconds: Family::default(),
             pool: Family::default(),
             channel_up: Family::default(),
             channel_lag: Family::default(),
@@ -121,6 +125,16 @@ impl Default for Metrics {
             "spending",
             "The day's money for messages and calls in millionths, what is drawn and all",
             this.spending.clone(),
+        );
+        registry.register(
+            "queue_waiting",
+            "What waits to be done in the background, by queue, up to a thousand",
+            this.waiting.clone(),
+        );
+        registry.register(
+            "queue_waiting_seconds",
+            "How long the first in a queue has waited",
+            this.waiting_seconds.clone(),
         );
         registry.register(
             "store_connections",
@@ -218,6 +232,14 @@ impl Metrics {
         for (what, amount) in [("drawn", drawn), ("all", all)] {
             self.spending.get_or_create(&vec![("what", what.to_owned())]).set(amount);
         }
+    }
+
+    /// So much waits in this queue, the first of it so long.
+    pub fn waits(&self, queue: &str, count: usize, longest: Duration) {
+        let queue = vec![("queue", queue.to_owned())];
+        self.waiting.get_or_create(&queue).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let seconds = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
+        self.waiting_seconds.get_or_create(&queue).set(seconds);
     }
 
     /// How the servers are that this one needs, when it needs any.

@@ -72,6 +72,12 @@ pub fn all() -> Vec<Task> {
             run: |ctx| Box::pin(async move { administration::tend(&ctx).await }),
         },
         Task {
+            name: "figures",
+            every: Duration::from_secs(15),
+            heeds: false,
+            run: |ctx| Box::pin(async move { administration::overview::show(&ctx).await }),
+        },
+        Task {
             name: "sweep",
             every: Duration::from_secs(60),
             heeds: false,

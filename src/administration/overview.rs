@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::limits::Limit;
 use crate::messages::Message;
-use crate::spending::Day;
+use crate::spending::{self, Day};
 use crate::store::{Change, Entity, Query, answer};
 
 /// What is looked after every minute: suspensions that have ended are noted, messages counted; returns how
@@ -214,6 +214,19 @@ pub async fn queues(ctx: &Ctx) -> Result<Vec<QueueView>> {
         waiting(ctx, "sealing", sealing, |one| Some(one.at)).await?,
         waiting(ctx, "removal", removal, |one| one.purge_at).await?,
     ])
+}
+
+/// Shows the figures what waits and what is spent: also what nobody does anything about changes them.
+///
+/// # Errors
+/// The store's.
+pub async fn show(ctx: &Ctx) -> Result<usize> {
+    for queue in queues(ctx).await? {
+        let longest = queue.since.map(|since| ctx.now.since(since)).unwrap_or_default();
+        ctx.app.metrics.waits(queue.name, queue.waiting, longest);
+    }
+    spending::show(ctx).await?;
+    Ok(0)
 }
 
 async fn waiting<T: Entity>(

@@ -140,6 +140,16 @@ pub async fn give_back(ctx: &Ctx, to: &Destination, known: bool) {
     purse.change(Payer::of(to.abroad, known).as_str(), to.cost, 0);
 }
 
+/// Shows the figures how much of today's money is drawn, by all nodes together.
+///
+/// # Errors
+/// The store's.
+pub async fn show(ctx: &Ctx) -> Result<()> {
+    let drawn = ctx.app.store.get::<Day>(today(ctx)).await?.map_or(0, |day| day.total());
+    ctx.app.metrics.spent(drawn, Bounds::of(&ctx.app.config.spending).day);
+    Ok(())
+}
+
 fn today(ctx: &Ctx) -> String {
     ctx.now.to_string().chars().take(10).collect()
 }

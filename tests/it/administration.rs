@@ -957,7 +957,17 @@ async fn what_was_sent_what_waits_and_the_figures_are_shown() {
         (&queues["items"][0]["name"], &queues["items"][0]["waiting"]),
         (&json!("messages"), &json!(1))
     );
+    // For whoever is to be woken by it.
+    world.advance(Duration::from_secs(7));
+    let figures = async || {
+        vestibule::administration::overview::show(&world.ctx()).await.unwrap();
+        world.app.metrics.render()
+    };
+    let waits = figures().await;
+    assert!(waits.contains(r#"vestibule_queue_waiting{queue="messages"} 1"#), "{waits}");
+    assert!(waits.contains(r#"vestibule_queue_waiting_seconds{queue="messages"} 7"#), "{waits}");
     world.run_due().await;
+    assert!(figures().await.contains(r#"vestibule_queue_waiting{queue="messages"} 0"#));
     let code = world.last_code(&alice.mobile).await;
     let sent = format!("/api/v1/admin/messages?user={id}");
     // The provider's last word comes by itself.

@@ -520,6 +520,10 @@ async fn the_operator_is_warned_once_and_told_when_it_is_spent() {
     let figures = world.app.metrics.render();
     assert!(figures.contains(r#"vestibule_spending{what="drawn"} 1000000"#), "{figures}");
     world.advance(DAY);
+    // Nobody has drawn anything of the new day: that is told, too, and also by a node that never drew.
+    vestibule::spending::show(&world.ctx()).await.unwrap();
+    let figures = world.app.metrics.render();
+    assert!(figures.contains(r#"vestibule_spending{what="drawn"} 0"#), "{figures}");
     send(70).await.unwrap();
 }
 
