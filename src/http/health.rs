@@ -100,11 +100,9 @@ async fn check<E: std::error::Error>(
 
 /// `GET /metrics`
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], {
-        app.metrics.hashing.set(i64::try_from(app.hashing.waiting()).unwrap_or(i64::MAX));
-        app.metrics.dependencies(app.store.vitals(), app.shared.standing());
-        app.metrics.render()
-    })
+    app.metrics.hashing.set(i64::try_from(app.hashing.waiting()).unwrap_or(i64::MAX));
+    app.metrics.dependencies(app.store.vitals().await, app.shared.standing());
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], app.metrics.render())
 }
 
 #[cfg(test)]

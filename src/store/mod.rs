@@ -168,9 +168,9 @@ impl Store {
     }
 
     /// How the connections to a server are; nothing of a file.
-    pub fn vitals(&self) -> Option<Vitals> {
+    pub async fn vitals(&self) -> Option<Vitals> {
         match &self.engine {
-            Engine::Postgres(engine) => Some(engine.vitals()),
+            Engine::Postgres(engine) => Some(engine.vitals().await),
             Engine::Sqlite(_) | Engine::Memory(_) => None,
         }
     }

@@ -49,16 +49,21 @@ const BRIDGE: Duration = Duration::from_millis(1_500);
 /// How long one verb may take. Longer than the server's own limit, so that usually the server says no.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// How long the channel may take to prove itself to whoever wants to know how it is.
+const PROOF: Duration = Duration::from_millis(400);
+
 /// What every session is told once. A commit must be durable when it is answered, so
-/// `synchronous_commit` may be stricter than `on`, but not off. Answers whether the server follows
-/// another one.
+/// `synchronous_commit` may be stricter than `on`, but not off. Answers why the server is of no use, or
+/// nothing.
 const SESSION: &str = "SET statement_timeout = '5s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
     SET default_transaction_isolation = 'read committed'; \
     SET default_transaction_read_only = on; \
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') IN ('off', 'local'); \
-    SELECT pg_is_in_recovery()";
+    SELECT CASE WHEN pg_is_in_recovery() THEN 'the server only follows another one' \
+    WHEN current_setting('server_encoding') <> 'UTF8' THEN 'the database is encoded as ' || \
+    current_setting('server_encoding') || ', and names need UTF8' END";
 
 /// Records in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -129,12 +134,8 @@ impl Postgres {
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move {
                 let said = client.simple_query(SESSION).await.map_err(HookError::Backend)?;
-                // Where an address leads while one server takes over from another.
-                if follows(&said) {
-                    Err(HookError::message("the server only follows another one"))
-                } else {
-                    Ok(())
-                }
+                // Also where an address leads while one server takes over from another.
+                refusal(&said).map_or(Ok(()), |why| Err(HookError::message(why)))
             })
         });
         let care = Arc::new(Care { useless: Mutex::default(), retries: AtomicU64::default() });
@@ -186,7 +187,17 @@ impl Postgres {
         self.channel.ask();
     }
 
-    pub(super) fn vitals(&self) -> Vitals {
+    /// How the connections are. The channel proves itself first: while nobody looks anything up it is not
+    /// asked to, and then nothing is known of it.
+    pub(super) async fn vitals(&self) -> Vitals {
+        let proves_itself = async {
+            self.channel.ask();
+            while !self.channel.state().trusted {
+                sleep(PROOF / 20).await;
+            }
+        };
+        // When it does not, that is what is to be told.
+        let _ = timeout(PROOF, proves_itself).await;
         let pool = self.pool.status();
         Vitals {
             connections: pool.size,
@@ -305,13 +316,14 @@ impl Postgres {
     }
 }
 
-/// Whether the answer to [`SESSION`] says that the server follows another one.
-fn follows(said: &[SimpleQueryMessage]) -> bool {
+/// Why the server is of no use, by its answer to [`SESSION`].
+fn refusal(said: &[SimpleQueryMessage]) -> Option<String> {
+    // What was set may be answered as well: the last row alone is about the server.
     let last = said.iter().rev().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten(),
+        SimpleQueryMessage::Row(row) => Some(row.try_get(0).ok().flatten()),
         _ => None,
     });
-    last == Some("t")
+    last.flatten().map(str::to_owned)
 }
 
 /// Whether it is the connection that cannot do what was asked. Nothing is asked that servers do not

@@ -1098,6 +1098,23 @@ const DAMAGE: &[(&str, &str)] = &[
     ("DROP TABLE tallies", "table tallies is missing"),
 ];
 
+/// Where no encoding has room for a name, it would be refused with a failure of ours.
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_name_is_refused_with_a_sentence() {
+    let Some(place) = Place::schema().await else { return };
+    let Place::Schema { server, name } = &place else { unreachable!() };
+    let mut other = reqwest::Url::parse(server).unwrap();
+    other.set_path(name);
+    let client = place.client().await;
+    let make = format!("CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'");
+    client.batch_execute(&make).await.unwrap();
+    let refused = Store::new(open(other.as_str()), Random::System).health().await;
+    client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    place.end().await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("encoded as LATIN1"), "{told}");
+}
+
 #[tokio::test]
 async fn what_differs_from_the_records_is_said_in_sentences() {
     let ground = Ground::over(Place::file()).await;
