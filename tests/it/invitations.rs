@@ -275,3 +275,18 @@ async fn staff_do_nothing_to_themselves_in_an_organisation() {
     let own = format!("/api/v1/organizations/{id}/members/{staff_id}");
     staff.delete(&own).await.expect(StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn whoever_has_not_shown_the_address_to_be_theirs_does_not_join_by_it() {
+    let world = plan().build().await;
+    let (owner, grace) = (verified(&world).await, world.alice().await);
+    let id = founded(&owner, "Harbour").await;
+    invites(&owner, id, &grace.email(), "admin").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    // The account names it, as any account may; the link may have come from whoever reads the mails.
+    accepts(&grace, &code).await.problem(403, "not-allowed");
+    assert_eq!(accepts_by_page(&browser(&grace).await, &code).await.status, StatusCode::FORBIDDEN);
+    grace.get(&format!("/api/v1/organizations/{id}")).await.problem(404, "not-found");
+    crate::recovery::shows_email(&grace).await;
+    accepts(&grace, &code).await.expect(StatusCode::OK);
+}

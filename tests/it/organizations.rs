@@ -696,3 +696,79 @@ async fn nobody_sees_or_changes_anything_outside_their_organisation() {
     world.app.store.commit(vec![removed]).await.unwrap();
     admin_b.get(&format!("/api/v1/organizations/{b}")).await.problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn who_is_lower_takes_back_no_offer_of_somebody_higher() {
+    let world = plan().build().await;
+    let (owner, admin) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &admin, "admin").await;
+    let path = format!("/api/v1/organizations/{id}/invitations");
+    for (role, may) in [("owner", false), ("admin", false), ("member", true)] {
+        let made = invites(&owner, id, &format!("{role}@example.com"), role).await;
+        let made = made.expect(StatusCode::CREATED).body["id"].as_str().unwrap().to_owned();
+        let answer = admin.delete(&format!("{path}/{made}")).await;
+        match may {
+            true => drop(answer.expect(StatusCode::NO_CONTENT)),
+            false => drop(answer.problem(403, "not-allowed")),
+        }
+        let left = owner.get(&path).await.expect(StatusCode::OK).body.to_string();
+        assert_eq!(left.contains(&made), !may, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_has_shown_to_be_theirs_is_not_among_the_members() {
+    let world = plan().build().await;
+    let owner = world.alice().await;
+    let id = founded(&owner, "Harbour").await;
+    let shown = async || {
+        let members = owner.get(&format!("/api/v1/organizations/{id}/members")).await;
+        members.expect(StatusCode::OK).body["items"][0]["email"].clone()
+    };
+    assert_eq!(shown().await, Json::Null);
+    crate::recovery::shows_email(&owner).await;
+    assert_eq!(shown().await, json!(owner.email()));
+}
+
+#[tokio::test]
+async fn one_founds_so_many_and_invites_so_many_and_uses_up_nobody_elses() {
+    let few = |policy: &mut Policy| {
+        policy.limits.organization_user.limit = 2;
+        policy.limits.invitation_user.limit = 2;
+    };
+    let world = plan().policy(few).build().await;
+    let (owner, other) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    founded(&owner, "Pier").await;
+    let answer = owner.post("/api/v1/organizations", json!({"name": "Quay"})).await;
+    assert_eq!(answer.problem(429, "limit-reached").body["limit"], "organization-user");
+    founded(&other, "Quay").await;
+    joins(&owner, id, &other, "admin").await;
+    invites(&owner, id, "x@example.com", "member").await.expect(StatusCode::CREATED);
+    let answer = invites(&owner, id, "y@example.com", "member").await;
+    assert_eq!(answer.problem(429, "limit-reached").body["limit"], "invitation-user");
+    let mails = world.messages("y@example.com").await;
+    assert_eq!(mails["items"], json!([]), "what is not counted is not sent");
+    invites(&other, id, "y@example.com", "member").await.expect(StatusCode::CREATED);
+}
+
+/// The invitation is the organisation's to give, and the address is not.
+#[tokio::test]
+async fn an_invitation_to_somebodys_address_makes_nobody_else_its_owner() {
+    let world = plan().build().await;
+    let (owner, bob, eve) = (verified(&world).await, verified(&world).await, world.stranger());
+    let id = founded(&owner, "Harbour").await;
+    invites(&owner, id, &bob.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &bob.email()).await;
+    let mut body = eve.account();
+    body["email"] = json!(bob.email());
+    body["invitation"] = json!(code);
+    let made = eve.post("/api/v1/users", body).await.expect(StatusCode::CREATED).body;
+    let identifiers = made["user"]["identifiers"].as_array().unwrap();
+    let email = identifiers.iter().find(|one| one["kind"] == "email").unwrap();
+    assert_eq!(email["verified"], false, "{made}");
+    let found =
+        vestibule::identifiers::actions::find_owner(&world.ctx(), &bob.email()).await.unwrap().unwrap();
+    assert_eq!(found.user_id, id_of(&bob).await);
+}
