@@ -8,6 +8,7 @@ use vestibule::sessions::Session;
 
 use crate::administration::{id_of, with_roles};
 use crate::matrix::{browser, plan};
+use crate::organizations;
 use crate::world::{Answer, PASSWORD, Person, World};
 
 const OWN: [&str; 8] = [
@@ -386,4 +387,57 @@ fn what_is_laid_aside_is_tied_to_the_host() {
         cookie.to_str().unwrap(),
         "__Host-vestibule-own=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
     );
+}
+
+/// The page is for everybody, so nothing at its door looks at who is there.
+#[tokio::test]
+async fn whoever_acts_joins_nothing_for_the_user() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let (owner, grace) = (organizations::verified(&world).await, organizations::verified(&world).await);
+    let id = organizations::founded(&owner, "Harbour").await;
+    organizations::invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let code = organizations::code_at(&world, &grace.email()).await;
+    let form = format!("token={code}");
+    for mode in ["", "change"] {
+        let (_, acting, _) = acts(&admin, &grace, mode).await;
+        sends(&acting, "/invitation", &form).await.expect(StatusCode::FORBIDDEN);
+        grace.get(&format!("/api/v1/organizations/{id}")).await.problem(404, "not-found");
+    }
+    sends(&reader(&grace).await, "/invitation", &form).await.expect(StatusCode::OK);
+    grace.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_laid_aside_is_what_it_is_acted_by() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let (grace, other) = (world.alice().await, world.alice().await);
+    let path = format!("/api/v1/admin/users/{}/act", id_of(&grace).await);
+    let ask = serde_json::json!({"reason": "Ticket 4711", "minutes": 15, "session": "cookie"});
+    let set = |answer: &Answer| {
+        let all = answer.headers.get_all(header::SET_COOKIE).iter();
+        let all: Vec<_> = all.map(|one| one.to_str().unwrap().to_owned()).collect();
+        all.into_iter().filter(|one| one.starts_with("vestibule-own=vs_")).count()
+    };
+    let own = browser(&admin).await;
+    assert_eq!(set(&own.post(&path, ask.clone()).await.expect(StatusCode::CREATED)), 1);
+    // A token beside a cookie: somebody else's is in the browser, and would be gone back to.
+    let beside = Person { token: admin.token.clone(), ..browser(&other).await };
+    assert_eq!(set(&beside.post(&path, ask).await.expect(StatusCode::CREATED)), 0);
+}
+
+/// Who is suspended is not looked after by being them, and is told of nothing.
+#[tokio::test]
+async fn nobody_begins_to_act_for_who_is_suspended() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let grace = world.alice().await;
+    let path = format!("/api/v1/admin/users/{}", id_of(&grace).await);
+    let why = serde_json::json!({"reason": "Ticket 4711"});
+    admin.post(&format!("{path}/suspend"), why).await.expect(StatusCode::NO_CONTENT);
+    let ask = serde_json::json!({"reason": "Ticket 4711", "minutes": 15});
+    admin.post(&format!("{path}/act"), ask).await.problem(404, "not-found");
+    world.run_due().await;
+    assert!(!world.messages(&grace.mobile).await.to_string().contains("acted in your account"));
 }

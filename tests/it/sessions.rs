@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use vestibule::sessions::Session;
 
+use crate::administration::{id_of, with_roles};
 use crate::world::{Plan, World};
 
 #[tokio::test]
@@ -149,4 +150,26 @@ async fn the_last_use_is_written_down_once_a_minute_and_not_with_each_request() 
     world.advance(Duration::from_secs(3));
     assert!(alice.is_signed_in().await);
     assert_ne!(written().await, before);
+}
+
+#[tokio::test]
+async fn a_session_of_who_acts_no_more_is_not_shown() {
+    let world = crate::matrix::plan().build().await;
+    let (admin, other) = (with_roles(&world, &["admin"]).await, with_roles(&world, &["admin"]).await);
+    let alice = world.alice().await;
+    let path = format!("/api/v1/admin/users/{}", id_of(&alice).await);
+    let ask = json!({"reason": "Ticket 4711", "minutes": 15});
+    admin.post(&format!("{path}/act"), ask).await.expect(StatusCode::CREATED);
+    let shown = async || {
+        let acting = |body: Json| {
+            let items = body["items"].as_array().unwrap().clone();
+            (items.iter().filter(|one| one.get("acting").is_some()).count(), items.len())
+        };
+        let own = alice.get("/api/v1/sessions").await.expect(StatusCode::OK).body;
+        let staffs = other.get(&format!("{path}/sessions")).await.expect(StatusCode::OK).body;
+        (acting(own), acting(staffs))
+    };
+    assert_eq!(shown().await, ((1, 2), (1, 2)));
+    admin.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(shown().await, ((0, 1), (0, 1)), "it went with the session that it rested on");
 }
