@@ -1205,3 +1205,42 @@ async fn a_store_that_fails_is_told_as_such() {
     }
     assert!(failed > 10 && ended == 40, "{failed} {ended}");
 }
+
+/// A token that was left behind ends nothing but what it is of.
+#[tokio::test]
+async fn the_refresh_token_of_a_session_that_counts_no_more_signs_nobody_out() {
+    let world = World::new().await;
+    let mut left = world.member().await;
+    let refresh = carries_jwt(&mut left).await;
+    let mut alice = left.clone();
+    world.advance(Duration::from_secs(60));
+    alice.signs_in().await;
+    let new = json!({"current_password": crate::world::PASSWORD, "new_password": crate::recovery::NEW});
+    crate::recovery::steps_up(&alice).await;
+    crate::recovery::sets(&alice, new).await.expect(StatusCode::NO_CONTENT);
+    assert!(alice.is_signed_in().await && !left.is_signed_in().await);
+    left.token = None;
+    for scope in ["all", "others", "this"] {
+        let body = json!({"scope": scope, "refresh_token": refresh});
+        left.post("/api/v1/auth/logout", body).await.expect(StatusCode::NO_CONTENT);
+        assert!(alice.is_signed_in().await, "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_refreshed_so_often_and_uses_up_nothing_of_another() {
+    let world = World::plan().policy(|policy| policy.limits.refresh_address.limit = 3).build().await;
+    let mut alice = world.member().await;
+    let mut refresh = carries_jwt(&mut alice).await;
+    let mut phone = alice.clone();
+    world.advance(Duration::from_secs(60));
+    let other = carries_jwt(&mut phone).await;
+    for _ in 0..3 {
+        refresh = next(&mut alice, &refresh).await;
+    }
+    let refused = refreshes(&alice, &refresh).await.problem(429, "limit-reached");
+    assert_eq!(refused.body["limit"], "refresh-address");
+    next(&mut phone, &other).await;
+    world.advance(*world.app.policy().limits.refresh_address.window);
+    next(&mut alice, &refresh).await;
+}
