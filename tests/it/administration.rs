@@ -11,7 +11,7 @@ use vestibule::audit::{Event, chain};
 use vestibule::error::Problem;
 use vestibule::policy::{Carry, Rank};
 use vestibule::profile::is_gone;
-use vestibule::service_accounts::Scope;
+use vestibule::service_accounts::{Scope, ServiceAccount};
 use vestibule::sessions::Session;
 use vestibule::sign_up::Wanted;
 use vestibule::step_up::By;
@@ -1140,6 +1140,57 @@ async fn only_who_may_delete_restores_what_was_deleted() {
     );
     assert_eq!(record(&world, id).await.status, Status::Deleted);
     admin.post(&restore, json!({})).await.expect(StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn devices_that_have_ended_are_not_shown_to_the_staff_either() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let alice = world.alice().await;
+    let path = format!("/api/v1/admin/users/{}", id_of(&alice).await);
+    let shown = async || {
+        let devices = admin.get(&format!("{path}/devices")).await.expect(StatusCode::OK).body;
+        devices["items"].as_array().unwrap().len()
+    };
+    assert_eq!(shown().await, 1);
+    admin.post(&format!("{path}/end-sessions"), json!({})).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(shown().await, 0);
+}
+
+/// A role that goes while something is done by it: what is read again is asked again whether it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_loses_a_role_meanwhile_does_nothing_more_by_it() {
+    let world = plan().build().await;
+    let owner = world.alice().await;
+    let id = crate::organizations::founded(&owner, "Harbour").await;
+    for (method, path, body) in [
+        ("PATCH", format!("/api/v1/admin/organizations/{id}"), json!({"name": "Pier"})),
+        (
+            "POST",
+            "/api/v1/admin/users".to_owned(),
+            json!({"username": "eve", "email": "eve@example.com", "mobile": "+12025559901"}),
+        ),
+        ("POST", "/api/v1/admin/service-accounts".to_owned(), json!({"name": "orders"})),
+    ] {
+        let admin = with_roles(&world, &["admin"]).await;
+        let taken = format!(
+            "UPDATE users SET roles = '[]', rank = 'user', revision = revision + 1 WHERE id = '{}'",
+            id_of(&admin).await
+        );
+        let body = Some(("application/json", body.to_string().into_bytes()));
+        let asked = admin.send(method, &path, body);
+        admin.waits_while(asked, &taken).await.problem(404, "not-found");
+    }
+    let found = owner.get(&format!("/api/v1/organizations/{id}")).await.expect(StatusCode::OK);
+    assert_eq!(found.body["name"], "Harbour");
+    assert_eq!(world.count::<ServiceAccount>(ServiceAccount::BY_CREATED).await, 0);
+    let eve = world.stranger();
+    eve.post(
+        "/api/v1/users",
+        json!({"username": "eve", "email": "eve@example.org", "mobile": eve.mobile, "password": PASSWORD}),
+    )
+    .await
+    .expect(StatusCode::CREATED);
 }
 
 /// What users read of what was done to them says that it was, and not where the administrator sits.
