@@ -307,6 +307,66 @@ async fn an_address_changes_by_the_code_at_the_new_one_and_the_old_one_can_take_
     }
 }
 
+/// The factor is the same; what reached the old address says nothing of the new one.
+#[tokio::test]
+async fn a_code_that_went_to_the_address_of_before_opens_nothing() {
+    let offers = |policy: &mut Policy| policy.sign_in.second.factors.push(FactorKind::Email);
+    let world = plan().policy(offers).build().await;
+    let alice = verified(&world).await;
+    let login = json!({"identifier": alice.username, "password": PASSWORD, "factor": "email"});
+    let asked =
+        alice.post("/api/v1/auth/login", login).await.expect(StatusCode::OK).body["challenge"].clone();
+    let code = mailed_code(&world, &alice.email()).await;
+    world.advance(SECOND);
+    let moved = change(&alice, json!({"email": "new@example.org"})).await.expect(StatusCode::OK).body;
+    let shown = mailed_code(&world, "new@example.org").await;
+    answers(&alice, &moved["verification"], &shown).await.expect(StatusCode::OK);
+    answers(&alice, &asked, &code).await.problem(401, "code-gone");
+}
+
+/// Nothing is sent where no answer would count.
+#[tokio::test]
+async fn an_address_that_was_guessed_at_too_often_gets_no_further_codes() {
+    let few = |policy: &mut Policy| policy.limits.factor_failures = 2;
+    let world = plan().policy(few).build().await;
+    let alice = world.alice().await;
+    let asks = async || alice.post("/api/v1/users/me/verify", json!({"kind": "email"})).await;
+    let asked = asks().await.expect(StatusCode::OK).body;
+    world.advance(Duration::from_secs(60));
+    let other = asks().await.expect(StatusCode::OK).body;
+    world.advance(Duration::from_secs(60));
+    for _ in 0..2 {
+        answers(&alice, &asked, "1").await.problem(401, "code-wrong");
+    }
+    let sent = async || {
+        world.run_due().await;
+        let all = world.messages(&alice.email()).await["items"].as_array().unwrap().clone();
+        all.iter().filter(|one| one["code"].is_string()).count()
+    };
+    let before = sent().await;
+    asks().await.problem(403, "factor-locked");
+    // Nor does one that was asked before.
+    let again = json!({"challenge": other["id"]});
+    alice.post("/api/v1/auth/resend-code", again).await.problem(403, "factor-locked");
+    assert_eq!(sent().await, before);
+}
+
+/// Both are told, and only where it was before there is something to take it back with: the new one may be a thief's.
+#[tokio::test]
+async fn the_link_that_takes_a_change_back_goes_to_the_old_address_alone() {
+    let world = plan().build().await;
+    let alice = verified(&world).await;
+    let asked = change(&alice, json!({"email": "new@example.org"})).await.expect(StatusCode::OK).body;
+    let code = mailed_code(&world, "new@example.org").await;
+    world.advance(SECOND);
+    answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
+    world.run_due().await;
+    let [old, new] = [world.last_mail(&alice.email()).await, world.last_mail("new@example.org").await];
+    assert_eq!(old["subject"], new["subject"]);
+    let offers = |mail: &Json| mail["source"].as_str().unwrap().contains("vu_");
+    assert_eq!((offers(&old), offers(&new)), (true, false), "{new}");
+}
+
 /// A number goes, since there is an app; meanwhile the app goes, since there is a number.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_factor_does_not_go_by_two_requests_at_once() {
@@ -604,6 +664,45 @@ async fn a_deleted_account_is_unknown_and_can_be_brought_back_for_a_while() {
     assert_eq!(me(&back).await["email"], json!(alice.email()));
     world.advance(DAY);
     assert_eq!(vestibule::profile::purge_due(&world.ctx()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_somebody_elses_by_now_is_not_taken_back() {
+    let world = plan().build().await;
+    let (alice, bob) = (verified(&world).await, verified(&world).await);
+    let moves = async |person: &Person<'_>, address: &str| {
+        world.advance(SECOND);
+        let asked = change(person, json!({"email": address})).await.expect(StatusCode::OK).body;
+        let code = mailed_code(&world, address).await;
+        answers(person, &asked["verification"], &code).await.expect(StatusCode::OK);
+    };
+    moves(&alice, "new@example.org").await;
+    let link = undo_token(&world, &alice.email()).await;
+    moves(&bob, &alice.email()).await;
+    undo(&world.stranger(), &link).await.problem(409, "identifier-taken");
+    assert_eq!(me(&alice).await["email"], "new@example.org");
+    assert_eq!(me(&bob).await["email"], json!(alice.email()));
+}
+
+/// Where accounts are removed sooner than links end, none brings half of one back.
+#[tokio::test]
+async fn no_link_brings_back_what_is_being_removed() {
+    let soon = |policy: &mut Policy| policy.account.grace = vestibule::config::Period(DAY);
+    let world = plan().policy(soon).build().await;
+    for is_late in [false, true] {
+        let alice = verified(&world).await;
+        let address = format!("new.{}@example.org", alice.username);
+        change(&alice, json!({"email": address})).await.expect(StatusCode::OK);
+        let link = undo_token(&world, &alice.email()).await;
+        alice.delete(ME).await.expect(StatusCode::NO_CONTENT);
+        world.advance(if is_late { DAY } else { DAY - SECOND });
+        let answer = undo(&world.stranger(), &link).await;
+        match is_late {
+            false => drop(answer.expect(StatusCode::OK)),
+            true => drop(answer.problem(401, "code-gone")),
+        }
+    }
+    assert_eq!(vestibule::profile::purge_due(&world.ctx()).await.unwrap(), 1);
 }
 
 #[tokio::test]
