@@ -291,6 +291,21 @@ async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
     }
 }
 
+/// Where mails are the second factor, and a mail has begun it, reading the same mails twice shows nothing more.
+#[tokio::test]
+async fn one_address_is_not_two_places() {
+    let by_mail = |policy: &mut Policy| policy.sign_in.second.factors = vec![FactorKind::Email];
+    let world = World::plan().policy(unlimited).policy(by_mail).build().await;
+    let person = world.member().await;
+    shows_email(&person).await;
+    let challenge = begins(&person, &person.email()).await;
+    let body = json!({"challenge": challenge, "code": mailed(&person).await});
+    let before = codes_mailed(&person).await;
+    person.post(VERIFY, body).await.problem(403, "factor-missing");
+    world.run_due().await;
+    assert_eq!(codes_mailed(&person).await, before);
+}
+
 /// A thief who reads somebody's mail gets no further than to the second factor, and cannot take it away.
 #[tokio::test]
 async fn guesses_in_recoveries_close_recovery_alone_and_the_user_is_told() {
@@ -972,6 +987,61 @@ async fn not_me_never_leaves_an_account_with_less_than_it_had() {
     let code = mailed(&alice).await;
     let body = json!({"challenge": challenge, "code": code});
     alice.post(VERIFY, body).await.problem(403, "factor-locked");
+}
+
+/// News of a recovery is no news of a factor: whoever reads old mails takes away nothing that was bound since.
+#[tokio::test]
+async fn not_me_to_what_changed_nothing_takes_no_factor_away() {
+    let when = |policy: &mut Policy| policy.sign_in.second.when = When::WhenEnrolled;
+    let world = World::plan().policy(unlimited).policy(when).build().await;
+    let mut alice = world.member().await;
+    shows_email(&alice).await;
+    world.advance(MINUTE);
+    proves(&alice).await;
+    let link = linked(&world, &alice.email(), "/not-me").await;
+    let signed_in = logs_in(&alice, PASSWORD).await.expect(StatusCode::OK).body;
+    alice.token = signed_in["token"].as_str().map(str::to_owned);
+    world.advance(MINUTE);
+    binds(&alice).await;
+    let id = crate::administration::id_of(&alice).await;
+    world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.expect(StatusCode::OK);
+    assert!(!alice.is_signed_in().await);
+    assert_eq!(stored_password(&alice).await, None);
+    let factors = vestibule::factors::of_user(&world.ctx(), id).await.unwrap();
+    let apps = factors.iter().filter(|factor| factor.kind == FactorKind::Totp && factor.is_able());
+    assert_eq!(apps.count(), 1);
+}
+
+/// An address of which nobody has asked for proof yet is no thief's, if it was there before.
+#[tokio::test]
+async fn not_me_leaves_what_was_there_before() {
+    let world = world().await;
+    let alice = world.alice().await;
+    world.advance(MINUTE);
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let link = linked(&world, &alice.mobile, "/not-me").await;
+    let before = identifiers(&alice).await;
+    assert!(before.iter().any(|one| one.value == alice.email() && one.verified_at.is_none()));
+    world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.expect(StatusCode::OK);
+    assert_eq!(stored_password(&alice).await, None);
+    assert_eq!(identifiers(&alice).await.len(), before.len());
+}
+
+#[tokio::test]
+async fn not_me_brings_no_deleted_account_back() {
+    let world = world().await;
+    let alice = owner(&world).await;
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let link = linked(&world, &alice.email(), "/not-me").await;
+    alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    let undo = async |link: &str| world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await;
+    undo(&link).await.problem(401, "code-gone");
+    logs_in(&alice, NEW).await.problem(401, "credentials-wrong");
+    // What says so in its own words does.
+    undo(&linked(&world, &alice.email(), "/undo").await).await.expect(StatusCode::OK);
+    logs_in(&alice, NEW).await.expect(StatusCode::OK);
 }
 
 /// While a new password is hashed, somebody guesses at the old one.
