@@ -718,6 +718,29 @@ async fn a_trusted_device_does_without_the_second_factor_and_proves_nothing() {
     assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
 }
 
+/// Whoever knew the old password may have had the device trusted: it stays known, and no more than that.
+#[tokio::test]
+async fn a_new_password_leaves_a_device_known_and_not_trusted() {
+    let world = World::plan().policy(|policy| policy.devices.trust = true).build().await;
+    let mut owner = world.member().await;
+    let done = trusts(&owner, None).await;
+    let again = status(&owner, &done["device"]).await;
+    assert_eq!(again["status"], "signed_in", "{again}");
+    owner.token = again["token"].as_str().map(str::to_owned);
+    crate::recovery::steps_up(&owner).await;
+    let new = json!({"current_password": PASSWORD, "new_password": crate::recovery::NEW});
+    crate::recovery::sets(&owner, new).await.expect(StatusCode::NO_CONTENT);
+    let known = owner.get("/api/v1/devices").await.expect(StatusCode::OK).body;
+    assert_eq!(
+        (known["items"].as_array().unwrap().len(), &known["items"][0]["trusted_until"]),
+        (1, &Json::Null)
+    );
+    let body =
+        json!({"identifier": owner.username, "password": crate::recovery::NEW, "device": done["device"]});
+    let asked = owner.post(LOGIN, body).await.expect(StatusCode::OK).body;
+    assert_eq!(asked["status"], "second_factor_required", "{asked}");
+}
+
 #[tokio::test]
 async fn where_the_policy_trusts_no_device_asking_for_it_changes_nothing() {
     let world = World::new().await;
