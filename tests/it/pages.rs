@@ -8,7 +8,7 @@ use serde_json::json;
 use vestibule::audit::{Event, What};
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
-use vestibule::policy::{IdentifierKind, Policy, When, preset};
+use vestibule::policy::{IdentifierKind, Policy, When, operation, preset};
 use vestibule::undo::Undo;
 
 use crate::factors::{binds, makes_codes};
@@ -516,4 +516,82 @@ async fn whoever_gives_a_number_alone_is_asked_for_its_code_and_then_signs_in_by
         person.keeps_cookies(&done);
     }
     assert!(person.is_signed_in().await);
+}
+
+/// What is asked of one session, and where the code went, is not shown in another.
+#[tokio::test]
+async fn the_page_for_the_code_is_that_of_the_session_which_was_asked() {
+    let world = world().await;
+    let (alice, other) = (world.alice().await, world.alice().await);
+    let (alice, other) = (crate::matrix::browser(&alice).await, crate::matrix::browser(&other).await);
+    world.advance(Duration::from_secs(600));
+    let ask = json!({"operation": operation::PASSWORD_CHANGE, "factor": "sms"});
+    let asked = alice.post("/api/v1/auth/step-up", ask).await.expect(StatusCode::OK).body;
+    let challenge = asked["id"].as_str().unwrap();
+    let to = asked["sent_to"].as_str().unwrap().replace(' ', "\u{a0}");
+    for (mut person, is_theirs) in [(alice, true), (other, false)] {
+        person.headers.insert(header::ACCEPT, "text/html".parse().unwrap());
+        person.cookies.retain(|(name, _)| name != "vestibule-pending");
+        person.cookies.push(("vestibule-pending".to_owned(), challenge.to_owned()));
+        let page = person.get("/code").await;
+        assert_eq!(text(&page).contains(&to), is_theirs, "{} {}", page.status, text(&page));
+    }
+}
+
+/// What is sent again on the page of a recovery is what a recovery asked for: a sign-in has its own page, and its own
+/// session to look at.
+#[tokio::test]
+async fn the_page_of_a_recovery_sends_nothing_else_again() {
+    let world = world().await;
+    let alice = world.alice().await;
+    world.advance(Duration::from_secs(60));
+    let asked = alice.gives_password().await.expect(StatusCode::OK).body["challenge"].clone();
+    world.run_due().await;
+    world.advance(Duration::from_secs(60));
+    let sent = async || {
+        world.run_due().await;
+        world.messages(&alice.mobile).await["items"].as_array().unwrap().len()
+    };
+    let before = sent().await;
+    let challenge = asked["id"].as_str().unwrap();
+    let page = submits(&world.stranger(), "/recover/resend", &[("challenge", challenge)]).await;
+    assert_eq!((page.status, sent().await), (StatusCode::UNAUTHORIZED, before));
+    alice.post("/api/v1/auth/resend-code", json!({"challenge": challenge})).await.expect(StatusCode::OK);
+    assert_eq!(sent().await, before + 1);
+}
+
+/// A link to the sign-in may say where one goes on to: to what the settings name, letter by letter, or to a page of
+/// one's own here.
+#[tokio::test]
+async fn nobody_is_sent_on_to_what_a_link_makes_up() {
+    const APP: &str = "https://app.example/in";
+    let plan = World::plan().policy(unlimited).policy(|policy| policy.sign_in.second.when = When::Never);
+    let world = plan.config(|config| config.pages.return_to = vec![APP.to_owned()]).build().await;
+    let alice = world.member().await;
+    let mut browser = alice.clone();
+    browser.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+    browser.headers.insert(header::ACCEPT, "text/html".parse().unwrap());
+    let form = [("identifier", alice.username.as_str()), ("password", PASSWORD)];
+    for (name, place, leads) in [
+        ("return_to", APP, APP),
+        ("return_to", "https://app.example/in/", "/account"),
+        ("return_to", "https://app.example/in?next=x", "/account"),
+        ("return_to", "https://app.example", "/account"),
+        ("return_to", "https://evil.example/in", "/account"),
+        ("return_to", "//app.example/in", "/account"),
+        ("return_to", "javascript:alert(1)", "/account"),
+        ("then", "/account/security", "/account/security"),
+        ("then", "/invitation", "/invitation"),
+        ("then", "/accounts", "/account"),
+        ("then", "/account//evil.example", "/account"),
+        ("then", "/account/../sign-out", "/account"),
+        ("then", "//evil.example", "/account"),
+        ("then", "https://evil.example/account", "/account"),
+        ("then", "/sign-out", "/account"),
+    ] {
+        let query = String::from_utf8(encoded(&[(name, place)])).unwrap();
+        let answer = submits(&browser, &format!("/sign-in?{query}"), &form).await;
+        let location = answer.expect(StatusCode::SEE_OTHER).headers[header::LOCATION].clone();
+        assert_eq!(location, leads, "{name} {place}");
+    }
 }
