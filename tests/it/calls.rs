@@ -180,6 +180,54 @@ async fn what_may_have_been_placed_is_found_and_not_placed_again() {
     assert_eq!(rang, 1, "it rang once");
 }
 
+/// Of two calls to one number, the one that is looked for is the one that nobody has.
+#[tokio::test]
+async fn a_call_that_is_another_ones_is_not_found() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let call = alice.calls("Hello").await;
+        world.run_due().await;
+        comes_to(&alice, call["id"].as_str().unwrap(), "ringing").await;
+        both.push(record(&world, &call["id"]).await);
+    }
+    let id = both[1].id;
+    let seen = world.app.store.get::<Call>(id).await.unwrap().unwrap();
+    let forgotten = seen.with(|call| {
+        call.status = vestibule::calls::Status::Queued;
+        call.next = Next::Placing;
+        call.provider_ref = None;
+        call.due_at = call.tried_at;
+    });
+    world.app.store.commit(vec![vestibule::store::Change::update(&forgotten)]).await.unwrap();
+    world.run_due().await;
+    let found = record(&world, &json!(id)).await;
+    assert_eq!((found.next, found.provider_ref), (Next::Follow, both[1].provider_ref.clone()));
+    assert_ne!(both[0].provider_ref, both[1].provider_ref);
+}
+
+/// Whoever has not shown a number to be theirs would have somebody else called.
+#[tokio::test]
+async fn a_number_that_is_only_claimed_is_not_called() {
+    let alone = |policy: &mut vestibule::policy::Policy| {
+        policy.sign_in.second.when = vestibule::policy::When::Never;
+    };
+    let world = World::plan().policy(alone).build().await;
+    let mut alice = world.member().await;
+    let done = alice.gives_password().await.expect(StatusCode::OK).body;
+    alice.token = Some(done["token"].as_str().unwrap().to_owned());
+    let body = json!({"to": alice.mobile, "say": "Hello"});
+    alice.post(CALLS, body.clone()).await.problem(403, "call-not-allowed");
+    let asked = alice.post("/api/v1/users/me/verify", json!({"kind": "mobile"})).await;
+    let asked = asked.expect(StatusCode::OK).body;
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    let answer = json!({"challenge": asked["id"], "code": code});
+    alice.post("/api/v1/auth/verify-code", answer).await.expect(StatusCode::OK);
+    alice.post(CALLS, body).await.expect(StatusCode::ACCEPTED);
+}
+
 #[tokio::test]
 async fn a_provider_that_hangs_up_is_doubted_and_given_up_and_never_asked_twice() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
