@@ -192,6 +192,36 @@ async fn nodes_tell_one_event_at_a_time_and_wait_a_minute_for_one_that_died() {
     assert_eq!(receiver.requests().len(), before + 1);
 }
 
+/// Its turn was over: what it hears in the end is settled by whoever has the event by then, and so is the turn.
+#[tokio::test]
+async fn a_node_that_comes_too_late_leaves_the_event_and_the_turn_to_whoever_has_them() {
+    let receiver = Scripted::new([Reply::Hang]).await;
+    let (url, address) = (receiver.url(), receiver.address.to_string());
+    let plan = World::plan().config(move |config| {
+        config.events.url = url;
+        config.events.secret = Secret::new(SECRET);
+        config.server.outbound_allow.push(address);
+        config.server.outbound_timeout = "1s".parse().unwrap();
+    });
+    let world = plan.build().await;
+    world.member().await;
+    let ctx = Ctx::new(world.app.clone(), None);
+    let telling = tokio::spawn(async move { vestibule::events::run_due(&ctx).await });
+    while receiver.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let event: Uuid = told(&receiver.requests())[0]["id"].as_str().unwrap().parse().unwrap();
+    let store = &world.app.store;
+    let other = Uuid::from_u128(7);
+    let turn = store.get::<Turn>(TURN).await.unwrap().unwrap().with(|turn| turn.holder = other);
+    let row = store.get::<Outgoing>(event).await.unwrap().unwrap().with(|row| row.attempts += 1);
+    store.commit(vec![Change::update(&turn), Change::update(&row)]).await.unwrap();
+    telling.await.unwrap().unwrap();
+    let row = store.get::<Outgoing>(event).await.unwrap().unwrap();
+    assert_eq!((row.attempts, &row.trouble), (2, &None));
+    assert_eq!(store.get::<Turn>(TURN).await.unwrap().map(|turn| turn.holder), Some(other));
+}
+
 #[tokio::test]
 async fn a_node_whose_clock_is_ahead_and_that_died_silences_nobody() {
     let receiver = Scripted::new([ok()]).await;
@@ -209,6 +239,17 @@ async fn a_node_whose_clock_is_ahead_and_that_died_silences_nobody() {
     let seen = store.get::<Turn>(TURN).await.unwrap().unwrap();
     store.commit(vec![Change::update(&seen.with(|seen| *seen = turn(3_600)))]).await.unwrap();
     assert_eq!(run(&world).await, due);
+}
+
+/// Rows that nobody would ever take would only gather.
+#[tokio::test]
+async fn where_nobody_is_told_nothing_is_told_again() {
+    let world = World::new().await;
+    let admin = admin(&world).await;
+    let event = events(&world).await[0].id;
+    let path = format!("/api/v1/admin/events/{event}/resend");
+    admin.post(&path, json!({})).await.problem(404, "not-found");
+    assert!(waiting(&world).await.is_empty());
 }
 
 #[tokio::test]
