@@ -263,3 +263,22 @@ async fn the_openapi_document_lists_every_route_and_its_references_resolve() {
         assert!(document.pointer(target).is_some(), "{target}");
     }
 }
+
+/// The log is read by its ids: who is nobody's proxy chooses none.
+#[tokio::test]
+async fn a_request_is_named_by_a_trusted_proxy_and_by_nobody_else() {
+    const NAME: &str = "chosen-elsewhere-0001";
+    for is_trusted in [false, true] {
+        let trust = move |config: &mut vestibule::config::Config| {
+            if is_trusted {
+                config.server.trusted_proxies.push("203.0.113.0/24".parse().unwrap());
+            }
+        };
+        let world = World::plan().config(trust).build().await;
+        let mut person = world.stranger();
+        person.headers.insert("x-request-id", NAME.parse().unwrap());
+        let answer = person.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+        assert_eq!(answer.headers["x-request-id"] == NAME, is_trusted);
+        assert_eq!(answer.body["instance"] == NAME, is_trusted);
+    }
+}
