@@ -419,3 +419,19 @@ async fn the_program_takes_sessions_in_tells_each_bad_row_and_may_be_run_again()
     assert!(!done && told.contains("change_over.until"), "{told}");
     assert_eq!(world.count::<Session>(Session::BY_USER).await, 297);
 }
+
+/// What is written is written of the user as they were looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_session_is_taken_in_of_who_is_suspended_meanwhile() {
+    let world = house(plan()).await;
+    let suspended = format!(
+        "UPDATE users SET status = 'suspended', revision = revision + 1 WHERE id = '{}'",
+        user_id("old", "1")
+    );
+    let rows = [session(json!({}))];
+    let mut taking = std::pin::pin!(take(&world, &rows));
+    let held = tokio::time::timeout(Duration::from_millis(500), taking.as_mut());
+    let held = async { assert!(held.await.is_err(), "its commit waits") };
+    world.place.by_hand_around(&suspended, held).await;
+    assert!(matches!(&taking.await[..], [Outcome::Refused(_)]));
+}
