@@ -894,6 +894,25 @@ async fn only_the_code_that_counts_takes_another_way() {
     }
 }
 
+/// Another way to a number that nobody has shown to be theirs is paid for as the first one is: of what strangers have.
+#[tokio::test]
+async fn another_way_to_a_number_that_is_only_claimed_counts_as_a_stranger_s() {
+    for is_proven in [false, true] {
+        let plan = World::plan().config(|config| config.delivery.fallback = vec![Channel::Call]);
+        // For signing up and for the first sign-in.
+        let plan = plan.policy(|policy| {
+            policy.limits.send_block.limit = 2;
+            policy.limits.unproven_block.limit = 2;
+        });
+        let world = plan.build().await;
+        let alice = if is_proven { world.alice().await } else { world.member().await };
+        let (_, text) = asks(&world, &alice).await;
+        hears(&world, &text, Status::Undelivered).await;
+        let expected = if is_proven { vec![(Kind::Call, alice.mobile.clone())] } else { Vec::new() };
+        assert_eq!(went(&world, &text).await, expected);
+    }
+}
+
 #[tokio::test]
 async fn a_code_that_was_used_takes_no_other_way() {
     let world = who_can_be_mailed(r#"["sms", "email"]"#).await;
@@ -919,6 +938,25 @@ async fn after_another_way_and_a_wrong_guess_the_next_text_message_goes_to_the_p
     assert_eq!(again["factor"], "sms");
     let ways = [(Kind::Email, alice.email()), (Kind::Sms, alice.mobile.clone())];
     assert_eq!(went(&world, &text).await, ways);
+}
+
+/// Whoever reads somebody's mails has not shown a number to be theirs.
+#[tokio::test]
+async fn a_code_that_was_mailed_verifies_no_number() {
+    for is_mailed in [true, false] {
+        let world = who_can_be_mailed(r#"["sms", "email"]"#).await;
+        let alice = world.member().await;
+        let (challenge, text) = asks(&world, &alice).await;
+        if is_mailed {
+            hears(&world, &text, Status::Undelivered).await;
+        }
+        let body = json!({"challenge": challenge, "code": code(&world, &text).await});
+        alice.post(VERIFY, body).await.expect(StatusCode::OK);
+        let query = Query::<Identifier>::along(Identifier::BY_USER).limit(100);
+        let own = world.app.store.find(query).await.unwrap().items;
+        let number = own.into_iter().find(|one| one.kind == IdentifierKind::Mobile).unwrap();
+        assert_eq!(number.verified_at.is_none(), is_mailed);
+    }
 }
 
 /// A code that went by mail proves that a mail was read, and goes there only where that would do.
