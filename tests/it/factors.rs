@@ -841,6 +841,29 @@ async fn a_factor_that_is_bound_while_a_sign_in_is_written_counts_for_it() {
     assert_eq!(alice.gives_password().await.body["status"], "second_factor_required");
 }
 
+/// What was shown was enough for what was held; what is bound meanwhile is asked for as if it had been there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_factor_that_is_bound_while_something_is_done_is_asked_for() {
+    let world = plan(When::WhenEnrolled).build().await;
+    for (method, path, body) in [
+        ("PATCH", "/api/v1/users/me", json!({"username": "somebody.else"})),
+        ("POST", "/api/v1/factors/totp", json!({})),
+    ] {
+        let (alice, bob) = (alone(&world).await, alone(&world).await);
+        binds(&bob).await;
+        let id = async |person: &Person<'_>| person.get("/api/v1/users/me").await.body["id"].clone();
+        let (hers, his) = (id(&alice).await, id(&bob).await);
+        let (hers, his) = (hers.as_str().unwrap(), his.as_str().unwrap());
+        let bound = format!(
+            "UPDATE factors SET user_id = '{hers}' WHERE user_id = '{his}';
+             UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
+        );
+        let body = Some(("application/json", body.to_string().into_bytes()));
+        let answer = alice.waits_while(alice.send(method, path, body), &bound).await;
+        answer.problem(403, "step-up-required");
+    }
+}
+
 /// A sign-in that is open while a factor is being bound either ends with the others or is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_at_the_very_moment_of_binding_leaves_no_session_without_the_factor() {
