@@ -6,7 +6,7 @@ use vestibule::http::access::Access;
 use vestibule::policy::Policy;
 use vestibule::secret::{Token, TokenKind};
 
-use crate::world::World;
+use crate::world::{Person, World};
 
 /// Routes that anybody may call, each with why.
 const OPEN: &[(&str, &str, &str)] = &[
@@ -280,5 +280,38 @@ async fn a_request_is_named_by_a_trusted_proxy_and_by_nobody_else() {
         let answer = person.get("/api/v1/users/me").await.problem(401, "unauthenticated");
         assert_eq!(answer.headers["x-request-id"] == NAME, is_trusted);
         assert_eq!(answer.body["instance"] == NAME, is_trusted);
+    }
+}
+
+/// Whatever is guessed at, at whichever door, counts for where it is guessed from.
+#[tokio::test]
+async fn every_door_that_takes_a_code_counts_what_is_tried_there() {
+    let few = |policy: &mut Policy| policy.limits.code_try_address.limit = 2;
+    let world = World::plan().policy(few).build().await;
+    let (alice, nobody) = (world.alice().await, world.stranger());
+    let mut invited = nobody.account();
+    invited["invitation"] = json!("x");
+    let new = "eight quiet herons on the pier";
+    for (at, (who, method, path, body)) in (0_u8..).zip([
+        (&nobody, "POST", "/api/v1/auth/verify-code", json!({"challenge": "x", "code": "1"})),
+        (&nobody, "POST", "/api/v1/auth/resend-code", json!({"challenge": "x"})),
+        (&nobody, "POST", "/api/v1/auth/recover/verify", json!({"challenge": "x", "code": "1"})),
+        (&nobody, "PUT", "/api/v1/users/me/password", json!({"recovery_token": "x", "new_password": new})),
+        (&nobody, "POST", "/api/v1/auth/undo", json!({"token": "x"})),
+        (&nobody, "POST", "/api/v1/users", invited),
+        (&alice, "POST", "/api/v1/organizations/accept", json!({"invitation": "x"})),
+        (&alice, "POST", "/api/v1/factors/totp/confirm", json!({"id": uuid::Uuid::nil(), "code": "1"})),
+    ]) {
+        // A network of its own for each.
+        let person = Person { ip: [198, 51, at, 7].into(), ..who.clone() };
+        let tries = async || {
+            person.send(method, path, Some(("application/json", body.to_string().into_bytes()))).await
+        };
+        for _ in 0..2 {
+            let answer = tries().await;
+            assert!([401, 404].contains(&answer.status.as_u16()), "{path} {answer:?}");
+        }
+        let refused = tries().await.problem(429, "limit-reached");
+        assert_eq!(refused.body["limit"], "code-try-address", "{path}");
     }
 }
