@@ -185,6 +185,25 @@ async fn nobody_joins_who_is_suspended_meanwhile() {
     assert_eq!(world.count::<Member>(Member::BY_ORGANIZATION).await, 1);
 }
 
+/// Nor who loses the address, or the session, while they accept: both are what it is accepted by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_by_what_they_lose_meanwhile() {
+    let world = plan().build().await;
+    let owner = verified(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    for (table, status, slug) in [
+        ("identifiers WHERE kind = 'email' AND", 403, "not-allowed"),
+        ("sessions WHERE", 401, "unauthenticated"),
+    ] {
+        let grace = verified(&world).await;
+        invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+        let code = code_at(&world, &grace.email()).await;
+        let lost = format!("DELETE FROM {table} user_id = '{}'", id_of(&grace).await);
+        grace.waits_while(accepts(&grace, &code), &lost).await.problem(status, slug);
+    }
+    assert_eq!(world.count::<Member>(Member::BY_ORGANIZATION).await, 1);
+}
+
 #[tokio::test]
 async fn nobody_accepts_what_they_offered_themselves() {
     let world = plan().build().await;
