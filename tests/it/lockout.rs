@@ -467,6 +467,42 @@ async fn a_step_up_counts_its_wrong_passwords_with_the_password() {
     assert_eq!(failures(&world, &user).await, 0);
 }
 
+/// A session is bounded as a known device is: each of these costs what a sign-in costs, or is a guess like one.
+#[tokio::test]
+async fn a_session_tries_so_many_passwords_and_makes_so_many_codes() {
+    for way in ["step-up", "password", "codes"] {
+        let few = |policy: &mut Policy| {
+            let text = "operation.\"own.act\".proof = { any = [\"password\"], max_age = \"1s\" }";
+            policy.operation = Policy::from_toml(text).unwrap().operation;
+            let mut rule = policy.operation.get(operation::PASSWORD_CHANGE).unwrap().clone();
+            (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
+            policy.operation.set(operation::PASSWORD_CHANGE, rule);
+            policy.limits.sign_in_device.limit = 2;
+        };
+        let world = World::plan().policy(few).build().await;
+        let owner = world.alice().await;
+        world.advance(Duration::from_secs(2));
+        let asks = async || match way {
+            "step-up" => {
+                let step = json!({"operation": "own.act", "password": WRONG});
+                owner.post("/api/v1/auth/step-up", step).await
+            }
+            "password" => {
+                let new = json!({"current_password": WRONG, "new_password": crate::recovery::NEW});
+                crate::recovery::sets(&owner, new).await
+            }
+            _ => owner.post("/api/v1/factors/recovery-codes", json!({})).await,
+        };
+        for _ in 0..2 {
+            let answer = asks().await;
+            let expected = if way == "codes" { StatusCode::CREATED } else { StatusCode::UNAUTHORIZED };
+            assert_eq!(answer.status, expected, "{way} {}", answer.body);
+        }
+        let refused = asks().await.problem(429, "limit-reached");
+        assert_eq!(refused.body["limit"], "sign-in-device", "{way}");
+    }
+}
+
 /// While a right password is looked at, wrong ones elsewhere use up the guesses that were left.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_passwords_at_once_none_counts_past_the_last_that_is_left() {
@@ -716,6 +752,22 @@ async fn a_trusted_device_does_without_the_second_factor_and_proves_nothing() {
     world.advance(MINUTE);
     owner.post("/api/v1/auth/logout", json!({"scope": "all"})).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(status(&owner, &device).await["status"], "second_factor_required");
+}
+
+/// What was looked at still stands when the session opens: the trust, and the factors that it stands for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn trust_that_goes_while_a_sign_in_is_written_opens_nothing() {
+    for (gone, status, slug) in [
+        ("UPDATE devices SET trusted_until = NULL, revision = revision + 1", 401, "credentials-wrong"),
+        ("UPDATE factors SET locked_at = created_at, revision = revision + 1", 503, "busy"),
+    ] {
+        let world = World::plan().policy(|policy| policy.devices.trust = true).build().await;
+        let owner = world.member().await;
+        let device = trusts(&owner, None).await["device"].clone();
+        world.advance(MINUTE);
+        let body = json!({"identifier": owner.username, "password": PASSWORD, "device": device});
+        owner.waits_while(owner.post(LOGIN, body), gone).await.problem(status, slug);
+    }
 }
 
 /// Whoever knew the old password may have had the device trusted: it stays known, and no more than that.
