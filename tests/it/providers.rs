@@ -913,6 +913,27 @@ async fn another_way_to_a_number_that_is_only_claimed_counts_as_a_stranger_s() {
     }
 }
 
+/// The way by which a recovery was begun is written down as shown: its code goes that way or not at all.
+#[tokio::test]
+async fn the_code_of_a_recovery_takes_no_other_way() {
+    let ways = || vec![Channel::Call, Channel::Email];
+    let plan = World::plan().config(move |config| config.delivery.fallback = ways());
+    let by_text = |policy: &mut vestibule::policy::Policy| {
+        policy.recovery.channels = vec![vestibule::policy::FactorKind::Sms];
+    };
+    let world = plan.policy(by_text).build().await;
+    let alice = world.alice().await;
+    verifies_email(&world).await;
+    world.advance(Duration::from_secs(60));
+    crate::recovery::begins(&alice, &alice.username).await;
+    let query = Query::<Message>::along(Message::BY_CREATED).descending().limit(1);
+    let text = world.app.store.find(query).await.unwrap().items.remove(0).into_inner();
+    assert_eq!((text.kind, &text.to), (Kind::Sms, &alice.mobile));
+    hears(&world, &text, Status::Accepted).await;
+    hears(&world, &text, Status::Undelivered).await;
+    assert_eq!(went(&world, &text).await, []);
+}
+
 #[tokio::test]
 async fn a_code_that_was_used_takes_no_other_way() {
     let world = who_can_be_mailed(r#"["sms", "email"]"#).await;
