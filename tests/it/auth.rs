@@ -141,6 +141,25 @@ async fn a_browser_signs_in_by_cookie_and_the_challenge_may_stay_unsaid() {
     assert_eq!(names, ["name", "vestibule-device"], "which opens nothing");
 }
 
+/// A page that said nothing of a session keeps the challenge as a cookie, and then its session, too: no script is given
+/// a token that it did not ask for.
+#[tokio::test]
+async fn whoever_names_the_challenge_by_its_cookie_gets_no_token() {
+    let by_token =
+        |policy: &mut vestibule::policy::Policy| policy.session.carry = vestibule::policy::Carry::Bearer;
+    let world = World::plan().policy(by_token).build().await;
+    let mut page = world.member().await;
+    page.headers.insert(header::ORIGIN, world.app.origin.as_str().parse().unwrap());
+    let asked = page.gives_password().await.expect(StatusCode::OK);
+    page.keeps_cookies(&asked);
+    world.run_due().await;
+    let code = world.last_code(&page.mobile).await;
+    let done = page.post("/api/v1/auth/verify-code", json!({"code": code})).await.expect(StatusCode::OK);
+    assert!(done.body["status"] == "signed_in" && done.body.get("token").is_none(), "{}", done.body);
+    page.keeps_cookies(&done);
+    assert!(page.is_signed_in().await);
+}
+
 #[tokio::test]
 async fn secure_origins_get_host_cookies() {
     let world = World::plan()
