@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::User;
 
-use crate::world::{PASSWORD, World};
+use crate::world::{PASSWORD, Person, World};
 
 fn fields(answer: &Json) -> Vec<(String, String)> {
     let errors = answer["errors"].as_array().cloned().unwrap_or_default();
@@ -224,6 +224,24 @@ async fn one_username_asked_for_by_many_at_once_goes_to_one() {
 async fn a_closed_house_takes_nobody() {
     let world = World::plan().policy(|policy| policy.sign_up.open = false).build().await;
     world.stranger().signs_up().await.problem(403, "sign-up-closed");
+}
+
+/// By the API and by the page alike: accounts and what is sent for them cost something.
+#[tokio::test]
+async fn so_many_sign_up_from_one_address_and_no_more() {
+    let few = |policy: &mut vestibule::policy::Policy| policy.limits.sign_up_address.limit = 2;
+    let world = World::plan().policy(few).build().await;
+    let first = world.stranger();
+    first.signs_up().await.expect(StatusCode::CREATED);
+    // Also what is refused counts.
+    first.signs_up().await.problem(409, "identifier-taken");
+    let second = Person { ip: first.ip, ..world.stranger() };
+    let refused = second.signs_up().await.problem(429, "limit-reached");
+    assert_eq!(refused.body["limit"], "sign-up-address");
+    let form = format!("username={}&password=eight+quiet+herons", second.username).into_bytes();
+    let page = second.send("POST", "/sign-up", Some(("application/x-www-form-urlencoded", form))).await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    world.stranger().signs_up().await.expect(StatusCode::CREATED);
 }
 
 #[tokio::test]
