@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::app::Moment;
 use crate::clock::Timestamp;
 use crate::store::{Decision, entity, text_enum};
+use crate::words::{Locale, say};
 
 text_enum! {
     /// What happened.
@@ -137,70 +138,9 @@ text_enum! {
 }
 
 impl What {
-    /// What happened, for the person whom it concerns.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::SignedUp => "You opened your account.",
-            Self::SignInFailed => "Somebody tried to sign in and failed.",
-            Self::PasswordWrong => "A wrong password was given in a session of yours.",
-            Self::CodeSent => "A code was sent to you.",
-            Self::CallAsked => "You asked for a call.",
-            Self::CodeWrong => "A wrong code was given.",
-            Self::FactorLocked => "A factor was locked after too many wrong codes.",
-            Self::RecoveryLocked => {
-                "Too many wrong codes were given in recoveries: a factor cannot be shown in one any more."
-            }
-            Self::FactorUnlocked => "An operator let your locked factors take codes again.",
-            Self::IdentifierVerified => "An address or a number was shown to be yours.",
-            Self::SignedIn => "You signed in.",
-            Self::SteppedUp => "You showed once more that it is you.",
-            Self::RefreshReused => {
-                "A session was ended, because a refresh token of it was used twice: somebody may have a copy."
-            }
-            Self::SignedOut => "A session was ended.",
-            Self::FactorAdded => "A factor was added.",
-            Self::FactorRemoved => "A factor was removed.",
-            Self::FactorRenamed => "A factor was given another name.",
-            Self::RecoveryCodesMade => "Recovery codes were made.",
-            Self::DeviceForgotten => "A device was forgotten.",
-            Self::ProfileChanged => "Your account was changed.",
-            Self::AccountDeleted => "You deleted your account.",
-            Self::Exported => "You took a copy of everything that is held about you.",
-            Self::PasswordChanged => "You changed your password.",
-            Self::RecoveryAsked => "Somebody asked for a code to get back into your account.",
-            Self::RecoveryBegun => "Somebody gave back the code of a recovery.",
-            Self::Recovered => "A new password was set by a recovery.",
-            Self::EventResent => "An event is told again.",
-            Self::SpendingWarned => "Most of the day's money for messages is spent.",
-            Self::SpendingStopped => "The day's money for messages is spent.",
-            Self::ServiceAccountMade => "A service account was made.",
-            Self::ServiceAccountRemoved => "A service account was removed.",
-            Self::ApiKeyMade => "An API key was made.",
-            Self::ApiKeyRevoked => "An API key was revoked.",
-            Self::MessageFailed => "A message to you could not be delivered.",
-            Self::CallEnded => "A call of yours has ended.",
-            Self::UsersImported => "Users of another system were taken in.",
-            Self::SessionsImported => "Sessions of another system were taken in.",
-            Self::AccountMade => "An account was made for you.",
-            Self::LinkMade => "You were sent a new link to set your password.",
-            Self::AccountChanged => "An administrator changed your account.",
-            Self::RolesChanged => "What you may do here was changed.",
-            Self::Suspended => "Your account was suspended.",
-            Self::Restored => "Your account was opened again.",
-            Self::AccountRemoved => "An administrator deleted your account.",
-            Self::SessionsEnded => "An administrator ended your sessions.",
-            Self::FactorsReset => "An administrator reset your sign-in methods.",
-            Self::ActingBegan => "Somebody began to act for you.",
-            Self::OrganizationMade => "An organisation was founded.",
-            Self::OrganizationChanged => "An organisation was renamed.",
-            Self::OrganizationEnded => "An organisation was ended.",
-            Self::Invited => "Somebody was invited to an organisation.",
-            Self::InvitationEnded => "An invitation was taken back.",
-            Self::MemberJoined => "You joined an organisation.",
-            Self::MemberChanged => "Your role in an organisation was changed.",
-            Self::MemberRemoved => "You are no longer a member of an organisation.",
-            Self::Undone => "Something was taken back with the link in a message.",
-        }
+    /// What happened, in a sentence for the person whom it concerns.
+    pub fn sentence(self, locale: Locale) -> String {
+        say(locale, &format!("event-{self}"), &[])
     }
 }
 

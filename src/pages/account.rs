@@ -254,7 +254,7 @@ pub async fn activity(
     let page = export::activity(&ctx, &caller, ask.cursor(&ctx)?, ask.limit()?).await?;
     let page = List::of(&ctx, page, |event: Seen<Event>| {
         let view = EventView::from(&*event);
-        let text = visit.say(&format!("event-{}", view.event));
+        let text = view.event.sentence(visit.locale);
         let (ip, agent) = (view.ip, known_as(view.user_agent.as_deref()));
         context! { text, at => view.at.to_string(), ip, agent }
     });

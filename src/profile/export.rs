@@ -25,6 +25,7 @@ use crate::sessions::{Caller, Session, SessionView};
 use crate::step_up::permit;
 use crate::store::{Cursor, Entity, Index, Page, Query, Seen, answer};
 use crate::undo::{self, Undo};
+use crate::words::Locale;
 
 /// Something that happened, as the user sees it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -37,7 +38,7 @@ pub struct EventView {
     /// Which kind of event, for programs.
     pub event: What,
     /// What happened, for people.
-    pub what: &'static str,
+    pub what: String,
     /// Who did it, when it was not the user.
     pub actor: Option<Uuid>,
     /// In or about which session.
@@ -62,7 +63,7 @@ impl From<&Event> for EventView {
             id: event.id,
             at: event.at,
             event: event.what,
-            what: event.what.words(),
+            what: event.what.sentence(Locale::En),
             actor: event.actor_id,
             session: event.session_id,
             ip: own.then(|| event.address.clone()).flatten(),
