@@ -269,7 +269,7 @@ impl News {
             "status": message.status, "code": message.error_code,
         });
         let event = note(What::MessageFailed).detail(detail);
-        let event = message.user.into_iter().fold(event, Note::user);
+        let event = message.told_to().into_iter().fold(event, Note::user);
         (has(message.status) && !has(self.before)).then_some(event)
     }
 }

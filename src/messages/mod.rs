@@ -131,7 +131,8 @@ entity! {
         id: Uuid,
         /// By which way it goes.
         kind: Kind,
-        /// What it is for, such as `code`; for people who read the list.
+        /// What it is for, such as `code`; for people who read the list. A code that is to show whose something is
+        /// goes as `verify`.
         purpose: String,
         /// Where it goes, E.164.
         to: String,
@@ -218,7 +219,7 @@ pub struct Code<'a> {
 pub fn code(ctx: &Ctx, postage: &Postage, code: Code<'_>, moment: &Moment) -> Message {
     let address = Address {
         channel: code.channel,
-        purpose: "code",
+        purpose: if code.purpose == CodePurpose::Verify { VERIFY } else { "code" },
         to: code.to,
         user: Some(code.user),
         challenge: Some(code.challenge),
@@ -259,6 +260,9 @@ pub fn notice(ctx: &Ctx, postage: &Postage, notify: Notify<'_>, moment: &Moment)
     };
     Message::new(ctx, postage, address, &Letter::notice(&notify, moment), moment)
 }
+
+/// What a message is for whose code is to show that an address or a number is the user's own.
+const VERIFY: &str = "verify";
 
 /// For how long news is worth sending: over a weekend on which a provider does not work.
 const NEWS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -346,6 +350,12 @@ impl Message {
         let left = self.fallback.0.iter().skip_while(|kind| **kind != channel).skip(1);
         next.fallback = Fallback(left.copied().collect());
         next
+    }
+
+    /// Who may hear of it: the user whom it concerns. Of a mail that is to show whose an address is, nobody: where the
+    /// address is another's no such mail goes out, and its owner is written to instead.
+    pub fn told_to(&self) -> Option<Uuid> {
+        self.user.filter(|_| self.kind != Kind::Email || self.purpose != VERIFY)
     }
 
     /// What kind of failure ended it or held it up last, when one did.

@@ -119,6 +119,16 @@ pub struct UndoView {
     pub created_at: Timestamp,
     /// Until when it can be taken back.
     pub expires_at: Timestamp,
+fn shown(message: &Message) -> Option<MessageView> {
+    message.told_to().map(|_| MessageView {
+        kind: message.kind,
+        purpose: message.purpose.clone(),
+        to: message.to.clone(),
+        status: message.status,
+        created_at: message.created_at,
+    })
+}
+
 }
 
 /// The answer of `GET /users/me/export`: everything that is held about oneself.
@@ -142,7 +152,8 @@ pub struct Export {
     pub calls: Vec<CallView>,
     /// What happened, the newest first.
     pub activity: Vec<EventView>,
-    /// What was sent, the newest first.
+    /// What was sent, the newest first; without the mails that were to show whose an address is: that one went out
+    /// would tell that the address is nobody's.
     pub messages: Vec<MessageView>,
     /// What was asked and is not yet answered.
     pub challenges: Vec<AskedView>,
@@ -183,14 +194,7 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
         .await?,
         calls: all(ctx, Call::BY_USER, id, Call::view).await?,
         activity: all(ctx, Event::BY_USER, id, |one: &Event| one.into()).await?,
-        messages: all(ctx, Message::BY_USER, id, |one: &Message| MessageView {
-            kind: one.kind,
-            purpose: one.purpose.clone(),
-            to: one.to.clone(),
-            status: one.status,
-            created_at: one.created_at,
-        })
-        .await?,
+        messages: all(ctx, Message::BY_USER, id, shown).await?.into_iter().flatten().collect(),
         challenges: all(ctx, Challenge::BY_USER, id, |one: &Challenge| AskedView {
             purpose: one.purpose,
             factor: one.factor,

@@ -521,6 +521,69 @@ async fn t25_a_taken_address_looks_like_a_free_one_and_its_owner_is_told() {
     assert_eq!(me(&owner).await["email"], json!(owner.email()));
 }
 
+/// The JSON without what differs from one person and one moment to the next.
+fn masked(json: &Json) -> Json {
+    match json {
+        Json::Array(items) => {
+            // What happened at the same moment is told in any order.
+            let mut items: Vec<_> = items.iter().map(masked).collect();
+            items.sort_by_key(Json::to_string);
+            items.into()
+        }
+        Json::Object(fields) => fields.iter().map(|(name, one)| (name.clone(), masked(one))).collect(),
+        // The provider's word comes by itself.
+        Json::String(text) if ["accepted", "delivered"].contains(&text.as_str()) => "sent".into(),
+        Json::String(text) if text.parse::<uuid::Uuid>().is_ok() => "an id".into(),
+        Json::String(text) if text.parse::<vestibule::clock::Timestamp>().is_ok() => "an instant".into(),
+        other => other.clone(),
+    }
+}
+
+#[tokio::test]
+async fn t25_what_is_ones_own_to_read_does_not_tell_whose_an_address_is() {
+    let world = plan().build().await;
+    let (first, second) = (verified(&world).await, verified(&world).await);
+    let taken = [first.email(), second.email()];
+    let free = ["free@example.com".to_owned(), "other@example.com".to_owned()];
+    let mut read = Vec::new();
+    for [address, next] in [taken, free] {
+        let mut person = world.stranger();
+        let mut account = person.account();
+        account["email"] = json!(address);
+        let made = person.post("/api/v1/users", account).await.expect(StatusCode::CREATED).body;
+        person.signs_in().await;
+        world.advance(MINUTE);
+        let again = json!({"challenge": made["verifications"][1]["id"]});
+        person.post("/api/v1/auth/resend-code", again).await.expect(StatusCode::OK);
+        world.run_due().await;
+        person.post("/api/v1/users/me/verify", json!({"kind": "email"})).await.expect(StatusCode::OK);
+        world.run_due().await;
+        change(&person, json!({"email": next})).await.expect(StatusCode::OK);
+        world.run_due().await;
+        // This time no mail goes out before the code is of no use.
+        world.advance(MINUTE);
+        person.post("/api/v1/users/me/verify", json!({"kind": "email"})).await.expect(StatusCode::OK);
+        world.advance(MINUTE * 30);
+        world.run_due().await;
+        steps_up(&person, operation::EXPORT).await;
+        let export = person.get("/api/v1/users/me/export").await.expect(StatusCode::OK).body;
+        let activity = person.get("/api/v1/activity?limit=200").await.expect(StatusCode::OK).body;
+        let mut text = masked(&json!({"export": export, "activity": activity["items"]})).to_string();
+        let ip = person.ip.to_string();
+        for (own, mask) in [(&address, "an address"), (&next, "another"), (&ip, "an ip")] {
+            text = text.replace(own.as_str(), mask);
+        }
+        text = text.replace(&person.mobile, "a number").replace(&person.username, "a name");
+        let shown: Json = serde_json::from_str(&text).unwrap();
+        assert!(shown.to_string().contains("an address"), "{shown}");
+        read.push(shown);
+    }
+    for (part, of_taken) in read[0]["export"].as_object().unwrap() {
+        assert_eq!(of_taken, &read[1]["export"][part], "{part}");
+    }
+    assert_eq!(read[0]["activity"], read[1]["activity"]);
+}
+
 #[tokio::test]
 async fn where_a_policy_says_so_a_number_changes_and_its_factor_goes_with_it() {
     let world = plan().policy(mobile_may_change).build().await;
