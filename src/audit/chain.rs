@@ -10,9 +10,9 @@
 //! commits: both would write the same number.
 //!
 //! What may go, goes with a trace: of an account that was removed the events lose what tells of a person,
-//! and a keyed hash of it stays; blocks that are older than `audit.keep` lose their events together and
-//! say so under the key. What a chain in a database cannot show by itself is that its *newest* blocks are
-//! missing: keep the head that `vestibule audit verify` prints somewhere else.
+//! and keyed hashes of it stay; what was done by it to others loses only where that came from. Blocks that
+//! are older than `audit.keep` lose their events together and say so under the key. What a chain in a
+//! database cannot show by itself is that its *newest* blocks are missing: keep the head that `vestibule audit verify` prints somewhere else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,9 +76,13 @@ pub const NEVER: i64 = -1;
 /// The greatest id of such a row.
 const SLOTS: u128 = 1_024;
 
-const PERSONAL: &str = "audit.personal";
+const WHENCE: &str = "audit.whence";
+const DETAIL: &str = "audit.detail";
 const SEAL: &str = "audit.seal";
 const PURGE: &str = "audit.purge";
+
+/// Bytes of one keyed hash.
+const TAG: usize = 32;
 
 /// How far the chain reaches.
 #[derive(Clone, Debug)]
@@ -138,10 +142,11 @@ async fn seal_block(ctx: &Ctx, mut waiting: Vec<Seen<Event>>) -> Result<usize> {
     let events: Vec<Seen<Event>> = waiting
         .into_iter()
         .map(|event| {
-            let personal = keyring.tags(PERSONAL, &personal(&event)).next();
+            let whence = keyring.tags(WHENCE, &whence(&event)).next();
+            let detail = keyring.tags(DETAIL, &detail(&event)).next();
             event.with(|event| {
                 event.block = number;
-                event.personal = personal.map(|tag| tag.to_vec());
+                event.personal = whence.zip(detail).map(|(whence, detail)| [whence, detail].concat());
             })
         })
         .collect();
@@ -356,22 +361,38 @@ async fn look_at(
     }
     for event in &events {
         report.late += u64::from(before.is_some_and(|before| event.at + LATE < before.sealed_at));
-        let known = event.personal.as_deref().unwrap_or_default();
-        let is_as_sealed = keyring.tags(PERSONAL, &personal(event)).any(|tag| same(&tag, known));
-        let gone = match event.user_id.filter(|_| is_emptied(event)) {
-            Some(user) if !is_as_sealed => is_gone(user).await?,
-            _ => false,
-        };
-        if !is_as_sealed && !gone {
+        if !is_as_sealed(ctx, event, is_gone).await? {
             report.fault(number, format!("holds an event that was altered: {}", event.id));
         }
     }
     Ok(())
 }
 
-/// Whether what tells of a person was taken out of it, as it is when an account is removed.
-fn is_emptied(event: &Event) -> bool {
-    event.address.is_none() && event.user_agent.is_none() && event.detail == Json::Null
+/// Whether it tells of persons what it told when it was sealed. Where it came from may be missing once the user, or
+/// whoever did it, was removed; its detail once the user was.
+async fn is_as_sealed(
+    ctx: &Ctx,
+    event: &Event,
+    is_gone: &impl AsyncFn(Uuid) -> Result<bool>,
+) -> Result<bool> {
+    let keyring = &ctx.app.keyring;
+    let known = event.personal.as_deref().unwrap_or_default();
+    let (known_whence, known_detail) = known.split_at_checked(TAG).unwrap_or_default();
+    let (whence, detail) = (whence(event), detail(event));
+    let is_nowhere = event.address.is_none() && event.user_agent.is_none();
+    Ok((keyring.tags(WHENCE, &whence).any(|tag| same(&tag, known_whence))
+        || is_nowhere && is_any_gone([event.user_id, event.actor_id], is_gone).await?)
+        && (keyring.tags(DETAIL, &detail).any(|tag| same(&tag, known_detail))
+            || event.detail == Json::Null && is_any_gone([event.user_id, None], is_gone).await?))
+}
+
+async fn is_any_gone(ids: [Option<Uuid>; 2], is_gone: &impl AsyncFn(Uuid) -> Result<bool>) -> Result<bool> {
+    for id in ids.into_iter().flatten() {
+        if is_gone(id).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Events that are in no block that there is, and those that wait.
@@ -462,14 +483,21 @@ fn lasting(event: &Event) -> Vec<u8> {
     row
 }
 
-/// What of an event tells of a person, and may be forgotten before it.
-fn personal(event: &Event) -> Vec<u8> {
+/// From where an event came: it may be forgotten before the event.
+fn whence(event: &Event) -> Vec<u8> {
     let mut row = Vec::new();
     put(&mut row, event.id.as_bytes());
     for text in [&event.address, &event.user_agent] {
         put(&mut row, &[u8::from(text.is_some())]);
         put(&mut row, text.as_deref().unwrap_or_default().as_bytes());
     }
+    row
+}
+
+/// The detail of an event: it may be forgotten before the event.
+fn detail(event: &Event) -> Vec<u8> {
+    let mut row = Vec::new();
+    put(&mut row, event.id.as_bytes());
     let mut detail = String::new();
     write_sorted(&event.detail, &mut detail);
     put(&mut row, detail.as_bytes());

@@ -169,8 +169,8 @@ entity! {
         detail: Json,
         /// In which block of the chain it is sealed; 0 while it is not.
         block: i64,
-        /// A keyed hash of what tells of a person, made when it was sealed: that may be forgotten later,
-        /// and the seal still be looked at.
+        /// Two keyed hashes, of where it came from and of the detail, made when it was sealed: either may be
+        /// forgotten later, and the seal still be looked at.
         personal: Option<Vec<u8>>,
     }
     index BY_USER (user_id, at);

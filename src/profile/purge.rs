@@ -24,7 +24,7 @@ const AT_ONCE: usize = 10;
 const PAGE: usize = 200;
 
 /// Removes everything of the accounts whose time has come; returns how many are gone. Of what
-/// happened, the events stay, with the user's id and without what tells of a person; and that id as one that is not
+/// happened, the events stay, with the user's id and without what tells of them; and that id as one that is not
 /// taken in again. Bears being done twice, and being interrupted: the account itself goes last.
 ///
 /// # Errors
@@ -67,7 +67,8 @@ async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
         && remove::<Message>(ctx, Message::BY_USER, id).await?
         && remove::<Factor>(ctx, Factor::BY_USER, id).await?
         && remove::<Identifier>(ctx, Identifier::BY_USER, id).await?
-        && forget(ctx, id).await?;
+        && forget(ctx, Event::BY_USER, id).await?
+        && forget(ctx, Event::BY_ACTOR, id).await?;
     if !done {
         return Ok(false);
     }
@@ -91,20 +92,25 @@ async fn remove<T: Entity>(ctx: &Ctx, by_user: Index, user: Uuid) -> Result<bool
     }
 }
 
-/// Empties the user's events of what tells of a person.
-async fn forget(ctx: &Ctx, user: Uuid) -> Result<bool> {
+/// Empties what happened to the user, or was done by them, of what tells of them. What they did to others keeps its
+/// detail, which tells of those.
+async fn forget(ctx: &Ctx, along: Index, user: Uuid) -> Result<bool> {
     let mut after = None;
     loop {
-        let query = Query::along(Event::BY_USER).equal(user).after(after).limit(PAGE);
+        let query = Query::along(along).equal(user).after(after).limit(PAGE);
         let page = ctx.app.store.find::<Event>(query).await?;
+        let own = |event: &Event| event.user_id == Some(user);
         let telling = page.items.into_iter().filter(|event| {
-            event.address.is_some() || event.user_agent.is_some() || event.detail != Json::Null
+            let has_detail = own(event) && event.detail != Json::Null;
+            has_detail || event.address.is_some() || event.user_agent.is_some()
         });
         let emptied = telling.map(|event| {
             Change::update(&event.with(|event| {
                 event.address = None;
                 event.user_agent = None;
-                event.detail = Json::Null;
+                if own(event) {
+                    event.detail = Json::Null;
+                }
             }))
         });
         if !ctx.app.store.commit_unless_changed(emptied.collect()).await? {

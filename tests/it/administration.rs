@@ -744,6 +744,66 @@ async fn an_altered_removed_or_inserted_event_is_found_and_its_block_named() {
 }
 
 #[tokio::test]
+async fn what_a_removed_user_did_says_no_more_where_they_were_and_the_chain_is_whole() {
+    let world = plan().build().await;
+    let mut founder = crate::organizations::verified(&world).await;
+    let member = crate::organizations::verified(&world).await;
+    let mut staff = with_roles(&world, &["admin"]).await;
+    with_roles(&world, &["admin"]).await;
+    let member_id = id_of(&member).await;
+    for person in [&mut founder, &mut staff] {
+        person.headers.insert(header::USER_AGENT, "A browser".parse().unwrap());
+    }
+    let organization = crate::organizations::founded(&founder, "Analytical Engines").await;
+    crate::organizations::joins(&founder, organization, &member, "member").await;
+    let path = format!("/api/v1/organizations/{organization}");
+    patch(&founder, &path, json!({"name": "Difference Engines"})).await.expect(StatusCode::OK);
+    let role = put(&founder, &format!("{path}/members/{member_id}"), json!({"role": "owner"})).await;
+    role.expect(StatusCode::NO_CONTENT);
+    let path = format!("/api/v1/admin/users/{}/suspend", id_of(&world.alice().await).await);
+    staff.post(&path, json!({"reason": "Ticket 4711"})).await.expect(StatusCode::NO_CONTENT);
+    chain::seal_all(&world.ctx()).await.unwrap();
+    let acted = async |who: Uuid| {
+        let query = Query::<Event>::along(Event::BY_ACTOR).equal(Some(who)).limit(100);
+        world.app.store.find(query).await.unwrap().items
+    };
+    let gone = [id_of(&founder).await, id_of(&staff).await];
+    for (person, id) in [(&founder, gone[0]), (&staff, gone[1])] {
+        let events = acted(id).await;
+        assert!(!events.is_empty() && events.iter().all(|event| event.user_agent.is_some()), "{events:?}");
+        person.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    }
+    let is_whole = async || {
+        let seen = report(&world).await;
+        assert!(seen.faults.is_empty() && seen.waiting == 0, "{seen:?}");
+    };
+    chain::seal_all(&world.ctx()).await.unwrap();
+    is_whole().await;
+    world.advance(DAY * 31);
+    assert_eq!(vestibule::profile::purge_due(&world.ctx()).await.unwrap(), 2);
+    chain::seal_all(&world.ctx()).await.unwrap();
+    for id in gone {
+        for event in acted(id).await {
+            assert!(event.address.is_none() && event.user_agent.is_none(), "{event:?}");
+            let own = event.user_id == Some(id);
+            assert_eq!(event.detail.is_null(), own, "what was done to others is theirs: {event:?}");
+        }
+    }
+    is_whole().await;
+    // What is kept of it is still held to its seal.
+    let victim = acted(gone[1]).await.remove(0);
+    let block = victim.block;
+    world
+        .app
+        .store
+        .commit(vec![Change::update(&victim.with(|event| event.detail = Json::Null))])
+        .await
+        .unwrap();
+    let faults = report(&world).await.faults;
+    assert_eq!(faults.iter().map(|fault| fault.block).collect::<Vec<_>>(), [block], "{faults:?}");
+}
+
+#[tokio::test]
 async fn an_altered_or_missing_block_is_found() {
     let blocks = async |world: &World| {
         world
