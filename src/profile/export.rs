@@ -18,7 +18,7 @@ use crate::identifiers::IdentifierView;
 use crate::limits::{self, Limit};
 use crate::messages::{self, Message};
 use crate::notices::{self, About, Notice};
-use crate::organizations::Member;
+use crate::organizations::{Member, Organization, Role};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, operation};
 use crate::sessions::{Caller, Session, SessionView};
@@ -73,6 +73,36 @@ impl From<&Event> for EventView {
     }
 }
 
+/// Something that the user did to somebody else, or to an organisation. Whom it befell, and how, is theirs.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Act")]
+pub struct ActView {
+    /// Its id.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Which kind of event, for programs.
+    pub event: What,
+    /// From which address.
+    pub ip: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+}
+
+/// An organisation that the user is a member of.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Membership")]
+pub struct MembershipView {
+    /// The organisation.
+    pub id: Uuid,
+    /// What it is called; none once it has ended.
+    pub name: Option<String>,
+    /// What the user may do there.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Timestamp,
+}
+
 /// A message that was sent to the user, without its text.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MessageSent")]
@@ -87,6 +117,16 @@ pub struct MessageView {
     pub status: messages::Status,
     /// When it was decided on.
     pub created_at: Timestamp,
+}
+
+fn shown(message: &Message) -> Option<MessageView> {
+    message.told_to().map(|_| MessageView {
+        kind: message.kind,
+        purpose: message.purpose.clone(),
+        to: message.to.clone(),
+        status: message.status,
+        created_at: message.created_at,
+    })
 }
 
 /// Something that was asked and not yet answered.
@@ -119,19 +159,11 @@ pub struct UndoView {
     pub created_at: Timestamp,
     /// Until when it can be taken back.
     pub expires_at: Timestamp,
-fn shown(message: &Message) -> Option<MessageView> {
-    message.told_to().map(|_| MessageView {
-        kind: message.kind,
-        purpose: message.purpose.clone(),
-        to: message.to.clone(),
-        status: message.status,
-        created_at: message.created_at,
-    })
 }
 
-}
-
-/// The answer of `GET /users/me/export`: everything that is held about oneself.
+/// The answer of `GET /users/me/export`: everything that is held about oneself. Not in it: hashes, keys and codes; what
+/// tells of others, such as whom one invited; what the house keeps under a keyed hash, and forgets by itself, to count or
+/// to answer a request a second time.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Export {
     /// When it was put together.
@@ -150,8 +182,12 @@ pub struct Export {
     pub devices: Vec<DeviceView>,
     /// The calls that the user asked for, the newest first.
     pub calls: Vec<CallView>,
+    /// The organisations that the user is a member of, the newest membership first.
+    pub organizations: Vec<MembershipView>,
     /// What happened, the newest first.
     pub activity: Vec<EventView>,
+    /// What the user did to others, the newest first.
+    pub acts: Vec<ActView>,
     /// What was sent, the newest first; without the mails that were to show whose an address is: that one went out
     /// would tell that the address is nobody's.
     pub messages: Vec<MessageView>,
@@ -193,7 +229,9 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
         })
         .await?,
         calls: all(ctx, Call::BY_USER, id, Call::view).await?,
+        organizations: organizations(ctx, id).await?,
         activity: all(ctx, Event::BY_USER, id, |one: &Event| one.into()).await?,
+        acts: all(ctx, Event::BY_ACTOR, id, act).await?.into_iter().flatten().collect(),
         messages: all(ctx, Message::BY_USER, id, shown).await?.into_iter().flatten().collect(),
         challenges: all(ctx, Challenge::BY_USER, id, |one: &Challenge| AskedView {
             purpose: one.purpose,
@@ -221,6 +259,27 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
             expires_at: one.expires_at,
         })
         .await?,
+    })
+}
+
+async fn organizations(ctx: &Ctx, user: Uuid) -> Result<Vec<MembershipView>> {
+    let of = |one: &Member| (one.organization_id, one.role, one.created_at);
+    let mut memberships = Vec::new();
+    for (id, role, joined_at) in all(ctx, Member::BY_USER, user, of).await? {
+        let found = ctx.app.store.get::<Organization>(id).await?;
+        let name = found.filter(|one| one.ended_at.is_none()).map(|one| one.name.clone());
+        memberships.push(MembershipView { id, name, role, joined_at });
+    }
+    Ok(memberships)
+}
+
+fn act(event: &Event) -> Option<ActView> {
+    (event.user_id != event.actor_id).then(|| ActView {
+        id: event.id,
+        at: event.at,
+        event: event.what,
+        ip: event.address.clone(),
+        user_agent: event.user_agent.clone(),
     })
 }
 
