@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::rows::{Fields, JsonLines, Row, Unreadable};
 use super::{Newcomer, Reading};
-use crate::accounts::User;
+use crate::accounts::{Status, User};
 use crate::app::App;
 use crate::error::FieldError;
 use crate::factors::{Factor, totp};
@@ -220,8 +220,13 @@ impl Person {
                 }
             }
         }
-        let user = user.ok_or_else(|| bad("", "There is no user in these lines."))?;
+        let mut user = user.ok_or_else(|| bad("", "There is no user in these lines."))?;
         let id: Uuid = user.id;
+        // Who is to be removed is looked for by this alone: nobody else may have it, or stand before those.
+        user.purge_at = match user.status {
+            Status::Deleted => user.purge_at.or_else(|| Some(app.clock.now() + *app.policy().account.grace)),
+            Status::Active | Status::Suspended => None,
+        };
         let theirs = identifiers.iter().all(|one| one.user_id == id)
             && factors.iter().all(|one| one.user_id == id)
             && password.as_ref().is_none_or(|one| one.user_id == id);

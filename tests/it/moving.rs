@@ -900,6 +900,40 @@ async fn whoever_was_removed_stays_removed() {
     assert!(seen.blocks > 0 && seen.faults.is_empty(), "{seen:?}");
 }
 
+/// Ten who are not deleted and would be looked at first, for ever, hold up nobody's removal.
+#[tokio::test]
+async fn whoever_moves_in_is_removed_when_they_were_deleted_and_not_otherwise() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 12, 7, seed::Lives::Bare).await.unwrap();
+    let mut out = lines(&old, None).await;
+    let users = out.iter_mut().filter(|line| line["table"] == "users");
+    let mut ids = Vec::new();
+    for (at, line) in users.enumerate() {
+        let record = &mut line["record"];
+        let (status, purge_at) = match at {
+            0..10 => ("active", json!("2029-01-01T00:00:00.000Z")),
+            10 => ("deleted", json!("2029-06-01T00:00:00.000Z")),
+            _ => ("deleted", Json::Null),
+        };
+        record["status"] = status.into();
+        record["purge_at"] = purge_at;
+        ids.push(record["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap());
+    }
+    let new = house().await;
+    let outcomes = moves_over(&new, &text(&out), true).await.0;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Stored), "{outcomes:?}");
+    let is_there = async |at: usize| new.app.store.get::<User>(ids[at]).await.unwrap().is_some();
+    assert_eq!(vestibule::profile::purge_due(&new.ctx()).await.unwrap(), 1, "the one whose time has come");
+    assert!(!is_there(10).await && is_there(11).await && is_there(0).await);
+    new.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(
+        vestibule::profile::purge_due(&new.ctx()).await.unwrap(),
+        1,
+        "the one whose time was not said"
+    );
+    assert!(!is_there(11).await && is_there(0).await);
+}
+
 #[tokio::test]
 async fn somebody_malformed_in_an_export_keeps_nobody_else_out() {
     let old = house().await;
