@@ -418,7 +418,7 @@ fn letter(
         what: Notice::AccountMade,
         channel: way(target).1,
         to: &target.value,
-        user: user.id,
+        user: Some(user.id),
         locale: user.language(),
         link: Some(link),
         until: Some(until),

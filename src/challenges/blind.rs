@@ -147,6 +147,7 @@ fn message(
     // By another way it would show something else than what is written down.
     message.fallback = Fallback::default();
     if user.is_none() {
+        message.user = None;
         message.cancel(moment.now);
         message.expires_at = challenge.expires_at;
     }

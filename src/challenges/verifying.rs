@@ -81,7 +81,7 @@ pub(super) fn attempt(ctx: &Ctx, owner: &Identifier, postage: &Postage, moment: 
         what: Notice::SignUpAttempt,
         channel: Kind::Email,
         to: &owner.value,
-        user: owner.user_id,
+        user: Some(owner.user_id),
         locale: Locale::En,
         link: Some("/"),
         until: None,

@@ -237,8 +237,8 @@ pub struct Notify<'a> {
     pub channel: Kind,
     /// Where it goes: E.164, or an e-mail address.
     pub to: &'a str,
-    /// Whom it concerns.
-    pub user: Uuid,
+    /// Whom it concerns; nobody, while nobody is known by the address.
+    pub user: Option<Uuid>,
     /// The language to say it in.
     pub locale: Locale,
     /// The path of a page on which to say "that was not me", or to undo it. Opening it must change nothing.
@@ -254,7 +254,7 @@ pub fn notice(ctx: &Ctx, postage: &Postage, notify: Notify<'_>, moment: &Moment)
         channel: notify.channel,
         purpose: notify.what.as_str(),
         to: notify.to,
-        user: Some(notify.user),
+        user: notify.user,
         challenge: None,
         valid_until: moment.now + NEWS,
     };

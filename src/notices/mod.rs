@@ -236,7 +236,7 @@ impl Notices {
                 what: self.what,
                 channel: addressee.channel,
                 to: &addressee.to,
-                user: self.user.id,
+                user: Some(self.user.id),
                 locale: self.user.language(),
                 link: addressee.may_object.then_some(path.as_str()),
                 until: addressee.may_object.then_some(undo.expires_at),

@@ -1,9 +1,12 @@
 //! Invitations: open for as long as whoever made them could make them now.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 use vestibule::accounts::Roles;
+use vestibule::audit::{Event, What};
 use vestibule::organizations::{Invitation, Member, Role};
 use vestibule::store::{Change, Query};
 
@@ -308,4 +311,19 @@ async fn whoever_has_not_shown_the_address_to_be_theirs_does_not_join_by_it() {
     grace.get(&format!("/api/v1/organizations/{id}")).await.problem(404, "not-found");
     crate::recovery::shows_email(&grace).await;
     accepts(&grace, &code).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_invitation_that_did_not_go_out_is_news_of_nobody() {
+    let world = plan().build().await;
+    let founder = verified(&world).await;
+    let organization = founded(&founder, "Analytical Engines").await;
+    invites(&founder, organization, "guest@example.org", "member").await.expect(StatusCode::CREATED);
+    // Nobody has read the mail when it is too old to be sent.
+    world.advance(Duration::from_secs(4 * 86_400));
+    world.run_due().await;
+    let failed = Query::<Event>::along(Event::BY_WHAT).equal(What::MessageFailed).limit(10);
+    let failed = world.app.store.find(failed).await.unwrap().items;
+    let told: Vec<_> = failed.iter().map(|event| (&event.detail["purpose"], event.user_id)).collect();
+    assert_eq!(told, [(&json!("invited"), None)]);
 }

@@ -60,7 +60,7 @@ async fn mail(
                     what: Notice::EmailChangeAsked,
                     channel: Kind::Email,
                     to,
-                    user,
+                    user: Some(user),
                     locale,
                     link,
                     until: Some(moment.now + Duration::from_secs(86_400)),

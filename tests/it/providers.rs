@@ -618,7 +618,7 @@ async fn a_notice_by_text_message_is_short_and_leads_to_a_page() {
         what: Notice::PasswordChanged,
         channel: Kind::Sms,
         to: number,
-        user: USER,
+        user: Some(USER),
         locale: Locale::En,
         link: Some("/not-me/1"),
         until: None,

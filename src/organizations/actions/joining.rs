@@ -93,7 +93,7 @@ fn letter(ctx: &Ctx, postage: &Postage, invitation: &Invitation, token: &Token, 
         channel: Kind::Email,
         to: &invitation.email,
         // Nobody is known by the address until it is accepted.
-        user: Uuid::nil(),
+        user: None,
         locale: Locale::choose(None, None),
         link: Some(&link),
         until: Some(invitation.expires_at),
