@@ -25,7 +25,9 @@ COPY --from=build /vestibule /usr/local/bin/vestibule
 USER 65532:65532
 WORKDIR /var/lib/vestibule
 VOLUME /var/lib/vestibule
-ENV VESTIBULE_LISTEN=0.0.0.0:8080 VESTIBULE_STORE=sqlite:/var/lib/vestibule/vestibule.db
+# The database is vestibule.db in the folder above unless VESTIBULE_STORE, or VESTIBULE_STORE_FILE, says otherwise. Set here
+# as well, the second would be another name for what is set already, which is refused.
+ENV VESTIBULE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 # It lets requests in progress finish for server.drain_timeout, 20 seconds.
 STOPSIGNAL SIGTERM

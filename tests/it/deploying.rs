@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::architecture::root;
-use crate::kill::server::{Scratch, free_address};
+use crate::kill::server::{Scratch, bare_vestibule, free_address};
 use crate::place::second_round;
 use crate::told;
 
@@ -306,4 +306,43 @@ fn all_that_the_build_reads_is_copied_into_the_image() {
     let copied = copied();
     let left: Vec<_> = read.iter().filter(|path| !copied.iter().any(|copy| path.starts_with(copy))).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// What a container of the image is told: by the image, by the file that the head of `compose` shows, and by `compose`.
+fn told_to_a_container(compose: &str) -> Vec<(String, String)> {
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let image =
+        dockerfile.lines().filter_map(|line| line.strip_prefix("ENV ")).flat_map(|line| line.split(' '));
+    let is_setting = |line: &&str| line.starts_with("VESTIBULE_");
+    let shown = compose.lines().filter_map(|line| line.strip_prefix("#     ")).filter(is_setting);
+    let pairs = image.chain(shown).filter_map(|line| line.split_once('='));
+    let set =
+        compose.lines().map(str::trim_start).filter(is_setting).filter_map(|line| line.split_once(": "));
+    pairs.chain(set).map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+}
+
+#[test]
+fn the_settings_of_every_container_are_sound_together() {
+    if second_round() {
+        return;
+    }
+    for name in ["compose.yaml", "compose.cluster.yaml"] {
+        let compose = fs::read_to_string(root().join(name)).unwrap();
+        let scratch = Scratch::new().unwrap();
+        let secrets = scratch.path().display().to_string();
+        fs::write(scratch.path().join("store"), "postgres://vestibule@postgres/vestibule").unwrap();
+        let mut generate = bare_vestibule(scratch.path());
+        fs::write(scratch.path().join("keys"), generate.args(["keys", "generate"]).output().unwrap().stdout)
+            .unwrap();
+        let told = told_to_a_container(&compose);
+        assert!(told.len() >= 10, "{name}: {told:?}");
+        let mut check = bare_vestibule(scratch.path());
+        for (name, value) in told {
+            check.env(name, value.replace("/run/secrets", &secrets));
+        }
+        // What the head of the file leaves to fill in.
+        check.envs(settings().lines().filter_map(|line| line.split_once('=')));
+        let Output { status, stderr, .. } = check.args(["policy", "check"]).output().unwrap();
+        assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&stderr));
+    }
 }
