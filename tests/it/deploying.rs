@@ -346,3 +346,20 @@ fn the_settings_of_every_container_are_sound_together() {
         assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&stderr));
     }
 }
+
+#[test]
+fn the_proxy_reaches_the_nodes_by_the_address_that_is_trusted_and_no_other() {
+    let compose = fs::read_to_string(root().join("compose.cluster.yaml")).unwrap();
+    let after = |text: &str, mark: &str| text.split_once(mark).unwrap().1.to_owned();
+    let node = after(&after(&compose, "x-node:"), "  networks: [");
+    let node: BTreeSet<&str> = node.split_once(']').unwrap().0.split(", ").collect();
+    let proxy = after(&after(&compose, "\n  proxy:\n"), "    networks:\n");
+    let proxy: Vec<_> =
+        proxy.lines().map_while(|line| line.strip_prefix("      ")?.split_once(": ")).collect();
+    let shared: Vec<_> = proxy.iter().filter(|(network, _)| node.contains(network)).collect();
+    let [(_, address)] = shared.as_slice() else { panic!("{shared:?} of {proxy:?} and {node:?}") };
+    let trusted = after(&compose, "VESTIBULE_SERVER_TRUSTED_PROXIES: ");
+    let trusted = trusted.lines().next().unwrap().strip_suffix("/32").unwrap();
+    assert_eq!(*address, format!("{{ipv4_address: {trusted}}}"));
+    assert!(proxy.len() > 1, "what is published needs a network that is not internal: {proxy:?}");
+}
