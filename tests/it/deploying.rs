@@ -170,13 +170,15 @@ fn a_postgres_of_its_own_is_deployed_and_survives_a_loss_of_power() {
 
 // Containers. Nothing here starts one: what an engine is told is written down.
 
-/// An engine that writes down what it is told, a line each, and makes keys with this program.
-fn engine(scratch: &Path) -> PathBuf {
+/// An engine called `docker`, which says that it is `kind`, writes down what it is told, a line each, and makes keys
+/// with this program.
+fn engine(scratch: &Path, kind: &str) -> PathBuf {
     let folder = scratch.join("bin");
     fs::create_dir(&folder).unwrap();
     let script = format!(
         "#!/bin/sh\n\
-         [ \"$*\" = 'compose version' ] || echo \"$* [${{VESTIBULE_FOLDER:-}} ${{VESTIBULE_PUBLISH:-}} ${{COMPOSE_PROJECT_NAME:-}}]\" >>'{}/told'\n\
+         case \"$*\" in 'compose version') exit ;; --version) echo '{kind} version 1'; exit ;; esac\n\
+         echo \"$* [${{VESTIBULE_FOLDER:-}} ${{VESTIBULE_PUBLISH:-}} ${{COMPOSE_PROJECT_NAME:-}}]\" >>'{}/told'\n\
          case \"$1 $2 $3\" in 'run --rm vestibule') shift 3; exec '{}' \"$@\" ;; esac\n",
         scratch.display(),
         env!("CARGO_BIN_EXE_vestibule"),
@@ -192,7 +194,7 @@ fn with_containers_the_engine_is_told_all_that_the_scripts_were() {
         return;
     }
     let scratch = Scratch::new().unwrap();
-    let path = format!("{}:{}", engine(scratch.path()).display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", engine(scratch.path(), "Docker").display(), std::env::var("PATH").unwrap());
     let home = scratch.path().join("deployed");
     let script = |name: &str, more: &[&str]| {
         let mut command = Command::new(root().join("scripts").join(name));
@@ -258,6 +260,27 @@ fn with_containers_the_engine_is_told_all_that_the_scripts_were() {
         "{run}"
     );
     assert!(run.contains(&format!(" --volume {}:/src ", root().display())), "{run}");
+}
+
+/// Podman's, too, where it answers to the other name.
+#[test]
+fn a_proxy_is_trusted_that_comes_from_the_networks_of_the_engine() {
+    if second_round() {
+        return;
+    }
+    for (kind, networks) in [("Docker", "172.16.0.0/12"), ("podman", "10.88.0.0/15")] {
+        let scratch = Scratch::new().unwrap();
+        let path = format!("{}:{}", engine(scratch.path(), kind).display(), std::env::var("PATH").unwrap());
+        let home = scratch.path().join("deployed");
+        let mut deploy = Command::new(root().join("scripts/deploy"));
+        deploy.env_clear().env("PATH", &path).arg("--home").arg(&home);
+        let Output { status, stderr, .. } =
+            deploy.args(["--containers", "--origin", "https://a.example.com"]).output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        let settings = fs::read_to_string(home.join("settings.env")).unwrap();
+        let line = format!("VESTIBULE_SERVER_TRUSTED_PROXIES={networks}\n");
+        assert!(settings.ends_with(&line), "{kind}: {settings}");
+    }
 }
 
 #[test]
