@@ -101,6 +101,8 @@ source=$(cat src/main.rs)
 mkdir -p target/debug
 cat > target/debug/vestibule.new <<END
 #!/bin/sh
+# What is no setting is refused.
+env | grep -q '^VESTIBULE_DEV_' && exit 1
 trap 'echo "ended $source" >> log; exit 0' TERM
 echo "began $source \$*" >> log
 while [ -e src ]; do sleep 0.02; done
