@@ -233,7 +233,9 @@ impl Shared {
 
     fn run(&self, engine: &mut dyn Engine) {
         // Without the priority the pool works as well, only less politely.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+            tracing::debug!(%error, "hashing does not give way to the rest");
+        }
         loop {
             let mut queue = self.lock();
             let job = loop {

@@ -387,3 +387,11 @@ fn the_proxy_reaches_the_nodes_by_the_address_that_is_trusted_and_no_other() {
     assert_eq!(*address, format!("{{ipv4_address: {trusted}}}"));
     assert!(proxy.len() > 1, "what is published needs a network that is not internal: {proxy:?}");
 }
+
+/// Lines of `SystemCallFilter=` count one after the other.
+#[test]
+fn the_unit_lets_hashing_give_way_to_the_rest() {
+    let unit = fs::read_to_string(root().join("deploy/vestibule.service")).unwrap();
+    let filters: Vec<_> = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    assert_eq!(filters, ["@system-service", "~@privileged @resources", "setpriority"]);
+}
