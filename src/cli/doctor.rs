@@ -9,18 +9,21 @@ use super::settings;
 use super::{Outcome, Settings, house, say};
 use crate::app::Origin;
 use crate::breached::Breached;
+use crate::broker::Broker;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, unheard, unsafe_settings};
 use crate::hashing::{Hashing, Keys};
 use crate::http::make_room;
 use crate::mailer::Mailer;
 use crate::money::Rates;
+use crate::outbound::Outbound;
 use crate::random::Random;
 use crate::sealing;
 use crate::secret::{Keyring, Secret};
 use crate::shared::Shared;
 use crate::store::sealed::Holding;
 use crate::store::{Engine, Store, migrations, schema};
+use crate::templates::Templates;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
@@ -71,6 +74,9 @@ pub async fn run(options: &Settings) -> Outcome {
             found.extend(store(&loaded.config).await);
             found.extend(shared(&loaded.config).await);
             found.extend(mail(&loaded.config).await);
+            found.extend(pages(&loaded.config));
+            found.extend(broker(&loaded.config));
+            found.extend(outbound(&loaded.config));
         }
     }
     found.push(clock(Clock::System.now()));
@@ -97,11 +103,32 @@ fn settings(loaded: &settings::Settings) -> Vec<Finding> {
     found
 }
 
+/// The host of the origin; what is wrong with that is told among the settings.
+fn host(config: &Config) -> String {
+    let origin = Origin::parse(&config.server.origin);
+    origin.map_or_else(|_| "localhost".to_owned(), |origin| origin.host().to_owned())
+}
+
+fn pages(config: &Config) -> Option<Finding> {
+    let error = Templates::configured(&config.pages, &host(config)).err()?;
+    Some(Finding::bad("pages", format!("{error}.")))
+}
+
+fn broker(config: &Config) -> Option<Finding> {
+    let error = Broker::configured(config.events.amqp.expose(), &config.events.exchange).err()?;
+    Some(Finding::bad("events", format!("{error}.")))
+}
+
+fn outbound(config: &Config) -> Option<Finding> {
+    let server = &config.server;
+    let error = Outbound::new(server.outbound_allow.clone(), *server.outbound_timeout).err()?;
+    Some(Finding::bad("server", format!("{error}.")))
+}
+
 async fn mail(config: &Config) -> Vec<Finding> {
-    let host = Origin::parse(&config.server.origin).map(|origin| origin.host().to_owned());
     let smtp = &config.smtp;
     let place = format!("{}:{}", smtp.host, smtp.port);
-    let found = match Mailer::new(smtp, &host.unwrap_or_else(|_| "localhost".to_owned())) {
+    let found = match Mailer::new(smtp, &host(config)) {
         Ok(None) => return Vec::new(),
         Err(error) => Finding::bad("mail", format!("{error}.")),
         Ok(Some(mailer)) => match mailer.test().await {

@@ -54,6 +54,7 @@ mod service_accounts;
 mod sessions;
 mod spending;
 mod spoken;
+mod starting;
 mod step_up;
 mod store;
 mod tokens;

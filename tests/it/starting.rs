@@ -1,0 +1,66 @@
+//! What stands in the way of a start is told before anybody is served, and what asks a running server leaves it alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use tokio::process::Command;
+use vestibule::random::Random;
+use vestibule::secret::Keyring;
+
+use crate::kill::server::{POLICY, Scratch, bare_vestibule, free_address};
+use crate::place::second_round;
+
+fn vestibule(home: &Path) -> Command {
+    let mut command = Command::from(bare_vestibule(home));
+    command.kill_on_drop(true);
+    command
+}
+
+/// Everything that the command said, and whether it was content. One that does not end is ended.
+async fn said(command: &mut Command) -> (bool, String) {
+    let ended = tokio::time::timeout(Duration::from_secs(20), command.output()).await;
+    let Ok(output) = ended else { return (false, "It did not end.".to_owned()) };
+    let Output { status, stdout, stderr } = output.unwrap();
+    (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+/// A production server of its own, whose policy needs nothing sent; `home` holds what it keeps.
+fn serve(home: &Path) -> Command {
+    fs::write(
+        home.join("policy.toml"),
+        "sign_up.required = [\"username\"]\nsign_in.second.when = \"never\"\n\
+         recovery.channels = []\noperation.\"user.email.change\" = { never = true }\n",
+    )
+    .unwrap();
+    let mut command = vestibule(home);
+    command.args(["serve", "--listen", &free_address().unwrap().to_string()]);
+    command.env("VESTIBULE_ORIGIN", "http://127.0.0.1:1").env(POLICY, home.join("policy.toml"));
+    command.env("VESTIBULE_SECRETS_KEYS", Keyring::generate("test", &Random::System).expose());
+    command
+}
+
+#[tokio::test]
+async fn what_a_start_refuses_is_bad_for_the_doctor() {
+    if second_round() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    fs::create_dir(home.path().join("own")).unwrap();
+    fs::write(home.path().join("own/say.html"), "{% if %}").unwrap();
+    for (setting, value, what) in [
+        ("VESTIBULE_PAGES_LOGO", "nowhere.svg", "pages.logo: `nowhere.svg`"),
+        ("VESTIBULE_PAGES_TEMPLATES", "own", "pages.templates: `say.html`, line 1"),
+    ] {
+        let (good, told) = said(serve(home.path()).env(setting, value)).await;
+        assert!(!good && told.contains(what), "{told}");
+        let mut doctor = vestibule(home.path());
+        doctor
+            .arg("doctor")
+            .envs(serve(home.path()).as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let (good, told) = said(doctor.env(setting, value)).await;
+        let is_told = told.lines().any(|line| line.starts_with("bad ") && line.contains(what));
+        assert!(!good && is_told, "{told}");
+    }
+}
