@@ -25,11 +25,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const LONGEST: u64 = 16 * 1024;
 
-/// Asks `/health/ready` and prints what it says. Fails unless the server can serve.
+/// Asks `/health/ready` and prints what it says. Fails unless the server can serve. What is wrong with the settings
+/// meanwhile is the next start's affair: the server goes on with those that it has.
 pub async fn run(options: &Options) -> Outcome {
-    let given = options.settings.given().listen(options.listen.as_deref());
-    let loaded = given.load().map_err(|faults| faults.to_string())?;
-    let at = reached(loaded.config.server.listen);
+    if let Some(listen) = &options.listen {
+        let at = listen.parse();
+        return asked(
+            at.map_err(|_| format!("`{listen}` is not an address and port such as 127.0.0.1:8080."))?,
+        )
+        .await;
+    }
+    let (config, faults) = options.settings.given().peek();
+    let asked = match config {
+        Some(config) => asked(config.server.listen).await,
+        None => Err("The settings cannot be read.".to_owned()),
+    };
+    asked.map_err(|sentence| [&[sentence], faults.as_slice()].concat().join("\n"))
+}
+
+async fn asked(listen: SocketAddr) -> Outcome {
+    let at = reached(listen);
     let answer = timeout(PATIENCE, ask(at)).await;
     let answer = answer.map_err(|_| format!("{at} did not answer within {} s.", PATIENCE.as_secs()))?;
     let answer = answer.map_err(|error| format!("{at} cannot be asked: {error}."))?;

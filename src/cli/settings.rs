@@ -55,6 +55,36 @@ impl<'a> Given<'a> {
     /// # Errors
     /// Everything that is wrong in any layer.
     pub fn load(self) -> Result<Settings, Faults> {
+        let (mut config, mut policy, lines) = self.lay();
+        if let Some(name) = config.text("preset").filter(|name| !name.is_empty()) {
+            match shipped(name) {
+                Some(text) => policy.lay_file(&format!("preset {name}"), text),
+                None => {
+                    let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+                    let sentence = format!("`{name}` is not a preset; there are {}", known.join(", "));
+                    config.fault("preset", sentence);
+                }
+            }
+        }
+        if let Some(file) = config.text("policy").filter(|file| !file.is_empty()) {
+            lay_file(&mut policy, Path::new(file));
+        }
+        for Assignment { path, text, source, .. } in lines {
+            policy.set(&path, &text, source);
+        }
+        finish(config, policy)
+    }
+
+    /// Reads the settings alone, as far as they can be read, and what is wrong with them: for what asks a server that
+    /// runs, whatever its next start would say.
+    pub fn peek(self) -> (Option<Config>, Vec<String>) {
+        let (mut config, ..) = self.lay();
+        (Config::read(&mut config), config.faults)
+    }
+
+    /// Settings and policy with the layers over them, as far as no policy is named in them; and the lines of the policy
+    /// that variables set, which lie above what is.
+    fn lay(self) -> (Layers, Layers, Vec<Assignment>) {
         let (mut config, mut policy) = (Config::layers(), Policy::layers());
         config.beside(&policy, "is a line of the policy: put it into the file that `policy` names");
         policy.beside(&config, "is a setting: put it into the settings file, beside `policy`");
@@ -86,23 +116,7 @@ impl<'a> Given<'a> {
         for (flag, path, value) in self.flags {
             config.set(path, &value, Source::Named(flag.to_owned()));
         }
-        if let Some(name) = config.text("preset").filter(|name| !name.is_empty()) {
-            match shipped(name) {
-                Some(text) => policy.lay_file(&format!("preset {name}"), text),
-                None => {
-                    let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-                    let sentence = format!("`{name}` is not a preset; there are {}", known.join(", "));
-                    config.fault("preset", sentence);
-                }
-            }
-        }
-        if let Some(file) = config.text("policy").filter(|file| !file.is_empty()) {
-            lay_file(&mut policy, Path::new(file));
-        }
-        for Assignment { path, text, source, .. } in lines {
-            policy.set(&path, &text, source);
-        }
-        finish(config, policy)
+        (config, policy, lines)
     }
 }
 

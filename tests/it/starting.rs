@@ -9,7 +9,7 @@ use tokio::process::Command;
 use vestibule::random::Random;
 use vestibule::secret::Keyring;
 
-use crate::kill::server::{POLICY, Scratch, bare_vestibule, free_address};
+use crate::kill::server::{POLICY, Process, Scratch, Second, bare_vestibule, free_address};
 use crate::place::second_round;
 
 fn vestibule(home: &Path) -> Command {
@@ -39,6 +39,37 @@ fn serve(home: &Path) -> Command {
     command.env("VESTIBULE_ORIGIN", "http://127.0.0.1:1").env(POLICY, home.join("policy.toml"));
     command.env("VESTIBULE_SECRETS_KEYS", Keyring::generate("test", &Random::System).expose());
     command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_well_although_its_next_settings_are_not() {
+    if second_round() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    let mut server = Process::vestibule(home.path(), Second::Never, &[]).await.unwrap();
+    let listen = server.address.to_string();
+    let policy = home.path().join("policy.toml");
+    fs::write(&policy, "sign_up.opn = true\n").unwrap();
+    let health = async |more: &[&str], settings: &[(&str, &str)]| {
+        let mut command = vestibule(home.path());
+        said(command.arg("health").args(more).env(POLICY, &policy).envs(settings.iter().copied())).await
+    };
+    let named = [("VESTIBULE_LISTEN", listen.as_str())];
+    let (good, told) = health(&[], &named).await;
+    assert!(good, "{told}");
+    let (good, told) =
+        health(&[], &[named[0], ("VESTIBULE_SERVER_BODY_LIMIT", "1"), ("VESTIBULE_LISEN", "x")]).await;
+    assert!(good, "{told}");
+    fs::write(home.path().join("wrong.toml"), "this is no TOML").unwrap();
+    let (good, told) = health(&["--config", "wrong.toml", "--listen", &listen], &[]).await;
+    assert!(good, "{told}");
+    // Where it cannot be told, what is wrong with the settings may be why.
+    server.kill().unwrap();
+    let (good, told) = health(&["--config", "wrong.toml"], &named).await;
+    assert!(!good && told.contains(&listen) && told.contains("wrong.toml line 1"), "{told}");
+    let (good, told) = health(&["--listen", "here"], &[]).await;
+    assert!(!good && told.contains("`here` is not an address and port"), "{told}");
 }
 
 #[tokio::test]
