@@ -52,8 +52,9 @@ pub async fn run(options: &Options) -> Outcome {
         tracing::warn!("{warning}");
     }
     only_here(settings.config.server.listen)?;
-    let listener = house::listen(settings.config.server.listen).await?;
-    let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
+    let doors = house::listen(&settings.config.server).await?;
+    let address =
+        doors.front.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     settings.config.develop_at(address, &Random::System);
     let (mails, sink) =
         mail::listen().await.map_err(|error| format!("There is no port for mails to arrive at: {error}."))?;
@@ -70,7 +71,7 @@ pub async fn run(options: &Options) -> Outcome {
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
     let entrance = http::router::development(&app, dev)?;
-    house::serve(app, listener, entrance, &given).await
+    house::serve(app, doors, entrance, &given).await
 }
 
 fn only_here(address: SocketAddr) -> Outcome {

@@ -15,7 +15,7 @@ use super::reload;
 use super::settings::{Given, Settings};
 use crate::app::{App, Ctx};
 use crate::clock::Clock;
-use crate::config::{Config, Figures};
+use crate::config::{Config, Figures, Server};
 use crate::error::Error;
 use crate::http::Loops;
 use crate::http::entrance::Entrance;
@@ -65,9 +65,29 @@ pub async fn migrate(engine: &Engine) -> Result<Vec<&'static str>, String> {
     Ok(applied.into_iter().map(|migration| migration.name).collect())
 }
 
-/// Takes the port.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| refused(address, error.kind(), &error.to_string()))
+/// Where people come in, and where the figures are shown when that is a place of its own.
+pub struct Doors {
+    /// For people.
+    pub front: TcpListener,
+    /// For whoever gathers the figures.
+    figures: Option<TcpListener>,
+}
+
+/// Takes the ports.
+pub async fn listen(server: &Server) -> Result<Doors, String> {
+    let (address, bound) = (server.listen, TcpListener::bind(server.listen).await);
+    let front = bound.map_err(|error| refused(address, error.kind(), &error.to_string()))?;
+    let figures = match server.metrics {
+        Figures::At(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(
+                bound
+                    .map_err(|error| format!("server.metrics: {address} cannot be listened on: {error}."))?,
+            )
+        }
+        _ => None,
+    };
+    Ok(Doors { front, figures })
 }
 
 fn refused(address: SocketAddr, kind: ErrorKind, reason: &str) -> String {
@@ -123,13 +143,9 @@ const AT_LEAST: Duration = Duration::from_secs(5);
 /// Serves until the process is told to stop (SIGINT or SIGTERM), then lets requests in progress finish, and what
 /// the workers have begun.
 /// Meanwhile a policy that changes in the files that `given` names takes the place of the old one.
-pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, given: &Given<'_>) -> Outcome {
+pub async fn serve(app: Arc<App>, doors: Doors, entrance: Entrance, given: &Given<'_>) -> Outcome {
     let told = |kind| signal(kind).map_err(|error| format!("Signals cannot be received: {error}."));
     let (mut interrupt, mut terminate) = (told(SignalKind::interrupt())?, told(SignalKind::terminate())?);
-    let figures = match app.config.server.metrics {
-        Figures::At(address) => Some(listen(address).await?),
-        _ => None,
-    };
     let (stopping, stopped) = watch::channel(false);
     let told_at = &OnceLock::new();
     let stop = async move {
@@ -147,8 +163,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, entrance: Entrance, giv
     let loops =
         Loops::start().map_err(|error| format!("The server's threads cannot be started: {error}."))?;
     let workers = worker::start(&app, tasks::all());
-    let figures = show(Arc::clone(&app), figures, stopped);
-    let serving = http::serve(Arc::clone(&app), listener, entrance, &loops, stop);
+    let figures = show(Arc::clone(&app), doors.figures, stopped);
+    let serving = http::serve(Arc::clone(&app), doors.front, entrance, &loops, stop);
     let serving = async { tokio::join!(serving, figures) };
     let served = tokio::select! {
         (served, ()) = serving => served,
@@ -176,9 +192,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_told_with_a_way_out() {
-        let first = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let address = first.local_addr().unwrap();
-        let told = listen(address).await.unwrap_err();
+        let mut server = Config::from_toml("server.listen = \"127.0.0.1:0\"").unwrap().server;
+        let first = listen(&server).await.unwrap();
+        let address = first.front.local_addr().unwrap();
+        server.listen = address;
+        let told = listen(&server).await.err().unwrap();
         assert!(
             told.starts_with(&format!("{address} is taken by another program"))
                 && told.contains("--listen 127.0.0.1:"),

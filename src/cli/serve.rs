@@ -40,14 +40,15 @@ pub async fn run(options: &Options) -> Outcome {
     if let Some(warning) = settings.config.spending.warning() {
         tracing::warn!("{warning}");
     }
-    let listener = house::listen(settings.config.server.listen).await?;
+    let doors = house::listen(&settings.config.server).await?;
     let engine = house::open(&settings.config)?;
     for name in house::migrate(&engine).await? {
         tracing::info!(migration = name, "the database was migrated");
     }
     let app = house::build(settings, engine, Clock::System)?;
-    let address = listener.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
+    let address =
+        doors.front.local_addr().map_err(|error| format!("The listener has no address: {error}."))?;
     tracing::info!(listen = %address, origin = app.origin.as_str(), "serving");
     let entrance = http::router::production(&app)?;
-    house::serve(app, listener, entrance, &given).await
+    house::serve(app, doors, entrance, &given).await
 }

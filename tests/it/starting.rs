@@ -1,6 +1,7 @@
 //! What stands in the way of a start is told before anybody is served, and what asks a running server leaves it alone.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -94,4 +95,18 @@ async fn what_a_start_refuses_is_bad_for_the_doctor() {
         let is_told = told.lines().any(|line| line.starts_with("bad ") && line.contains(what));
         assert!(!good && is_told, "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_taken_address_of_the_figures_is_told_under_its_name_before_anybody_is_served() {
+    if second_round() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (good, told) = said(serve(home.path()).env("VESTIBULE_SERVER_METRICS", &address)).await;
+    let sentence = format!("server.metrics: {address} cannot be listened on");
+    assert!(!good && told.contains(&sentence) && !told.contains("--listen"), "{told}");
+    assert!(!told.contains("serving") && !home.path().join("vestibule.db").exists(), "{told}");
 }
