@@ -14,7 +14,7 @@ use clap::Args;
 use super::settings::Given;
 use super::{Outcome, Settings, house, say};
 use crate::clock::Clock;
-use crate::config::Period;
+use crate::config::{Config, Period};
 use crate::dev::{Dev, mail};
 use crate::policy::{Carry, IdentifierKind, Policy, When};
 use crate::random::Random;
@@ -39,7 +39,7 @@ pub async fn run(options: &Options) -> Outcome {
     let (directory, key) = prepare(&options.data, &Random::System)?;
     let given = Given {
         mode: vec![
-            ("store.url", format!("sqlite:{directory}/vestibule.db")),
+            ("store.url", format!("sqlite:{}", database(&directory))),
             ("secrets.keys", key.expose().to_owned()),
         ],
         dotenv: Some(Path::new(".env")),
@@ -67,7 +67,7 @@ pub async fn run(options: &Options) -> Outcome {
     let engine = house::open(&settings.config)?;
     house::migrate(&engine).await?;
     let app = house::build(settings, engine, Clock::ahead())?;
-    say(&greeting(address, &directory, &app.policy()))?;
+    say(&greeting(address, &kept(&app.config, &directory), &app.policy()))?;
     let dev = Dev::default();
     dev.receive_mail(&app, mails);
     let entrance = http::router::development(&app, dev)?;
@@ -119,7 +119,20 @@ pub(super) fn prepare(data: &Path, random: &Random) -> Result<(String, Secret), 
     Ok((directory.to_owned(), key))
 }
 
-fn greeting(address: SocketAddr, directory: &str, policy: &Policy) -> String {
+fn database(directory: &str) -> String {
+    format!("{directory}/vestibule.db")
+}
+
+/// Where the records are, unless that may tell a password, and how to be rid of them.
+fn kept(config: &Config, directory: &str) -> String {
+    match config.store.sqlite_path() {
+        Some(path) if path == database(directory) => format!("{directory}   delete it to start afresh"),
+        Some(path) => path.to_owned(),
+        None => "on the server that store.url names".to_owned(),
+    }
+}
+
+fn greeting(address: SocketAddr, kept: &str, policy: &Policy) -> String {
     let (told, steps) = journey(address, policy);
     format!(
         r#"
@@ -128,7 +141,7 @@ Vestibule {version} in development mode, for this machine only. Stop it with Ctr
   API    http://{address}/api/v1
   docs   http://{address}/docs
   phone  http://{address}/dev/phone   every code and mail arrives here
-  data   {directory}   delete it to start afresh
+  data   {kept}
 
 {told}
 
@@ -216,6 +229,15 @@ mod tests {
             assert!(told.contains(place), "{place}: {told}");
         }
     }
+
+    #[test]
+    fn nobody_is_told_to_delete_what_does_not_hold_the_records() {
+        let of = |url: &str| kept(&Config::from_toml(&format!("store.url = \"{url}\"")).unwrap(), "./data");
+        assert_eq!(of("sqlite:./data/vestibule.db"), "./data   delete it to start afresh");
+        assert_eq!(of("sqlite:other.db"), "other.db");
+        assert_eq!(of("postgres://me:secret@host/name"), "on the server that store.url names");
+    }
+
     #[test]
     fn the_greeting_is_that_of_the_policy() {
         let of = |text: &str| {
