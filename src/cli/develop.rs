@@ -65,6 +65,7 @@ pub async fn run(options: &Options) -> Outcome {
     let drain = &mut settings.config.server.drain_timeout;
     *drain = (*drain).min(Period(Duration::from_secs(1)));
     let engine = house::open(&settings.config)?;
+    let _alone = house::alone(&settings.config)?;
     house::migrate(&engine).await?;
     let app = house::build(settings, engine, Clock::ahead())?;
     say(&greeting(address, &kept(&app.config, &directory), &app.policy()))?;

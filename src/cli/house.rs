@@ -1,7 +1,9 @@
 //! What the commands share: opening the database, taking the port, running until told to stop.
 
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -27,6 +29,27 @@ use crate::{http, tasks, worker};
 pub fn open(config: &Config) -> Result<Engine, String> {
     let store = &config.store;
     Engine::open(store.url.expose(), store.connections).map_err(|error| format!("store.url: {error}."))
+}
+
+/// Holds the SQLite file for this server alone, until what is returned is dropped or the process ends, however it does:
+/// limits are counted in its memory, and beside another one they would count twice. Commands work beside it. The file of
+/// the database itself cannot be locked: whoever closes it loses the locks of SQLite.
+pub fn alone(config: &Config) -> Result<Option<File>, String> {
+    let Some(path) = config.store.sqlite_path() else { return Ok(None) };
+    // The same file under whatever name.
+    let path = Path::new(path).canonicalize().map_err(|error| format!("store.url: {path}: {error}."))?;
+    let mut lock = path.clone().into_os_string();
+    lock.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&lock);
+    let locked = file.map_err(TryLockError::Error).and_then(|file| file.try_lock().map(|()| file));
+    match locked {
+        Ok(file) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "{} is served by another process, and a SQLite file has one server: stop that one, or choose another database.",
+            path.display()
+        )),
+        Err(TryLockError::Error(error)) => Err(format!("{} cannot be locked: {error}.", lock.display())),
+    }
 }
 
 /// The file of the database, when it is not there. Opening it would make it.

@@ -42,6 +42,7 @@ pub async fn run(options: &Options) -> Outcome {
     }
     let doors = house::listen(&settings.config.server).await?;
     let engine = house::open(&settings.config)?;
+    let _alone = house::alone(&settings.config)?;
     for name in house::migrate(&engine).await? {
         tracing::info!(migration = name, "the database was migrated");
     }

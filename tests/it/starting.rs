@@ -110,3 +110,31 @@ async fn a_taken_address_of_the_figures_is_told_under_its_name_before_anybody_is
     assert!(!good && told.contains(&sentence) && !told.contains("--listen"), "{told}");
     assert!(!told.contains("serving") && !home.path().join("vestibule.db").exists(), "{told}");
 }
+
+/// Its limits are counted in memory. Commands work beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_to_a_file() {
+    if second_round() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    let mut server = Process::vestibule(home.path(), Second::Never, &[]).await.unwrap();
+    let data = home.path().join("data");
+    let store = format!("sqlite:{}", data.join("vestibule.db").display());
+    let linked = home.path().join("linked");
+    std::os::unix::fs::symlink(&data, &linked).unwrap();
+    for path in [&data, &linked] {
+        let store = format!("sqlite:{}", path.join("vestibule.db").display());
+        let (good, told) = said(serve(home.path()).env("VESTIBULE_STORE", &store)).await;
+        assert!(!good && told.contains("served by another process"), "{told}");
+    }
+    let mut develop = vestibule(home.path());
+    let (good, told) = said(develop.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data)).await;
+    assert!(!good && told.contains("served by another process"), "{told}");
+    let mut admin = vestibule(home.path());
+    admin.env("VESTIBULE_STORE", &store).env("VESTIBULE_SECRETS_KEYS_FILE", data.join("secret.key"));
+    let (good, told) = said(admin.args(["admin", "list"])).await;
+    assert!(good, "{told}");
+    server.kill().unwrap();
+    Process::vestibule(home.path(), Second::Never, &[]).await.unwrap();
+}
