@@ -289,8 +289,10 @@ pub(super) fn answer(
                 return decision.delete(&challenge).require(&user).update(&proved).and(withdrawn);
             };
             let event = note(What::IdentifierVerified).user(user.id);
+            // The user is written although nothing of theirs changes: what is offered to be taken back with it is
+            // seen by whoever takes such offers away.
             let decision = replace(verified, identifiers, proved, factors, moment);
-            return decision.delete(&challenge).require(&user).and(withdrawn).note(moment, event);
+            return decision.delete(&challenge).update(&user).and(withdrawn).note(moment, event);
         }
         Purpose::SignIn if unverified(&identifiers, verified.as_ref(), policy).is_some() => {
             let lacking = unverified(&identifiers, verified.as_ref(), policy);

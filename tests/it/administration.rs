@@ -16,6 +16,7 @@ use vestibule::sessions::Session;
 use vestibule::sign_up::Wanted;
 use vestibule::step_up::By;
 use vestibule::store::{Change, Query};
+use vestibule::undo::Undo;
 
 use crate::matrix::plan;
 use crate::step_up::promote;
@@ -318,6 +319,32 @@ async fn what_an_administrator_deletes_its_owner_does_not_bring_back() {
         assert_eq!(user.status, Status::Deleted);
         assert!(until.is_none_or(|until| user.purge_at == Some(until)), "it lasts no longer by that");
     }
+}
+
+/// Nor does the link of what its owner confirms while an administrator deletes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_confirmed_while_an_administrator_deletes_brings_nothing_back() {
+    let world = plan().build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let alice = crate::recovery::owner(&world).await;
+    let (id, old, new) = (id_of(&alice).await, alice.email(), format!("new-{}", alice.email()));
+    let asked = patch(&alice, "/api/v1/users/me", json!({"email": new})).await.expect(StatusCode::OK).body;
+    world.run_due().await;
+    let code = world.last_code(&new).await;
+    world.advance(MINUTE);
+    // That the session is used is noted before, and not in between.
+    assert!(admin.is_signed_in().await);
+    let stranger = world.stranger();
+    let body = json!({"challenge": asked["verification"]["id"], "code": code});
+    let path = format!("/api/v1/admin/users/{id}");
+    let touched = format!("UPDATE users SET name = name WHERE id = '{id}'");
+    let confirms = stranger.post("/api/v1/auth/verify-code", body);
+    let (_, deleted) = world.both_wait(confirms, admin.delete(&path), &touched).await;
+    deleted.expect(StatusCode::NO_CONTENT);
+    let link = crate::recovery::linked(&world, &old, "/undo").await;
+    world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.problem(401, "code-gone");
+    assert_eq!(record(&world, id).await.status, Status::Deleted);
+    assert_eq!(world.count::<Undo>(Undo::BY_USER).await, 0);
 }
 
 /// Nobody raises themselves, touches somebody of the same or a higher rank, or leaves a house without an

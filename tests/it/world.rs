@@ -167,6 +167,24 @@ impl World {
         Ctx::new(self.app.clone(), None)
     }
 
+    /// What `one` and `other` come to when both have looked before either is written, `one` first: while they wait,
+    /// `sql` comes true.
+    pub async fn both_wait(
+        &self,
+        one: impl Future<Output = Answer>,
+        other: impl Future<Output = Answer>,
+        sql: &str,
+    ) -> (Answer, Answer) {
+        let (mut one, mut other) = (pin!(one), pin!(other));
+        let moment = Duration::from_millis(500);
+        let held = async {
+            assert!(timeout(moment, one.as_mut()).await.is_err(), "its commit waits");
+            assert!(timeout(moment, other.as_mut()).await.is_err(), "its commit waits");
+        };
+        self.place.by_hand_around(sql, held).await;
+        tokio::join!(one, other)
+    }
+
     /// Sends every message that is due, and looks after those that were sent.
     pub async fn run_due(&self) {
         while vestibule::messages::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
