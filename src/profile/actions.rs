@@ -10,7 +10,7 @@ use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::notices::{self, About, Notice, Notices};
-use crate::organizations;
+use crate::organizations::{self, actions::Heirs};
 use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::sign_up::taken;
@@ -276,15 +276,14 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
-        let (mut heirs, members): (Vec<_>, Vec<_>) =
-            organizations::actions::heirs(ctx, user.id).await?.into_iter().unzip();
+        let Heirs { users: mut heirs, unchanged } = organizations::actions::heirs(ctx, user.id).await?;
         if user.rank() == Rank::Admin {
             heirs.push(accounts::another_admin(ctx, user.id).await?.ok_or(Problem::LastAdministrator)?);
         }
         heirs.sort_by_key(|heir| heir.id);
         heirs.dedup_by_key(|heir| heir.id);
         let decision = rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment));
-        Ok(decision.and(heirs.iter().map(Change::require)).and(members.iter().map(Change::require)))
+        Ok(decision.and(heirs.iter().map(Change::require)).and(unchanged))
     })
     .await
 }

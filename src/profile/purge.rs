@@ -57,8 +57,8 @@ pub async fn is_gone(ctx: &Ctx, user: Uuid) -> Result<bool> {
 /// Whether everything is gone; when others change the same records, the next run goes on.
 async fn purge(ctx: &Ctx, user: &Seen<User>) -> Result<bool> {
     let id = user.id;
-    organizations::actions::end_with(ctx, id).await?;
-    let done = remove::<Undo>(ctx, Undo::BY_USER, id).await?
+    let done = organizations::actions::end_with(ctx, id).await?
+        && remove::<Undo>(ctx, Undo::BY_USER, id).await?
         && remove::<Session>(ctx, Session::BY_USER, id).await?
         && remove::<Challenge>(ctx, Challenge::BY_USER, id).await?
         && remove::<Device>(ctx, Device::BY_USER, id).await?

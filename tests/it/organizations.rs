@@ -505,6 +505,41 @@ async fn of_two_owners_who_delete_their_accounts_at_once_one_stays() {
     }
 }
 
+/// Whoever is alone in what they own deletes their account while somebody joins: one of the two does not happen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_what_its_owner_leaves_meanwhile() {
+    let world = plan().build().await;
+    let (owner, grace) = (verified(&world).await, verified(&world).await);
+    let id = founded(&owner, "Harbour").await;
+    invites(&owner, id, &grace.email(), "member").await.expect(StatusCode::CREATED);
+    let code = code_at(&world, &grace.email()).await;
+    let accepts = grace.post("/api/v1/organizations/accept", json!({"invitation": code}));
+    let deletes = owner.delete("/api/v1/users/me");
+    let (joined, deleted) = world.both_wait(accepts, deletes, "UPDATE users SET name = name").await;
+    let both = (joined.status.is_success(), deleted.status.is_success());
+    assert_ne!(both, (true, true), "{:?} {:?}", joined.body, deleted.body);
+    assert_ne!(both, (false, false), "{:?} {:?}", joined.body, deleted.body);
+}
+
+/// What is changed while the account of its owner is removed ends at the next run, and is nobody's in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_changed_while_its_owner_is_removed_ends_all_the_same() {
+    let world = plan().build().await;
+    let owner = verified(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    owner.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    world.advance(*world.app.policy().account.grace + Duration::from_secs(1));
+    let ctx = world.ctx();
+    let mut purged = std::pin::pin!(vestibule::profile::purge_due(&ctx));
+    let moment = Duration::from_millis(500);
+    let held = async { assert!(tokio::time::timeout(moment, purged.as_mut()).await.is_err(), "it waits") };
+    world.place.by_hand_around("UPDATE organizations SET revision = revision + 1", held).await;
+    assert_eq!(purged.await.unwrap(), 0, "the next run goes on");
+    assert_eq!(vestibule::profile::purge_due(&ctx).await.unwrap(), 1);
+    let organization = world.app.store.get::<Organization>(id).await.unwrap();
+    assert!(organization.is_none_or(|organization| organization.ended_at.is_some()));
+}
+
 /// Everything of both organisations, as it is stored.
 async fn stored(world: &World) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();

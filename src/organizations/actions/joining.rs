@@ -160,10 +160,15 @@ pub struct Offer {
 impl Offer {
     /// `decision`, which uses it up: only while it can be accepted.
     pub fn used<T>(&self, decision: Decision<T>) -> Decision<T> {
-        decision.delete(&self.invitation).require(&self.organization).and(self.inviter.iter().cloned())
+        self.spent(decision).require(&self.organization)
     }
 
-    /// The same, by which `user` becomes a member.
+    fn spent<T>(&self, decision: Decision<T>) -> Decision<T> {
+        decision.delete(&self.invitation).and(self.inviter.iter().cloned())
+    }
+
+    /// The same, by which `user` becomes a member. The organisation is written although nothing of it changes: so
+    /// whoever has seen that nobody else is in it sees that somebody is.
     pub fn joins<T>(&self, decision: Decision<T>, user: Uuid, moment: &Moment) -> Decision<T> {
         let Invitation { organization_id, role, .. } = *self.invitation;
         let member = Member {
@@ -174,7 +179,8 @@ impl Offer {
             created_at: moment.now,
         };
         let detail = json!({"organization": organization_id, "role": role});
-        self.used(decision).insert(&member).note(moment, note(What::MemberJoined).user(user).detail(detail))
+        let joined = note(What::MemberJoined).user(user).detail(detail);
+        self.spent(decision).update(&self.organization).insert(&member).note(moment, joined)
     }
 }
 

@@ -378,16 +378,14 @@ async fn spare(ctx: &Ctx, member: &Member, own: Option<&Seen<Member>>, by: &Stan
     Ok(user.into_iter().chain(other).collect())
 }
 
-/// The memberships by which `user` owns what stands.
-async fn owned(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Member>>> {
+/// What `user` owns and stands: each organisation, and the membership.
+async fn owned(ctx: &Ctx, user: Uuid) -> Result<Vec<(Seen<Organization>, Seen<Member>)>> {
     let (mut owned, mut after) = (Vec::new(), None);
     loop {
         let query = Query::<Member>::along(Member::BY_USER).equal(user).after(after).limit(200);
         let page = ctx.app.store.find(query).await?;
         for member in page.items.into_iter().filter(|member| member.role == Role::Owner) {
-            if standing(ctx, member.organization_id).await?.is_some() {
-                owned.push(member);
-            }
+            owned.extend(standing(ctx, member.organization_id).await?.map(|found| (found, member)));
         }
         match page.next {
             None => return Ok(owned),
@@ -396,16 +394,29 @@ async fn owned(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Member>>> {
     }
 }
 
-/// Those who own, beside `user`, what `user` owns: they must still be there when `user` goes.
+/// On what it rests that `user` may go.
+#[derive(Default)]
+pub struct Heirs {
+    /// Those who own, beside `user`, what `user` owns: they must still be there.
+    pub users: Vec<Seen<User>>,
+    /// By which they own it, and that nobody has come to where `user` is alone.
+    pub unchanged: Vec<Change>,
+}
+
+/// Who has what `user` owns when `user` goes.
 ///
 /// # Errors
 /// [`Problem::LastAdministrator`] when others would be left in an organisation that nobody owns.
-pub async fn heirs(ctx: &Ctx, user: Uuid) -> Result<Vec<(Seen<User>, Seen<Member>)>> {
-    let mut heirs = Vec::new();
-    for member in owned(ctx, user).await? {
+pub async fn heirs(ctx: &Ctx, user: Uuid) -> Result<Heirs> {
+    let mut heirs = Heirs::default();
+    // The organisation was read before who is in it: whoever joins writes it.
+    for (organization, member) in owned(ctx, user).await? {
         match another_owner(ctx, &member).await? {
-            Some(heir) => heirs.push(heir),
-            None if is_alone(ctx, &member).await? => {}
+            Some((user, member)) => {
+                heirs.users.push(user);
+                heirs.unchanged.push(Change::require(&member));
+            }
+            None if is_alone(ctx, &member).await? => heirs.unchanged.push(Change::require(&organization)),
             None => {
                 let sentence = "You alone own an organisation that has other members. Make one of them an owner, \
                                 or end it, first.";
@@ -416,22 +427,23 @@ pub async fn heirs(ctx: &Ctx, user: Uuid) -> Result<Vec<(Seen<User>, Seen<Member
     Ok(heirs)
 }
 
-/// Ends what `user` owned and nobody else is in: their account is removed.
+/// Ends what `user` owned and nobody else is in: their account is removed. Whether all of that has ended; not
+/// when others change it at the same time.
 ///
 /// # Errors
 /// The store's.
-pub async fn end_with(ctx: &Ctx, user: Uuid) -> Result<()> {
-    for member in owned(ctx, user).await? {
-        if is_alone(ctx, &member).await?
-            && let Some(organization) = standing(ctx, member.organization_id).await?
-        {
+pub async fn end_with(ctx: &Ctx, user: Uuid) -> Result<bool> {
+    for (organization, member) in owned(ctx, user).await? {
+        if is_alone(ctx, &member).await? {
             let ended = organization.with(|organization| organization.ended_at = Some(ctx.now));
             let event = note(What::OrganizationEnded).detail(json!({"organization": ended.id}));
             let decision = answer(()).update(&ended).require(&member).note(&ctx.moment(), event);
-            ctx.app.store.commit_unless_changed(decision.changes).await?;
+            if !ctx.app.store.commit_unless_changed(decision.changes).await? {
+                return Ok(false);
+            }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn is_alone(ctx: &Ctx, member: &Member) -> Result<bool> {
