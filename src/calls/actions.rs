@@ -67,7 +67,8 @@ pub async fn create(
         return Ok(given);
     }
     let postage = &limits::postage_for_call(ctx, wanted.user, &wanted.to, sender).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || vec![postage];
+    limits::decide(ctx, paid, move |moment| async move {
         let stale = match once {
             None => None,
             Some(once) => match once.before(ctx).await? {

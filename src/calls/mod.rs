@@ -181,9 +181,16 @@ pub enum Content {
 impl Call {
     /// A call that is due at once. The postage is borrowed, since a decision may be taken anew; it pays
     /// for one call.
-    pub fn new(moment: &Moment, _: &Postage, keyring: &Keyring, random: &Random, wanted: &Wanted) -> Self {
+    pub fn new(
+        moment: &Moment,
+        postage: &Postage,
+        keyring: &Keyring,
+        random: &Random,
+        wanted: &Wanted,
+    ) -> Self {
         let now = moment.now;
         let id = moment.uuid("call");
+        postage.put_on(id);
         let token = Token::new(TokenKind::Callback, id, &moment.seed);
         let seal = |what: &str, plain: &str| keyring.seal(&[what, &id.to_string()], plain.as_bytes(), random);
         let (say, twiml_url) = match &wanted.content {

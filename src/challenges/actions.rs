@@ -34,7 +34,7 @@ pub struct Chosen<'a> {
     /// Where its code goes, when one is sent.
     pub target: Option<Seen<Identifier>>,
     /// What sending it costs.
-    postage: Option<Postage>,
+    pub postage: Option<Postage>,
 }
 
 /// Chooses among a user's `factors` the one to ask for: of the kind that is `wanted`, when it is among
@@ -531,7 +531,8 @@ pub async fn resend(
         None => None,
     };
     let postage = postage.as_ref();
-    ctx.decide(move |moment| async move {
+    let paid = || postage.into_iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let case = case(ctx, token).await?;
         let challenge = match rules::resend(&case, next, policy, &moment) {
             Err(refusal) => return Ok(refuse(refusal)),

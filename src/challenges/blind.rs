@@ -235,7 +235,8 @@ pub(super) async fn resend(ctx: &Ctx, token: &Token, wanted: Option<FactorKind>)
     {
         return Err(Error::new(error.problem));
     }
-    ctx.decide(move |moment| async move {
+    let paid = || postage.iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let case = case(ctx, token).await?;
         let challenge = match sent_again(&case, policy, &moment) {
             Err(refusal) => return Ok(refuse(refusal)),

@@ -98,7 +98,8 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
     let store = &ctx.app.store;
     let found = store.get::<Identifier>(identifier).await?.ok_or(Problem::NotFound)?;
     let postage = &limits::postage(ctx, &found.value, Sender::Stranger).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || vec![postage];
+    limits::decide(ctx, paid, move |moment| async move {
         let user =
             store.get::<User>(user).await?.filter(|user| user.is_active(ctx.now)).ok_or(Problem::NotFound)?;
         let claim = store.get::<Identifier>(identifier).await?.ok_or(Problem::NotFound)?;

@@ -2,10 +2,12 @@
 //!
 //! Always holds: what is counted is stored under a keyed hash, never as typed; what cannot be
 //! counted is refused, never let through. A message or a call cannot be made without [`Postage`], and
-//! postage is only had by counting it against the limits of its number and of its asker, and by paying.
+//! postage is only had by counting it against the limits of its number and of its asker, and by paying; what is decided
+//! with it and does not use it gives it back ([`decide`]).
 //! What one number gets is counted exactly (`window`), in the store; all else in [`crate::shared`].
 
 mod limit;
+mod postage;
 mod window;
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,12 +20,14 @@ use crate::error::{Error, Problem, Result};
 use crate::money::Way;
 use crate::policy::{Budget, Limits, Wider};
 use crate::shared::Claim;
-use crate::spending::{self, Destination};
+use crate::spending::Destination;
 use crate::store::{answer, refuse};
 
-use window::Share;
+use postage::Taken;
+use window::{Sent, Share};
 
 pub use limit::Limit;
+pub use postage::{Postage, decide};
 pub use window::Sends;
 
 /// Takes one from the budget that `limit` keeps for `of`.
@@ -69,27 +73,30 @@ fn reached(limit: Limit, budget: Budget, wait: Duration) -> Error {
 
 /// Takes one of what may be sent to `to`, in one commit of its own: of all that are taken at once, on
 /// whatever nodes, no more pass than there are.
-async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<Postage> {
+async fn take_send(ctx: &Ctx, to: &str, share: Share) -> Result<(String, Sent)> {
     let (limits, of) = (&ctx.policy.limits, key(ctx, Limit::SendNumberDay, to));
     let (of, by) = (&of, network(ctx).map(|network| tagged(ctx, &network)));
     ctx.decide(move |moment| async move {
         let seen = ctx.app.store.get::<Sends>(of.clone()).await?;
         let mut log = seen.as_ref().map(|seen| seen.log.clone()).unwrap_or_default();
-        if let Err(full) = log.take(to, share, by, limits, moment.now) {
-            ctx.app.metrics.limit_reached(full.limit.as_str());
-            let told = share.told(full.limit);
-            let budget = told.budget(limits);
-            // Strangers are not told when, either: it is when somebody else had something sent.
-            let wait = match share {
-                Share::User | Share::Notice | Share::Device => full.until.since(moment.now),
-                Share::Newcomer | Share::Caller | Share::Stranger | Share::Recovery | Share::Place => {
-                    *budget.window
-                }
-            };
-            return Ok(refuse(reached(told, budget, wait)));
-        }
+        let sent = match log.take(to, share, by, limits, moment.now) {
+            Ok(sent) => sent,
+            Err(full) => {
+                ctx.app.metrics.limit_reached(full.limit.as_str());
+                let told = share.told(full.limit);
+                let budget = told.budget(limits);
+                // Strangers are not told when, either: it is when somebody else had something sent.
+                let wait = match share {
+                    Share::User | Share::Notice | Share::Device => full.until.since(moment.now),
+                    Share::Newcomer | Share::Caller | Share::Stranger | Share::Recovery | Share::Place => {
+                        *budget.window
+                    }
+                };
+                return Ok(refuse(reached(told, budget, wait)));
+            }
+        };
         let expires_at = moment.now + window::longest(to, limits);
-        Ok(answer(Postage(())).upsert(seen, Sends { of: of.clone(), log, expires_at }))
+        Ok(answer((of.clone(), sent)).upsert(seen, Sends { of: of.clone(), log, expires_at }))
     })
     .await
 }
@@ -289,11 +296,6 @@ pub fn table(limits: &Limits) -> String {
     text
 }
 
-/// Proof that a message or a call was counted against the budgets of its number and of its asker, and
-/// paid for from the day's money.
-#[derive(Debug)]
-pub struct Postage(());
-
 /// On whose behalf a message goes out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sender {
@@ -365,14 +367,17 @@ pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
 /// As [`postage`].
 pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result<Postage> {
     if ctx.app.config.development.code_of(to).is_some() {
-        return Ok(Postage(()));
+        return Ok(Postage::new(Taken::default()));
     }
     let destination = Destination::of(ctx, to, way)?;
-    count(ctx, to, sender).await?;
+    let budgets = count(ctx, to, sender).await?;
     let share = Share::of(sender);
     let Some(destination) = destination else {
         // A notice by mail waits for nobody and rings nowhere: its kind was counted, and that is all.
-        return if share == Share::Notice { Ok(Postage(())) } else { take_send(ctx, to, share).await };
+        return match share {
+            Share::Notice => Ok(Postage::new(Taken::of(budgets))),
+            _ => send(ctx, to, None, share, false, budgets).await,
+        };
     };
     let known = matches!(
         sender,
@@ -383,48 +388,59 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
             | Sender::Recovery(Whence::Device)
     );
     if !matches!(sender, Sender::Stranger | Sender::Newcomer) {
-        return send(ctx, to, &destination, share, known).await;
+        return send(ctx, to, Some(destination), share, known, budgets).await;
     }
-    count_strangers(ctx, &destination).await?;
-    let sent = send(ctx, to, &destination, share, known).await;
-    if sent.is_err() {
-        // Who asks for one number again and again closes nobody else's block or country with it.
-        for (limit, of) in strangers(&destination) {
-            put_back(ctx, limit, of).await;
+    let budgets = strangers(&destination);
+    count_strangers(ctx, &budgets).await?;
+    send(ctx, to, Some(destination), share, known, budgets).await
+}
+
+/// Pays, and takes one of what may be sent to `to`: the one that costs a commit comes last. What is refused uses up
+/// nothing of the `budgets` from which it has taken: who asks for one number again and again closes nobody else's
+/// block or country with it, and whoever comes back when they were told is not refused again.
+async fn send(
+    ctx: &Ctx,
+    to: &str,
+    at: Option<Destination>,
+    share: Share,
+    known: bool,
+    budgets: Vec<(Limit, String)>,
+) -> Result<Postage> {
+    let mut taken = Taken::of(budgets);
+    match taken.send(ctx, to, at, share, known).await {
+        Ok(()) => Ok(Postage::new(taken)),
+        Err(error) => {
+            taken.give_back(ctx).await;
+            Err(error)
         }
     }
-    sent
 }
 
-/// Pays, and takes one of what may be sent to `to`: the one that costs a commit comes last.
-async fn send(ctx: &Ctx, to: &str, at: &Destination, share: Share, known: bool) -> Result<Postage> {
-    spending::pay(ctx, at, known).await?;
-    let taken = take_send(ctx, to, share).await;
-    if taken.is_err() {
-        spending::give_back(ctx, at, known).await;
-    }
-    taken
-}
-
-async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<()> {
+async fn count(ctx: &Ctx, to: &str, sender: Sender) -> Result<Vec<(Limit, String)>> {
     match sender {
-        Sender::Notice(what) => take(ctx, Limit::SendNotice, &format!("{what}\0{to}")).await,
-        Sender::Once | Sender::Device | Sender::Recovery(Whence::Device) => Ok(()),
-        _ => take_by_address(ctx, Limit::SendAddress).await,
+        Sender::Notice(what) => {
+            let of = format!("{what}\0{to}");
+            take(ctx, Limit::SendNotice, &of).await?;
+            return Ok(vec![(Limit::SendNotice, of)]);
+        }
+        Sender::Once | Sender::Device | Sender::Recovery(Whence::Device) => {}
+        _ => take_by_address(ctx, Limit::SendAddress).await?,
     }
+    Ok(Vec::new())
 }
 
 /// What a message to `to` that a stranger asks for is counted by.
-fn strangers(to: &Destination) -> Vec<(Limit, &str)> {
-    let mut limits = vec![(Limit::SendBlock, to.block.as_str()), (Limit::UnprovenBlock, &to.block)];
+fn strangers(to: &Destination) -> Vec<(Limit, String)> {
+    let mut limits = vec![(Limit::SendBlock, to.block.clone()), (Limit::UnprovenBlock, to.block.clone())];
     if to.abroad {
-        limits.extend([(Limit::SendCountry, to.country.as_str()), (Limit::UnprovenCountry, &to.country)]);
+        let country = || to.country.clone();
+        limits.extend([(Limit::SendCountry, country()), (Limit::UnprovenCountry, country())]);
     }
     limits
 }
 
-async fn count_strangers(ctx: &Ctx, to: &Destination) -> Result<()> {
-    let limits = strangers(to);
+async fn count_strangers(ctx: &Ctx, limits: &[(Limit, String)]) -> Result<()> {
+    let limits: Vec<_> = limits.iter().map(|(limit, of)| (*limit, of.as_str())).collect();
     let counted = take_each(ctx, &limits).await;
     if let Err(Error { limit: Some(full), .. }) = &counted {
         // What is refused uses up nothing: or what is closed would be kept closed by asking, which costs nothing.
@@ -455,23 +471,15 @@ pub async fn came_back(ctx: &Ctx, to: &str) {
 /// As [`postage`].
 pub async fn postage_for_call(ctx: &Ctx, user: Uuid, to: &str, sender: Sender) -> Result<Postage> {
     if ctx.app.config.development.code_of(to).is_some() {
-        return Ok(Postage(()));
+        return Ok(Postage::new(Taken::default()));
     }
     let destination = Destination::of(ctx, to, Way::Call)?;
-    let others = [(Limit::CallUser, &*user.to_string()), (Limit::CallNumber, to)];
+    let user = user.to_string();
+    let others = [(Limit::CallUser, &*user), (Limit::CallNumber, to)];
     take_by_address_and(ctx, Limit::CallAddress, &others).await?;
     let (share, known) = (Share::of(sender), matches!(sender, Sender::User(_)));
-    let paid = match destination {
-        Some(destination) => send(ctx, to, &destination, share, known).await,
-        None => take_send(ctx, to, share).await,
-    };
-    if paid.is_err() {
-        // What is refused uses up nothing: or whoever comes back when they were told is refused again.
-        for (limit, of) in others {
-            put_back(ctx, limit, of).await;
-        }
-    }
-    paid
+    let budgets = others.map(|(limit, of)| (limit, of.to_owned())).to_vec();
+    send(ctx, to, destination, share, known, budgets).await
 }
 
 #[cfg(test)]
@@ -482,7 +490,7 @@ mod tests {
     impl Postage {
         /// For tests of what is made with it.
         pub fn of_a_test() -> Self {
-            Self(())
+            Self::new(Taken::default())
         }
     }
 

@@ -153,7 +153,7 @@ impl Log {
         by: Option<u32>,
         limits: &Limits,
         now: Timestamp,
-    ) -> Result<(), Full> {
+    ) -> Result<Sent, Full> {
         let mut full: Option<Full> = None;
         for (limit, shares) in windows(to).iter().filter(|(_, shares)| shares.contains(&share)) {
             let Budget { limit: most, window } = limit.budget(limits);
@@ -178,8 +178,16 @@ impl Log {
         // After a clock was set back, what was sent later still counts, and stays behind.
         let at = self.0.partition_point(|sent| sent.at <= now);
         let by = by.filter(|_| share == Share::Recovery);
-        self.0.insert(at, Sent { at: now, share, by });
-        Ok(())
+        let sent = Sent { at: now, share, by };
+        self.0.insert(at, sent);
+        Ok(sent)
+    }
+
+    /// Takes out what was not sent after all.
+    pub(super) fn put_back(&mut self, sent: &Sent) {
+        if let Some(at) = self.0.iter().position(|one| one == sent) {
+            self.0.remove(at);
+        }
     }
 }
 
@@ -327,6 +335,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_sent_after_all_counts_for_nobody() {
+        let mut log = Log::default();
+        let all: Vec<_> =
+            (0..5).map(|n| log.take(NUMBER, Share::User, None, limits(), at(n * MINUTE)).unwrap()).collect();
+        assert!(log.take(NUMBER, Share::User, None, limits(), at(5 * MINUTE)).is_err());
+        log.put_back(&all[3]);
+        log.put_back(&all[3]);
+        assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 5 * MINUTE), 1, "one and no more");
+        assert!(log.take(NUMBER, Share::User, None, limits(), at(10 * MINUTE)).is_ok(), "the first has left");
+    }
+
+    #[test]
     fn a_clock_set_back_makes_nobody_rich() {
         let mut log = Log::default();
         assert_eq!(burst(&mut log, NUMBER, SENDERS[0], 60 * MINUTE), 5);
@@ -360,7 +380,7 @@ mod tests {
                 };
                 let share = Share::of(SENDERS[who]);
                 match log.take(NUMBER, share, Some(u32::from(how)), limits, at(now)) {
-                    Ok(()) => { passed.push((share, now)); wait = 0 }
+                    Ok(_) => { passed.push((share, now)); wait = 0 }
                     Err(full) => wait = full.until.as_millis() - at(now).as_millis(),
                 }
                 prop_assert!(log.0.len() <= 10, "the record is bounded by the day's limit");

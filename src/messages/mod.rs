@@ -282,10 +282,11 @@ impl Message {
     /// A message, due at once. Of one moment, one for each purpose, channel and address.
     ///
     /// The postage is borrowed, since a decision may be taken anew; it pays for one message.
-    fn new(ctx: &Ctx, _: &Postage, address: Address<'_>, letter: &Letter, moment: &Moment) -> Self {
+    fn new(ctx: &Ctx, postage: &Postage, address: Address<'_>, letter: &Letter, moment: &Moment) -> Self {
         let now = moment.now;
         let (keyring, random) = (&ctx.app.keyring, &ctx.app.random);
         let id = moment.uuid(&format!("message:{}:{}:{}", address.channel, address.purpose, address.to));
+        postage.put_on(id);
         let token = Token::new(TokenKind::Callback, id, &moment.seed);
         let seal = |what: &str, plain: &str| keyring.seal(&[what, &id.to_string()], plain.as_bytes(), random);
         Self {

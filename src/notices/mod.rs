@@ -5,7 +5,9 @@
 //! told is policy: each operation's `notify`, and `[notices]`.
 //!
 //! Always holds: an operation of which users are told is not done untold. Who is told is looked up,
-//! and the messages are counted, before the decision; one that cannot be counted refuses it.
+//! and the messages are counted, before the decision; one that cannot be counted refuses it. What may happen only
+//! once is told once however many try at once: whoever comes too late gives back what was counted
+//! ([`limits::decide`]).
 //!
 //! ```ignore
 //! let told = notices::prepare(ctx, &user, About::operation(operation::FACTOR_ADD, Notice::FactorAdded)).await?;
@@ -226,6 +228,11 @@ fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> V
 }
 
 impl Notices {
+    /// What was paid for them, for [`limits::decide`].
+    pub fn postage(&self) -> Vec<&Postage> {
+        self.addressed.iter().map(|(_, postage)| postage).collect()
+    }
+
     /// The messages, and what their link takes back, for the commit that makes true what they tell.
     pub fn changes(&self, ctx: &Ctx, moment: &Moment) -> Vec<Change> {
         let (undo, token) = undo::offer(ctx, &self.user, self.undo.clone(), moment);

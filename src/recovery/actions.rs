@@ -129,13 +129,18 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
                 Some(kinds) => Some(Second::choose(ctx, user, target, &others, kinds, sender(user)).await?),
             };
             // A second factor that is sent tells where it goes.
-            let shown = Some(target.id).filter(|_| !second.as_ref().is_some_and(Second::is_sent));
+            let shown = Some(target.id).filter(|_| second.as_ref().and_then(Second::postage).is_none());
             let about = About::event(Notice::RecoveryStarted, policy.notices.recovery).shown(shown);
             Some((second, notices::prepare(ctx, user, about).await?))
         }
     };
     let prepared = prepared.as_ref();
-    ctx.decide(move |moment| async move {
+    let paid = || {
+        let Some((second, notices)) = prepared else { return Vec::new() };
+        let second = second.as_ref().and_then(Second::postage);
+        second.into_iter().chain(notices.postage()).collect()
+    };
+    limits::decide(ctx, paid, move |moment| async move {
         let case = blind::case(ctx, token).await?;
         if let Some(refusal) = case.refusal(given, policy, &moment) {
             return Ok(refusal);
@@ -246,11 +251,11 @@ impl<'a> Second<'a> {
         Ok(Self { by, kinds: vec![FactorKind::Email], locale })
     }
 
-    /// Whether a message carries its code.
-    fn is_sent(&self) -> bool {
+    /// For the message that carries its code, when one does.
+    fn postage(&self) -> Option<&Postage> {
         match &self.by {
-            By::Held(chosen) => chosen.target.is_some(),
-            By::Email { .. } => true,
+            By::Held(chosen) => chosen.postage.as_ref(),
+            By::Email { postage, .. } => Some(postage),
         }
     }
 

@@ -78,7 +78,8 @@ pub async fn sign_up(
     let postage = postage(ctx, &wanted).await?;
     let phc = passwords::prepare(ctx, &password).await?;
     let (wanted, password, postage, phc, once) = (&wanted, &password, &postage, &phc, &once);
-    ctx.decide(move |moment| async move {
+    let paid = || postage.iter().map(|(_, postage)| postage).collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let stale = match once {
             None => None,
             Some(once) => match once.before(ctx).await? {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
+use futures_util::future::join_all;
 use serde_json::json;
 use vestibule::accounts::{Status, User};
 use vestibule::audit::Event;
@@ -301,6 +302,34 @@ async fn a_resend_carries_the_same_code_after_a_pause_and_not_too_often() {
     }
     world.advance(Duration::from_secs(30));
     person.post("/api/v1/auth/resend-code", resend).await.problem(429, "limit-reached");
+}
+
+/// Impatience costs nothing: of several who ask at once for the code again one has it sent, and the others use up
+/// neither what may be sent to the number nor money.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_resends_at_once_one_is_sent_and_one_is_paid_for() {
+    // Enough that no other lot of it is drawn meanwhile.
+    let world = World::plan().config(|config| config.spending.day = 1_000).build().await;
+    let person = world.alice().await;
+    world.advance(Duration::from_secs(86_400));
+    let resend = json!({"challenge": asked(&person).await});
+    let again = || person.post("/api/v1/auth/resend-code", resend.clone());
+    let purse = async || {
+        let purse = world.app.purse.lock().await;
+        purse.left("home_known") + purse.left("abroad_known")
+    };
+    world.advance(Duration::from_secs(30));
+    let before = purse().await;
+    let at_once = join_all((0..4).map(|_| again())).await;
+    assert_eq!(at_once.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1, "{at_once:?}");
+    let paid = before - purse().await;
+    assert!(paid > 0);
+    for _ in 0..3 {
+        world.advance(Duration::from_secs(30));
+        let before = purse().await;
+        again().await.expect(StatusCode::OK);
+        assert_eq!(before - purse().await, paid, "as much as for one");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

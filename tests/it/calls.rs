@@ -573,6 +573,26 @@ async fn a_named_request_calls_once() {
     assert_ne!(alice.calls("Hello").await["id"], first["id"], "and no longer");
 }
 
+/// Those of a named request that come too late use up nothing of what the number may get.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_named_request_is_counted_once() {
+    let world = World::new().await;
+    let mut alice = world.alice().await;
+    world.advance(Duration::from_secs(601));
+    let body = json!({"to": alice.mobile, "say": "Hello"});
+    alice.headers.insert("idempotency-key", "k1".parse().unwrap());
+    let most = world.app.policy().limits.send_number_short.limit;
+    let tries = futures_util::future::join_all((0..most).map(|_| alice.post(CALLS, body.clone()))).await;
+    let first = tries[0].clone().expect(StatusCode::ACCEPTED).body;
+    assert!(tries.iter().all(|one| one.body == first), "{tries:?}");
+    alice.headers.clear();
+    for n in 1..most {
+        let answer = alice.post(CALLS, body.clone()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{n}: {:?}", answer.body);
+    }
+    alice.post(CALLS, body).await.problem(429, "limit-reached");
+}
+
 async fn tells(world: &World, path: &str, params: &[(&str, &str)], signature: Option<&str>) -> Answer {
     let params: Vec<(String, String)> =
         params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

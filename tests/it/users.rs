@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::User;
+use vestibule::limits::{self, Sender};
 
 use crate::world::{PASSWORD, Person, World};
 
@@ -266,6 +267,10 @@ async fn the_same_named_request_makes_one_account_and_gets_one_answer() {
         assert_eq!(again.expect(StatusCode::CREATED).body, first);
     }
     assert_eq!(world.count::<User>(User::BY_CREATED).await, 1);
+    let part = world.app.policy().limits.send_stranger_short.limit;
+    for _ in 1..part {
+        limits::postage(&world.ctx(), &person.mobile, Sender::Stranger).await.expect("one code was sent");
+    }
     let mut account = person.account();
     account["password"] = json!("another password entirely");
     person.post("/api/v1/users", account).await.problem(422, "idempotency-key-reused");
