@@ -1,9 +1,10 @@
 //! The spine: [`App`], built once from the configuration; [`Ctx`], one request; [`Moment`], what a rule is told of it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -59,7 +60,9 @@ pub struct App {
     /// What messages and calls cost.
     pub rates: Rates,
     /// What was drawn from the day's money and is not spent yet.
-    pub purse: tokio::sync::Mutex<Purse>,
+    pub purse: AsyncMutex<Purse>,
+    /// Those who would do the same at once.
+    pub turns: Turns,
     /// The breakers of providers.
     pub circuits: Circuits,
     /// The keys that sign access tokens, as they were last read.
@@ -111,7 +114,8 @@ impl App {
             mailer,
             broker,
             rates,
-            purse: tokio::sync::Mutex::default(),
+            purse: AsyncMutex::default(),
+            turns: Turns::default(),
             circuits: Circuits::default(),
             keyring,
             hashing,
@@ -154,6 +158,28 @@ impl App {
     }
 }
 
+/// Those who would do the same at once, on this node: one after the other, so that who comes too late finds that
+/// out before it has cost anything. What is done once is done once by its commit, and not by this.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<Uuid, Weak<AsyncMutex<()>>>>);
+
+impl Turns {
+    /// Waits for the turn of what `id` names. It lasts for as long as what is returned.
+    pub async fn take(&self, id: Uuid) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(&id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let new = Arc::default();
+                turns.insert(id, Arc::downgrade(&new));
+                new
+            })
+        };
+        turn.lock_owned().await
+    }
+}
+
 /// Those who follow a feed: how many there may be, and what they share.
 #[derive(Debug)]
 pub struct Followers {
@@ -162,7 +188,7 @@ pub struct Followers {
     /// Whether the server is stopping: then every feed ends.
     pub stopping: watch::Sender<bool>,
     /// How far the feed of revocations reaches, as it was last looked at.
-    pub reach: tokio::sync::Mutex<Option<Reach>>,
+    pub reach: AsyncMutex<Option<Reach>>,
 }
 
 /// How far a feed reaches.
@@ -183,7 +209,7 @@ pub struct Reach {
 impl Followers {
     fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { places, stopping: watch::Sender::new(false), reach: tokio::sync::Mutex::default() }
+        Self { places, stopping: watch::Sender::new(false), reach: AsyncMutex::default() }
     }
 }
 

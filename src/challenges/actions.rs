@@ -1,10 +1,10 @@
 //! Asking, resending, answering.
 
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::rules::{self, App, Arriving, Case, Expected, Next, Outcome};
+use super::telling::Told;
 use super::{Ask, Asked, Challenge, ChallengeView, Purpose, verifying};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
@@ -17,7 +17,6 @@ use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Postage, Sender};
 use crate::messages::{self, Message};
 use crate::money::Way;
-use crate::notices::{self, About, Notice, Notices};
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
 use crate::secret::{Sealed, Token};
@@ -257,41 +256,35 @@ pub async fn answer_by(
     let token = token.ok_or(Problem::CodeGone)?;
     let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plain = plain.as_str();
+    // Of many answers at once only the one that counts takes what telling of it costs, and has it.
+    let turn = ctx.app.turns.take(token.id).await;
     let judged = case(ctx, token).await?;
     let recovered = &recovered(ctx, &judged, given).await?;
-    let changed = &verifying::notices(ctx, &judged, plain).await?;
-    let news = &news(ctx, &judged, recovered.is_some(), plain).await?;
-    let locked = &OnceCell::new();
-    let outcome = ctx
-        .decide(move |moment| async move {
-            let mut case = case(ctx, token).await?;
-            let asked_by = case.challenge.session_id;
-            if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
-                return Ok(refuse(Problem::CodeGone));
-            }
-            if let Some(carry) = carry {
-                case.challenge = case.challenge.with(|challenge| challenge.carry = carry);
-            }
-            if let Expected::Recovery(matched) = &mut case.secret {
-                matched.clone_from(recovered);
-            }
-            let arriving = arriving(ctx, &case, brought).await?;
-            // Guesses at once cannot know which of them will be the last.
-            let locked = match case.locks(plain, &ctx.policy, &moment) {
-                true => Some(locked.get_or_try_init(|| locking(ctx, &case)).await?),
-                false => None,
-            };
-            let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
-            let told = match &decision.outcome {
-                Ok(Outcome::SignedIn { device: Some(_), .. }) => news.as_ref(),
-                Ok(Outcome::Verified { replaces: true }) => changed.as_ref(),
-                Err(_) => locked,
-                _ => None,
-            };
-            let told = told.map(|notices| notices.changes(ctx, &moment));
-            Ok(decision.and(told.unwrap_or_default()))
-        })
-        .await?;
+    let told = &Told::prepare(ctx, &judged, recovered.is_some(), plain).await?;
+    let paid = || told.postage();
+    let answered = limits::decide(ctx, paid, move |moment| async move {
+        let mut case = case(ctx, token).await?;
+        let asked_by = case.challenge.session_id;
+        if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
+            return Ok(refuse(Problem::CodeGone));
+        }
+        if let Some(carry) = carry {
+            case.challenge = case.challenge.with(|challenge| challenge.carry = carry);
+        }
+        if let Expected::Recovery(matched) = &mut case.secret {
+            matched.clone_from(recovered);
+        }
+        let arriving = arriving(ctx, &case, brought).await?;
+        let is_last = case.locks(plain, &ctx.policy, &moment);
+        if is_last {
+            told.locks(ctx, &case).await?;
+        }
+        let decision = rules::answer(case, plain, arriving, &ctx.policy, &moment);
+        let told = told.changes(ctx, &decision.outcome, is_last, &moment);
+        Ok(decision.and(told))
+    });
+    let outcome = answered.await?;
+    drop(turn);
     let is_first = judged.identifier.as_ref().is_some_and(|one| one.verified_at.is_none());
     if let Some(to) = judged.challenge.sent_to.as_deref().filter(|_| is_first) {
         limits::came_back(ctx, to).await;
@@ -307,26 +300,6 @@ pub async fn answer_by(
             Answered::SignedIn { user: Box::new(accounts::view(ctx, &user).await?), session, token, device }
         }
     })
-}
-
-/// The notice that a finished sign-in leaves behind, should this be the right answer on a device that
-/// is not known.
-async fn news(ctx: &Ctx, case: &Case, recovered: bool, given: &str) -> Result<Option<Notices>> {
-    let finishes = case.challenge.purpose == Purpose::SignIn && case.challenge.device_id.is_none();
-    if finishes && (recovered || case.judge(given, &ctx.moment()).is_some()) {
-        return devices::news(ctx, &case.user).await;
-    }
-    Ok(None)
-}
-
-/// The notice that a factor of `case` takes no more codes.
-async fn locking(ctx: &Ctx, case: &Case) -> Result<Notices> {
-    let what = match rules::guess(case.challenge.purpose) {
-        Guess::Usual => Notice::FactorLocked,
-        Guess::Recovery => Notice::RecoveryLocked,
-    };
-    let about = About::event(what, ctx.policy.notices.factor_locked).plain().once().may_be_left_out();
-    notices::prepare(ctx, &case.user, about.besides(case.factor.identifier_id)).await
 }
 
 /// Counts a try by the known device on which what is asked began, or by the asker's address.

@@ -8,6 +8,7 @@ pub mod actions;
 pub mod api;
 pub mod blind;
 mod rules;
+mod telling;
 pub mod verifying;
 
 pub use rules::{Ask, Asked, Sending};

@@ -1,6 +1,7 @@
 //! `notify` in a policy: whoever it names is told, or the policy is refused.
 
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::messages::Message;
@@ -170,5 +171,29 @@ async fn nobody_is_told_of_what_the_policy_does_not_name() {
     for name in [operation::EXPORT, operation::ADMIN_USERS_CHANGE] {
         let (what, user) = does(&world, &admin, name).await;
         assert!(!told(&world, user).await.iter().any(|one| one == what), "{name}");
+    }
+}
+
+/// A right code, however often it is given at once, opens one session, of which its user is told; and of the next one
+/// of the same day as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_haste_keeps_a_user_from_being_told_of_a_sign_in() {
+    let told_of = |policy: &mut Policy| policy.limits.send_notice.limit = 10;
+    let world = World::plan().policy(unlimited).policy(told_of).build().await;
+    let alice = owner(&world).await;
+    let id = id_of(&alice).await;
+    for round in 1..=2 {
+        world.advance(std::time::Duration::from_secs(60));
+        let mut elsewhere = alice.clone();
+        (elsewhere.ip, elsewhere.token) = ([198, 51, 100, round].into(), None);
+        let asked = elsewhere.gives_password().await.expect(StatusCode::OK).body;
+        world.run_due().await;
+        let code = world.last_code(&alice.mobile).await;
+        let body = json!({"challenge": asked["challenge"]["id"], "code": code});
+        let gives = || elsewhere.post("/api/v1/auth/verify-code", body.clone());
+        let answers = join_all((0..64).map(|_| gives())).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
+        let told = told(&world, id).await;
+        assert_eq!(told.iter().filter(|one| *one == "new_device").count(), usize::from(round), "{told:?}");
     }
 }
