@@ -132,24 +132,45 @@ pub async fn refresh(ctx: &Ctx, text: &str) -> Result<Tokens> {
     };
     // What others make up uses up nothing of a session that there is.
     limits::take(ctx, Limit::RefreshAddress, &token.id.to_string()).await?;
-    let (token, seen) = (&token, &seen);
-    let session = ctx
-        .decide(move |moment| async move {
-            let found = if moment.again { current(ctx, token.id).await? } else { Some(seen.clone()) };
-            let Some((session, user)) = found else {
-                return Ok(refuse(Problem::RefreshRefused));
-            };
-            let Some(shown) = refresh::generation(&ctx.app.keyring, &session, token) else {
-                return Ok(refuse(Problem::RefreshRefused));
-            };
-            let counts = stands(ctx, &session, &user).await?;
-            let turn = refresh::turn(&session, counts, shown, moment.now);
-            let told = if turn == Turn::Reused { reused(ctx, &user).await } else { None };
-            let told = told.map(|told| told.changes(ctx, &moment)).unwrap_or_default();
-            Ok(refresh::refresh(turn, session, &user, &moment).and(told))
-        })
-        .await?;
+    if let Some(session) = renew(ctx, &token, &seen, None).await? {
+        return hand_out::tokens(ctx, &session).await;
+    }
+    // Of many uses at once only the one that ends the session takes what telling of it costs, and has it.
+    let _turn = ctx.app.turns.take(token.id).await;
+    let seen = current(ctx, token.id).await?.ok_or(Problem::RefreshRefused)?;
+    let told = reused(ctx, &seen.1).await;
+    let session = renew(ctx, &token, &seen, Some(&told)).await?.ok_or(Problem::RefreshRefused)?;
     hand_out::tokens(ctx, &session).await
+}
+
+/// Takes the turn that `token` comes to for what was `seen`. Nothing is done yet, and none answered, when it was used
+/// before and nothing is prepared to be `told` of that.
+async fn renew(
+    ctx: &Ctx,
+    token: &Token,
+    seen: &(Seen<Session>, Seen<User>),
+    told: Option<&Option<Notices>>,
+) -> Result<Option<Seen<Session>>> {
+    let notices = told.and_then(Option::as_ref);
+    let paid = || notices.map(Notices::postage).unwrap_or_default();
+    let renewed = limits::decide(ctx, paid, move |moment| async move {
+        let found = if moment.again { current(ctx, token.id).await? } else { Some(seen.clone()) };
+        let Some((session, user)) = found else {
+            return Ok(refuse(Problem::RefreshRefused));
+        };
+        let Some(shown) = refresh::generation(&ctx.app.keyring, &session, token) else {
+            return Ok(refuse(Problem::RefreshRefused));
+        };
+        let counts = stands(ctx, &session, &user).await?;
+        let turn = refresh::turn(&session, counts, shown, moment.now);
+        if turn == Turn::Reused && told.is_none() {
+            return Ok(answer(None));
+        }
+        let reused = notices.filter(|_| turn == Turn::Reused);
+        let changes = reused.map(|notices| notices.changes(ctx, &moment)).unwrap_or_default();
+        Ok(refresh::refresh(turn, session, &user, &moment).map(Some).and(changes))
+    });
+    renewed.await
 }
 
 /// The refresh token that `text` is, when it ever was one, with its session and user.

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use vestibule::audit::{Event, What};
 use vestibule::config::Config;
 use vestibule::jwt::{self, Algorithm, Key};
 use vestibule::keys::{self, SigningKey, actions::Turn};
+use vestibule::messages::Message;
 use vestibule::policy::{Policy, Proofs};
 use vestibule::random::Random;
 use vestibule::secret::{Keyring, Token, TokenKind};
@@ -202,6 +204,32 @@ async fn a_refresh_token_is_good_for_one_use_and_a_second_one_ends_the_session()
     refreshes(&phone, &first).await.problem(401, "refresh-refused");
     assert_eq!(reused(&world).await, 2);
     refreshes(&phone, &second).await.problem(401, "refresh-refused");
+}
+
+/// A spent refresh token, however often it is shown at once, ends its session, of which the user is told once; and of
+/// the next one of the same day as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_haste_keeps_a_user_from_being_told_that_a_refresh_token_was_copied() {
+    let limits = |policy: &mut Policy| {
+        policy.limits.refresh_address.limit = 1_000;
+        policy.limits.send_notice.limit = 10;
+    };
+    let world = World::plan().policy(crate::world::unlimited).policy(limits).build().await;
+    let mut alice = world.member().await;
+    crate::recovery::shows_email(&alice).await;
+    for round in 1..=2 {
+        let first = carries_jwt(&mut alice).await;
+        let second = next(&mut alice, &first).await;
+        next(&mut alice, &second).await;
+        for answer in join_all((0..64).map(|_| refreshes(&alice, &first))).await {
+            answer.problem(401, "refresh-refused");
+        }
+        assert!(!alice.is_signed_in().await);
+        assert_eq!(reused(&world).await, round);
+        let sent = Query::<Message>::along(Message::BY_CREATED).limit(1_000);
+        let sent = world.app.store.find(sent).await.unwrap().items;
+        assert_eq!(sent.iter().filter(|one| one.purpose == "refresh_reused").count(), round);
+    }
 }
 
 fn sessions_grace() -> Duration {
