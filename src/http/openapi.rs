@@ -72,11 +72,12 @@ pub(super) fn describe(routes: &[Route], operations: &[Route]) -> Value {
 }
 
 fn security(route: &Route) -> Value {
+    let session = [json!({"bearer": []}), json!({"cookie": []})];
     let mut ways = match route.access {
-        Access::Session | Access::Admin | Access::Staff(_) => {
-            vec![json!({"bearer": []}), json!({"cookie": []})]
-        }
+        Access::Session | Access::Admin | Access::Staff(_) => session.to_vec(),
         Access::Client => vec![json!({"client": []})],
+        // Nothing does as well; but what no way is named for, tools send no credential to.
+        Access::Public if route.recognises => [&[json!({})], &session[..]].concat(),
         Access::Public | Access::Webhook => Vec::new(),
     };
     ways.extend(route.scope.map(|scope| json!({"key": [scope]})));

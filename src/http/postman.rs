@@ -237,7 +237,7 @@ impl Operation {
             url.extend([("query".to_owned(), query.into()), ("variable".to_owned(), variables.into())]);
         }
         let Some(object) = request.as_object_mut() else { return request };
-        if self.is_public && self.id != "postAuthLogout" && self.id != "getAuthAuthenticated" {
+        if self.is_public {
             object.insert("auth".to_owned(), json!({"type": "noauth"}));
         }
         if let (Some((media, _)), Some(body)) = (&self.body, body) {

@@ -40,6 +40,8 @@ pub struct Route {
     pub acting: bool,
     /// Whether it keeps nothing, though its method says that it may.
     pub asks: bool,
+    /// Whether it looks for a session, though it lets in whoever has none.
+    pub recognises: bool,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -95,8 +97,8 @@ impl Route {
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
         let access = Access::Session;
-        let (acting, asks) = (false, false);
-        Self { method, path, access, scope: None, acting, asks, doc: Doc::default(), handler }
+        let (acting, asks, recognises) = (false, false, false);
+        Self { method, path, access, scope: None, acting, asks, recognises, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
@@ -125,6 +127,13 @@ impl Route {
     #[must_use]
     pub fn asks(mut self) -> Self {
         self.asks = true;
+        self
+    }
+
+    /// Looks for a session, though it lets in whoever has none: what a tool has to know to show one.
+    #[must_use]
+    pub fn recognises(mut self) -> Self {
+        self.recognises = true;
         self
     }
 

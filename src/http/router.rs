@@ -93,11 +93,11 @@ pub fn routes() -> Vec<Route> {
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
             .counted(SIGN_IN).counted(SEND).may(&UNPAID),
-        post("/auth/verify-code", challenges::api::verify_code).access(Public).about("Answer a challenge with its code")
+        post("/auth/verify-code", challenges::api::verify_code).access(Public).recognises().about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
-        post("/auth/resend-code", challenges::api::resend_code).access(Public).about("Send the code of a challenge again")
+        post("/auth/resend-code", challenges::api::resend_code).access(Public).recognises().about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
@@ -111,9 +111,9 @@ pub fn routes() -> Vec<Route> {
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(SEND),
-        post("/auth/logout", sessions::api::logout).access(Public).about("Sign out")
+        post("/auth/logout", sessions::api::logout).access(Public).recognises().about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
-        get("/auth/authenticated", sessions::api::authenticated).access(Public).about("Whether the credential counts")
+        get("/auth/authenticated", sessions::api::authenticated).access(Public).recognises().about("Whether the credential counts")
             .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
         post("/auth/refresh", sessions::api::refresh).access(Public).about("Renew an access token")
             .takes::<sessions::api::Refresh>().answers::<sessions::Tokens>(200, "A new access token and the next refresh token")
@@ -164,7 +164,7 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).may(&[Problem::NotFound]),
         delete("/factors/{id}", enrolment::api::remove).about("Take a factor away")
             .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
-        put("/users/me/password", new_password::api::set).access(Public).about("Set a new password, signed in or by right of a recovery")
+        put("/users/me/password", new_password::api::set).access(Public).recognises().about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
             .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(NOTICE),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::{Roles, User};
+use vestibule::http::{openapi, postman};
 use vestibule::policy::{FactorKind, Operation, Policy, ProofRule};
 use vestibule::store::answer;
 
@@ -155,6 +156,53 @@ async fn what_is_never_done_and_what_nobody_named() {
     for path in ["/api/v1/auth/step-up", "/api/v1/auth/authorize"] {
         let answer = alice.post(path, json!({"operation": "own.nothing"})).await.problem(422, "invalid");
         assert_eq!(answer.body["errors"][0]["field"], "operation");
+    }
+}
+
+/// Tools send a credential where the document names a way for one, and nowhere else.
+#[tokio::test]
+async fn a_tool_that_goes_by_the_document_steps_up_sets_a_password_and_signs_out() {
+    let world = house().await;
+    let alice = world.alice().await;
+    let document = openapi::document();
+    let tool = |method: &str, path: &str| {
+        let security = document["paths"][path][method]["security"].as_array().unwrap();
+        let shows = security.iter().any(|way| way.get("bearer").is_some());
+        let mut tool = alice.clone();
+        tool.token = tool.token.filter(|_| shows);
+        tool
+    };
+    world.advance(MINUTE * 6);
+    let challenge = tool("post", "/api/v1/auth/step-up").steps_up("password.change").await;
+    world.run_due().await;
+    world.advance(MINUTE);
+    let again = ("/api/v1/auth/resend-code", json!({"challenge": challenge["id"]}));
+    tool("post", again.0).post(again.0, again.1).await.expect(StatusCode::OK);
+    let answers = ("/api/v1/auth/verify-code", alice.right(&challenge).await);
+    tool("post", answers.0).post(answers.0, answers.1).await.expect(StatusCode::OK);
+    let asks = "/api/v1/auth/authenticated";
+    assert_eq!(tool("get", asks).get(asks).await.body["authenticated"], true);
+    let sets = "/api/v1/users/me/password";
+    let body = json!({"current_password": PASSWORD, "new_password": "eight herons on the pier"});
+    let body = Some(("application/json", body.to_string().into_bytes()));
+    tool("put", sets).send("PUT", sets, body).await.expect(StatusCode::NO_CONTENT);
+    assert!(alice.is_signed_in().await);
+    let ends = "/api/v1/auth/logout";
+    tool("post", ends).post(ends, json!({})).await.expect(StatusCode::NO_CONTENT);
+    assert!(!alice.is_signed_in().await);
+    // The collection is made of the document.
+    let collection = postman::collection(&document);
+    let items = collection["item"].as_array().unwrap().iter().flat_map(|one| one["item"].as_array().unwrap());
+    let requests: Vec<_> = items.map(|item| &item["request"]).collect();
+    for (path, shows) in [again.0, answers.0, asks, sets, ends]
+        .map(|path| (path, true))
+        .into_iter()
+        .chain([("/api/v1/auth/login", false)])
+    {
+        let raw = format!("{{{{origin}}}}{path}");
+        let mut found = requests.iter().filter(|request| request["url"]["raw"] == raw.as_str()).peekable();
+        assert!(found.peek().is_some(), "{path}");
+        assert!(found.all(|request| request.get("auth").is_none() == shows), "{path}");
     }
 }
 
