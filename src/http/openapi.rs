@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use axum::response::IntoResponse;
 use http::{Method, header};
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::access::Access;
@@ -134,6 +135,14 @@ fn operation_id(route: &Route) -> String {
     id
 }
 
+/// `null` takes a field's value away, and a field that is left out stays as it is: a tool that fills in defaults
+/// must find none of the one for the other.
+fn leave_out(schema: &mut Schema) {
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
+    }
+}
+
 /// Two generators, since what may be left out differs between asking and answering.
 struct Printer {
     asks: SchemaGenerator,
@@ -146,6 +155,7 @@ impl Printer {
             SchemaSettings::draft2020_12().with(|settings| {
                 settings.definitions_path = "/components/schemas".into();
                 settings.meta_schema = None;
+                settings.transforms.push(Box::new(RecursiveTransform(leave_out)));
             })
         };
         Self {
@@ -336,6 +346,15 @@ mod tests {
             assert!(key != "$schema" && key != "$defs" && key != "definitions", "{key}");
         });
         assert!(count > 20);
+    }
+
+    #[test]
+    fn nothing_is_removed_by_what_was_left_out() {
+        let document = super::document();
+        walk(&document["components"], &mut |key, value| assert!(key != "default" || !value.is_null()));
+        walk(&document["paths"], &mut |key, value| assert!(key != "default" || !value.is_null()));
+        let name = &document["components"]["schemas"]["Change"]["properties"]["name"];
+        assert!(name["type"].as_array().unwrap().contains(&json!("null")), "{name}");
     }
 
     #[test]
