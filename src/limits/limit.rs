@@ -13,7 +13,7 @@ text_enum! {
         SignInAccountDay = "sign-in-account-day",
         /// The same in the long run.
         SignInAccountMonth = "sign-in-account-month",
-        /// Wrong passwords from one known device.
+        /// Wrong passwords from one known device, or within one session.
         SignInDevice = "sign-in-device",
         /// The same in a day.
         SignInDeviceDay = "sign-in-device-day",

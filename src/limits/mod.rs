@@ -168,7 +168,7 @@ pub async fn put_back_by_device(ctx: &Ctx, device: Uuid) {
     }
 }
 
-/// Makes whole what such guesses have used up: the password was shown.
+/// Makes whole what such guesses have used up: the password was shown, on the device or in the session.
 pub async fn forgive_device(ctx: &Ctx, device: Uuid) {
     for limit in DEVICE {
         clear(ctx, limit, &device.to_string()).await;

@@ -40,6 +40,7 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
             if limits::looked_at(ctx, caller.session.id, checked).await? == Verdict::Wrong {
                 return wrong(ctx, caller, judged.is_some()).await;
             }
+            limits::forgive_device(ctx, caller.session.id).await;
         }
         None if stored.is_some() && needs_current(ctx) => {
             let sentence = "The current password is needed as well.";

@@ -151,7 +151,7 @@ async fn by_password(
     let checked = limits::looked_at(ctx, caller.session.id, checked).await?;
     let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
     let chosen_at = stored.filter(|_| checked != Checked::Wrong).map(|stored| stored.changed_at);
-    ctx.decide(move |moment| async move {
+    let begun = ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let event = |what| note(what).user(user.id).session(session.id);
         let password = ctx.app.store.get::<Password>(user.id).await?;
@@ -174,8 +174,10 @@ async fn by_password(
             0 => done.require(&right),
             _ => done.update(&right.with(|password| password.failures = 0)),
         })
-    })
-    .await
+    });
+    let begun = begun.await?;
+    limits::forgive_device(ctx, caller.session.id).await;
+    Ok(begun)
 }
 
 async fn by_challenge(

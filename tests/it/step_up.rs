@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use vestibule::accounts::{Roles, User};
+use vestibule::config::Period;
 use vestibule::http::{openapi, postman};
-use vestibule::policy::{FactorKind, Operation, Policy, ProofRule};
+use vestibule::policy::{Budget, FactorKind, Operation, Policy, ProofRule};
 use vestibule::store::answer;
 
 use crate::world::{PASSWORD, Person, World};
@@ -146,6 +147,51 @@ async fn a_password_is_shown_at_once_and_a_wrong_one_is_counted() {
         answer.problem(401, "credentials-wrong");
     }
     alice.post("/api/v1/auth/step-up", give(PASSWORD)).await.problem(429, "limit-reached");
+}
+
+/// Two looks at the password a day, and what asks for it.
+async fn house_of_two_looks() -> World {
+    let plan = World::plan().policy(|policy| {
+        asks(policy, "own.secret", &[FactorKind::Password], MINUTE);
+        asks(policy, "password.change", &[], Duration::ZERO);
+        policy.limits.sign_in_device = Budget { limit: 2, window: Period(MINUTE * 60 * 24) };
+    });
+    plan.build().await
+}
+
+#[tokio::test]
+async fn the_right_password_uses_up_nothing_of_what_is_there_for_wrong_ones() {
+    let world = house_of_two_looks().await;
+    let alice = world.alice().await;
+    let give = |password: &str| json!({"operation": "own.secret", "password": password});
+    for _ in 0..3 {
+        world.advance(MINUTE * 2);
+        alice.post("/api/v1/auth/step-up", give(PASSWORD)).await.expect(StatusCode::OK);
+    }
+    world.advance(MINUTE * 2);
+    for _ in 0..2 {
+        alice.post("/api/v1/auth/step-up", give("wrong")).await.problem(401, "credentials-wrong");
+    }
+    alice.post("/api/v1/auth/step-up", give(PASSWORD)).await.problem(429, "limit-reached");
+}
+
+#[tokio::test]
+async fn a_password_may_be_set_by_the_one_before_as_often_as_that_is_right() {
+    let world = house_of_two_looks().await;
+    let alice = world.alice().await;
+    let change = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new}).to_string().into_bytes();
+        alice.send("PUT", "/api/v1/users/me/password", Some(("application/json", body)))
+    };
+    let one = |at: usize| format!("eight herons on pier {at}");
+    change(PASSWORD, &one(0)).await.expect(StatusCode::NO_CONTENT);
+    for at in 1..4 {
+        change(&one(at - 1), &one(at)).await.expect(StatusCode::NO_CONTENT);
+    }
+    for _ in 0..2 {
+        change("wrong", &one(4)).await.problem(401, "credentials-wrong");
+    }
+    change(&one(3), &one(4)).await.problem(429, "limit-reached");
 }
 
 #[tokio::test]
