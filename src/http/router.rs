@@ -20,7 +20,7 @@ use crate::config::Figures;
 use crate::devices::DeviceView;
 use crate::error::Problem;
 use crate::factors::FactorView;
-use crate::limits::Limit;
+use crate::limits::{CHANGES, Limit};
 use crate::organizations::api::{act as mine_act, managed as theirs, mine};
 use crate::policy::operation as op;
 use crate::service_accounts::Scope;
@@ -167,7 +167,7 @@ pub fn routes() -> Vec<Route> {
         put("/users/me/password", new_password::api::set).access(Public).recognises().about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
-            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(NOTICE),
+            .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(&CHANGES).counted(NOTICE),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
         delete("/sessions/{id}", sessions::api::end).about("End one of one's own sessions")

@@ -9,6 +9,7 @@ use super::actions;
 use crate::app::Ctx;
 use crate::error::{FieldError, Problem, Result};
 use crate::http::extract::Body;
+use crate::limits;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token, TokenKind};
 use crate::sessions::{authenticate, device_cookie};
@@ -42,6 +43,8 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
         }
         (None, current) => {
             let caller = authenticate(&ctx, &headers).await?.ok_or(Problem::Unauthenticated)?;
+            // The line is open, so nothing before this has counted it as the change that it is.
+            limits::take_change(&ctx, caller.user.id).await?;
             let current = current.as_ref().map(GivenPassword::new);
             actions::change(&ctx, &caller, current, &ask.new_password).await?;
         }

@@ -6,7 +6,7 @@ use vestibule::http::access::Access;
 use vestibule::policy::Policy;
 use vestibule::secret::{Token, TokenKind};
 
-use crate::world::{Person, World};
+use crate::world::{PASSWORD, Person, World};
 
 /// Routes that anybody may call, each with why.
 const OPEN: &[(&str, &str, &str)] = &[
@@ -143,6 +143,11 @@ async fn nobody_changes_more_than_a_person_does_whichever_way() {
         assert_eq!(answer.body["limit"], "change-user", "{} {}", route.method, route.path);
     }
     assert!(counted > 20, "the table names routes that change something: {counted}");
+    // A line that is open for those who recover counts whoever is signed in.
+    let body = json!({"current_password": PASSWORD, "new_password": "eight herons on the pier"});
+    let body = Some(("application/json", body.to_string().into_bytes()));
+    let answer = alice.send("PUT", "/api/v1/users/me/password", body).await.problem(429, "limit-reached");
+    assert_eq!(answer.body["limit"], "change-user");
     // What only asks goes on, and so does everybody else.
     let asked = json!({"operation": "user.export"});
     alice.post("/api/v1/auth/authorize", asked).await.expect(StatusCode::OK);
