@@ -122,32 +122,12 @@ pub fn settle(response: Response, request_id: &str, asked: Option<&Visit>) -> Re
         parts.headers.remove(header::CONTENT_TYPE);
         page.headers_mut().extend(parts.headers);
         page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-        if let Some(seconds) = error.retry_after {
-            page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        tell(&error, &mut page);
         return page;
     }
     parts.status = status(error.problem);
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    if parts.status == StatusCode::UNAUTHORIZED {
-        parts.headers.insert(header::WWW_AUTHENTICATE, scheme(error.problem));
-    }
-    if let Some(seconds) = error.retry_after {
-        parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(limit) = error.limit {
-        // draft-ietf-httpapi-ratelimit-headers: nothing remains, until then.
-        let told = format!("\"{limit}\";r=0;t={}", error.retry_after.unwrap_or(1));
-        if let Ok(told) = HeaderValue::from_str(&told) {
-            parts.headers.insert("ratelimit", told);
-        }
-        let policy = error.quota.as_deref();
-        let policy = policy.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
-        if let Some(Ok(policy)) = policy.as_deref().map(HeaderValue::from_str) {
-            parts.headers.insert("ratelimit-policy", policy);
-        }
-    }
     let report = Report {
         kind: format!("/problems/{}", error.problem.slug()),
         title: error.problem.title(),
@@ -162,7 +142,33 @@ pub fn settle(response: Response, request_id: &str, asked: Option<&Visit>) -> Re
         need: error.need.as_ref().map(|need| NeedReport { factors: &need.factors, max_age: need.max_age }),
         start: error.need.as_ref().map(|_| "/api/v1/auth/step-up"),
     };
-    Response::from_parts(parts, Body::from(serde_json::to_vec(&report).unwrap_or_default()))
+    let body = serde_json::to_vec(&report).unwrap_or_default();
+    let mut response = Response::from_parts(parts, Body::from(body));
+    tell(&error, &mut response);
+    response
+}
+
+/// What the headers of a response say of its failure, whether it is a page or a document.
+pub(super) fn tell(error: &Error, response: &mut Response) {
+    let is_refused = response.status() == StatusCode::UNAUTHORIZED;
+    let headers = response.headers_mut();
+    if is_refused {
+        headers.insert(header::WWW_AUTHENTICATE, scheme(error.problem));
+    }
+    if let Some(seconds) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let Some(limit) = error.limit else { return };
+    // draft-ietf-httpapi-ratelimit-headers: nothing remains, until then.
+    let told = format!("\"{limit}\";r=0;t={}", error.retry_after.unwrap_or(1));
+    if let Ok(told) = HeaderValue::from_str(&told) {
+        headers.insert("ratelimit", told);
+    }
+    let policy = error.quota.as_deref();
+    let policy = policy.map(|(quota, seconds)| format!("\"{limit}\";q={quota};w={seconds}"));
+    if let Some(Ok(policy)) = policy.as_deref().map(HeaderValue::from_str) {
+        headers.insert("ratelimit-policy", policy);
+    }
 }
 
 /// The framework answers some failures itself – no such route, no such method, an answer that cannot

@@ -18,6 +18,7 @@ use minijinja::{Value, context};
 use crate::accounts::{self, User};
 use crate::app::{App, Ctx};
 use crate::error::{Error, FieldError, Problem, Result};
+use crate::http::problem;
 use crate::policy::{Policy, operation};
 use crate::sessions::{self, Caller, Session};
 use crate::words::{self, Locale, say};
@@ -169,8 +170,7 @@ impl Visit {
 
     /// The visit of somebody whose browser asks for a page, whatever the address.
     pub fn of_browser(app: &Arc<App>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
-        let accepts = headers.get(header::ACCEPT)?.to_str().ok()?;
-        accepts.contains("text/html").then(|| Self::of(app, method, uri, headers, None))
+        prefers_pages(headers).then(|| Self::of(app, method, uri, headers, None))
     }
 
     /// Whether it is worth asking who acts here, where that is not known yet.
@@ -304,9 +304,7 @@ impl Visit {
         let problem = context! { text => self.reason(&error), help };
         let given = context! { problem, wrong, ..given };
         let mut response = self.page(status, file, title, given);
-        if let Some(seconds) = error.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
+        problem::tell(&error, &mut response);
         Ok(response)
     }
 
@@ -402,6 +400,26 @@ impl Visit {
         let html = self.app.templates.render(self.locale, file, context! { ..given, ..frame });
         (status, Html(html)).into_response()
     }
+}
+
+/// Whether a page is wanted, and by name more than a document is (RFC 9110 §12.5.1). Whoever takes anything is
+/// no browser.
+fn prefers_pages(headers: &HeaderMap) -> bool {
+    let (mut page, mut document) = (0.0_f32, 0.0_f32);
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    for range in lines.flat_map(|line| line.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = match &*kind {
+            "text/html" => &mut page,
+            "application/json" | problem::MEDIA_TYPE => &mut document,
+            _ => continue,
+        };
+        let told = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let told = told.map_or(1.0, |told| told.parse().unwrap_or(0.0));
+        *weight = weight.max(told);
+    }
+    page > document
 }
 
 /// What the text of a query says, as browsers read it.

@@ -353,6 +353,31 @@ async fn another_language_is_a_link_to_the_same_page_with_all_that_it_was_asked(
 }
 
 #[tokio::test]
+async fn a_failure_is_a_page_for_whoever_likes_pages_best_and_its_headers_say_the_same() {
+    let world = World::new().await;
+    let mut person = world.stranger();
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (accept, is_page) in [
+        ("application/json;q=1, text/html;q=0.1", false),
+        ("application/problem+json, text/html;q=0", false),
+        ("text/html;q=0", false),
+        ("*/*", false),
+        ("application/json;q=0.4, text/html;level=1;q=0.5", true),
+        (browser, true),
+    ] {
+        person.headers.insert("accept", accept.parse().unwrap());
+        let answer = person.get("/api/v1/users/me").await.expect(StatusCode::UNAUTHORIZED);
+        let kind = answer.headers[header::CONTENT_TYPE].to_str().unwrap();
+        assert_eq!(kind.starts_with("text/html"), is_page, "{accept}: {kind}");
+        assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer", "{accept}");
+    }
+    // So do those of a form that did not work.
+    let page =
+        submits(&person, "/sign-in", &[("identifier", "nobody"), ("password", "seven lanterns")]).await;
+    assert_eq!(page.expect(StatusCode::UNAUTHORIZED).headers[header::WWW_AUTHENTICATE], "Bearer");
+}
+
+#[tokio::test]
 async fn what_a_link_says_is_text_and_pages_speak_the_readers_language() {
     let world = World::new().await;
     let mut person = world.stranger();
