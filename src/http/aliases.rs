@@ -4,12 +4,11 @@
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::extract::{Body, Form};
-use super::problem::OauthName;
+use super::problem::GRANT_TYPE;
 use super::route::Route;
 use crate::app::Ctx;
 use crate::challenges::ChallengeView;
@@ -69,9 +68,6 @@ pub async fn register(ctx: Ctx, headers: HeaderMap, ask: Body<sign_up::api::NewU
     let (_, Json(_)) = sign_up::api::create(ctx, headers, ask).await?;
     Ok(StatusCode::NO_CONTENT)
 }
-
-/// The field that says what kind of form it is.
-const GRANT_TYPE: &str = "grant_type";
 
 /// The form of `POST /login` (RFC 6749 section 4.3.2). Fields that are not known are left alone.
 #[derive(Deserialize, JsonSchema)]
@@ -141,12 +137,11 @@ pub enum Asked {
 }
 
 /// `POST /login`
-pub async fn login(ctx: Ctx, headers: HeaderMap, form: Result<Form<PasswordForm>>) -> Response {
-    in_oauth(sign_in(&ctx, &headers, form).await)
+pub async fn login(ctx: Ctx, headers: HeaderMap, Form(form): Form<PasswordForm>) -> Result<Json<FormSignIn>> {
+    sign_in(&ctx, &headers, form).await.map(Json)
 }
 
-async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: Result<Form<PasswordForm>>) -> Result<FormSignIn> {
-    let Form(form) = form?;
+async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: PasswordForm) -> Result<FormSignIn> {
     if form.grant_type.is_some_and(|grant| grant != "password") {
         return Err(FieldError::new(GRANT_TYPE, "wrong-value", "Expected `password`.").into());
     }
@@ -180,12 +175,11 @@ async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: Result<Form<PasswordForm>
 }
 
 /// `POST /verify-2fa`
-pub async fn verify_2fa(ctx: Ctx, form: Result<Form<OtpForm>>) -> Response {
-    in_oauth(verify(&ctx, form).await)
+pub async fn verify_2fa(ctx: Ctx, Form(form): Form<OtpForm>) -> Result<Json<FormSignIn>> {
+    verify(&ctx, form).await.map(Json)
 }
 
-async fn verify(ctx: &Ctx, form: Result<Form<OtpForm>>) -> Result<FormSignIn> {
-    let Form(form) = form?;
+async fn verify(ctx: &Ctx, form: OtpForm) -> Result<FormSignIn> {
     let asked = begun::recall(ctx, &form.username).await?;
     match answer_code(ctx, None, asked.as_ref(), form.otp_code.expose(), &Brought::default()).await? {
         Answered::SignedIn { session, token, .. } => token_of(ctx, &session, &token).await,
@@ -211,23 +205,6 @@ async fn token_of(ctx: &Ctx, session: &Session, token: &Token) -> Result<FormSig
         expires_in: credential.expires_in,
         refresh_token,
     })
-}
-
-/// An answer, or a failure that OAuth 2.0 clients know by its name.
-fn in_oauth(done: Result<FormSignIn>) -> Response {
-    let error = match done {
-        Ok(answer) => return Json(answer).into_response(),
-        Err(error) => error,
-    };
-    let name = match error.problem.status() {
-        401 | 403 => "invalid_grant",
-        500.. => "temporarily_unavailable",
-        _ if error.fields.iter().any(|one| one.field == GRANT_TYPE) => "unsupported_grant_type",
-        _ => "invalid_request",
-    };
-    let mut response = error.into_response();
-    response.extensions_mut().insert(OauthName(name));
-    response
 }
 
 #[cfg(test)]

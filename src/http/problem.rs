@@ -40,7 +40,7 @@ pub struct Report<'a> {
     /// Seconds after which trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
-    /// The failure in the words of OAuth 2.0 (RFC 6749 section 5.2), where its clients sign in.
+    /// The failure in the words of OAuth 2.0 (RFC 6749 section 5.2), where its clients ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     /// The limit that was reached.
@@ -71,9 +71,33 @@ struct NeedReport<'a> {
 #[derive(Clone)]
 struct Fault(Arc<Error>);
 
-/// What OAuth 2.0 calls a failure (RFC 6749 section 5.2), on its way beside it.
-#[derive(Clone, Copy, Debug)]
-pub struct OauthName(pub &'static str);
+/// Beside a failure: whoever asked knows failures by the names of OAuth 2.0.
+#[derive(Clone, Copy)]
+struct InOauth;
+
+/// Lets a failure be told by the name that OAuth 2.0 has for it as well.
+pub(super) async fn in_oauth(mut response: Response) -> Response {
+    response.extensions_mut().insert(InOauth);
+    response
+}
+
+/// The field of a form that says what kind of form it is.
+pub(super) const GRANT_TYPE: &str = "grant_type";
+
+/// What OAuth 2.0 calls a failure (RFC 6749 section 5.2).
+fn oauth_name(error: &Error) -> &'static str {
+    let is_of_another_kind = |field: &FieldError| field.field == GRANT_TYPE && field.code == "wrong-value";
+    match error.problem {
+        Problem::ClientUnknown | Problem::KeyUnknown => "invalid_client",
+        Problem::ScopeMissing => "unauthorized_client",
+        problem => match problem.status() {
+            401 | 403 => "invalid_grant",
+            500.. => "temporarily_unavailable",
+            _ if error.fields.iter().any(is_of_another_kind) => "unsupported_grant_type",
+            _ => "invalid_request",
+        },
+    }
+}
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -136,7 +160,7 @@ pub fn settle(response: Response, request_id: &str, asked: Option<&Visit>) -> Re
         instance: request_id,
         errors: &error.fields,
         retry_after: error.retry_after,
-        error: parts.extensions.remove::<OauthName>().map(|name| name.0),
+        error: parts.extensions.remove::<InOauth>().map(|_| oauth_name(&error)),
         limit: error.limit,
         operation: error.need.as_ref().map(|need| need.operation.as_str()),
         need: error.need.as_ref().map(|need| NeedReport { factors: &need.factors, max_age: need.max_age }),

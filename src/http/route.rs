@@ -42,6 +42,8 @@ pub struct Route {
     pub asks: bool,
     /// Whether it looks for a session, though it lets in whoever has none.
     pub recognises: bool,
+    /// Whether its failures are told by the names of OAuth 2.0 as well.
+    pub oauth: bool,
     /// What the docs say of it.
     pub doc: Doc,
     handler: Arc<dyn Fn(MethodFilter) -> MethodRouter<Arc<App>> + Send + Sync>,
@@ -97,8 +99,8 @@ impl Route {
     ) -> Self {
         let handler = Arc::new(move |filter| on(filter, handler.clone()));
         let access = Access::Session;
-        let (acting, asks, recognises) = (false, false, false);
-        Self { method, path, access, scope: None, acting, asks, recognises, doc: Doc::default(), handler }
+        let (acting, asks, recognises, oauth, scope) = (false, false, false, false, None);
+        Self { method, path, access, scope, acting, asks, recognises, oauth, doc: Doc::default(), handler }
     }
 
     /// Lets in others than those who have a session.
@@ -134,6 +136,13 @@ impl Route {
     #[must_use]
     pub fn recognises(mut self) -> Self {
         self.recognises = true;
+        self
+    }
+
+    /// Tells its failures by the names of OAuth 2.0 as well (RFC 6749 section 5.2).
+    #[must_use]
+    pub fn oauth(mut self) -> Self {
+        self.oauth = true;
         self
     }
 

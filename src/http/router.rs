@@ -5,7 +5,7 @@ mod web;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use http::Method;
 
 use super::access::Access::{self, Admin, Public, Staff, Webhook};
@@ -13,7 +13,7 @@ use super::entrance::Entrance;
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
 use super::route::{Route, Undocumented, delete, get, patch, post, put};
-use super::{aliases, docs, health, openapi};
+use super::{aliases, docs, health, openapi, problem};
 use crate::administration::api::{users as managed, views};
 use crate::app::App;
 use crate::config::Figures;
@@ -359,10 +359,10 @@ fn own_operations() -> Vec<Route> {
             .answers_in(200, health::OPEN_METRICS, "The figures"),
         get("/.well-known/jwks.json", keys::api::jwks).access(Public).about("The public keys of access tokens")
             .answers_in(200, "application/json", "A JWK set (RFC 7517)"),
-        post("/oauth2/introspect", clients::api::introspect).access(Access::Client).about("What a token stands for (RFC 7662)")
+        post("/oauth2/introspect", clients::api::introspect).access(Access::Client).oauth().about("What a token stands for (RFC 7662)")
             .takes_form::<clients::api::Ask>().answers::<clients::api::IntrospectionView>(200, "What it stands for, or that it does not count")
             .admits(Scope::Introspect),
-        post("/oauth2/revoke", clients::api::revoke).access(Access::Client).about("End the session of a token (RFC 7009)")
+        post("/oauth2/revoke", clients::api::revoke).access(Access::Client).oauth().about("End the session of a token (RFC 7009)")
             .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
             .counted(&[Limit::ClientFailuresAddress, Limit::ServiceRequests]),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
@@ -372,11 +372,11 @@ fn own_operations() -> Vec<Route> {
         get("/problems/{slug}", docs::problem).access(Public).about("What a failure means and what to do about it")
             .answers_in(200, "text/html", "A page").may(&[Problem::NotFound]),
         // forms of old clients
-        post("/login", aliases::login).access(Public).about("Sign in with a password, as an OAuth 2.0 form")
+        post("/login", aliases::login).access(Public).oauth().about("Sign in with a password, as an OAuth 2.0 form")
             .takes_form::<aliases::PasswordForm>().answers::<aliases::FormSignIn>(200, "Signed in, or what is asked for as a second factor")
             .may(&[Problem::CredentialsWrong, Problem::FactorMissing, Problem::FactorLocked])
             .counted(SIGN_IN).counted(SEND).may(&UNPAID),
-        post("/verify-2fa", aliases::verify_2fa).access(Public).about("Finish a sign-in by form with its code")
+        post("/verify-2fa", aliases::verify_2fa).access(Public).oauth().about("Finish a sign-in by form with its code")
             .takes_form::<aliases::OtpForm>().answers::<aliases::FormSignIn>(200, "Signed in")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
@@ -489,6 +489,9 @@ pub(super) fn build(
                     counts: route.counts_as_change(&address.method),
                 };
                 handler = handler.route_layer(from_fn_with_state(line, layers::admit));
+            }
+            if route.oauth {
+                handler = handler.route_layer(map_response(problem::in_oauth));
             }
             router = router.route(&address.path, handler);
         }

@@ -1108,15 +1108,22 @@ async fn who_is_no_registered_client_is_told_nothing() {
         for path in ["/oauth2/introspect", "/oauth2/revoke"] {
             let answer = asks(&world, &wrong, path, form).await.problem(401, "client-unknown");
             assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Basic realm=\"clients\"");
+            assert_eq!(answer.body["error"], "invalid_client", "as RFC 6749 section 5.2 names it");
         }
     }
     assert!(alice.is_signed_in().await, "and nothing was ended");
     asks(&world, &basic.replace("Basic", "BASIC"), "/oauth2/introspect", form).await.expect(StatusCode::OK);
-    asks(&world, &basic, "/oauth2/introspect", &format!("{form}&{form}")).await.problem(422, "invalid");
-    asks(&world, &basic, "/oauth2/introspect", "hint=x").await.problem(422, "invalid");
     let mut json = world.stranger();
     json.headers.insert(header::AUTHORIZATION, basic.parse().unwrap());
-    json.post("/oauth2/introspect", json!({"token": token})).await.problem(415, "unsupported-media-type");
+    for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+        for answer in [
+            asks(&world, &basic, path, &format!("{form}&{form}")).await.problem(422, "invalid"),
+            asks(&world, &basic, path, "hint=x").await.problem(422, "invalid"),
+            json.post(path, json!({"token": token})).await.problem(415, "unsupported-media-type"),
+        ] {
+            assert_eq!(answer.body["error"], "invalid_request", "{path}");
+        }
+    }
 
     // Its own failures are limited, by address; what is right is not counted.
     let mut noisy = world.stranger();

@@ -170,6 +170,9 @@ async fn optional_otp_refuses_what_is_wrong() {
     let other = [("grant_type", "client_credentials"), ("username", "ada"), ("password", SHORTEST)];
     let told = client.form("/login", &other).await.fails(422, "invalid");
     assert_eq!(told.body["error"], "unsupported_grant_type");
+    let twice = [("grant_type", "password"), ("grant_type", "password"), ("username", "ada")];
+    let told = client.form("/login", &twice).await.fails(422, "invalid");
+    assert_eq!(told.body["error"], "invalid_request");
 
     client.form("/login", &password(SHORTEST, "true")).await.is(200);
     for left in (0..5).rev() {
