@@ -37,6 +37,7 @@ pub struct Ask {
     /// What for; the user reads it. 3 to 200 characters.
     pub reason: String,
     /// For how long; at most the policy's `acting.longest`.
+    #[schemars(range(min = 1, max = 480))]
     pub minutes: u32,
     /// Whether nothing may be changed; true when left out.
     pub read_only: Option<bool>,

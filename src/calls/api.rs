@@ -101,6 +101,7 @@ pub struct Filter {
     /// Only calls that have come exactly so far.
     pub status: Option<Status>,
     /// How many, 1 to 200; 50 when left out.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,

@@ -24,6 +24,7 @@ pub struct Feed {
     /// The id of the last event that was read; from the oldest one when left out.
     pub after: Option<Uuid>,
     /// How many, 1 to 200; 50 when left out.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
 }
 

@@ -16,7 +16,7 @@ use crate::app::App;
 /// How long a dependency may take to answer: probes give up after a few seconds themselves.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The media type of the figures.
-pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How the server is.
 #[derive(Serialize, JsonSchema)]

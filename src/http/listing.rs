@@ -15,6 +15,7 @@ use crate::store::{Cursor, Page};
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// How many, 1 to 200; 50 when left out.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,

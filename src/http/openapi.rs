@@ -212,6 +212,11 @@ impl Printer {
                 json!({"name": name, "in": "path", "description": about, "required": true, "schema": {"type": "string"}})
             })
             .collect();
+        if route.is_once() {
+            let about = "Names the request: asked again within a day it is answered the same, and done once.";
+            let schema = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
+            all.push(json!({"name": "Idempotency-Key", "in": "header", "description": about, "required": false, "schema": schema}));
+        }
         let Some(search) = route.doc.search else { return all };
         let schema = search(&mut self.asks);
         let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -277,9 +282,12 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Problem>> {
         ]);
     }
     if route.doc.search.is_some() {
-        all.push(Problem::Invalid);
+        all.extend([Problem::Invalid, Problem::MalformedRequest]);
     }
-    if route.path.contains('{') {
+    if route.is_once() {
+        all.push(Problem::MalformedRequest);
+    }
+    if route.path.contains('{') || route.access == Access::Admin {
         all.push(Problem::NotFound);
     }
     if route.access.needs_session() {
@@ -450,6 +458,39 @@ mod tests {
         assert!(counted >= 4);
         let login = &document["paths"]["/api/v1/auth/login"]["post"]["x-limits"];
         assert_eq!(login[0], json!({"name": "sign-in-identifier", "limit": 10, "window": "10m"}));
+    }
+
+    #[test]
+    fn a_line_says_what_is_refused_before_anything_is_looked_up() {
+        let document = super::document();
+        let says = |method: &str, path: &str, status: &str, slug: &str| {
+            let told = document["paths"][path][method]["responses"][status]["description"].as_str();
+            assert!(
+                told.is_some_and(|told| told.contains(&format!("`{slug}`"))),
+                "{method} {path}: {told:?}"
+            );
+        };
+        says("get", "/api/v1/sessions", "400", "malformed-request");
+        says("post", "/api/v1/calls", "400", "malformed-request");
+        says("get", "/api/v1/admin/service-accounts", "404", "not-found");
+        says("post", "/api/v1/admin/service-accounts", "404", "not-found");
+        says("get", "/api/v1/users/me/export", "403", "acting-never");
+        says("put", "/api/v1/users/me/password", "403", "acting-never");
+        let parameter = |method: &str, path: &str, name: &str| {
+            let all = document["paths"][path][method]["parameters"].as_array().cloned().unwrap_or_default();
+            all.into_iter().find(|one| one["name"] == name).unwrap_or_default()
+        };
+        for route in router::routes().iter().filter(|route| route.doc.search.is_some()) {
+            let method = route.method.as_str().to_lowercase();
+            let limit = parameter(&method, &format!("/api/v1{}", route.path), "limit");
+            let bounds = (limit["schema"]["minimum"].as_u64(), limit["schema"]["maximum"].as_u64());
+            assert!(limit.is_null() || bounds == (Some(1), Some(200)), "{}: {limit}", route.path);
+        }
+        assert_eq!(parameter("get", "/api/v1/revocations", "wait")["schema"]["maximum"], 25);
+        assert_eq!(parameter("post", "/api/v1/users", "Idempotency-Key")["in"], "header");
+        assert_eq!(document["components"]["schemas"]["ActFor"]["properties"]["minutes"]["minimum"], 1);
+        let figures = &document["paths"]["/metrics"]["get"]["responses"]["200"]["content"];
+        assert!(figures.as_object().unwrap().keys().all(|kind| !kind.contains(';')), "{figures}");
     }
 
     #[test]

@@ -158,8 +158,13 @@ pub fn collection(document: &Value) -> Value {
     })];
     items.extend(folders.into_iter().map(|(group, item)| json!({"name": group, "item": item})));
     let variable = |(key, value): (&str, &str)| json!({"key": key, "value": value});
-    let variables =
-        [("origin", "http://127.0.0.1:8080"), ("password", "violet kettle forty moons"), ("token", "")];
+    let variables = [
+        ("origin", "http://127.0.0.1:8080"),
+        ("password", "violet kettle forty moons"),
+        ("token", ""),
+        ("client_id", ""),
+        ("client_secret", ""),
+    ];
     json!({
         "info": {
             "name": document.pointer("/info/title"),
@@ -180,7 +185,8 @@ struct Operation {
     group: String,
     method: String,
     path: String,
-    is_public: bool,
+    /// What it takes another credential by than the session's.
+    auth: Option<Value>,
     /// Media type and schema of what it takes.
     body: Option<(String, Value)>,
     parameters: Vec<Value>,
@@ -199,7 +205,7 @@ fn operations(document: &Value) -> Vec<Operation> {
                 group: operation.pointer("/tags/0").and_then(Value::as_str).unwrap_or_default().to_owned(),
                 method: method.to_uppercase(),
                 path: path.clone(),
-                is_public: operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty),
+                auth: auth(operation),
                 body: body.map(|(media, content)| {
                     (media.clone(), content.get("schema").cloned().unwrap_or_default())
                 }),
@@ -214,6 +220,18 @@ fn operations(document: &Value) -> Vec<Operation> {
     all
 }
 
+/// How the credential of an operation is sent that is not the collection's own: none, or a client's.
+fn auth(operation: &Value) -> Option<Value> {
+    let ways = operation.get("security").and_then(Value::as_array)?;
+    if ways.is_empty() {
+        return Some(json!({"type": "noauth"}));
+    }
+    let pair = |key: &str, value: &str| json!({"key": key, "value": value, "type": "string"});
+    let basic = [pair("username", "{{client_id}}"), pair("password", "{{client_secret}}")];
+    let is_for_clients = ways.iter().any(|way| way.get("client").is_some());
+    is_for_clients.then(|| json!({"type": "basic", "basic": basic}))
+}
+
 impl Operation {
     fn example(&self, document: &Value) -> Option<Value> {
         self.body.as_ref().map(|(_, schema)| example(document, schema, DEEPEST))
@@ -221,15 +239,18 @@ impl Operation {
 
     fn request(&self, body: Option<Value>) -> Value {
         let mut path = self.path.clone();
-        let (mut query, mut variables) = (Vec::new(), Vec::new());
+        let (mut query, mut variables, mut headers) = (Vec::new(), Vec::new(), Vec::new());
         for parameter in &self.parameters {
             let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
-            if parameter.get("in").is_some_and(|place| place == "path") {
-                path = path.replace(&format!("{{{name}}}"), &format!(":{name}"));
-                variables.push(json!({"key": name, "value": ""}));
-            } else {
-                let required = parameter.get("required").and_then(Value::as_bool).unwrap_or_default();
-                query.push(json!({"key": name, "value": "", "disabled": !required}));
+            let required = parameter.get("required").and_then(Value::as_bool).unwrap_or_default();
+            let given = json!({"key": name, "value": "", "disabled": !required});
+            match parameter.get("in").and_then(Value::as_str) {
+                Some("path") => {
+                    path = path.replace(&format!("{{{name}}}"), &format!(":{name}"));
+                    variables.push(json!({"key": name, "value": ""}));
+                }
+                Some("header") => headers.push(given),
+                _ => query.push(given),
             }
         }
         let mut request = request(&self.method, &path);
@@ -237,11 +258,11 @@ impl Operation {
             url.extend([("query".to_owned(), query.into()), ("variable".to_owned(), variables.into())]);
         }
         let Some(object) = request.as_object_mut() else { return request };
-        if self.is_public {
-            object.insert("auth".to_owned(), json!({"type": "noauth"}));
+        if let Some(auth) = &self.auth {
+            object.insert("auth".to_owned(), auth.clone());
         }
         if let (Some((media, _)), Some(body)) = (&self.body, body) {
-            object.insert("header".to_owned(), json!([{"key": "Content-Type", "value": media}]));
+            headers.push(json!({"key": "Content-Type", "value": media}));
             let body = if media == "application/json" {
                 let raw = serde_json::to_string_pretty(&body).unwrap_or_default();
                 json!({"mode": "raw", "raw": raw, "options": {"raw": {"language": "json"}}})
@@ -252,6 +273,7 @@ impl Operation {
             };
             object.insert("body".to_owned(), body);
         }
+        object.insert("header".to_owned(), headers.into());
         request
     }
 }
@@ -367,5 +389,11 @@ mod tests {
         assert_eq!(request["url"]["raw"], "{{origin}}/api/v1/sessions/:id");
         assert_eq!(request["url"]["variable"][0]["key"], "id");
         assert!(request.get("auth").is_none());
+        let sign_up = by_id("postUsers").request(None);
+        assert_eq!(
+            (&sign_up["auth"]["type"], &sign_up["header"][0]["key"]),
+            (&json!("noauth"), &json!("Idempotency-Key"))
+        );
+        assert_eq!(by_id("postOauth2Revoke").request(None)["auth"]["type"], "basic");
     }
 }

@@ -151,6 +151,11 @@ impl Route {
         self.access == Access::Session && !method.is_safe() && !self.asks
     }
 
+    /// Whether a request may name itself, so that it is done once: [`crate::idempotency`].
+    pub fn is_once(&self) -> bool {
+        self.doc.problems.contains(&Problem::IdempotencyKeyReused)
+    }
+
     /// What it is counted by.
     pub fn limits(&self) -> Vec<Limit> {
         let changes = CHANGES.iter().filter(|_| self.counts_as_change(&self.method));

@@ -142,7 +142,7 @@ pub fn routes() -> Vec<Route> {
             .may(&STEP_UP).counted(NOTICE),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
-            .may(&STEP_UP).counted(&[Limit::ExportUser]).counted(NOTICE),
+            .may(&STEP_UP).may(&[Problem::ActingNever]).counted(&[Limit::ExportUser]).counted(NOTICE),
         get("/activity", profile::api::activity).about("What happened in one's account, newest first")
             .searches::<Listing>().answers::<List<profile::api::EventView>>(200, "A page of events"),
         get("/factors", enrolment::api::list).about("One's own factors")
@@ -166,7 +166,7 @@ pub fn routes() -> Vec<Route> {
             .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
         put("/users/me/password", new_password::api::set).access(Public).recognises().about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
-            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone, Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever])
+            .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone]).may(&STEP_UP).may(&[Problem::ActingNever])
             .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(&CHANGES).counted(NOTICE),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")
             .searches::<Listing>().answers::<List<SessionView>>(200, "A page of sessions"),
@@ -356,7 +356,7 @@ fn own_operations() -> Vec<Route> {
         get("/health/ready", health::ready).access(Public).about("Whether this server can serve, with each dependency")
             .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
         get(METRICS, health::metrics).access(Public).about("The figures, for Prometheus")
-            .answers_in(200, health::OPEN_METRICS, "The figures"),
+            .answers_in(200, "application/openmetrics-text", "The figures"),
         get("/.well-known/jwks.json", keys::api::jwks).access(Public).about("The public keys of access tokens")
             .answers_in(200, "application/json", "A JWK set (RFC 7517)"),
         post("/oauth2/introspect", clients::api::introspect).access(Access::Client).oauth().about("What a token stands for (RFC 7662)")

@@ -39,6 +39,7 @@ pub struct Follow {
     /// `Last-Event-ID` header says the same, and is believed before this.
     pub after: Option<Uuid>,
     /// How many seconds to wait for something new, 0 to 25. Not for a stream.
+    #[schemars(range(max = 25))]
     pub wait: Option<u64>,
 }
 

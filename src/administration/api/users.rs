@@ -42,6 +42,7 @@ pub struct Find {
     /// Only accounts made at this instant or before.
     pub until: Option<Timestamp>,
     /// How many, 1 to 200; 50 when left out. A page may hold fewer, and there be more.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,

@@ -111,6 +111,7 @@ pub struct OfUser {
     /// Only those of this user.
     pub user: Option<Uuid>,
     /// How many, 1 to 200; 50 when left out.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,
@@ -192,6 +193,7 @@ pub struct Audit {
     /// Only at this instant or before.
     pub until: Option<Timestamp>,
     /// How many, 1 to 200; 50 when left out. A page may hold fewer, and there be more.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,
@@ -340,6 +342,7 @@ pub struct Rows {
     /// What it holds.
     pub is: Option<String>,
     /// How many, 1 to 200; 50 when left out.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<usize>,
     /// Where the page before ended: its `next`.
     pub after: Option<String>,
