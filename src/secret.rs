@@ -72,6 +72,12 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
+/// The scheme and the credential of an `Authorization` header: spaces between them, one or more (RFC 9110 §11.4).
+pub fn credential(header: &str) -> Option<(&str, &str)> {
+    let (scheme, credential) = header.split_once(' ')?;
+    Some((scheme, credential.trim_start_matches(' ')))
+}
+
 /// What a token is for. A token of one kind is never read as another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {

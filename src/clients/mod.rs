@@ -15,7 +15,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::limits::{self, Limit};
-use crate::secret::{Token, TokenKind};
+use crate::secret::{Token, TokenKind, credential};
 use crate::store::{Cursor, Page, Query, Seen, answer, entity};
 
 entity! {
@@ -92,7 +92,7 @@ pub async fn authenticate(ctx: &Ctx, headers: &HeaderMap) -> Result<RegisteredCl
 fn shown(headers: &HeaderMap) -> Option<Token> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };
-    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+    let (scheme, text) = credential(value.to_str().ok()?)?;
     let text = Zeroizing::new(STANDARD.decode(text).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?);
     let (id, secret) = std::str::from_utf8(&text).ok()?.split_once(':')?;
     let secret = Token::parse(TokenKind::Client, secret)?;

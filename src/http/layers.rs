@@ -125,7 +125,7 @@ impl Door {
     /// the body, hand on.
     async fn pass(&self, request: Request, map: Router) -> Result<Response> {
         check_size(&request)?;
-        self.origins.guard_host(request.headers())?;
+        self.origins.guard_host(request.version(), request.headers())?;
         if let Some(preflight) = self.origins.preflight(request.method(), request.headers())? {
             return Ok(preflight);
         }

@@ -6,10 +6,10 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use crate::app::Origin;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::sessions;
 
 /// How the names of this server's cookies begin; `__Host-` where TLS allows it.
@@ -78,14 +78,23 @@ impl Origins {
         Ok(())
     }
 
-    /// Refuses a request to a loopback server under a foreign name: a page whose name was made to
-    /// point at this machine (DNS rebinding) would otherwise pass for one of our own.
+    /// Refuses a request that does not say once for which host it is where it has to (RFC 9112 §3.2): what stands
+    /// before this server may have read another one. And one to a loopback server under a foreign name: a page
+    /// whose name was made to point at this machine (DNS rebinding) would otherwise pass for one of our own.
     ///
     /// # Errors
-    /// [`Problem::CrossSite`].
-    pub fn guard_host(&self, headers: &HeaderMap) -> Result<()> {
-        let Some(host) = headers.get(header::HOST).filter(|_| self.local) else { return Ok(()) };
-        let host = host.to_str().unwrap_or_default();
+    /// [`Problem::MalformedRequest`], [`Problem::CrossSite`].
+    pub fn guard_host(&self, version: Version, headers: &HeaderMap) -> Result<()> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.to_str().unwrap_or_default(),
+            // Before there was the header, and since it has another place.
+            (None, None) if version != Version::HTTP_11 => return Ok(()),
+            _ => return Err(Error::new(Problem::MalformedRequest).detail("Send one Host header.")),
+        };
+        if !self.local {
+            return Ok(());
+        }
         let name = match host.strip_prefix('[') {
             Some(v6) => v6.split(']').next(),
             None => host.split(':').next(),
@@ -227,12 +236,25 @@ mod tests {
     fn a_loopback_server_answers_to_loopback_names_only() {
         let local = Origins::new(&Origin::parse("http://127.0.0.1:8080").unwrap(), &[]).unwrap();
         for host in ["127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:8080", "127.0.0.2"] {
-            assert!(local.guard_host(&headers(&[("host", host)])).is_ok(), "{host}");
+            assert!(local.guard_host(Version::HTTP_11, &headers(&[("host", host)])).is_ok(), "{host}");
         }
         for host in ["evil.example:8080", "", "localhost.evil.example", "[::2]", "10.0.0.1"] {
-            assert!(local.guard_host(&headers(&[("host", host)])).is_err(), "{host}");
+            assert!(local.guard_host(Version::HTTP_11, &headers(&[("host", host)])).is_err(), "{host}");
         }
-        assert!(origins().guard_host(&headers(&[("host", "anything")])).is_ok());
+        assert!(origins().guard_host(Version::HTTP_11, &headers(&[("host", "anything")])).is_ok());
+        // Once, where the version has the header.
+        for (version, hosts, good) in [
+            (Version::HTTP_11, &[][..], false),
+            (Version::HTTP_11, &["a", "a"], false),
+            (Version::HTTP_10, &[], true),
+            (Version::HTTP_2, &[], true),
+            (Version::HTTP_2, &["a", "b"], false),
+        ] {
+            let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            let told = origins().guard_host(version, &headers(&hosts));
+            assert_eq!(told.is_ok(), good, "{version:?} {hosts:?}");
+            assert!(told.err().is_none_or(|error| error.problem == Problem::MalformedRequest));
+        }
         for page in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
             assert!(local.guard(&Method::POST, &headers(&[("origin", page)])).is_ok(), "{page}");
         }

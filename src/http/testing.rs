@@ -178,6 +178,9 @@ pub(crate) async fn ask_at(
         .method(method)
         .uri(path)
         .extension(ConnectInfo(std::net::SocketAddr::from(([10, 0, 0, 1], 9))));
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "accounts.example.com");
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

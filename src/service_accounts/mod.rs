@@ -17,7 +17,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::limits::{self, Limit};
-use crate::secret::{Token, TokenKind};
+use crate::secret::{Token, TokenKind, credential};
 use crate::store::{Change, Query, Seen, entity, json_field, text_enum};
 
 text_enum! {
@@ -87,7 +87,7 @@ const SEEN_EVERY: Duration = Duration::from_secs(60);
 pub fn shown(headers: &HeaderMap) -> Option<Shown> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };
-    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+    let (scheme, text) = credential(value.to_str().ok()?)?;
     let is_key = scheme.eq_ignore_ascii_case("bearer") && text.starts_with("vk_");
     is_key.then(|| Shown(Token::parse(TokenKind::Key, text)))
 }

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use super::Carry;
 use crate::app::Origin;
 use crate::clock::Timestamp;
-use crate::secret::{Token, TokenKind};
+use crate::secret::{Token, TokenKind, credential};
 
 /// How the credential of a request came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +72,7 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
         let text = value
             .to_str()
             .ok()
-            .and_then(|text| text.split_once(' '))
+            .and_then(credential)
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         return match (text, given.next()) {
             (Some((_, text)), None) => match Token::parse(TokenKind::Session, text) {
@@ -99,7 +99,7 @@ pub(super) fn of_before<'a>(
 ) -> Option<(&'a str, Carrier)> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = given.next() {
-        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        let (scheme, text) = credential(value.to_str().ok()?)?;
         let ours =
             [TokenKind::Session, TokenKind::Key].iter().any(|kind| Token::parse(*kind, text).is_some());
         let counts = given.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && !ours;

@@ -198,6 +198,23 @@ async fn every_altered_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_credential_may_stand_any_number_of_spaces_behind_its_scheme() {
+    let world = World::new().await;
+    let mut alice = world.alice().await;
+    let token = alice.token.take().unwrap();
+    for (header, counts) in [
+        (format!("Bearer {token}"), true),
+        (format!("bearer   {token}"), true),
+        (format!("Bearer{token}"), false),
+        (format!("Bearer {token} {token}"), false),
+    ] {
+        alice.headers.insert(header::AUTHORIZATION, header.parse().unwrap());
+        let answer = alice.get("/api/v1/users/me").await;
+        assert_eq!(answer.status, if counts { StatusCode::OK } else { StatusCode::UNAUTHORIZED });
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_same_protection() {
     let world = World::new().await;
     let alice = world.alice().await;

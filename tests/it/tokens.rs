@@ -700,7 +700,8 @@ async fn no_altered_token_counts() {
             _ => &access,
         };
         let altered = alter(real, &[&opaque, &refresh, &access], how, [a, b, c, d], key, &evil);
-        if [&opaque, &refresh, &access].contains(&&altered) {
+        // Space before the credential is the header's, not the token's.
+        if [&opaque, &refresh, &access].iter().any(|real| *real == altered.trim_start_matches(' ')) {
             continue;
         }
         if seen.len() < 50_000 {
