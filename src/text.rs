@@ -27,7 +27,7 @@ pub fn line(field: &'static str, text: &str, most: usize) -> Result<String, Fiel
 /// The longest name of what people make: an organisation, a service account, a client.
 const LONGEST_NAME: usize = 100;
 
-/// What people call something that they made: a [`line`] of at most 100 characters.
+/// What people call something that they made: a [`line()`] of at most 100 characters.
 ///
 /// # Errors
 /// What is wrong with the field `name`.
