@@ -824,19 +824,24 @@ async fn sessions_from_before_the_first_second_factor_end_with_it() {
     assert!(bob.is_signed_in().await && other.is_signed_in().await);
 }
 
+/// Statements by which a factor is bound for `whom` at once: what `whose` holds becomes theirs.
+async fn bound_by_hand(whom: &Person<'_>, whose: &Person<'_>) -> String {
+    let id = async |person: &Person<'_>| person.get("/api/v1/users/me").await.body["id"].clone();
+    let (whom, whose) = (id(whom).await, id(whose).await);
+    let (whom, whose) = (whom.as_str().unwrap(), whose.as_str().unwrap());
+    format!(
+        "UPDATE factors SET user_id = '{whom}' WHERE user_id = '{whose}';
+         UPDATE users SET revision = revision + 1 WHERE id = '{whom}'"
+    )
+}
+
 /// What a user held was looked at; while the sign-in is written, a factor is bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_factor_that_is_bound_while_a_sign_in_is_written_counts_for_it() {
     let world = plan(When::WhenEnrolled).build().await;
     let (alice, bob) = (alone(&world).await, alone(&world).await);
     binds(&bob).await;
-    let id = async |person: &Person<'_>| person.get("/api/v1/users/me").await.body["id"].clone();
-    let (hers, his) = (id(&alice).await, id(&bob).await);
-    let (hers, his) = (hers.as_str().unwrap(), his.as_str().unwrap());
-    let bound = format!(
-        "UPDATE factors SET user_id = '{hers}' WHERE user_id = '{his}';
-         UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
-    );
+    let bound = bound_by_hand(&alice, &bob).await;
     alice.gives_password_while(&bound).await.problem(503, "busy");
     assert_eq!(alice.gives_password().await.body["status"], "second_factor_required");
 }
@@ -851,13 +856,7 @@ async fn a_factor_that_is_bound_while_something_is_done_is_asked_for() {
     ] {
         let (alice, bob) = (alone(&world).await, alone(&world).await);
         binds(&bob).await;
-        let id = async |person: &Person<'_>| person.get("/api/v1/users/me").await.body["id"].clone();
-        let (hers, his) = (id(&alice).await, id(&bob).await);
-        let (hers, his) = (hers.as_str().unwrap(), his.as_str().unwrap());
-        let bound = format!(
-            "UPDATE factors SET user_id = '{hers}' WHERE user_id = '{his}';
-             UPDATE users SET revision = revision + 1 WHERE id = '{hers}'"
-        );
+        let bound = bound_by_hand(&alice, &bob).await;
         let body = Some(("application/json", body.to_string().into_bytes()));
         let answer = alice.waits_while(alice.send(method, path, body), &bound).await;
         answer.problem(403, "step-up-required");

@@ -85,19 +85,24 @@ fn job(name: &str, size: usize) -> (Job, oneshot::Receiver<Result<u64, StoreErro
     (Job { work: Work::Commit { changes: vec![Change::insert(&one)], revision: 1 }, reply }, answer)
 }
 
-#[test]
-fn a_full_disk_fails_the_whole_batch_and_the_next_one_works_again() {
-    let folder = std::env::temp_dir().join(format!("vestibule_full_{}", std::process::id()));
+/// A writer over a file with room for crates, in a folder of its own, and where its jobs come from.
+fn writer(name: &str) -> (PathBuf, Writer, Sender<Job>) {
+    let folder = std::env::temp_dir().join(format!("vestibule_{name}_{}", std::process::id()));
     let path = folder.join("records.db");
     create(&path).unwrap();
     let connection = connect(&path, false).unwrap();
     connection
         .execute_batch("CREATE TABLE crates (name TEXT NOT NULL PRIMARY KEY, load BLOB NOT NULL, revision INTEGER NOT NULL)")
         .unwrap();
-    connection.execute_batch("PRAGMA max_page_count = 40").unwrap();
     let (jobs, waiting) = mpsc::channel();
     let marks = Marks::new(Others::noticed());
-    let mut writer = Writer { connection, jobs: waiting, expected: 1, marks, seen: None };
+    (folder, Writer { connection, jobs: waiting, expected: 1, marks, seen: None }, jobs)
+}
+
+#[test]
+fn a_full_disk_fails_the_whole_batch_and_the_next_one_works_again() {
+    let (folder, mut writer, jobs) = writer("full");
+    writer.connection.execute_batch("PRAGMA max_page_count = 40").unwrap();
     let count = |writer: &Writer| {
         writer.connection.query_row("SELECT count(*) FROM crates", [], |row| row.get::<_, i64>(0)).unwrap()
     };
@@ -124,19 +129,10 @@ fn a_full_disk_fails_the_whole_batch_and_the_next_one_works_again() {
 /// A reader's own note that it was here would wait in the same queue.
 #[test]
 fn whoever_waits_while_another_process_holds_the_file_waits_through_the_same_lock() {
-    let folder = std::env::temp_dir().join(format!("vestibule_held_{}", std::process::id()));
-    let path = folder.join("records.db");
-    create(&path).unwrap();
-    let connection = connect(&path, false).unwrap();
-    connection
-        .execute_batch("CREATE TABLE crates (name TEXT NOT NULL PRIMARY KEY, load BLOB NOT NULL, revision INTEGER NOT NULL)")
-        .unwrap();
-    connection.busy_timeout(Duration::from_millis(50)).unwrap();
-    let other = connect(&path, false).unwrap();
+    let (folder, mut writer, jobs) = writer("held");
+    writer.connection.busy_timeout(Duration::from_millis(50)).unwrap();
+    let other = connect(&folder.join("records.db"), false).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (jobs, waiting) = mpsc::channel();
-    let marks = Marks::new(Others::noticed());
-    let mut writer = Writer { connection, jobs: waiting, expected: 1, marks, seen: None };
     let (first, one) = job("a", 1);
     let mut answers = vec![one];
     for name in ["b", "c", "d"] {
