@@ -7,7 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::acting::Actor;
-use super::carry::{Carrier, Shown, shown};
+use super::carry::{Shown, shown};
 use super::refresh::Turn;
 use super::{Caller, Carry, Claims, Session, Tokens, access, hand_out, refresh, stands};
 use crate::accounts::User;
@@ -27,11 +27,7 @@ use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer, refuse
 /// The store's failure: whoever cannot be recognised for that reason is not nobody.
 pub async fn authenticate(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<Caller>> {
     let known = recognise(ctx, headers).await?;
-    Ok(known.map(|(known, carrier)| Caller {
-        session: known.session.clone(),
-        user: known.user.clone(),
-        carrier,
-    }))
+    Ok(known.map(|known| Caller { session: known.session.clone(), user: known.user.clone() }))
 }
 
 /// A session and its user as they are, and what was made of them.
@@ -46,41 +42,40 @@ pub(super) struct Known {
 }
 
 /// The session that the request's credential names, when it stands.
-pub(super) async fn recognise(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<(Arc<Known>, Carrier)>> {
-    let (known, carrier) = match shown(headers, &ctx.app.origin) {
-        Shown::Token(token, carrier) => (by_token(ctx, &token, carrier).await?, carrier),
+pub(super) async fn recognise(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<Arc<Known>>> {
+    match shown(headers, &ctx.app.origin) {
+        Shown::Token(token, carry) => by_token(ctx, &token, carry).await,
         Shown::Jwt(text) => match Box::pin(access::read(ctx, &text)).await? {
-            Some(claims) => (by_claims(ctx, &claims).await?, Carrier::Jwt),
-            None => return Ok(None),
+            Some(claims) => by_claims(ctx, &claims).await,
+            None => Ok(None),
         },
-        Shown::Nothing | Shown::Rubbish => return Ok(None),
-    };
-    Ok(known.map(|known| (known, carrier)))
+        Shown::Nothing | Shown::Rubbish => Ok(None),
+    }
 }
 
 /// The session that an opaque token names.
-pub(super) async fn by_token(ctx: &Ctx, token: &Token, carrier: Carrier) -> Result<Option<Arc<Known>>> {
-    standing(ctx, token.id, carrier, |session| token.matches(&session.digest)).await
+pub(super) async fn by_token(ctx: &Ctx, token: &Token, carry: Carry) -> Result<Option<Arc<Known>>> {
+    standing(ctx, token.id, carry, |session| token.matches(&session.digest)).await
 }
 
 /// The session that an access token names. Its signature says who was let in; whether they still are is
 /// asked of the session.
 pub(super) async fn by_claims(ctx: &Ctx, claims: &Claims) -> Result<Option<Arc<Known>>> {
-    standing(ctx, claims.sid, Carrier::Jwt, |session| session.user_id == claims.sub).await
+    standing(ctx, claims.sid, Carry::Jwt, |session| session.user_id == claims.sub).await
 }
 
 /// The session with this id, when `right` says that it is meant and it stands; its use is remembered.
 async fn standing(
     ctx: &Ctx,
     id: Uuid,
-    carrier: Carrier,
+    carry: Carry,
     right: impl Fn(&Session) -> bool,
 ) -> Result<Option<Arc<Known>>> {
     let judge = |known: Option<Arc<Known>>| {
         known.filter(|known: &Arc<Known>| {
             let session = &known.session;
             right(session)
-                && session.carry.travels_by(carrier)
+                && session.carry == carry
                 && match &known.actor {
                     None => session.stands(&known.user, &ctx.policy.session, ctx.now),
                     Some(actor) => {

@@ -34,7 +34,7 @@ pub struct AuthenticatedView {
 
 /// `GET /auth/authenticated`
 pub async fn authenticated(ctx: Ctx, request: Request) -> Result<Response> {
-    let Some((known, _)) = actions::recognise(&ctx, request.headers()).await? else {
+    let Some(known) = actions::recognise(&ctx, request.headers()).await? else {
         let nobody = AuthenticatedView { authenticated: false, user: None, session: None };
         return Ok(Json(nobody).into_response());
     };

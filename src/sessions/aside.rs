@@ -6,7 +6,7 @@
 use axum::http::HeaderMap;
 
 use super::actions::{Scope, by_token, end_scope};
-use super::{Caller, Carrier, carry};
+use super::{Caller, Carry, carry};
 use crate::app::Ctx;
 use crate::error::Result;
 use crate::secret::Token;
@@ -17,12 +17,9 @@ use crate::secret::Token;
 /// The store's.
 pub async fn laid_aside(ctx: &Ctx, headers: &HeaderMap) -> Result<Option<(Caller, Token)>> {
     let Some(token) = carry::aside(headers, &ctx.app.origin) else { return Ok(None) };
-    let known = by_token(ctx, &token, Carrier::Cookie).await?;
+    let known = by_token(ctx, &token, Carry::Cookie).await?;
     let known = known.filter(|known| known.session.act.is_none());
-    Ok(known.map(|known| {
-        let (session, user) = (known.session.clone(), known.user.clone());
-        (Caller { session, user, carrier: Carrier::Cookie }, token)
-    }))
+    Ok(known.map(|known| (Caller { session: known.session.clone(), user: known.user.clone() }, token)))
 }
 
 /// Ends what was laid aside: whoever signs out while they act for somebody leaves altogether.

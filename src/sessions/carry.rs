@@ -7,25 +7,14 @@ use crate::app::Origin;
 use crate::clock::Timestamp;
 use crate::secret::{Token, TokenKind, credential};
 
-/// How the credential of a request came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Carrier {
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// `Authorization: Bearer`, signed.
-    Jwt,
-    /// A cookie, which a browser also sends when another site makes it.
-    Cookie,
-}
-
 /// What a request shows.
 pub(super) enum Shown {
     /// Nothing.
     Nothing,
     /// Something that is not a credential of ours.
     Rubbish,
-    /// A token.
-    Token(Token, Carrier),
+    /// A token, and how it came.
+    Token(Token, Carry),
     /// What looks like an access token.
     Jwt(String),
 }
@@ -76,7 +65,7 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         return match (text, given.next()) {
             (Some((_, text)), None) => match Token::parse(TokenKind::Session, text) {
-                Some(token) => Shown::Token(token, Carrier::Bearer),
+                Some(token) => Shown::Token(token, Carry::Bearer),
                 None if text.starts_with(JWT) => Shown::Jwt(text.to_owned()),
                 None => Shown::Rubbish,
             },
@@ -86,29 +75,25 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
     match cookie(headers, &name(origin, SESSION)) {
         None | Some("") => Shown::Nothing,
         Some(text) => Token::parse(TokenKind::Session, text)
-            .map_or(Shown::Rubbish, |token| Shown::Token(token, Carrier::Cookie)),
+            .map_or(Shown::Rubbish, |token| Shown::Token(token, Carry::Cookie)),
     }
 }
 
 /// What a request shows that may be the token of a session of another system: a bearer token that is none of
 /// ours, or the cookie `old` where ours did not come along.
-pub(super) fn of_before<'a>(
-    headers: &'a HeaderMap,
-    origin: &Origin,
-    old: &str,
-) -> Option<(&'a str, Carrier)> {
+pub(super) fn of_before<'a>(headers: &'a HeaderMap, origin: &Origin, old: &str) -> Option<(&'a str, Carry)> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = given.next() {
         let (scheme, text) = credential(value.to_str().ok()?)?;
         let ours =
             [TokenKind::Session, TokenKind::Key].iter().any(|kind| Token::parse(*kind, text).is_some());
         let counts = given.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && !ours;
-        return counts.then_some((text, Carrier::Bearer));
+        return counts.then_some((text, Carry::Bearer));
     }
     if old.is_empty() || cookie(headers, &name(origin, SESSION)).is_some() {
         return None;
     }
-    cookie(headers, old).map(|text| (text, Carrier::Cookie))
+    cookie(headers, old).map(|text| (text, Carry::Cookie))
 }
 
 /// The cookie that takes away the one that another system set for the whole of this host.
@@ -202,16 +187,6 @@ pub fn pending_cookie(origin: &Origin, challenge: &str, now: Timestamp, until: T
 /// The cookies that take all of them away, but the device's.
 pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 3] {
     [set(origin, SESSION, "", 0), set(origin, PENDING, "", 0), clear_aside(origin)]
-}
-
-impl Carry {
-    /// The carry that a carrier belongs to.
-    pub fn travels_by(self, carrier: Carrier) -> bool {
-        matches!(
-            (self, carrier),
-            (Self::Cookie, Carrier::Cookie) | (Self::Bearer, Carrier::Bearer) | (Self::Jwt, Carrier::Jwt)
-        )
-    }
 }
 
 #[cfg(test)]

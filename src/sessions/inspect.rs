@@ -4,7 +4,7 @@ use super::access::{self, Claims};
 use std::sync::Arc;
 
 use super::actions::{Known, by_claims, by_token, current};
-use super::{Caller, Carrier, Session, moved, refresh, stands};
+use super::{Caller, Carry, Session, moved, refresh, stands};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
@@ -45,7 +45,7 @@ pub async fn inspect(ctx: &Ctx, text: &str) -> Result<Option<Inspected>> {
         named: Named::Opaque,
     };
     if let Some(token) = Token::parse(TokenKind::Session, text) {
-        let known = by_token(ctx, &token, Carrier::Bearer).await?;
+        let known = by_token(ctx, &token, Carry::Bearer).await?;
         return Ok(known.map(opaque));
     }
     if let Some(token) = Token::parse(TokenKind::Refresh, text) {
@@ -53,8 +53,8 @@ pub async fn inspect(ctx: &Ctx, text: &str) -> Result<Option<Inspected>> {
         let newest = generation == session.generation && stands(ctx, &session, &user).await?;
         return Ok(newest.then_some(Inspected { session, user, named: Named::Refresh }));
     }
-    if let Some((token, _)) = moved::recognised(ctx, text, Carrier::Bearer).await? {
-        let known = by_token(ctx, &token, Carrier::Bearer).await?;
+    if let Some((token, _)) = moved::recognised(ctx, text, Carry::Bearer).await? {
+        let known = by_token(ctx, &token, Carry::Bearer).await?;
         return Ok(known.map(opaque));
     }
     let Some(claims) = access::read(ctx, text).await? else { return Ok(None) };
@@ -81,7 +81,7 @@ pub(super) async fn by_refresh(ctx: &Ctx, text: &str) -> Result<Option<Caller>> 
     let Some(token) = Token::parse(TokenKind::Refresh, text) else { return Ok(None) };
     let Some((session, user, _)) = genuine(ctx, &token).await? else { return Ok(None) };
     let counts = stands(ctx, &session, &user).await?;
-    Ok(counts.then_some(Caller { session, user, carrier: Carrier::Jwt }))
+    Ok(counts.then_some(Caller { session, user }))
 }
 
 /// Ends the session that `text` names, when it names one. With one token all tokens of its session end,

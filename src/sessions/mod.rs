@@ -23,7 +23,7 @@ pub use acting::{Act, ActingView, stands};
 pub use actions::{authenticate, making_room};
 pub use aside::{end_aside, laid_aside};
 pub use carry::{
-    Carrier, aside_cookie, clear_aside, clear_cookie, cookies, device, device_cookie, has_aside, in_cookie,
+    aside_cookie, clear_aside, clear_cookie, cookies, device, device_cookie, has_aside, in_cookie,
     invitation, invitation_cookie, overwritten, pending, pending_cookie, session_cookie, sets_session,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};
@@ -89,8 +89,6 @@ pub struct Caller {
     pub session: Seen<Session>,
     /// The user.
     pub user: Seen<User>,
-    /// How the credential came.
-    pub carrier: Carrier,
 }
 
 impl Caller {

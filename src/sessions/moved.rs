@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
 use super::actions::by_token;
-use super::{Carrier, Carry, Session, carry, session_cookie};
+use super::{Carry, Session, carry, session_cookie};
 use crate::accounts::User;
 use crate::app::Ctx;
 use crate::clock::Timestamp;
@@ -162,17 +162,13 @@ impl Session {
 ///
 /// # Errors
 /// The store's.
-pub(super) async fn recognised(
-    ctx: &Ctx,
-    text: &str,
-    carrier: Carrier,
-) -> Result<Option<(Token, Timestamp)>> {
+pub(super) async fn recognised(ctx: &Ctx, text: &str, carry: Carry) -> Result<Option<(Token, Timestamp)>> {
     if !ctx.app.config.change_over.is_on(ctx.now) || is_weak(text) {
         return Ok(None);
     }
     let digest = OldDigest::of(text);
     for token in digest.tokens(&ctx.app.keyring) {
-        if let Some(known) = by_token(ctx, &token, carrier).await? {
+        if let Some(known) = by_token(ctx, &token, carry).await? {
             return Ok(Some((token, known.session.expires_at)));
         }
     }
@@ -186,14 +182,14 @@ pub(super) async fn recognised(
 /// The store's.
 pub async fn translate(ctx: &Ctx, headers: &mut HeaderMap) -> Result<Vec<HeaderValue>> {
     let (app, old) = (&ctx.app, ctx.app.config.change_over.cookie.as_str());
-    let Some((text, carrier)) = carry::of_before(headers, &app.origin, old) else { return Ok(Vec::new()) };
-    let Some((token, until)) = recognised(ctx, text, carrier).await? else { return Ok(Vec::new()) };
+    let Some((text, by)) = carry::of_before(headers, &app.origin, old) else { return Ok(Vec::new()) };
+    let Some((token, until)) = recognised(ctx, text, by).await? else { return Ok(Vec::new()) };
     let put = |text: String| {
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
     };
-    if carrier == Carrier::Bearer {
+    if by == Carry::Bearer {
         if let Some(value) = put(format!("Bearer {}", token.reveal())) {
             headers.insert(header::AUTHORIZATION, value);
         }
