@@ -104,16 +104,20 @@ impl Actor {
     }
 }
 
+impl Session {
+    /// Whether it counts for `user`, whoever opened it; `actor` is whoever acts by it, when somebody does and all of
+    /// theirs is there.
+    pub(super) fn counts(&self, user: &User, actor: Option<&Actor>, policy: &Policy, now: Timestamp) -> bool {
+        self.lasts(user, &policy.session, now)
+            && (self.act.is_none() || actor.is_some_and(|actor| actor.stands(user, policy, now)))
+    }
+}
+
 /// Whether `session` counts for `user` at this instant, whoever opened it.
 ///
 /// # Errors
 /// The store's.
 pub async fn stands(ctx: &Ctx, session: &Session, user: &User) -> Result<bool> {
-    let policy = &*ctx.policy;
-    if session.act.is_none() {
-        return Ok(session.stands(user, &policy.session, ctx.now));
-    }
     let actor = Actor::read(&mut ctx.app.store.tracked(), session).await?;
-    Ok(session.lasts(user, &policy.session, ctx.now)
-        && actor.is_some_and(|actor| actor.stands(user, policy, ctx.now)))
+    Ok(session.counts(user, actor.as_ref(), &ctx.policy, ctx.now))
 }

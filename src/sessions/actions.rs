@@ -73,16 +73,10 @@ async fn standing(
 ) -> Result<Option<Arc<Known>>> {
     let judge = |known: Option<Arc<Known>>| {
         known.filter(|known: &Arc<Known>| {
-            let session = &known.session;
+            let Known { session, user, actor, .. } = &**known;
             right(session)
                 && session.carry == carry
-                && match &known.actor {
-                    None => session.stands(&known.user, &ctx.policy.session, ctx.now),
-                    Some(actor) => {
-                        session.lasts(&known.user, &ctx.policy.session, ctx.now)
-                            && actor.stands(&known.user, &ctx.policy, ctx.now)
-                    }
-                }
+                && session.counts(user, actor.as_ref(), &ctx.policy, ctx.now)
         })
     };
     let Some(found) = judge(known(ctx, id).await?) else { return Ok(None) };
