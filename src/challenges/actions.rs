@@ -58,9 +58,9 @@ pub async fn choose<'a>(
     }
     let tried = kinds.iter().filter(|kind| wanted.is_none_or(|wanted| wanted == **kind));
     let mut held_back = None;
-    let takes = |factor: &Factor| factor.is_able() && !factor.is_locked(guess, &ctx.policy.limits);
+    let takes = |factor: &&Seen<Factor>| factor.takes(guess, &ctx.policy.limits);
     for kind in tried {
-        for factor in factors.iter().filter(|factor| takes(factor) && factor.kinds().contains(kind)) {
+        for factor in factors.iter().filter(takes).filter(|factor| factor.kinds().contains(kind)) {
             let target = target(ctx, factor, *kind).await?;
             if kind.is_sent() && target.is_none() {
                 continue;
@@ -264,8 +264,7 @@ pub async fn answer_by(
     let paid = || told.postage();
     let answered = limits::decide(ctx, paid, move |moment| async move {
         let mut case = case(ctx, token).await?;
-        let asked_by = case.challenge.session_id;
-        if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
+        if !case.challenge.is_for(caller) {
             return Ok(refuse(Problem::CodeGone));
         }
         if let Some(carry) = carry {
@@ -337,7 +336,7 @@ async fn arriving(ctx: &Ctx, case: &Case, brought: &Brought) -> Result<Arriving>
 /// Where a recovery code is asked for: the slot that `given` names and its hash, when it is right.
 /// Judged before the decision, which counts it, because it costs a hash.
 async fn recovered(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<(usize, String)>> {
-    let gone = ctx.now >= case.challenge.expires_at || case.challenge.attempts >= ctx.policy.code.attempts;
+    let gone = case.challenge.is_over(&ctx.policy.code, ctx.now);
     if case.challenge.factor != FactorKind::RecoveryCode || gone || !case.factor.is_able() {
         return Ok(None);
     }
@@ -362,10 +361,8 @@ pub async fn purpose(ctx: &Ctx, token: &Token) -> Result<Purpose> {
 pub async fn look(ctx: &Ctx, caller: Option<&Caller>, token: Option<&Token>) -> Result<ChallengeView> {
     let token = token.ok_or(Problem::CodeGone)?;
     let challenge = find(ctx, token).await?;
-    let asked_by = challenge.session_id;
-    let is_theirs = asked_by.is_none() || asked_by == caller.map(|caller| caller.session.id);
-    let stands = ctx.now < challenge.expires_at && challenge.attempts < ctx.policy.code.attempts;
-    if challenge.purpose == Purpose::Recover || !is_theirs || !stands {
+    let is_over = challenge.is_over(&ctx.policy.code, ctx.now);
+    if challenge.purpose == Purpose::Recover || !challenge.is_for(caller) || is_over {
         return Err(Problem::CodeGone.into());
     }
     Ok(challenge.view(token, &ctx.policy.code))
@@ -435,8 +432,7 @@ async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
         FactorKind::Totp => {
             let mut apps = Vec::new();
             for factor in factors::of_user(ctx, challenge.user_id).await? {
-                let takes = factor.is_able()
-                    && !factor.is_locked(rules::guess(challenge.purpose), &ctx.policy.limits);
+                let takes = factor.takes(rules::guess(challenge.purpose), &ctx.policy.limits);
                 if let Some(secret) = factor.secret.as_ref().filter(|_| takes) {
                     let key = open(ctx, Factor::context(factor.id), secret)?;
                     apps.push(App { factor, key });
@@ -487,14 +483,13 @@ pub async fn resend(
         return super::blind::resend(ctx, token, wanted).await;
     }
     let judged = case(ctx, token).await?;
-    let asked_by = judged.challenge.session_id;
-    if asked_by.is_some() && asked_by != caller.map(|caller| caller.session.id) {
+    if !judged.challenge.is_for(caller) {
         return Err(Problem::CodeGone.into());
     }
     let next = &next(ctx, &judged, wanted).await?;
     // Judged once before postage is taken, so that impatience does not use up a number's budget.
     rules::resend(&judged, next, policy, &ctx.moment())?;
-    let is_known = judged.challenge.device_id.is_some() || asked_by.is_some();
+    let is_known = judged.challenge.device_id.is_some() || judged.challenge.session_id.is_some();
     let sender = match judged.challenge.purpose {
         Purpose::SignIn | Purpose::StepUp | Purpose::Recover => Sender::user(judged.user.id, is_known),
         Purpose::Verify => Sender::Stranger,
@@ -560,9 +555,8 @@ async fn next(ctx: &Ctx, case: &Case, wanted: Option<FactorKind>) -> Result<Next
         Purpose::SignIn | Purpose::StepUp => accounts::held(ctx, &case.user).await?.0,
     };
     let guess = rules::guess(case.challenge.purpose);
-    let takes = |factor: &Factor| factor.is_able() && !factor.is_locked(guess, &ctx.policy.limits);
     for factor in factors {
-        if takes(&factor) && factor.kinds().contains(&kind) {
+        if factor.takes(guess, &ctx.policy.limits) && factor.kinds().contains(&kind) {
             let target = target(ctx, &factor, kind).await?.map(Seen::into_inner);
             if target.is_some() || !kind.is_sent() {
                 return Ok(Next { factor: factor.into_inner(), kind, target });

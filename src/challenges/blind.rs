@@ -111,8 +111,7 @@ pub fn view(challenge: &Challenge, token: &Token, policy: &Policy) -> ChallengeV
 /// [`Problem::CodeGone`] when nothing is asked any more, or not by a recovery.
 pub async fn look(ctx: &Ctx, token: &Token) -> Result<ChallengeView> {
     let (challenge, policy) = (find(ctx, token).await?, &*ctx.policy);
-    let stands = ctx.now < challenge.expires_at && challenge.attempts < policy.code.attempts;
-    if challenge.purpose != Purpose::Recover || !stands {
+    if challenge.purpose != Purpose::Recover || challenge.is_over(&policy.code, ctx.now) {
         return Err(Problem::CodeGone.into());
     }
     Ok(match challenge.is_blind() {
@@ -184,7 +183,7 @@ pub async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
 impl Case {
     /// Whether nothing is asked any more. Only what is the same for a decoy is looked at.
     fn is_gone(&self, policy: &Policy, moment: &Moment) -> bool {
-        moment.now >= self.challenge.expires_at || self.challenge.attempts >= policy.code.attempts
+        self.challenge.is_over(&policy.code, moment.now)
     }
 
     /// Whose code `given` is, and where it went, when it is right.

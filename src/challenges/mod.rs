@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::policy::{self, FactorKind, Proofs};
 use crate::secret::{Sealed, Token};
-use crate::sessions::Carry;
+use crate::sessions::{Caller, Carry};
 use crate::store::{entity, json_field, text_enum};
 
 text_enum! {
@@ -100,6 +100,16 @@ impl Challenge {
     /// Whether nobody may learn from it whether there is somebody to answer it: see [`blind`].
     pub fn is_blind(&self) -> bool {
         self.purpose == Purpose::Recover && self.recovery_id.is_none()
+    }
+
+    /// Whether no answer counts any more.
+    pub fn is_over(&self, policy: &policy::Code, now: Timestamp) -> bool {
+        now >= self.expires_at || self.attempts >= policy.attempts
+    }
+
+    /// Whether `caller` may answer: what a session asked for is answered by that session and no other.
+    pub fn is_for(&self, caller: Option<&Caller>) -> bool {
+        self.session_id.is_none() || self.session_id == caller.map(|caller| caller.session.id)
     }
 
     /// What its code is sealed under.

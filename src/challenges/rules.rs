@@ -191,8 +191,7 @@ impl Case {
         let Self { challenge, user, factor, identifier, session, recovery, .. } = self;
         let stands = |session: &Seen<Session>| session.stands(user, &policy.session, moment.now);
         let waits = |recovery: &Seen<Recovery>| recovery.waits && recovery.stands(user, moment.now);
-        moment.now >= challenge.expires_at
-            || challenge.attempts >= policy.code.attempts
+        challenge.is_over(&policy.code, moment.now)
             || !user.is_active(moment.now)
             || challenge.counts_from < user.sessions_from && challenge.session_id.is_none()
             || factor.user_id != user.id

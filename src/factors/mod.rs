@@ -124,6 +124,11 @@ impl Factor {
         self.bound_at.is_some() && self.locked_at.is_none() && !spent
     }
 
+    /// Whether it takes such a guess now.
+    pub fn takes(&self, guess: Guess, limits: &Limits) -> bool {
+        self.is_able() && !self.is_locked(guess, limits)
+    }
+
     /// What its key is sealed under.
     pub fn context(id: Uuid) -> [String; 2] {
         ["factor.secret".to_owned(), id.to_string()]
