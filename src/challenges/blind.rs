@@ -8,7 +8,8 @@
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::actions::{find, seal, sent_code};
+use super::actions::{find, sent_code};
+use super::asking::seal;
 use super::{Challenge, ChallengeView, Offered, Purpose, rules};
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};

@@ -6,11 +6,13 @@
 
 pub mod actions;
 pub mod api;
+mod asking;
 pub mod blind;
 mod rules;
 mod telling;
 pub mod verifying;
 
+pub use asking::{Chosen, ask, choose};
 pub use rules::{Ask, Asked, Sending};
 
 use schemars::JsonSchema;

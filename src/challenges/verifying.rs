@@ -6,9 +6,8 @@
 
 use uuid::Uuid;
 
-use super::actions::ask;
 use super::rules::Case;
-use super::{Ask, Asked, ChallengeView, Purpose};
+use super::{Ask, Asked, ChallengeView, Purpose, ask};
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};

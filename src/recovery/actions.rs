@@ -4,8 +4,7 @@ use super::Recovery;
 use crate::accounts::{self, User};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
-use crate::challenges::actions::{Chosen, choose};
-use crate::challenges::{self, Ask, ChallengeView, Purpose, blind};
+use crate::challenges::{self, Ask, ChallengeView, Chosen, Purpose, blind, choose};
 use crate::clock::Timestamp;
 use crate::devices;
 use crate::error::{Error, Problem, Result};
@@ -288,7 +287,7 @@ impl<'a> Second<'a> {
                 (asked, message, None)
             }
             By::Email { factor, is_new, postage, .. } => {
-                let (asked, message) = challenges::actions::ask(ctx, ask, Some(postage), moment);
+                let (asked, message) = challenges::ask(ctx, ask, Some(postage), moment);
                 (asked, message, Some(factor).filter(|_| *is_new))
             }
         };

@@ -10,7 +10,7 @@ use super::rules::{self, Opened, Opening, Standing};
 use crate::accounts::{self, Status, User, UserView};
 use crate::app::Ctx;
 use crate::audit::Event;
-use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose, verifying};
+use crate::challenges::{Ask, ChallengeView, Purpose, choose, verifying};
 use crate::devices::{self, Brought, Device};
 use crate::error::{Error, Problem, Result};
 use crate::factors::{Factor, Guess, Held};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::accounts::{self, User};
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
-use crate::challenges::{Ask, ChallengeView, Purpose, actions::choose};
+use crate::challenges::{Ask, ChallengeView, Purpose, choose};
 use crate::error::{Error, FieldError, Needed, Problem, Result};
 use crate::factors::{Factor, Guess};
 use crate::limits::{self, Sender};
