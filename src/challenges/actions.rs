@@ -87,7 +87,7 @@ pub async fn answer_by(
 ) -> Result<Answered> {
     admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
-    let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let plain = factors::typed(given);
     let plain = plain.as_str();
     // Of many answers at once only the one that counts takes what telling of it costs, and has it.
     let turn = ctx.app.turns.take(token.id).await;

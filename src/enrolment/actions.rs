@@ -106,7 +106,7 @@ fn picture(text: &str) -> Result<String> {
 pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> Result<FactorView> {
     let permit = &step_up::permit(ctx, caller, operation::FACTOR_ADD).await?;
     limits::take_by_address(ctx, Limit::CodeTryAddress).await?;
-    let plain: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let plain = factors::typed(code);
     let plain = plain.as_str();
     let judged = |told: Vec<Change>, moment: Moment| async move {
         let case = case(ctx, permit).await?;

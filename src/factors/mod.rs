@@ -273,6 +273,11 @@ pub fn is_carried(ctx: &Ctx, kind: FactorKind) -> bool {
     }
 }
 
+/// A code without what people put into it so that it reads better.
+pub fn typed(given: &str) -> String {
+    given.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect()
+}
+
 /// A user's factors, oldest first. A user has few: one page holds them all.
 pub async fn of_user(ctx: &Ctx, user: Uuid) -> Result<Vec<Seen<Factor>>> {
     let mut factors: Vec<Seen<Factor>> =

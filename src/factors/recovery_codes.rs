@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::typed;
 use crate::app::Moment;
 use crate::secret::Secret;
 use crate::store::json_field;
@@ -76,7 +77,7 @@ fn as_meant(typed: char) -> char {
 
 /// Reads a code as somebody typed it: which slot, and what is hashed.
 pub fn read(given: &str) -> Option<(usize, Secret)> {
-    let plain: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').map(as_meant).collect();
+    let plain: String = typed(given).chars().map(as_meant).collect();
     let slot = LETTERS.iter().position(|letter| plain.starts_with(char::from(*letter)))?;
     let known = plain.bytes().all(|byte| LETTERS.contains(&byte));
     (known && slot < COUNT && plain.len() == BODY + 1).then(|| (slot, Secret::new(plain)))

@@ -107,7 +107,7 @@ pub struct Proved {
 pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Proved> {
     challenges::actions::admit(ctx, token).await?;
     let token = token.ok_or(Problem::CodeGone)?;
-    let given: String = given.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
+    let given = factors::typed(given);
     let given = given.as_str();
     let policy = &*ctx.policy;
 
