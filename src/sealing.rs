@@ -63,8 +63,8 @@ async fn anew<T: Entity<Key = Uuid>>(ctx: &Ctx, place: Place<T>) -> Result<usize
                     let Some(seen) = store.get::<T>(id).await? else { continue };
                     let mut is_anew = false;
                     let seen = seen.with(|record| {
-                        let Some(([what, id], sealed)) = place(record) else { return };
-                        if let Some(fresh) = keyring.reseal(&[&what, &id], sealed, &ctx.app.random) {
+                        let Some((context, sealed)) = place(record) else { return };
+                        if let Some(fresh) = keyring.reseal(&context, sealed, &ctx.app.random) {
                             *sealed = fresh;
                             is_anew = true;
                         }

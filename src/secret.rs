@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::error::{self, Error};
 use crate::random::{Random, Seed};
 use crate::store::{Corrupt, Field, Kind, Value};
 
@@ -290,7 +291,7 @@ impl Keyring {
     }
 
     /// Seals `plain` so that it opens only for the same `context`.
-    pub fn seal(&self, context: &[&str], plain: &[u8], random: &Random) -> Sealed {
+    pub fn seal(&self, context: &[impl AsRef<str>], plain: &[u8], random: &Random) -> Sealed {
         let nonce: [u8; NONCE] = random.bytes();
         // A keyring is never empty, and a key of 32 bytes is always one of AES-256.
         let Some(key) = self.0.first() else { return Sealed(Vec::new()) };
@@ -309,7 +310,7 @@ impl Keyring {
     }
 
     /// Opens it; none for another context, an unknown key or an altered text.
-    pub fn open(&self, context: &[&str], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn open(&self, context: &[impl AsRef<str>], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
         let (length, rest) = sealed.0.split_first()?;
         let (id, rest) = rest.split_at_checked(usize::from(*length))?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>()?;
@@ -321,8 +322,23 @@ impl Keyring {
         Some(text)
     }
 
+    /// Opens what nothing can be done without.
+    ///
+    /// # Errors
+    /// An internal one that names the key, when it does not open.
+    pub fn must_open(
+        &self,
+        context: &[impl AsRef<str>],
+        sealed: &Sealed,
+    ) -> error::Result<Zeroizing<Vec<u8>>> {
+        self.open(context, sealed).ok_or_else(|| {
+            let key = sealed.key();
+            Error::internal(format!("secrets.keys opens nothing that was sealed under the key `{key}`"))
+        })
+    }
+
     /// The same under the first key; none when it is so already, or does not open.
-    pub fn reseal(&self, context: &[&str], sealed: &Sealed, random: &Random) -> Option<Sealed> {
+    pub fn reseal(&self, context: &[impl AsRef<str>], sealed: &Sealed, random: &Random) -> Option<Sealed> {
         let is_newest = self.ids().next().is_some_and(|first| sealed.key() == first);
         let plain = if is_newest { None } else { self.open(context, sealed) };
         plain.map(|plain| self.seal(context, &plain, random))
@@ -402,9 +418,9 @@ fn cipher(key: &SealingKey) -> Option<LessSafeKey> {
 }
 
 /// The context as associated data; the length before each part keeps two contexts from reading alike.
-fn bound(context: &[&str]) -> Aad<Vec<u8>> {
-    let part = |text: &&str| [&text.len().to_be_bytes(), text.as_bytes()].concat();
-    Aad::from(context.iter().flat_map(part).collect())
+fn bound(context: &[impl AsRef<str>]) -> Aad<Vec<u8>> {
+    let part = |text: &str| [&text.len().to_be_bytes(), text.as_bytes()].concat();
+    Aad::from(context.iter().flat_map(|text| part(text.as_ref())).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::accounts::{self, User, UserView};
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::devices::{self, Brought};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::factors::{self, Factor, recovery_codes};
 use crate::hashing;
 use crate::identifiers::{self, Identifier};
@@ -18,7 +18,7 @@ use crate::limits::{self, Limit, Sender};
 use crate::messages;
 use crate::policy::FactorKind;
 use crate::recovery::Recovery;
-use crate::secret::{Sealed, Token};
+use crate::secret::Token;
 use crate::sessions::{self, Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
 
@@ -267,7 +267,7 @@ async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
             for factor in factors::of_user(ctx, challenge.user_id).await? {
                 let takes = factor.takes(rules::guess(challenge.purpose), &ctx.policy.limits);
                 if let Some(secret) = factor.secret.as_ref().filter(|_| takes) {
-                    let key = open(ctx, Factor::context(factor.id), secret)?;
+                    let key = ctx.app.keyring.must_open(&Factor::context(factor.id), secret)?;
                     apps.push(App { factor, key });
                 }
             }
@@ -283,19 +283,8 @@ async fn expected(ctx: &Ctx, challenge: &Challenge) -> Result<Expected> {
 /// The code that was sent for `challenge`, when one was.
 pub(super) fn sent_code(ctx: &Ctx, challenge: &Challenge) -> Result<Option<Zeroizing<String>>> {
     let Some(sealed) = &challenge.code else { return Ok(None) };
-    let code = open(ctx, Challenge::context(challenge.id), sealed)?;
+    let code = ctx.app.keyring.must_open(&Challenge::context(challenge.id), sealed)?;
     Ok(Some(Zeroizing::new(String::from_utf8_lossy(&code).into_owned())))
-}
-
-fn open(ctx: &Ctx, context: [String; 2], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    let opened = ctx.app.keyring.open(&context, sealed);
-    opened.ok_or_else(|| {
-        Error::internal(format!(
-            "secrets.keys opens nothing that was sealed under the key `{}`",
-            sealed.key()
-        ))
-    })
 }
 
 /// Sends the code of a challenge again – the same code, so that a message that comes late is not a

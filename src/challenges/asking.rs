@@ -111,9 +111,7 @@ pub fn ask(ctx: &Ctx, ask: Ask<'_>, postage: Option<&Postage>, moment: &Moment) 
 
 /// Seals the code of the challenge with this id.
 pub(super) fn seal(ctx: &Ctx, id: Uuid, code: &str) -> Sealed {
-    let context = Challenge::context(id);
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    ctx.app.keyring.seal(&context, code.as_bytes(), &ctx.app.random)
+    ctx.app.keyring.seal(&Challenge::context(id), code.as_bytes(), &ctx.app.random)
 }
 
 /// The message that carries the `code` of `challenge`.

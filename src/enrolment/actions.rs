@@ -76,7 +76,6 @@ pub async fn begin_totp(ctx: &Ctx, caller: &Caller, name: Option<String>) -> Res
         let key = Zeroizing::new(moment.seed.bytes::<{ totp::KEY }>("authenticator key"));
         let mut factor = Factor::new(&moment, case.user.id, FactorKind::Totp);
         let context = Factor::context(factor.id);
-        let context: Vec<&str> = context.iter().map(String::as_str).collect();
         factor.secret = Some(ctx.app.keyring.seal(&context, &*key, &ctx.app.random));
         factor.name.clone_from(name);
         let uri = totp::uri(&*key, ctx.app.origin.host(), account);
@@ -128,16 +127,9 @@ pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> R
 
 /// The key of an authenticator app.
 fn open(ctx: &Ctx, factor: &Factor) -> Result<Zeroizing<Vec<u8>>> {
-    let context = Factor::context(factor.id);
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
     let sealed =
         factor.secret.as_ref().ok_or_else(|| Error::internal("an authenticator app without a key"))?;
-    ctx.app.keyring.open(&context, sealed).ok_or_else(|| {
-        Error::internal(format!(
-            "secrets.keys opens nothing that was sealed under the key `{}`",
-            sealed.key()
-        ))
-    })
+    ctx.app.keyring.must_open(&Factor::context(factor.id), sealed)
 }
 
 /// Who is told of what `permit` is for. Asked for when nothing else stands in the way: what is not

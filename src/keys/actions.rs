@@ -45,11 +45,10 @@ async fn read(ctx: &Ctx) -> Result<Arc<Ring>> {
     let mut records = stored(ctx).await?;
     records.sort_by_key(|key| std::cmp::Reverse((key.active_from, key.number)));
     let parse = |record: &Seen<SigningKey>| {
-        let [what, id] = SigningKey::context(record.id);
-        let private = ctx.app.keyring.open(&[&what, &id], &record.private);
+        let private = ctx.app.keyring.open(&SigningKey::context(record.id), &record.private);
         if private.is_none() {
-            let sealing = record.private.key();
-            tracing::error!(kid = %id, %sealing, "a signing key cannot be opened: its sealing key is missing");
+            let (kid, sealing) = (record.id, record.private.key());
+            tracing::error!(%kid, %sealing, "a signing key cannot be opened: its sealing key is missing");
         }
         let (signs, ends) = ((record.active_from, record.retired_at), record.expires_at);
         Key::parse(
@@ -127,12 +126,11 @@ pub async fn turn(ctx: &Ctx, turn: Turn) -> Result<Option<SigningKey>> {
     let generated =
         jwt::generate(terms.algorithm).map_err(|_| Error::internal("a signing key cannot be made"))?;
     let id: Uuid = ctx.moment().uuid("signing-key");
-    let [what, context] = SigningKey::context(id);
     let fresh = &SigningKey {
         id,
         algorithm: terms.algorithm,
         number: 0,
-        private: ctx.app.keyring.seal(&[&what, &context], &generated.private, &ctx.app.random),
+        private: ctx.app.keyring.seal(&SigningKey::context(id), &generated.private, &ctx.app.random),
         public: generated.public,
         created_at: ctx.now,
         active_from: ctx.now,

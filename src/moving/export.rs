@@ -99,9 +99,8 @@ pub async fn export(
 fn opened(factor: &Factor, asked: Asked<'_>) -> Json {
     let codes = if asked.hashes { factor.codes.clone() } else { Slots::default() };
     let mut line = line(Factor::table(), &Factor { codes, ..factor.clone() }.to_values());
-    let [what, id] = Factor::context(factor.id);
-    let key =
-        asked.open.zip(factor.secret.as_ref()).and_then(|(open, sealed)| open.open(&[&what, &id], sealed));
+    let sealed = asked.open.zip(factor.secret.as_ref());
+    let key = sealed.and_then(|(open, sealed)| open.open(&Factor::context(factor.id), sealed));
     if let (Some(key), Some(record)) = (key, line.get_mut("record").and_then(Json::as_object_mut)) {
         record.insert("secret".to_owned(), Json::Null);
         record.insert(KEY.to_owned(), totp::base32(&key).into());

@@ -83,10 +83,7 @@ fn store(ctx: &Ctx, newcomer: &Newcomer, decision: Decision<()>) -> Decision<()>
     }
     for factor in &newcomer.factors {
         let key = newcomer.keys.iter().find(|(id, _)| *id == factor.id);
-        let secret = key.map(|(id, key)| {
-            let [what, id] = Factor::context(*id);
-            ctx.app.keyring.seal(&[&what, &id], key, &ctx.app.random)
-        });
+        let secret = key.map(|(id, key)| ctx.app.keyring.seal(&Factor::context(*id), key, &ctx.app.random));
         decision = decision.insert(&Factor { secret, ..factor.clone() });
     }
     decision

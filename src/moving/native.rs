@@ -288,8 +288,7 @@ fn key(app: &App, factor: &mut Factor, fields: &Fields) -> Result<Option<(Uuid, 
         return Ok(Some((factor.id, key)));
     }
     let Some(sealed) = sealed else { return Ok(None) };
-    let [what, id] = Factor::context(factor.id);
-    match app.keyring.open(&[&what, &id], &sealed) {
+    match app.keyring.open(&Factor::context(factor.id), &sealed) {
         Some(key) => Ok(Some((factor.id, key.to_vec()))),
         None => Err(wrong(
             "The key of this user's authenticator app was sealed by another house: add that house's key to \

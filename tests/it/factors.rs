@@ -136,7 +136,6 @@ async fn sent_code(world: &World, challenge: &Json) -> String {
     let token = Token::parse(TokenKind::Challenge, challenge["id"].as_str().unwrap()).unwrap();
     let challenge = world.app.store.get::<Challenge>(token.id).await.unwrap().unwrap();
     let context = Challenge::context(token.id);
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
     let code = world.app.keyring.open(&context, challenge.code.as_ref().unwrap()).unwrap();
     String::from_utf8(code.to_vec()).unwrap()
 }

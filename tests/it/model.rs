@@ -293,7 +293,6 @@ impl Life {
             _ if matches!(asked.kind, FactorKind::Sms | FactorKind::Call) && !asked.over => {
                 let record = self.record(&asked.token).await;
                 let context = Challenge::context(record.id);
-                let context: Vec<&str> = context.iter().map(String::as_str).collect();
                 let code = self.app.keyring.open(&context, record.code.as_ref().unwrap()).unwrap();
                 String::from_utf8(code.to_vec()).unwrap()
             }
@@ -330,7 +329,6 @@ impl Life {
                 (Means::Phone, FactorKind::Sms | FactorKind::Call) if one.id == asked.factor => {
                     let record = self.record(&asked.token).await;
                     let context = Challenge::context(record.id);
-                    let context: Vec<&str> = context.iter().map(String::as_str).collect();
                     let code = self.app.keyring.open(&context, record.code.as_ref()?).unwrap();
                     if given.as_bytes() == code.as_slice() {
                         return Some(one.clone());

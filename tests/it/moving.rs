@@ -427,8 +427,7 @@ async fn an_authenticator_app_moves_in_with_its_user() {
     let factor = Query::<Factor>::along(Factor::BY_USER).equal(user_id("old", "1"));
     let factor = world.app.store.first(factor).await.unwrap().unwrap();
     assert_eq!((factor.kind, factor.bound_at.is_some()), (FactorKind::Totp, true));
-    let [what, id] = Factor::context(factor.id);
-    let key = world.app.keyring.open(&[&what, &id], factor.secret.as_ref().unwrap()).unwrap();
+    let key = world.app.keyring.open(&Factor::context(factor.id), factor.secret.as_ref().unwrap()).unwrap();
     assert_eq!(vestibule::factors::totp::base32(&key), seed::TOTP_KEY);
 }
 

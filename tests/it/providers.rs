@@ -860,9 +860,7 @@ async fn hears(world: &World, message: &Message, status: Status) {
 /// The code that counts now, of what `text` was sent for.
 async fn code(world: &World, text: &Message) -> String {
     let asked = world.app.store.get::<Challenge>(text.challenge.unwrap()).await.unwrap().unwrap();
-    let context = Challenge::context(asked.id);
-    let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    let code = world.app.keyring.open(&context, asked.code.as_ref().unwrap()).unwrap();
+    let code = world.app.keyring.open(&Challenge::context(asked.id), asked.code.as_ref().unwrap()).unwrap();
     String::from_utf8(code.to_vec()).unwrap()
 }
 

@@ -108,8 +108,8 @@ async fn whatever_happens_meanwhile_each_is_sealed_anew_once() {
     let user = User::new(Uuid::from_u128(9), now);
     let made = |n| {
         let mut factor = Factor::known(Uuid::from_u128(n), user.id, FactorKind::Totp, now);
-        let [what, id] = Factor::context(factor.id);
-        factor.secret = Some(world.app.keyring.seal(&[&what, &id], &n.to_be_bytes(), &world.app.random));
+        let context = Factor::context(factor.id);
+        factor.secret = Some(world.app.keyring.seal(&context, &n.to_be_bytes(), &world.app.random));
         Change::insert(&factor)
     };
     let changes = (1..=MANY).map(made).chain([Change::insert(&user)]).collect();
@@ -133,8 +133,8 @@ async fn whatever_happens_meanwhile_each_is_sealed_anew_once() {
     world.restart(|config| config.secrets.keys = ring(&["next"]));
     for n in 1..=MANY {
         let factor = world.app.store.get::<Factor>(Uuid::from_u128(n)).await.unwrap().unwrap();
-        let [what, id] = Factor::context(factor.id);
-        let key = world.app.keyring.open(&[&what, &id], factor.secret.as_ref().unwrap()).unwrap();
+        let context = Factor::context(factor.id);
+        let key = world.app.keyring.open(&context, factor.secret.as_ref().unwrap()).unwrap();
         assert_eq!(key.as_slice(), n.to_be_bytes());
     }
     signs_in(&world, &username, &app).await.expect(StatusCode::OK);
