@@ -22,7 +22,7 @@ use crate::policy::{FactorKind, IdentifierKind, operation};
 use crate::sessions::Caller;
 use crate::sessions::actions::{Scope, end_scope};
 use crate::step_up::{self, Permit};
-use crate::store::{Change, refuse};
+use crate::store::{Change, Decision, refuse};
 
 /// An authenticator app that is being bound. What is secret here is shown once.
 #[derive(Serialize, JsonSchema)]
@@ -116,13 +116,7 @@ pub async fn confirm_totp(ctx: &Ctx, caller: &Caller, id: Uuid, code: &str) -> R
         let step = totp::accepts(&key, plain, None, moment.now);
         Ok::<_, Error>(rules::confirm(&case, pending, step, told, &ctx.policy, &moment))
     };
-    judged(Vec::new(), ctx.moment()).await?.outcome?;
-    let told = &told(ctx, permit, Notice::FactorAdded).await?;
-    let had_second = accounts::held(ctx, &caller.user).await?.1.has_second();
-    let bound =
-        ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await?;
-    end_others(ctx, caller, had_second).await?;
-    Ok(bound)
+    bind(ctx, permit, judged).await
 }
 
 /// The key of an authenticator app.
@@ -154,19 +148,24 @@ pub async fn reach(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<F
         };
         Ok::<_, Error>(rules::reach(&case, &target, told, &ctx.policy, &moment))
     };
-    judged(Vec::new(), ctx.moment()).await?.outcome?;
-    let told = &told(ctx, permit, Notice::FactorAdded).await?;
-    let had_second = accounts::held(ctx, &caller.user).await?.1.has_second();
-    let bound =
-        ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await?;
-    end_others(ctx, caller, had_second).await?;
-    Ok(bound)
+    bind(ctx, permit, judged).await
 }
 
-/// Takes away the records of sessions that ended with the first second factor, also those that were
-/// opened in the same instant.
-async fn end_others(ctx: &Ctx, caller: &Caller, had_second: bool) -> Result<()> {
-    if had_second { Ok(()) } else { end_scope(ctx, caller, Scope::Others).await }
+/// Binds the factor that `judged` decides on, which is given the messages that tell of it.
+async fn bind<F>(ctx: &Ctx, permit: &Permit, judged: impl Fn(Vec<Change>, Moment) -> F) -> Result<FactorView>
+where
+    F: Future<Output = Result<Decision<FactorView>>>,
+{
+    judged(Vec::new(), ctx.moment()).await?.outcome?;
+    let told = &told(ctx, permit, Notice::FactorAdded).await?;
+    let had_second = accounts::held(ctx, &permit.caller().user).await?.1.has_second();
+    let bound = ctx.decide(|moment| judged(told.changes(ctx, &moment), moment)).await?;
+    // The records of sessions that ended with the first second factor, also those that were opened in the same
+    // instant.
+    if !had_second {
+        end_scope(ctx, permit.caller(), Scope::Others).await?;
+    }
+    Ok(bound)
 }
 
 /// Makes ten recovery codes, which end those before.
