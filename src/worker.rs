@@ -65,6 +65,14 @@ impl Workers {
     }
 }
 
+/// The pause after so many attempts at something: the `first` one, doubling up to the `longest`, half of it by
+/// chance, so that what failed together does not come back together.
+pub fn pause(attempts: u32, first: Duration, longest: Duration, chance: u8) -> Duration {
+    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let whole = first.saturating_mul(doubled).min(longest);
+    whole / 2 + whole / 2 * u32::from(chance) / 255
+}
+
 /// What was taken to be dealt with, none in place of what needs nothing after all; and why no more was.
 pub type Leased<T> = (Vec<Option<T>>, Option<Error>);
 
@@ -190,6 +198,15 @@ mod tests {
 
     /// How long to wait for what must not take long.
     const SOON: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn half_of_a_pause_is_chance() {
+        let pause =
+            |attempts, chance| pause(attempts, Duration::from_millis(100), Duration::from_secs(30), chance);
+        assert_eq!(pause(3, 0), Duration::from_millis(200));
+        assert_eq!(pause(3, 255), Duration::from_millis(400));
+        assert_eq!(pause(u32::MAX, 255), Duration::from_secs(30));
+    }
 
     async fn until(is_so: impl Fn() -> bool) {
         let waiting = async {

@@ -10,11 +10,11 @@ use reqwest::Url;
 use super::{Call, Next, Status};
 use crate::clock::Timestamp;
 use crate::error::FieldError;
-use crate::messages::Step;
 use crate::policy::{Callers, Calls};
 use crate::twilio::errors::{Class, reason};
 use crate::twilio::twiml;
 use crate::twilio::voice::{Listed, News, Placed};
+use crate::worker;
 
 /// How long a worker has a call for itself. Four times what a request may take (15 s), so that only
 /// a worker that died loses it.
@@ -154,7 +154,7 @@ impl Call {
                 if self.canceled_at.is_some() {
                     self.end(Status::Canceled, now);
                 } else {
-                    self.go(Next::Place, now + pause(self.attempts, chance));
+                    self.go(Next::Place, now + worker::pause(self.attempts, PAUSE, LONGEST_PAUSE, chance));
                 }
             }
             Placed::Refused(code) => {
@@ -174,7 +174,7 @@ impl Call {
         // A word that is not known still says that the provider has it.
         let heard = status(&news.word);
         let word = heard.map_or(news.word.as_str(), |status| status.as_str());
-        let mut changed = self.note(word, now);
+        let mut changed = self.history.note(word, now, WORDS);
         if self.provider_ref.is_none() && news.reference.is_some() {
             self.provider_ref.clone_from(&news.reference);
             changed = true;
@@ -252,7 +252,7 @@ impl Call {
 
     fn rise(&mut self, status: Status, now: Timestamp) {
         self.status = status;
-        self.note(status.as_str(), now);
+        self.history.note(status.as_str(), now, WORDS);
         if status.is_final() {
             self.next = Next::Nothing;
             self.due_at = None;
@@ -276,15 +276,6 @@ impl Call {
         self.error_reason.as_ref().map(|_| Class::of(self.error_code))
     }
 
-    fn note(&mut self, word: &str, at: Timestamp) -> bool {
-        let steps = &mut self.history.0;
-        let is_new = steps.len() < WORDS && steps.iter().all(|step| step.status != word);
-        if is_new {
-            steps.push(Step { at, status: word.to_owned() });
-        }
-        is_new
-    }
-
     /// Which of the provider's calls between the same two numbers is this one: the only one that it
     /// took while we tried, and that is not known to be another. None when there are several: a wrong
     /// guess would tell somebody of a stranger's call.
@@ -301,14 +292,6 @@ impl Call {
             _ => None,
         }
     }
-}
-
-/// The pause after so many attempts: doubling up to a bound, half of it by chance, so that calls that
-/// failed together do not come back together.
-fn pause(attempts: u32, chance: u8) -> Duration {
-    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    let whole = PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
-    whole / 2 + whole / 2 * u32::from(chance) / 255
 }
 
 /// Whether somebody with these roles may call a number, `own` when it is one that they have verified.

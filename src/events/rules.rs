@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Turn;
 use crate::audit::{Event, Outgoing, State};
 use crate::clock::Timestamp;
+use crate::worker;
 
 /// How long a worker has an event for itself, and all others wait: four times what a request may take.
 pub(super) const LEASE: Duration = Duration::from_secs(60);
@@ -12,7 +13,10 @@ pub(super) const LEASE: Duration = Duration::from_secs(60);
 /// How often an event is tried: with the pauses below, for five to ten hours.
 const MOST: u32 = 22;
 
-/// The longest pause between two tries; the first is a second, and each doubles.
+/// The pause before the second try; it doubles from there.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 impl Turn {
@@ -41,10 +45,7 @@ impl Outgoing {
         if self.attempts >= MOST {
             (self.state, self.due_at) = (State::Dead, None);
         } else {
-            let doubled = 1_u32.checked_shl(self.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-            let whole = Duration::from_secs(1).saturating_mul(doubled).min(LONGEST);
-            // Half of it by chance: what failed together does not come back together.
-            self.due_at = Some(now + whole / 2 + whole / 2 * u32::from(chance) / 255);
+            self.due_at = Some(now + worker::pause(self.attempts, FIRST, LONGEST, chance));
         }
     }
 

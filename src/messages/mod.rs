@@ -112,6 +112,17 @@ pub struct Step {
 pub struct History(pub Vec<Step>);
 json_field!(History);
 
+impl History {
+    /// Notes a word that is new, unless there are as many as there may be at `most`; whether it did.
+    pub fn note(&mut self, word: &str, at: Timestamp, most: usize) -> bool {
+        let is_new = self.0.len() < most && self.0.iter().all(|step| step.status != word);
+        if is_new {
+            self.0.push(Step { at, status: word.to_owned() });
+        }
+        is_new
+    }
+}
+
 /// The newest requests that were made for a message, the oldest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]

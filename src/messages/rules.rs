@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::trouble::{Class, class, reason};
-use super::{CodePurpose, Content, Kind, Letter, Message, Status, Step};
+use super::{CodePurpose, Content, Kind, Letter, Message, Status};
 use crate::clock::Timestamp;
 use crate::config::Channel;
 use crate::store::{Change, Seen};
+use crate::worker;
 
 /// How long a worker has a message for itself. Four times what a request may take (15 s), so that
 /// only a worker that died loses its lease.
@@ -174,7 +175,7 @@ impl Message {
             return Lease::Settled;
         }
         self.status = Status::Sending;
-        self.note(Status::Sending.as_str(), now);
+        self.history.note(Status::Sending.as_str(), now, WORDS);
         self.attempts += 1;
         self.due_at = Some(now + LEASE);
         Lease::Taken
@@ -291,7 +292,7 @@ impl Message {
     /// The status is the greatest of all that was heard, and the error belongs to it: so neither
     /// order nor repetition can matter.
     pub fn fold(&mut self, heard: &Heard, now: Timestamp) -> bool {
-        let mut changed = self.note(&heard.word, now);
+        let mut changed = self.history.note(&heard.word, now, WORDS);
         if self.provider_ref.is_none() && heard.reference.is_some() {
             self.provider_ref.clone_from(&heard.reference);
             self.plan(now);
@@ -318,7 +319,7 @@ impl Message {
 
     fn rise(&mut self, status: Status, now: Timestamp) {
         self.status = status;
-        self.note(status.as_str(), now);
+        self.history.note(status.as_str(), now, WORDS);
         self.close();
         if status.is_final() {
             self.finished_at.get_or_insert(now);
@@ -353,30 +354,13 @@ impl Message {
 
     fn again(&mut self, now: Timestamp, chance: u8) {
         self.status = Status::Queued;
-        self.due_at = Some(now + pause(self.attempts, chance));
+        self.due_at = Some(now + worker::pause(self.attempts, PAUSE, LONGEST_PAUSE, chance));
     }
 
     fn fail(&mut self, code: Option<i64>) {
         self.error_code = code;
         self.error_reason = Some(reason(code).to_owned());
     }
-
-    fn note(&mut self, word: &str, at: Timestamp) -> bool {
-        let steps = &mut self.history.0;
-        let is_new = steps.len() < WORDS && steps.iter().all(|step| step.status != word);
-        if is_new {
-            steps.push(Step { at, status: word.to_owned() });
-        }
-        is_new
-    }
-}
-
-/// The pause after so many attempts: doubling up to a bound, half of it by chance, so that messages
-/// that failed together do not come back together.
-fn pause(attempts: u32, chance: u8) -> Duration {
-    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    let whole = PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
-    whole / 2 + whole / 2 * u32::from(chance) / 255
 }
 
 /// How many characters of GSM-7 one text message holds (3GPP TS 23.040: 140 octets).

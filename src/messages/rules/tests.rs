@@ -144,13 +144,6 @@ fn what_was_not_processed_is_tried_until_its_time_is_over_with_growing_pauses() 
 }
 
 #[test]
-fn half_of_a_pause_is_chance() {
-    assert_eq!(pause(3, 0), Duration::from_millis(200));
-    assert_eq!(pause(3, 255), Duration::from_millis(400));
-    assert_eq!(pause(u32::MAX, 255), LONGEST_PAUSE);
-}
-
-#[test]
 fn a_permanent_refusal_ends_it_and_an_unknown_one_gets_one_more_try() {
     let mut message = leased();
     assert!(message.sent(1, &Sent::Refused(Some(21614)), at(1), 0));
