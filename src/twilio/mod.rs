@@ -25,6 +25,17 @@ pub const RETRIES: &str = "#rc=3&rp=ct,rt,5xx";
 /// The longest callback that is read, in bytes. Twilio's are below two kilobytes.
 pub const LONGEST: usize = 16 * 1024;
 
+/// The address of what the account has under `name`, such as `Calls`.
+pub fn address(app: &App, name: &str) -> String {
+    let twilio = &app.config.twilio;
+    format!("{}/2010-04-01/Accounts/{}/{name}.json", twilio.base_url, twilio.account_sid)
+}
+
+/// What lets us in: the account, and its token.
+pub fn account(app: &App) -> (&str, &str) {
+    (&app.config.twilio.account_sid, app.config.twilio.auth_token.expose())
+}
+
 /// The parameters of a callback that is signed; a JSON body has none that are known here. The
 /// address that was signed is the configured origin with the path and the query as they came.
 ///

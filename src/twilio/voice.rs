@@ -6,6 +6,7 @@
 use serde_json::Value as Json;
 
 use super::errors::Class;
+use super::{account, address};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::outbound::Outcome;
@@ -96,7 +97,7 @@ pub async fn place(app: &App, order: &Order<'_>) -> Placed {
         Content::Twiml(document) => form.push(("Twiml", document)),
         Content::Url(url) => form.extend([("Url", url), ("Method", "POST")]),
     }
-    let outcome = app.outbound.post_form(&address(app, ""), &form, &[], Some(account(app))).await;
+    let outcome = app.outbound.post_form(&address(app, "Calls"), &form, &[], Some(account(app))).await;
     if let Outcome::NotSent(why) | Outcome::Unknown(why) = &outcome {
         tracing::warn!(why, "twilio did not answer");
     }
@@ -120,7 +121,7 @@ pub async fn end(app: &App, reference: &str, is_answered: bool) -> Option<News> 
 
 /// The newest calls between two numbers; nothing when no answer came.
 pub async fn list(app: &App, to: &str, from: &str) -> Option<Vec<Listed>> {
-    let mut url = reqwest::Url::parse(&address(app, "")).ok()?;
+    let mut url = reqwest::Url::parse(&address(app, "Calls")).ok()?;
     url.query_pairs_mut().append_pair("To", to).append_pair("From", from).append_pair("PageSize", PAGE);
     let outcome = app.outbound.get(url.as_str(), Some(account(app))).await;
     let page = answered(&outcome)?;
@@ -147,20 +148,10 @@ pub fn callback(params: &[(String, String)]) -> Option<News> {
     })
 }
 
-fn address(app: &App, name: &str) -> String {
-    let twilio = &app.config.twilio;
-    let base = twilio.base_url.trim_end_matches('/');
-    format!("{base}/2010-04-01/Accounts/{}/Calls{name}.json", twilio.account_sid)
-}
-
-fn account(app: &App) -> (&str, &str) {
-    (&app.config.twilio.account_sid, app.config.twilio.auth_token.expose())
-}
-
 /// A name becomes a part of a path, so nothing but letters and digits.
 fn named(reference: &str) -> Option<String> {
     let is_plain = !reference.is_empty() && reference.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_plain.then(|| format!("/{reference}"))
+    is_plain.then(|| format!("Calls/{reference}"))
 }
 
 fn answered(outcome: &Outcome) -> Option<Json> {
@@ -267,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_path() {
-        assert_eq!(named("CA12").as_deref(), Some("/CA12"));
+        assert_eq!(named("CA12").as_deref(), Some("Calls/CA12"));
         for wrong in ["", "../x", "CA1?x", "CA1/..", "CA1#"] {
             assert_eq!(named(wrong), None, "{wrong}");
         }

@@ -11,8 +11,8 @@ use super::super::{Kind, Message, Status, letters, spoken};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::Outcome;
-use crate::twilio::RETRIES;
 use crate::twilio::voice::{self, News, Placed};
+use crate::twilio::{self, RETRIES};
 
 pub use crate::twilio::NAME;
 
@@ -76,18 +76,13 @@ fn heard_call(news: &News) -> Heard {
 async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
     let Parcel { message, letter, callback, now } = parcel;
     let body = letters::text(letter, &app.origin);
-    let twilio = &app.config.twilio;
-    let url = format!(
-        "{}/2010-04-01/Accounts/{}/Messages.json",
-        twilio.base_url.trim_end_matches('/'),
-        twilio.account_sid
-    );
+    let settings = &app.config.twilio;
     let callback = app.origin.link(&format!("{CALLBACK_PATH}{callback}{RETRIES}"));
     let life = message.life(now).min(LONGEST_LIFE).to_string();
-    let sender = if twilio.messaging_service_sid.is_empty() {
-        ("From", twilio.from.as_str())
+    let sender = if settings.messaging_service_sid.is_empty() {
+        ("From", settings.from.as_str())
     } else {
-        ("MessagingServiceSid", twilio.messaging_service_sid.as_str())
+        ("MessagingServiceSid", settings.messaging_service_sid.as_str())
     };
     let form = [
         ("To", message.to.as_str()),
@@ -96,8 +91,8 @@ async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
         ("StatusCallback", &callback),
         ("ValidityPeriod", &life),
     ];
-    let basic = (twilio.account_sid.as_str(), twilio.auth_token.expose());
-    let outcome = app.outbound.post_form(&url, &form, &[], Some(basic)).await;
+    let url = twilio::address(app, "Messages");
+    let outcome = app.outbound.post_form(&url, &form, &[], Some(twilio::account(app))).await;
     match &outcome {
         Outcome::NotSent(why) | Outcome::Unknown(why) => {
             tracing::warn!(message_id = %message.id, why, "twilio did not answer")
@@ -109,7 +104,6 @@ async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
 
 /// Asks Twilio what became of a message that it has; none when it does not say.
 pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard> {
-    let twilio = &app.config.twilio;
     let sid = message.provider_ref.as_deref()?;
     if message.kind == Kind::Call {
         return voice::fetch(app, sid).await.as_ref().map(heard_call);
@@ -118,13 +112,9 @@ pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard>
     if message.kind != Kind::Sms || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let url = format!(
-        "{}/2010-04-01/Accounts/{}/Messages/{sid}.json",
-        twilio.base_url.trim_end_matches('/'),
-        twilio.account_sid
-    );
-    let basic = (twilio.account_sid.as_str(), twilio.auth_token.expose());
-    let Outcome::Answered { status: 200, body } = app.outbound.get(&url, Some(basic)).await else {
+    let url = twilio::address(app, &format!("Messages/{sid}"));
+    let Outcome::Answered { status: 200, body } = app.outbound.get(&url, Some(twilio::account(app))).await
+    else {
         return None;
     };
     let answer: Json = serde_json::from_slice(&body).ok()?;
