@@ -34,7 +34,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
-use crate::jwt::{Key, Purpose, Refusal, Ring};
+use crate::jwt::{Held, Key, Purpose, Refusal, Ring};
 use crate::secret::Secret;
 use feed::Known;
 
@@ -89,7 +89,7 @@ struct Inner {
     settings: Settings,
     http: reqwest::Client,
     clock: Clock,
-    keys: Mutex<Arc<Ring>>,
+    keys: Held,
     /// When the keys were last asked for. Held while they are: of many who miss a key one asks.
     asked: tokio::sync::Mutex<Option<Timestamp>>,
     known: Mutex<Known>,
@@ -120,7 +120,7 @@ impl Verifier {
             settings,
             http,
             clock,
-            keys: Mutex::new(Arc::new(Ring::new(Vec::new(), Timestamp::from_millis(0)))),
+            keys: Held::default(),
             asked: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         })))
@@ -163,14 +163,10 @@ impl Verifier {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keys(&self) -> Arc<Ring> {
-        Arc::clone(&self.0.keys.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Reads the published keys again when they are old. Left to whoever follows the feed: a check of a token
     /// whose key is known waits for nobody.
     async fn refresh_keys(&self) {
-        let (old, now) = (self.keys(), self.0.clock.now());
+        let (old, now) = (self.0.keys.get(), self.0.clock.now());
         if !old.is_empty() && now.apart(old.read_at) > FRESH {
             self.read_keys(&old, now).await;
         }
@@ -178,13 +174,13 @@ impl Verifier {
 
     /// The content of what one of the published keys has signed.
     async fn open(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Vec<u8>, Refused> {
-        let ring = self.keys();
+        let ring = self.0.keys.get();
         match ring.open_for(purpose, token, now) {
             Ok(payload) => Ok(payload),
             Err(Refusal::Wrong) => Err(Refused::Invalid),
             Err(Refusal::UnknownKey) => {
                 self.read_keys(&ring, now).await;
-                let ring = self.keys();
+                let ring = self.0.keys.get();
                 if ring.is_empty() {
                     return Err(Refused::Stale);
                 }
@@ -197,7 +193,7 @@ impl Verifier {
     /// Those that are known go on counting when they cannot be read.
     async fn read_keys(&self, old: &Arc<Ring>, now: Timestamp) {
         let mut asked = self.0.asked.lock().await;
-        if !Arc::ptr_eq(old, &self.keys()) || asked.is_some_and(|asked| now.apart(asked) < PAUSE) {
+        if !Arc::ptr_eq(old, &self.0.keys.get()) || asked.is_some_and(|asked| now.apart(asked) < PAUSE) {
             return;
         }
         *asked = Some(now);
@@ -216,7 +212,7 @@ impl Verifier {
             }
         };
         if !keys.is_empty() {
-            *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Ring::new(keys, now));
+            self.0.keys.set(Ring::new(keys, now));
         }
     }
 }
