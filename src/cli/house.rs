@@ -188,15 +188,15 @@ pub async fn serve(app: Arc<App>, doors: Doors, entrance: Entrance, given: &Give
     let workers = worker::start(&app, tasks::all());
     let figures = show(Arc::clone(&app), doors.figures, stopped);
     let serving = http::serve(Arc::clone(&app), doors.front, entrance, &loops, stop);
-    let serving = async { tokio::join!(serving, figures) };
-    let served = tokio::select! {
-        (served, ()) = serving => served,
+    let serving = async { _ = tokio::join!(serving, figures) };
+    tokio::select! {
+        () = serving => {}
         never = reload::keep(&app, &app.config.policy, given, reload::EVERY) => match never {},
-    };
+    }
     // After the last request, so that what it left to do is begun before the next start.
     let spent = told_at.get().map_or(Duration::ZERO, Instant::elapsed);
     workers.stop(app.config.server.drain_timeout.saturating_sub(spent).max(AT_LEAST)).await;
-    served.map_err(|error| format!("The server stopped: {error}."))
+    Ok(())
 }
 
 /// Shows the figures on a listener of their own, when there is one, until `stopped`.
@@ -204,9 +204,7 @@ async fn show(app: Arc<App>, listener: Option<TcpListener>, mut stopped: watch::
     let Some(listener) = listener else { return };
     let entrance = http::router::figures(&app);
     let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-    if let Err(error) = http::serve(app, listener, entrance, &Loops::here(), stop).await {
-        tracing::error!(%error, "the figures are no longer shown");
-    }
+    http::serve(app, listener, entrance, &Loops::here(), stop).await;
 }
 
 #[cfg(test)]

@@ -45,17 +45,15 @@ const BREATH: Duration = Duration::from_millis(100);
 ///
 /// At most `max_connections` are open, and no more than [there is room for](make_room); others wait to be
 /// accepted. A connection that does not send the head of a request within `header_timeout`, the next one on
-/// a kept connection included, or does not take any of its answer for `request_timeout`, is closed.
-///
-/// # Errors
-/// None at present: what goes wrong with one connection, or with accepting it, ends nothing else.
+/// a kept connection included, or does not take any of its answer for `request_timeout`, is closed. What goes wrong
+/// with one connection, or with accepting it, ends nothing else.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     entrance: Entrance,
     loops: &Loops,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+) {
     let settings = &app.config.server;
     let mut http = http1::Builder::new();
     // Its own timer for heads would be set and taken back for every request: see `Pace`.
@@ -89,7 +87,6 @@ pub async fn serve(
         tracing::warn!("some requests were cut: they did not finish in time");
     }
     open.shutdown().await;
-    Ok(())
 }
 
 /// The next connection, when there is a place for it.
@@ -303,7 +300,7 @@ mod tests {
     struct Running {
         address: SocketAddr,
         stop: Option<oneshot::Sender<()>>,
-        served: JoinHandle<io::Result<()>>,
+        served: JoinHandle<()>,
     }
 
     #[expect(clippy::disallowed_methods, reason = "the server runs beside the test")]
@@ -314,7 +311,7 @@ mod tests {
         let router = door(&app);
         let served = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            serve(app, listener, router, &Loops::here(), stop).await
+            serve(app, listener, router, &Loops::here(), stop).await;
         });
         Running { address, stop: Some(stop), served }
     }
@@ -531,7 +528,7 @@ mod tests {
         assert!(TcpStream::connect(running.address).await.is_err());
         let answer = rest(&mut busy).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
-        timeout(Duration::from_millis(500), running.served).await.expect("stopped").unwrap().unwrap();
+        timeout(Duration::from_millis(500), running.served).await.expect("stopped").unwrap();
     }
 
     #[tokio::test]
@@ -544,7 +541,7 @@ mod tests {
         sleep(Duration::from_millis(80)).await;
         let started = Instant::now();
         running.stop.take().unwrap().send(()).unwrap();
-        timeout(Duration::from_secs(3), running.served).await.expect("stopped").unwrap().unwrap();
+        timeout(Duration::from_secs(3), running.served).await.expect("stopped").unwrap();
         assert!(started.elapsed() >= Duration::from_millis(600));
         assert_eq!(rest(&mut stuck).await, "");
     }

@@ -45,7 +45,7 @@ impl Server {
         let (app, router) = (app.clone(), http::router::production(app).unwrap());
         let serving = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            http::serve(app, listener, router, &http::Loops::here(), stopped).await.unwrap();
+            http::serve(app, listener, router, &http::Loops::here(), stopped).await;
         });
         Self { address, stop: Some(stop), serving }
     }

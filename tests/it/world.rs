@@ -93,9 +93,7 @@ impl Plan {
             let (app, router) = (app.clone(), router.clone());
             async move {
                 let never = std::future::pending::<()>();
-                vestibule::http::serve(app, listener, router, &vestibule::http::Loops::here(), never)
-                    .await
-                    .unwrap();
+                vestibule::http::serve(app, listener, router, &vestibule::http::Loops::here(), never).await;
             }
         });
         World { app, router, address, people: AtomicU32::new(0), serving, place }

@@ -71,7 +71,7 @@ async fn sessions_last_a_month_and_outlive_a_restart() {
     let router = vestibule::http::router::production(&app).unwrap();
     let served = tokio::spawn(async move {
         let never = std::future::pending::<()>();
-        vestibule::http::serve(app, listener, router, &vestibule::http::Loops::here(), never).await
+        vestibule::http::serve(app, listener, router, &vestibule::http::Loops::here(), never).await;
     });
     client.server = address;
     gone.server = address;
