@@ -4,14 +4,13 @@ use axum::Json;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::Ctx;
 use crate::error::Result;
 use crate::secret::Token;
-use crate::sessions::{self, Carry, Credential, Session, SessionView, hand_out};
+use crate::sessions::{self, Carry, Credential, Session, SessionView, hand_out, with_cookies};
 
 /// The credential of a session in which somebody acts. In a browser it takes the place of their own, which
 /// is laid aside until they have done.
@@ -59,10 +58,6 @@ impl ActingFor {
         let credential = handed(ctx, headers, session, token).await?;
         let view =
             Self { session: session.view(true), token: credential.token, expires_in: credential.expires_in };
-        let mut response = (StatusCode::CREATED, Json(view)).into_response();
-        for cookie in credential.cookies {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
-        Ok(response)
+        Ok(with_cookies((StatusCode::CREATED, Json(view)).into_response(), credential.cookies))
     }
 }

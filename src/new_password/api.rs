@@ -1,6 +1,6 @@
 //! The JSON door of a new password.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::http::extract::Body;
 use crate::limits;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{authenticate, device_cookie};
+use crate::sessions::{authenticate, device_cookie, with_cookies};
 
 /// The body of `PUT /users/me/password`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,17 +29,14 @@ pub struct SetPassword {
 
 /// `PUT /users/me/password`: whoever shows a recovery token need not be signed in.
 pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> Result<Response> {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    match (&ask.recovery_token, &ask.current_password) {
+    let device = match (&ask.recovery_token, &ask.current_password) {
         (Some(_), Some(_)) => {
             let sentence = "Send the current password or a recovery token, not both.";
             return Err(FieldError::new("recovery_token", "one-of", sentence).into());
         }
         (Some(token), None) => {
             let token = Token::parse(TokenKind::Recovery, token.expose());
-            let device = actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await?;
-            let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
-            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+            actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await?
         }
         (None, current) => {
             let caller = authenticate(&ctx, &headers).await?.ok_or(Problem::Unauthenticated)?;
@@ -47,7 +44,9 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
             limits::take_change(&ctx, caller.user.id).await?;
             let current = current.as_ref().map(GivenPassword::new);
             actions::change(&ctx, &caller, current, &ask.new_password).await?;
+            None
         }
-    }
-    Ok(response)
+    };
+    let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
+    Ok(with_cookies(StatusCode::NO_CONTENT.into_response(), cookie))
 }

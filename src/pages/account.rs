@@ -19,7 +19,7 @@ use crate::profile::api::{Change, EventView, read};
 use crate::profile::export;
 use crate::profile::{actions, operation_of};
 use crate::sessions::actions::{Scope, end, end_scope, list};
-use crate::sessions::{Caller, clear_cookie};
+use crate::sessions::{Caller, clear_cookie, with_cookies};
 use crate::step_up::permit;
 use crate::store::Seen;
 use crate::words::{Locale, known_as};
@@ -302,9 +302,6 @@ pub async fn ask_delete(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Respon
 pub async fn delete(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response> {
     actions::delete(&ctx, &caller).await?;
     let given = context! { notice => visit.say("delete.done"), text => visit.say("delete.undo") };
-    let mut response = visit.shows("say.html", &visit.say("delete.title-done"), given);
-    for cookie in clear_cookie(&ctx.app.origin) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let response = visit.shows("say.html", &visit.say("delete.title-done"), given);
+    Ok(with_cookies(response, clear_cookie(&ctx.app.origin)))
 }

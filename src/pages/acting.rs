@@ -1,6 +1,6 @@
 //! Whoever acts for a user in their browser: the way back to their own session.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::{Value, context};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::http::visit::{ACCOUNT, Visit};
 use crate::organizations::Member;
 use crate::policy::Rank;
 use crate::secret::Token;
-use crate::sessions::{Session, authenticate};
+use crate::sessions::{Session, authenticate, with_cookies};
 
 /// What a form asks for.
 #[derive(Default, Deserialize)]
@@ -67,11 +67,7 @@ pub async fn begins(
     token: &Token,
 ) -> Result<Response> {
     let credential = acting::handed(ctx, headers, session, token).await?;
-    let mut response = visit.goes(ACCOUNT);
-    for cookie in credential.cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(with_cookies(visit.goes(ACCOUNT), credential.cookies))
 }
 
 /// `GET /acting`
@@ -92,11 +88,8 @@ pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response>
 /// `POST /acting`
 pub async fn stop(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
     let stopped = acting::stop(&ctx, &headers).await?;
-    let mut response = visit.goes_saying(&back(&ctx, &stopped).await?, "stopped");
-    for cookie in stopped.cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let response = visit.goes_saying(&back(&ctx, &stopped).await?, "stopped");
+    Ok(with_cookies(response, stopped.cookies))
 }
 
 /// Where they were when they began, as far as that is known.

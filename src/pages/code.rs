@@ -1,7 +1,7 @@
 //! The one page that takes codes: to finish a sign-in, to confirm an address or a number, to show once
 //! more who one is. What is asked is kept by the browser, in a cookie that no script reads.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::policy::FactorKind;
 use crate::secret::Secret;
-use crate::sessions::{authenticate, overwritten, pending, pending_cookie};
+use crate::sessions::{authenticate, overwritten, pending, pending_cookie, with_cookies};
 
 /// `GET /code`
 pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response> {
@@ -126,10 +126,8 @@ pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(form): Sent<C
 }
 
 /// The browser forgets what was asked.
-fn done(ctx: &Ctx, mut response: Response) -> Response {
-    let forgotten = pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now);
-    response.headers_mut().append(header::SET_COOKIE, forgotten);
-    response
+fn done(ctx: &Ctx, response: Response) -> Response {
+    with_cookies(response, [pending_cookie(&ctx.app.origin, "", ctx.now, ctx.now)])
 }
 
 /// Another message, or another way.

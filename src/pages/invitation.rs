@@ -2,7 +2,7 @@
 //! in, and shows all others the ways in. Signing in takes the invitation along in a cookie that no
 //! script reads, so that its token stands in no other address.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::{Value, context};
 
@@ -14,7 +14,7 @@ use crate::http::extract::Search;
 use crate::http::visit::{INVITATION, Visit};
 use crate::organizations::actions::{accept, named_by};
 use crate::secret::{Token, TokenKind};
-use crate::sessions::{authenticate, invitation, invitation_cookie};
+use crate::sessions::{authenticate, invitation, invitation_cookie, with_cookies};
 
 /// For how long a browser keeps an invitation: as long as anybody takes who signs in.
 const SECONDS: u64 = 60 * 60;
@@ -62,18 +62,16 @@ async fn asked(
     ];
     let text = format!("{text} {}", visit.say("page-invitation.sign-in"));
     let given = context! { text, links };
-    let mut response = match error {
+    let response = match error {
         None => visit.shows("say.html", &title, given),
         Some(error) => visit.shows_why(error, "say.html", &title, given)?,
     };
     let token = Token::parse(TokenKind::Invitation, token);
-    keeps(ctx, &mut response, token.as_ref());
-    Ok(response)
+    Ok(keeps(ctx, response, token.as_ref()))
 }
 
-fn keeps(ctx: &Ctx, response: &mut Response, token: Option<&Token>) {
-    let cookie = invitation_cookie(&ctx.app.origin, token, SECONDS);
-    response.headers_mut().append(header::SET_COOKIE, cookie);
+fn keeps(ctx: &Ctx, response: Response, token: Option<&Token>) -> Response {
+    with_cookies(response, [invitation_cookie(&ctx.app.origin, token, SECONDS)])
 }
 
 /// Where whoever is done goes on.
@@ -93,9 +91,8 @@ pub async fn join(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(sent): Sent<T
             let places = [("organization", joined.name.as_str().into())];
             let notice = visit.say_of("page-invitation.done", &places);
             let given = context! { notice, links => on(&visit) };
-            let mut response = visit.shows("say.html", &visit.say("page-invitation.title"), given);
-            keeps(&ctx, &mut response, None);
-            Ok(response)
+            let response = visit.shows("say.html", &visit.say("page-invitation.title"), given);
+            Ok(keeps(&ctx, response, None))
         }
         Err(mut error) if error.problem == Problem::NotAllowed => {
             let sentence = "This invitation went to another address.";

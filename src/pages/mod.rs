@@ -22,7 +22,6 @@ pub mod step_up;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header;
 use axum::response::Response;
 use minijinja::{Value, context};
 use serde::de::DeserializeOwned;
@@ -32,7 +31,7 @@ use crate::challenges::ChallengeView;
 use crate::error::{Error, Problem, Result};
 use crate::http::visit::Visit;
 use crate::policy::FactorKind;
-use crate::sessions::{Caller, pending_cookie};
+use crate::sessions::{Caller, pending_cookie, with_cookies};
 
 /// What a form sent. Fields that are not known are left alone.
 pub struct Sent<T>(pub T);
@@ -60,10 +59,8 @@ fn kind(word: &str) -> Option<FactorKind> {
 
 /// Leads on to the page that takes the code of `challenge`, which the browser keeps until then.
 fn asks(ctx: &Ctx, visit: &Visit, challenge: &ChallengeView) -> Response {
-    let mut response = visit.goes("/code");
     let cookie = pending_cookie(&ctx.app.origin, &challenge.id, ctx.now, challenge.expires_at);
-    response.headers_mut().append(header::SET_COOKIE, cookie);
-    response
+    with_cookies(visit.goes("/code"), [cookie])
 }
 
 /// What a page needs that asks whether to go on: the words of `key`, and a form for `action`.

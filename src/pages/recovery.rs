@@ -1,6 +1,6 @@
 //! Getting back into an account, page by page. What one page has led to travels in the next one's form.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::{Value, context};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::http::visit::Visit;
 use crate::new_password;
 use crate::recovery::actions::{begin, verify};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, device_cookie};
+use crate::sessions::{self, device_cookie, with_cookies};
 
 fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
     titled(visit, "page-recover.title", given, error)
@@ -198,7 +198,7 @@ pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Res
     };
     match new_password::actions::by_recovery(&ctx, token.as_ref(), &sent.new_password).await {
         Ok(device) => {
-            let mut response = visit.shows(
+            let response = visit.shows(
                 "say.html",
                 &visit.say(title),
                 context! {
@@ -207,8 +207,7 @@ pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Res
                 },
             );
             let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
-            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
-            Ok(response)
+            Ok(with_cookies(response, cookie))
         }
         Err(error) if error.problem == Problem::Invalid => {
             choose(&ctx, &visit, sent.token.expose(), is_first, Some(error))

@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use minijinja::context;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::http::visit::Visit;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token};
 use crate::sessions::actions::{Scope, end_scope};
-use crate::sessions::{self, Carry, Session, authenticate, clear_cookie, hand_out};
+use crate::sessions::{self, Carry, Session, authenticate, clear_cookie, hand_out, with_cookies};
 use crate::sign_in::actions::{SignedIn, Whom, sign_in};
 
 /// `GET /`: leads on to the page that is theirs, or to the way in.
@@ -98,12 +98,9 @@ pub(super) async fn arrives(
     let credential = hand_out(ctx, session, token).await?;
     ctx.app.metrics.sign_in("signed_in");
     let user = ctx.app.store.get::<User>(session.user_id).await?.ok_or(Problem::Unauthenticated)?;
-    let mut response = visit.clone().by(&ctx.policy, &user, session).goes_on();
+    let response = visit.clone().by(&ctx.policy, &user, session).goes_on();
     let known = device.map(|device| sessions::device_cookie(&ctx.app.origin, device));
-    for cookie in credential.cookies.into_iter().chain(known) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(with_cookies(response, credential.cookies.into_iter().chain(known)))
 }
 
 /// `GET /sign-out`
@@ -123,9 +120,5 @@ pub async fn out(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response>
 
 /// Takes the browser's cookies away, and leads to the sign-in.
 pub(super) fn signed_out(ctx: &Ctx, visit: &Visit) -> Response {
-    let mut response = visit.goes_saying("/sign-in", "signed-out");
-    for cookie in clear_cookie(&ctx.app.origin) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
+    with_cookies(visit.goes_saying("/sign-in", "signed-out"), clear_cookie(&ctx.app.origin))
 }

@@ -1,7 +1,7 @@
 //! The JSON door of one's own account.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use crate::http::extract::{Body, Search, given};
 use crate::http::listing::{List, Listing};
 use crate::identifiers::Name;
 use crate::policy::IdentifierKind;
-use crate::sessions::{Caller, clear_cookie};
+use crate::sessions::{Caller, clear_cookie, with_cookies};
 use crate::sign_up::api::foreign;
 use crate::store::Seen;
 use crate::text::{line, locale};
@@ -131,11 +131,7 @@ pub async fn verify(ctx: Ctx, caller: Caller, Body(ask): Body<Verify>) -> Result
 /// `DELETE /users/me`
 pub async fn delete(ctx: Ctx, caller: Caller) -> Result<Response> {
     actions::delete(&ctx, &caller).await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    for cookie in clear_cookie(&ctx.app.origin) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(with_cookies(StatusCode::NO_CONTENT.into_response(), clear_cookie(&ctx.app.origin)))
 }
 
 /// `GET /users/me/export`

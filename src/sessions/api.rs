@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::actions::{self, Scope};
-use super::{Caller, SessionView, Tokens, authenticate, clear_cookie, end_aside, inspect};
+use super::{Caller, SessionView, Tokens, authenticate, clear_cookie, end_aside, inspect, with_cookies};
 use crate::accounts::{self, UserView};
 use crate::app::Ctx;
 use crate::error::{Error, Result};
@@ -80,14 +80,12 @@ pub async fn logout(ctx: Ctx, headers: HeaderMap, ask: Option<Body<Logout>>) -> 
     {
         actions::end_scope(&ctx, &named, ask.scope).await?;
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    if ask.scope != Scope::Others {
-        end_aside(&ctx, &headers).await?;
-        for cookie in clear_cookie(&ctx.app.origin) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
+    let response = StatusCode::NO_CONTENT.into_response();
+    if ask.scope == Scope::Others {
+        return Ok(response);
     }
-    Ok(response)
+    end_aside(&ctx, &headers).await?;
+    Ok(with_cookies(response, clear_cookie(&ctx.app.origin)))
 }
 
 /// The body of `POST /auth/refresh`.

@@ -1,6 +1,7 @@
 //! How a credential travels: reading it from a request, and the cookies that carry it back.
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 
 use super::Carry;
 use crate::app::Origin;
@@ -187,6 +188,12 @@ pub fn pending_cookie(origin: &Origin, challenge: &str, now: Timestamp, until: T
 /// The cookies that take all of them away, but the device's.
 pub fn clear_cookie(origin: &Origin) -> [HeaderValue; 3] {
     [set(origin, SESSION, "", 0), set(origin, PENDING, "", 0), clear_aside(origin)]
+}
+
+/// `response`, with which these cookies go.
+pub fn with_cookies(mut response: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+    response.headers_mut().extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
+    response
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::policy::{FactorKind, IdentifierKind};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, Carry, Session, SessionView, hand_out, pending_cookie};
+use crate::sessions::{self, Carry, Session, SessionView, hand_out, pending_cookie, with_cookies};
 
 /// The body of `POST /auth/login`: one of `identifier`, `username`, `email`, `mobile`, and the password.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -118,12 +118,9 @@ pub async fn login(ctx: Ctx, headers: HeaderMap, Body(ask): Body<Login>) -> Resu
         }
         SignedIn::Asked(challenge, token) => {
             let until = challenge.expires_at;
-            let mut response = Json(SignIn::SecondFactorRequired { challenge }).into_response();
-            if keeps {
-                let cookie = pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until);
-                response.headers_mut().append(header::SET_COOKIE, cookie);
-            }
-            response
+            let response = Json(SignIn::SecondFactorRequired { challenge }).into_response();
+            let cookie = keeps.then(|| pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until));
+            with_cookies(response, cookie)
         }
         SignedIn::Unverified(challenge, token) => verification_required(&ctx, challenge, &token, carry),
     })
@@ -156,12 +153,10 @@ pub fn verification_required(
     carry: Carry,
 ) -> Response {
     let until = challenge.expires_at;
-    let mut response = Json(SignIn::VerificationRequired { challenge }).into_response();
-    if carry == Carry::Cookie {
-        let cookie = pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until);
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
+    let response = Json(SignIn::VerificationRequired { challenge }).into_response();
+    let keeps = carry == Carry::Cookie;
+    let cookie = keeps.then(|| pending_cookie(&ctx.app.origin, &token.reveal(), ctx.now, until));
+    with_cookies(response, cookie)
 }
 
 /// The answer that hands out a session's credential.
@@ -179,7 +174,7 @@ pub async fn signed_in(
     ctx.app.metrics.sign_in("signed_in");
     let by_cookie = session.carry == Carry::Cookie;
     let (access_token, refresh_token) = credential.pair.unzip();
-    let mut response = Json(SignIn::SignedIn {
+    let response = Json(SignIn::SignedIn {
         user: Box::new(user),
         session: Box::new(session.view(true)),
         token: credential.token,
@@ -191,9 +186,5 @@ pub async fn signed_in(
     })
     .into_response();
     let known = device.filter(|_| by_cookie).map(|device| sessions::device_cookie(&ctx.app.origin, device));
-    let cookies = credential.cookies.into_iter().chain(known);
-    cookies.for_each(|cookie| {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    });
-    Ok(response)
+    Ok(with_cookies(response, credential.cookies.into_iter().chain(known)))
 }
