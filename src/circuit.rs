@@ -52,7 +52,7 @@ impl Circuits {
         let mut circuits = self.circuits();
         let circuit = circuits.entry(name).or_default();
         let Some(until) = circuit.open_until else { return true };
-        if until > now || circuit.probing_until.is_some_and(|until| until > now) {
+        if is_ahead(until, now) || circuit.probing_until.is_some_and(|until| is_ahead(until, now)) {
             return false;
         }
         circuit.probing_until = Some(now + PAUSE);
@@ -88,7 +88,7 @@ impl Circuits {
     pub fn state(&self, name: &'static str, now: Timestamp) -> State {
         match self.circuits().get(name).and_then(|circuit| circuit.open_until) {
             None => State::Closed,
-            Some(until) if until > now => State::Open,
+            Some(until) if is_ahead(until, now) => State::Open,
             Some(_) => State::HalfOpen,
         }
     }
@@ -96,6 +96,11 @@ impl Circuits {
     fn circuits(&self) -> MutexGuard<'_, BTreeMap<&'static str, Circuit>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether `until` is yet to come; not when it is so far off that the clock was set back since.
+fn is_ahead(until: Timestamp, now: Timestamp) -> bool {
+    until > now && until <= now + PAUSE
 }
 
 #[cfg(test)]
@@ -139,6 +144,17 @@ mod tests {
         assert!(circuits.admits("a", at(30)));
         assert!(!circuits.admits("a", at(59)));
         assert!(circuits.admits("a", at(60)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_open() {
+        let circuits = Circuits::default();
+        circuits.open("a", at(10_000));
+        assert!(!circuits.admits("a", at(10_000)));
+        assert!(circuits.admits("a", at(0)), "one may find out");
+        assert!(!circuits.admits("a", at(1)), "and only one");
+        circuits.report("a", true, at(1));
+        assert_eq!(circuits.state("a", at(1)), State::Closed);
     }
 
     #[test]
