@@ -314,6 +314,9 @@ impl Moment {
 /// about two seconds at most; past it the asker is told to come back.
 const ATTEMPTS: u32 = 40;
 
+/// What is left alone for a while when the store takes nothing.
+const NOTES: &str = "notes of use";
+
 impl Ctx {
     /// A context at this instant.
     pub fn new(app: Arc<App>, client: Option<Client>) -> Self {
@@ -325,6 +328,33 @@ impl Ctx {
     pub fn moment(&self) -> Moment {
         let publishes = self.app.config.events.is_configured();
         Moment { client: self.client.clone(), publishes, ..Moment::new(self.now, self.app.random.seed()) }
+    }
+
+    /// Notes a use, such as when a session was last seen; whether that was done. What was changed meanwhile
+    /// stays as it is.
+    ///
+    /// Nobody is kept from reading because nothing can be written, nor waits for it again and again.
+    ///
+    /// # Errors
+    /// The store's, but that it cannot write.
+    pub async fn note_use(&self, change: Change) -> Result<bool> {
+        let circuits = &self.app.circuits;
+        if !circuits.admits(NOTES, self.now) {
+            return Ok(false);
+        }
+        match self.app.store.commit_unless_changed(vec![change]).await {
+            Err(StoreError::Unavailable(error)) => {
+                if circuits.open(NOTES, self.now) {
+                    tracing::warn!(%error, "nothing can be written: what is used is not noted");
+                }
+                Ok(false)
+            }
+            other => {
+                other?;
+                circuits.report(NOTES, true, self.now);
+                Ok(true)
+            }
+        }
     }
 
     /// The one way to write: reads and decides in `attempt`, commits what it decided, and, when what

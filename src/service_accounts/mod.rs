@@ -118,8 +118,8 @@ pub async fn authenticate(ctx: &Ctx, shown: Shown, scope: Scope) -> Result<Uuid>
     }
     if key.used_at.is_none_or(|used| ctx.now.since(used) >= SEEN_EVERY) {
         let used = key.with(|key| key.used_at = Some(ctx.now));
-        // Another request has noted it, or the key has just been revoked: this one was there before.
-        ctx.app.store.commit_unless_changed(vec![Change::update(&used)]).await?;
+        // Where another request has noted it, or the key has just been revoked, this one was there before.
+        ctx.note_use(Change::update(&used)).await?;
     }
     Ok(id)
 }

@@ -18,7 +18,7 @@ use crate::identifiers::Identifier;
 use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::secret::{Token, TokenKind};
-use crate::store::{Change, Cursor, Page, Query, Seen, StoreError, answer, refuse};
+use crate::store::{Change, Cursor, Page, Query, Seen, answer, refuse};
 
 /// Who is asking: the one place where a credential becomes a user. `None`: nobody shows anything
 /// that counts.
@@ -229,32 +229,11 @@ async fn named(ctx: &Ctx, token: &Token) -> Result<Option<Seen<Session>>> {
     Ok(session.filter(|session| token.matches(&session.digest)))
 }
 
-/// What is left alone for a while when the store takes nothing.
-const TOUCH: &str = "sessions.touch";
-
-/// Remembers the use of a session, at most once in the policy's `seen_every`; whether that was done.
-///
-/// Nobody is kept from reading because nothing can be written, nor waits for it again and again: without the
-/// note a session is idle a little sooner, and no more.
+/// Remembers the use of a session, at most once in the policy's `seen_every`; whether that was done: without
+/// the note it is idle a little sooner, and no more.
 async fn touch(ctx: &Ctx, session: &Seen<Session>) -> Result<bool> {
-    let circuits = &ctx.app.circuits;
-    if !circuits.admits(TOUCH, ctx.now) {
-        return Ok(false);
-    }
     let touched = session.clone().with(|session| session.seen_at = session.seen_at.latest(ctx.now));
-    match ctx.app.store.commit_unless_changed(vec![Change::update(&touched)]).await {
-        Err(StoreError::Unavailable(error)) => {
-            if circuits.open(TOUCH, ctx.now) {
-                tracing::warn!(%error, "nothing can be written: the use of sessions is not noted");
-            }
-            Ok(false)
-        }
-        other => {
-            other?;
-            circuits.report(TOUCH, true, ctx.now);
-            Ok(true)
-        }
-    }
+    ctx.note_use(Change::update(&touched)).await
 }
 
 /// One's own sessions, newest first.

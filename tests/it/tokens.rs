@@ -23,6 +23,7 @@ use vestibule::messages::Message;
 use vestibule::policy::{Policy, Proofs};
 use vestibule::random::Random;
 use vestibule::secret::{Keyring, Token, TokenKind};
+use vestibule::service_accounts::{self, ApiKey, Scope, Scopes};
 use vestibule::sessions::{self, Carry, Session};
 use vestibule::store::{Change, Engine, Faults, Memory, Query};
 use vestibule::{clients, http};
@@ -1158,12 +1159,26 @@ async fn who_is_signed_in_reads_although_nothing_can_be_written() {
     let (session, token) =
         Session::open(&user, Proofs::default(), Carry::Bearer, &ctx().policy.session, &ctx().moment());
     assert!(app.store.commit(vec![Change::insert(&user), Change::insert(&session)]).await.is_err());
+    let key = Token::new(TokenKind::Key, Uuid::from_u128(2), &ctx().moment().seed);
+    let record = ApiKey {
+        id: key.id,
+        account_id: Uuid::from_u128(3),
+        name: "feed".to_owned(),
+        digest: key.digest(),
+        scopes: Scopes(vec![Scope::EventsRead]),
+        created_at: ctx().now,
+        expires_at: ctx().now + Duration::from_secs(3_600),
+        used_at: None,
+    };
+    assert!(app.store.commit(vec![Change::insert(&record)]).await.is_err());
     // The first one tries to note it; then nobody waits for that in vain, until half a minute later.
     for (pause, noted) in [(5, 5), (5, 5), (5, 5), (21, 36), (5, 36)] {
         app.clock.advance(Duration::from_secs(pause));
         assert!(counts(&app, &token.reveal()).await, "{noted}");
         let seen = app.store.get::<Session>(session.id).await.unwrap().unwrap().seen_at;
         assert_eq!(seen.since(session.created_at), Duration::from_secs(noted));
+        let shown = service_accounts::shown(&bearer(&key.reveal())).unwrap();
+        assert_eq!(service_accounts::authenticate(&ctx(), shown, Scope::EventsRead).await.unwrap(), key.id);
     }
 }
 
