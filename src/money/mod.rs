@@ -94,32 +94,28 @@ fn price(text: &str) -> Option<Micros> {
     Some(whole.parse::<Micros>().ok()? * UNIT + part).filter(|price| *price > 0)
 }
 
-/// What this process has drawn from the day's money and not spent yet, in as many lots as the money is
+/// How many lots are held: those of the two newest days, so that a request that began before midnight neither
+/// takes from the new day nor throws away what was drawn for it.
+const HELD: usize = 8;
+
+/// What this process has drawn from the money of each day and not spent yet, in as many lots as that is
 /// divided into. It is lost when the process ends: a restart spends less, never more.
 #[derive(Debug, Default)]
-pub struct Purse {
-    day: String,
-    lots: BTreeMap<&'static str, Micros>,
-}
+pub struct Purse(BTreeMap<(String, &'static str), Micros>);
 
 impl Purse {
-    /// Begins a day: nothing is carried over from another.
-    pub fn begin(&mut self, day: &str) {
-        if self.day != day {
-            day.clone_into(&mut self.day);
-            self.lots.clear();
-        }
-    }
-
-    /// What is left of a lot.
-    pub fn left(&self, lot: &'static str) -> Micros {
-        self.lots.get(lot).copied().unwrap_or(0)
+    /// What is left of a day's lot.
+    pub fn left(&self, day: &str, lot: &'static str) -> Micros {
+        self.0.get(&(day.to_owned(), lot)).copied().unwrap_or(0)
     }
 
     /// Adds what was drawn and takes what is spent.
-    pub fn change(&mut self, lot: &'static str, drawn: Micros, spent: Micros) {
-        let left = self.lots.entry(lot).or_default();
+    pub fn change(&mut self, day: &str, lot: &'static str, drawn: Micros, spent: Micros) {
+        let left = self.0.entry((day.to_owned(), lot)).or_default();
         *left = (*left + drawn - spent).max(0);
+        while self.0.len() > HELD {
+            self.0.pop_first();
+        }
     }
 }
 
@@ -160,11 +156,16 @@ mod tests {
     #[test]
     fn a_purse_holds_what_was_drawn_today() {
         let mut purse = Purse::default();
-        purse.begin("2030-01-01");
-        purse.change("home", 100, 30);
-        purse.begin("2030-01-01");
-        assert_eq!((purse.left("home"), purse.left("abroad")), (70, 0));
-        purse.begin("2030-01-02");
-        assert_eq!(purse.left("home"), 0);
+        purse.change("2030-01-01", "home", 100, 30);
+        assert_eq!((purse.left("2030-01-01", "home"), purse.left("2030-01-01", "abroad")), (70, 0));
+        assert_eq!(purse.left("2030-01-02", "home"), 0);
+        purse.change("2030-01-02", "home", 100, 10);
+        // One that began before midnight.
+        purse.change("2030-01-01", "home", 0, 20);
+        assert_eq!((purse.left("2030-01-01", "home"), purse.left("2030-01-02", "home")), (50, 90));
+        for day in 3..30 {
+            purse.change(&format!("2030-01-{day:02}"), "home", 1, 0);
+        }
+        assert_eq!((purse.0.len(), purse.left("2030-01-02", "home")), (HELD, 0));
     }
 }

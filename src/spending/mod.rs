@@ -121,14 +121,13 @@ pub async fn pay(ctx: &Ctx, to: &Destination, known: bool) -> Result<()> {
     let today = today(ctx);
     // One draw at a time: whoever waits here finds the lot that was drawn meanwhile.
     let mut purse = ctx.app.purse.lock().await;
-    purse.begin(&today);
-    let left = purse.left(payer.as_str());
+    let left = purse.left(&today, payer.as_str());
     if left >= cost {
-        purse.change(payer.as_str(), 0, cost);
+        purse.change(&today, payer.as_str(), 0, cost);
         return Ok(());
     }
     let drawn = draw(ctx, &today, payer, cost - left).await?;
-    purse.change(payer.as_str(), drawn, cost);
+    purse.change(&today, payer.as_str(), drawn, cost);
     Ok(())
 }
 
@@ -136,8 +135,7 @@ pub async fn pay(ctx: &Ctx, to: &Destination, known: bool) -> Result<()> {
 /// drawn, and stays drawn.
 pub async fn give_back(ctx: &Ctx, to: &Destination, known: bool) {
     let mut purse = ctx.app.purse.lock().await;
-    purse.begin(&today(ctx));
-    purse.change(Payer::of(to.abroad, known).as_str(), to.cost, 0);
+    purse.change(&today(ctx), Payer::of(to.abroad, known).as_str(), to.cost, 0);
 }
 
 /// Shows the figures how much of today's money is drawn, by all nodes together.
