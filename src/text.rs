@@ -24,6 +24,12 @@ pub fn line(field: &'static str, text: &str, most: usize) -> Result<String, Fiel
     Ok(text.to_owned())
 }
 
+/// The beginning of what another program has said, `most` characters of it, to be kept and shown: without control
+/// characters, of which PostgreSQL does not take U+0000.
+pub fn short(text: &str, most: usize) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(most).collect()
+}
+
 /// The longest name of what people make: an organisation, a service account, a client.
 const LONGEST_NAME: usize = 100;
 

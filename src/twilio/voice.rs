@@ -10,6 +10,7 @@ use super::{account, address};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::outbound::Outcome;
+use crate::text;
 
 /// The longest word or name of the provider's that is kept.
 const WORD: usize = 64;
@@ -205,7 +206,7 @@ fn read_call(call: &Json) -> Option<News> {
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(WORD).collect()
+    text::short(text, WORD)
 }
 
 #[cfg(test)]

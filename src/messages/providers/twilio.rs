@@ -11,6 +11,7 @@ use super::super::{Kind, Message, Status, letters, spoken};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::Outcome;
+use crate::text;
 use crate::twilio::voice::{self, News, Placed};
 use crate::twilio::{self, RETRIES};
 
@@ -173,7 +174,7 @@ pub fn callback(params: &[(String, String)]) -> Option<Heard> {
 }
 
 fn heard(sid: Option<&str>, word: &str, error: Option<i64>) -> Heard {
-    let short = |text: &str| text.chars().take(WORD).collect::<String>();
+    let short = |text: &str| text::short(text, WORD);
     let status = match word {
         "accepted" | "scheduled" | "queued" | "sending" => Some(Status::Accepted),
         "sent" | "partially_delivered" => Some(Status::Sent),

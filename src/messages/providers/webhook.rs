@@ -10,6 +10,7 @@ use super::super::{Kind, Status, letters, trouble};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::{Outcome, SIGNATURE, sign};
+use crate::text;
 
 /// The path of callbacks, before the token.
 const CALLBACK_PATH: &str = "/api/v1/webhooks/messages/";
@@ -84,7 +85,7 @@ impl Told {
             Word::Undelivered => Status::Undelivered,
             Word::Failed => Status::Failed,
         };
-        let reference = self.reference.as_deref().map(|text| text.chars().take(REFERENCE).collect());
+        let reference = self.reference.as_deref().map(|name| text::short(name, REFERENCE));
         let error = self.error.map(Reason::code);
         Heard { reference, word: status.to_string(), status: Some(status), error }
     }
@@ -146,11 +147,11 @@ fn read(outcome: &Outcome) -> Sent {
         Outcome::Answered { status, body } => (*status, body),
     };
     let answer: Json = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| answer.get(name).and_then(Json::as_str);
+    let of = |name: &str| answer.get(name).and_then(Json::as_str);
     match status {
         200..=299 => {
-            let reference = text("reference").map(|text| text.chars().take(REFERENCE).collect());
-            let status = match text("status") {
+            let reference = of("reference").map(|name| text::short(name, REFERENCE));
+            let status = match of("status") {
                 Some("delivered") => Status::Delivered,
                 Some("sent") => Status::Sent,
                 _ => Status::Accepted,
@@ -190,5 +191,8 @@ mod tests {
         assert_eq!(answered(404, ""), Sent::Refused(None));
         let Sent::Accepted(heard) = answered(200, r#"{"reference":"a1","status":"sent"}"#) else { panic!() };
         assert_eq!((heard.reference.as_deref(), heard.status), (Some("a1"), Some(Status::Sent)));
+        // PostgreSQL does not take U+0000, and what was taken must not go out again for that.
+        let Sent::Accepted(heard) = answered(200, r#"{"reference":"a\u0000b"}"#) else { panic!() };
+        assert_eq!(heard.reference.as_deref(), Some("ab"));
     }
 }
