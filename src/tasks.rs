@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::app::Ctx;
 use crate::audit::chain;
 use crate::error::Result;
+use crate::messages::Kind;
 use crate::worker::Task;
 use crate::{administration, calls, events, keys, messages, organizations, profile, revocations, schema};
 
@@ -12,10 +13,22 @@ use crate::{administration, calls, events, keys, messages, organizations, profil
 pub fn all() -> Vec<Task> {
     vec![
         Task {
-            name: "messages",
+            name: "messages-sms",
             every: Duration::from_secs(1),
             heeds: true,
-            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx).await }),
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Sms).await }),
+        },
+        Task {
+            name: "messages-call",
+            every: Duration::from_secs(1),
+            heeds: true,
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Call).await }),
+        },
+        Task {
+            name: "messages-email",
+            every: Duration::from_secs(1),
+            heeds: true,
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Email).await }),
         },
         Task {
             name: "messages-look-after",

@@ -231,7 +231,7 @@ CREATE TABLE "messages" (
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL
 );
-CREATE INDEX messages_by_due_at ON "messages" ("due_at");
+CREATE INDEX messages_by_kind_due_at ON "messages" ("kind", "due_at");
 CREATE INDEX messages_by_provider_ref ON "messages" ("provider_ref") WHERE "provider_ref" IS NOT NULL;
 CREATE INDEX messages_by_user_created_at ON "messages" ("user", "created_at");
 CREATE INDEX messages_by_created_at ON "messages" ("created_at");

@@ -16,7 +16,7 @@ use crate::calls::Call;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::limits::Limit;
-use crate::messages::Message;
+use crate::messages::{Kind, Message};
 use crate::spending::{self, Day};
 use crate::store::{Change, Entity, Query, answer};
 
@@ -200,14 +200,21 @@ pub struct QueueView {
 /// The store's.
 pub async fn queues(ctx: &Ctx) -> Result<Vec<QueueView>> {
     let now = ctx.now;
-    let messages = Query::<Message>::along(Message::BY_DUE).until(now);
     let calls = Query::<Call>::along(Call::BY_DUE).until(now);
     let events = Query::<Outgoing>::along(Outgoing::BY_STATE).equal(State::Waiting);
     let dead = Query::<Outgoing>::along(Outgoing::BY_STATE).equal(State::Dead);
     let sealing = Query::<audit::Event>::along(audit::Event::BY_BLOCK).equal(0_i64);
     let removal = Query::<User>::along(User::BY_PURGE).until(now);
+    let mut messages = QueueView { name: "messages", waiting: 0, more: false, since: None };
+    for kind in Kind::ALL.iter().copied() {
+        let due = Query::<Message>::along(Message::BY_DUE).equal(kind).until(now);
+        let of_kind = waiting(ctx, "messages", due, |one| one.due_at).await?;
+        messages.waiting += of_kind.waiting;
+        messages.more |= of_kind.more;
+        messages.since = messages.since.into_iter().chain(of_kind.since).min();
+    }
     Ok(vec![
-        waiting(ctx, "messages", messages, |one| one.due_at).await?,
+        messages,
         waiting(ctx, "calls", calls, |one| one.due_at).await?,
         waiting(ctx, "events", events, |one| Some(one.at)).await?,
         waiting(ctx, "dead-events", dead, |one| Some(one.at)).await?,

@@ -17,21 +17,25 @@ use crate::secret::{Token, TokenKind};
 use crate::store::{Decision, Query, Seen, answer};
 use crate::worker::{self, Leased};
 
-/// How many messages are on their way to the provider at once. Twilio sends one a second from a
+/// How many messages of a kind are on their way to the provider at once. Twilio sends one a second from a
 /// long code and up to a hundred from a short code; sixteen requests of a tenth of a second are more.
 const AT_ONCE: usize = 16;
 
-/// Sends everything that is due, and what falls due meanwhile; returns how many it took.
+/// Sends everything of this `kind` that is due, and what falls due meanwhile; returns how many it took.
+///
+/// Each kind has places of its own: a mail server that is slow, or has a thousand mails waiting for it,
+/// keeps no code by text waiting.
 ///
 /// # Errors
 /// The store's.
-pub async fn run_due(ctx: &Ctx) -> Result<usize> {
-    worker::keep_up(ctx, AT_ONCE, lease, deliver).await
+pub async fn run_due(ctx: &Ctx, kind: Kind) -> Result<usize> {
+    worker::keep_up(ctx, AT_ONCE, |ctx, limit| lease(ctx, kind, limit), deliver).await
 }
 
 /// Takes up to `limit` due messages; none in place of one that is not to be sent after all.
-async fn lease(ctx: Ctx, limit: usize) -> Leased<Message> {
-    let due = match ctx.app.store.find(Query::along(Message::BY_DUE).until(ctx.now).limit(limit)).await {
+async fn lease(ctx: Ctx, kind: Kind, limit: usize) -> Leased<Message> {
+    let query = Query::along(Message::BY_DUE).equal(kind).until(ctx.now).limit(limit);
+    let due = match ctx.app.store.find(query).await {
         Ok(due) => due,
         Err(error) => return (Vec::new(), Some(error.into())),
     };
@@ -302,29 +306,51 @@ mod tests {
     use crate::messages::{Code, CodePurpose};
     use crate::words::Locale;
 
+    fn code(challenge: u128, moment: &Moment) -> Code<'static> {
+        Code {
+            channel: Kind::Sms,
+            to: "+12025550123",
+            user: Uuid::from_u128(7),
+            challenge: Uuid::from_u128(challenge),
+            purpose: CodePurpose::SignIn,
+            code: "123456",
+            link: None,
+            locale: Locale::En,
+            valid_until: moment.now + Duration::from_secs(600),
+        }
+    }
+
+    #[tokio::test]
+    async fn mails_that_wait_keep_no_text_waiting() {
+        let app = testing::app();
+        let ctx = &Ctx::new(app.clone(), None);
+        for (at, kind) in [Kind::Email; 40].into_iter().chain([Kind::Sms]).enumerate() {
+            let made = ctx.decide(async |moment| {
+                let code = Code { channel: kind, to: "somebody", ..code(at as u128, &moment) };
+                let message = super::super::code(ctx, &Postage::of_a_test(), code, &moment);
+                Ok(answer(()).insert(&message))
+            });
+            made.await.unwrap();
+        }
+        let (leased, _) = lease(ctx.clone(), Kind::Sms, AT_ONCE).await;
+        assert_eq!(leased.into_iter().flatten().map(|one| one.kind).collect::<Vec<_>>(), [Kind::Sms]);
+        let (leased, _) = lease(ctx.clone(), Kind::Email, AT_ONCE).await;
+        assert!(leased.len() == AT_ONCE && leased.iter().flatten().all(|one| one.kind == Kind::Email));
+    }
+
     #[tokio::test]
     async fn a_lease_begins_when_it_is_taken_and_what_little_is_left_of_one_is_not_used() {
         let app = testing::app();
         let ctx = &Ctx::new(app.clone(), None);
         let made = ctx.decide(async |moment| {
-            let code = Code {
-                channel: Kind::Sms,
-                to: "+12025550123",
-                user: Uuid::from_u128(7),
-                challenge: Uuid::from_u128(9),
-                purpose: CodePurpose::SignIn,
-                code: "123456",
-                link: None,
-                locale: Locale::En,
-                valid_until: moment.now + Duration::from_secs(600),
-            };
+            let code = code(9, &moment);
             let message = super::super::code(ctx, &Postage::of_a_test(), code, &moment);
             Ok(answer(()).insert(&message))
         });
         made.await.unwrap();
         // As if those before it had taken so long.
         app.clock.advance(LEASE);
-        let (leased, trouble) = lease(ctx.clone(), 1).await;
+        let (leased, trouble) = lease(ctx.clone(), Kind::Sms, 1).await;
         assert!(trouble.is_none());
         let message = leased.into_iter().flatten().next().unwrap();
         assert_eq!(message.due_at, Some(app.clock.now() + LEASE));
@@ -335,7 +361,7 @@ mod tests {
         let left = app.store.get::<Message>(id).await.unwrap().unwrap();
         assert_eq!((left.status, left.tries.0.len()), (Status::Queued, 0));
         app.clock.advance(Duration::from_secs(1));
-        run_due(&Ctx::new(app.clone(), None)).await.unwrap();
+        run_due(&Ctx::new(app.clone(), None), Kind::Sms).await.unwrap();
         assert_eq!(app.store.get::<Message>(id).await.unwrap().unwrap().status, Status::Failed);
     }
 }

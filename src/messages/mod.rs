@@ -195,7 +195,7 @@ entity! {
     index BY_USER (user, created_at);
     index BY_CREATED (created_at);
     // Not sparse: a decoy, which is never due, is written where a code that is due is written.
-    index BY_DUE (due_at);
+    index BY_DUE (kind, due_at);
     sparse BY_PROVIDER_REF (provider_ref);
     sparse BY_CHALLENGE (challenge);
     sparse BY_LOOK (look_at);

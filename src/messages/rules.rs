@@ -29,8 +29,10 @@ const DOUBTS: u32 = 2;
 /// The pause before the second try; it doubles from there (Twilio's advice for error 20429).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause between two tries.
+/// The longest pause between two tries, or this part of the time that is left where that is longer: a code
+/// is tried again within half a minute, news of three days within twenty.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const PART_OF_THE_REST: u32 = 200;
 
 /// The least time that a message must still be valid for to be sent, and the unit in which the
 /// provider is told of it.
@@ -170,7 +172,7 @@ impl Message {
             self.rise(Status::Unknown, now);
             return Lease::Settled;
         }
-        if self.valid_until < now + LEAST_LIFE {
+        if !self.is_worth_sending(now) {
             self.rise(if self.doubts > 0 { Status::Unknown } else { Status::Expired }, now);
             return Lease::Settled;
         }
@@ -179,6 +181,11 @@ impl Message {
         self.attempts += 1;
         self.due_at = Some(now + LEASE);
         Lease::Taken
+    }
+
+    /// Whether there is time enough left for it to be of use.
+    pub fn is_worth_sending(&self, now: Timestamp) -> bool {
+        self.valid_until >= now + LEAST_LIFE
     }
 
     /// Whether the worker that took it has it for long enough still: past that it might go out twice.
@@ -282,6 +289,7 @@ impl Message {
         let smells = self.failure() == Some(Class::Fraud)
             || self.tries.0.iter().any(|one| class(one.code) == Class::Fraud);
         matches!(self.status, Status::Failed | Status::Undelivered)
+            && self.doubts == 0
             && !self.fallback.0.is_empty()
             && !smells
             && self.valid_until >= now + LEAST_FOR_ANOTHER_WAY
@@ -354,7 +362,8 @@ impl Message {
 
     fn again(&mut self, now: Timestamp, chance: u8) {
         self.status = Status::Queued;
-        self.due_at = Some(now + worker::pause(self.attempts, PAUSE, LONGEST_PAUSE, chance));
+        let longest = LONGEST_PAUSE.max(self.valid_until.since(now) / PART_OF_THE_REST);
+        self.due_at = Some(now + worker::pause(self.attempts, PAUSE, longest, chance));
     }
 
     fn fail(&mut self, code: Option<i64>) {

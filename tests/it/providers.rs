@@ -1,11 +1,13 @@
 //! Who carries a message: order, failover, breakers, doubt, other ways – and what must never happen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 use vestibule::audit::{Event, What};
 use vestibule::challenges::Challenge;
@@ -112,7 +114,7 @@ async fn of_many_workers_one_has_a_message() {
         sent(&world, number).await;
     }
     let workers: Vec<_> = (0..4).map(|_| world.ctx()).collect();
-    for ran in futures_util::future::join_all(workers.iter().map(messages::actions::run_due)).await {
+    for ran in futures_util::future::join_all(workers.iter().map(|ctx| messages::actions::run_due(ctx, Kind::Sms))).await {
         ran.unwrap();
     }
     let read = |body: &str| serde_json::from_str::<Json>(body).unwrap()["to"].as_str().unwrap().to_owned();
@@ -164,7 +166,7 @@ async fn the_next_provider_is_asked_only_when_nothing_was_done() {
         let (twilio, webhook) = (Scripted::new([first.clone()]).await, Scripted::new([taken()]).await);
         let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
         let id = sent(&world, 102).await;
-        vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+        messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
         let message = message(&world, id).await;
         assert_eq!(message.status, status, "{first:?} {:?}", message.tries);
         assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, usize::from(asked)), "{first:?}");
@@ -172,6 +174,29 @@ async fn the_next_provider_is_asked_only_when_nothing_was_done() {
         assert_eq!(message.provider, provider);
         assert_eq!(tries(&message).len(), 1 + usize::from(asked));
     }
+}
+
+#[tokio::test]
+async fn a_code_that_ran_out_while_one_provider_was_asked_goes_to_no_other() {
+    let told = Arc::new(Notify::new());
+    let twilio = Scripted::new([Reply::WhenTold(told.clone(), 429)]).await;
+    let webhook = Scripted::new([taken()]).await;
+    let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
+    let id = sent(&world, 106).await;
+    let ctx = world.ctx();
+    let time_passes = async {
+        while twilio.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.advance(Duration::from_secs(601));
+        told.notify_one();
+    };
+    let (ran, ()) = tokio::join!(messages::actions::run_due(&ctx, Kind::Sms), time_passes);
+    ran.unwrap();
+    world.advance(Duration::from_secs(60));
+    world.run_due().await;
+    assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, 0));
+    assert_eq!(message(&world, id).await.status, Status::Expired);
 }
 
 #[tokio::test]
@@ -184,7 +209,7 @@ async fn a_country_has_its_own_providers() {
     assert_eq!((twilio.requests().len(), webhook.requests().len()), (0, 1));
     let british = "+447400123456";
     send_code(&world, british, "123456", CodePurpose::SignIn, Duration::from_secs(60)).await;
-    vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+    messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
     assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, 1));
 }
 
@@ -221,7 +246,7 @@ async fn a_message_waits_for_the_only_provider_while_its_breaker_is_open() {
     let world = house(None, Some(&webhook), &["sms: webhook"]).await;
     let id = sent(&world, 104).await;
     for _ in 0..20 {
-        vestibule::messages::actions::run_due(&world.ctx()).await.unwrap();
+        messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
         world.advance(Duration::from_secs(1));
     }
     let asked = webhook.requests().len();

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What it does with a request that it has read to the end.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Reply {
     /// Answers.
     Answer(u16, String),
+    /// Answers with this status once it is told to.
+    WhenTold(Arc<Notify>, u16),
     /// Takes it and ends the connection without a word.
     Silence,
     /// Takes it and says nothing for as long as it is waited for.
@@ -115,6 +118,13 @@ async fn answer_one(mut socket: BufReader<TcpStream>, script: &Script, requests:
         if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
     };
     requests.lock().unwrap().push(Request { head, body, reply: reply.clone() });
+    let reply = match reply {
+        Some(Reply::WhenTold(told, status)) => {
+            told.notified().await;
+            Some(answer(status, ""))
+        }
+        other => other,
+    };
     match reply {
         Some(Reply::Answer(status, text)) => {
             let answer = format!(
@@ -126,7 +136,7 @@ async fn answer_one(mut socket: BufReader<TcpStream>, script: &Script, requests:
         // Until whoever asks has hung up.
         Some(Reply::Hang) => drop(socket.read_u8().await),
         Some(Reply::Reset) => socket.get_ref().set_zero_linger().unwrap(),
-        Some(Reply::Silence) | None => {}
+        Some(Reply::Silence | Reply::WhenTold(..)) | None => {}
     }
 }
 

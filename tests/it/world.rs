@@ -21,6 +21,7 @@ use vestibule::app::{App, Ctx};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::config::Config;
 use vestibule::http::entrance::Entrance;
+use vestibule::messages::{self, Kind};
 use vestibule::policy::Policy;
 use vestibule::random::Random;
 use vestibule::store::Engine;
@@ -185,7 +186,9 @@ impl World {
 
     /// Sends every message that is due, and looks after those that were sent.
     pub async fn run_due(&self) {
-        while vestibule::messages::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
+        for kind in Kind::ALL.iter().copied() {
+            while messages::actions::run_due(&self.ctx(), kind).await.unwrap() > 0 {}
+        }
         while vestibule::calls::actions::run_due(&self.ctx()).await.unwrap() > 0 {}
         while vestibule::messages::actions::look_after(&self.ctx()).await.unwrap() > 0 {}
     }

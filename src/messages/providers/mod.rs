@@ -38,7 +38,13 @@ pub async fn carry(app: &App, parcel: Parcel<'_>) -> (Sent, Vec<Try>) {
     let carriers = carriers(app, parcel.message);
     for carrier in carriers {
         let name = carrier.as_str();
-        if !app.circuits.admits(name, app.clock.now()) {
+        // The one before it may have taken its time.
+        let parcel = Parcel { now: app.clock.now(), ..parcel };
+        if !parcel.message.is_worth_sending(parcel.now) {
+            hope = Some(Sent::NotProcessed(None));
+            break;
+        }
+        if !app.circuits.admits(name, parcel.now) {
             // It may work again before the message's time is over.
             hope.get_or_insert(Sent::NotProcessed(Some(trouble::LATER)));
             continue;

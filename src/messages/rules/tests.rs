@@ -144,6 +144,34 @@ fn what_was_not_processed_is_tried_until_its_time_is_over_with_growing_pauses() 
 }
 
 #[test]
+fn what_is_worth_sending_for_days_is_tried_more_rarely() {
+    let mut message = Message { kind: Kind::Email, valid_until: at(3 * 24 * 60 * MINUTES), ..message() };
+    let (mut now, mut tries) = (at(0), 0);
+    while message.lease(now) == Lease::Taken {
+        assert!(message.sent(message.attempts, &Sent::NotProcessed(None), now, 255));
+        now = message.due_at.unwrap();
+        tries += 1;
+    }
+    assert_eq!(message.status, Status::Expired);
+    assert!((200..1_500).contains(&tries), "{tries} tries in three days");
+}
+
+#[test]
+fn no_other_way_is_taken_while_a_copy_may_still_arrive() {
+    let with_a_way = || Message { fallback: Fallback(vec![Kind::Call]), ..leased() };
+    let mut once = with_a_way();
+    once.sent(1, &Sent::Accepted(heard(Status::Accepted, None)), at(1), 0);
+    assert!(once.fold(&heard(Status::Undelivered, Some(30_003)), at(2)) && once.wants_another_way(at(2)));
+
+    let mut twice = with_a_way();
+    twice.sent(1, &Sent::Doubtful, at(1), 0);
+    assert_eq!(twice.lease(twice.due_at.unwrap()), Lease::Taken);
+    twice.sent(2, &Sent::Accepted(heard(Status::Accepted, None)), at(1_000), 0);
+    assert!(twice.fold(&heard(Status::Undelivered, Some(30_003)), at(1_001)));
+    assert!(!twice.wants_another_way(at(1_001)), "the first copy may be the one that arrives");
+}
+
+#[test]
 fn a_permanent_refusal_ends_it_and_an_unknown_one_gets_one_more_try() {
     let mut message = leased();
     assert!(message.sent(1, &Sent::Refused(Some(21614)), at(1), 0));
