@@ -38,7 +38,7 @@ catalogue! {
     Unauthenticated = "unauthenticated" 401 "This needs a sign-in.", "Sign in and send the credential as `Authorization: Bearer …` or as the cookie.";
     CodeWrong = "code-wrong" 401 "The code is wrong.", "Check the newest message and type the code again.";
     CodeGone = "code-gone" 401 "This code is no longer asked for.", "It was used, expired, or guessed too often. Start again.";
-    RefreshRefused = "refresh-refused" 401 "This refresh token no longer counts.", "Sign in again. A refresh token is good for one use.";
+    RefreshRefused = "refresh-refused" 401 "This refresh token is not valid.", "Sign in again. A refresh token is good for one use.";
     ClientUnknown = "client-unknown" 401 "This needs a registered client.", "Send the client's id and secret by HTTP Basic; `vestibule clients add` registers one.";
     KeyUnknown = "key-unknown" 401 "This API key does not count.", "It was revoked, has expired, or never was one. An administrator makes a new one.";
     ScopeMissing = "scope-missing" 403 "This API key may not do that.", "The detail names the scope that is needed; make a key that has it.";
@@ -59,7 +59,7 @@ catalogue! {
     LastAdministrator = "last-administrator" 409 "Nobody would be left to administer this.", "Give the role to somebody else first.";
     FactorRequired = "factor-required" 409 "This account would be left without a second factor that it needs.", "Add another second factor first.";
     BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is in the configuration.";
-    UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send `Content-Type: application/json`.";
+    UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send the `Content-Type` that the detail names.";
     Invalid = "invalid" 422 "Some of what was sent cannot be accepted.", "The list `errors` names each field and says why.";
     ImmutableField = "immutable-field" 422 "This is not changed here.", "The list `errors` names each field; the policy of this server keeps them as they are. Leave them out.";
     IdempotencyKeyReused = "idempotency-key-reused" 422 "This idempotency key belongs to another request.", "Use a fresh key for a different request.";

@@ -141,7 +141,7 @@ Vestibule {version} in development mode, for this machine only. Stop it with Ctr
 
   API    http://{address}/api/v1
   docs   http://{address}/docs
-  phone  http://{address}/dev/phone   every code and mail arrives here
+  phone  http://{address}/dev/phone   codes and mails arrive here unless a provider is configured
   data   {kept}
 
 {told}

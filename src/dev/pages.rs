@@ -43,7 +43,7 @@ pub(super) fn phone(texts: &[Text], lines: &[Line], rules: &[(String, Rule)], no
     let body = format!(
         r#"<header class="top">
 <div><h1>Phone</h1>
-<p>Every message and every call of this server arrives here, whatever the number. Nothing leaves this machine.</p>
+<p>Codes, mails and calls arrive here, whatever the number or address. Where a Twilio account, a mail server or a webhook is configured, that is used instead and really sends.</p>
 <noscript><p>Without JavaScript, this page reloads by itself.</p></noscript></div>
 <nav aria-label="Pages"><a href="/dev/phone">Refresh</a><a href="/">First steps</a><a href="/docs">API</a></nav>
 </header>

@@ -98,7 +98,7 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
         post("/auth/resend-code", challenges::api::resend_code).access(Public).recognises().about("Send the code of a challenge again")
-            .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the code on its way is the same")
+            .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the same code, or a new one when another factor is asked for")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")

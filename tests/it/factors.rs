@@ -359,7 +359,7 @@ async fn told_of_lock(person: &Person<'_>, subject: &str) -> [usize; 2] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_is_told_once_of_a_locked_factor_and_by_another_way_than_that_one() {
-    const SUBJECT: &str = "A sign-in method was locked";
+    const SUBJECT: &str = "A sign-in method was locked. If that was not you, change your password";
     let only_a_few = |policy: &mut Policy| {
         patient(policy);
         // A mail of this kind is not what many guesses at once could use up.
