@@ -133,7 +133,7 @@ fn link(visit: &Visit, path: &str, by: &Kwargs) -> Result<String, minijinja::Err
 pub fn typed<T: FromStr>(field: &str, text: &str) -> Result<Option<T>> {
     let read = |text: &str| {
         text.parse().map_err(|_| {
-            Error::from(FieldError::new(field.to_owned(), "invalid", "This is not written as it should be."))
+            Error::from(FieldError::new(field.to_owned(), "invalid", "This is not in the right format."))
         })
     };
     Some(text.trim()).filter(|text| !text.is_empty()).map(read).transpose()

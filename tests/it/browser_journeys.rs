@@ -165,7 +165,7 @@ async fn whole_life(way: Way) {
     tab.follows("Make new codes").await;
     let codes = tab.evaluates("[...document.querySelectorAll('.codes code')].map(e => e.innerText)").await;
     assert_eq!(codes.as_array().map(Vec::len), Some(10), "{codes}");
-    tab.follows("I have kept them").await;
+    tab.follows("I have saved them").await;
     tab.sees("10 codes left").await;
 
     // Out, and in again with the app.
@@ -231,8 +231,8 @@ async fn whole_life(way: Way) {
     assert!(tab.path().await.starts_with("/sign-in"), "{}", tab.path().await);
     let token = crate::recovery::linked(&world, &person.email(), "/undo").await;
     tab.goes_to(&format!("/undo?token={token}")).await;
-    tab.follows("Take it back").await;
-    tab.sees("It was taken back").await;
+    tab.follows("Undo it").await;
+    tab.sees("It was undone").await;
     world.advance(Duration::from_secs(60));
     tab.goes_to("/sign-in").await;
     tab.fills("identifier", &other).await;
@@ -353,7 +353,7 @@ async fn nobody_who_has_done_it_is_told_that_it_failed() {
     tab.fills("code", &code).await;
     tab.follows("Continue").await;
     assert_eq!(tab.path().await, "/account?said=not-asked");
-    tab.sees("no longer asked for").await;
+    tab.sees("That code no longer works").await;
     assert_eq!(tab.evaluates("document.querySelectorAll('.tag.good').length").await, 2);
     // What does not count any more is no good news.
     tab.follows("Sign out").await;
@@ -363,7 +363,7 @@ async fn nobody_who_has_done_it_is_told_that_it_failed() {
     tab.fills("code", "000000").await;
     tab.follows("Continue").await;
     assert_eq!(tab.path().await, "/sign-in?said=gone");
-    assert!(tab.text("[role=alert]").await.contains("no longer asked for"));
+    assert!(tab.text("[role=alert]").await.contains("That code no longer works"));
     assert_eq!(tab.evaluates("document.querySelector('.said')").await, Json::Null);
 }
 
@@ -431,7 +431,7 @@ async fn what_was_typed_is_there_again_or_it_is_said_that_it_is_not() {
         gives_code(&mut tab, &person).await;
     }
     assert_eq!(tab.path().await, "/account/change/email?said=unsaved");
-    assert!(tab.text("[role=alert]").await.contains("not done yet"));
+    assert!(tab.text("[role=alert]").await.contains("Nothing was changed yet"));
     tab.pictured("change-unsaved").await;
     tab.fills("value", "new@example.com").await;
     tab.follows("Save").await;

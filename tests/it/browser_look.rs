@@ -294,7 +294,7 @@ async fn pages_that_come_of_forms_are_as_good() {
     gives_code(&mut tab, &person).await;
     tab.goes_to("/account/totp").await;
     tab.follows("Go on").await;
-    tab.clicks("You cannot scan it? Type this key into the app.").await;
+    tab.clicks("Cannot scan it? Type this key into the app.").await;
     is_good(&mut tab, "totp-picture").await;
     tab.goes_to("/account/password").await;
     tab.fills("new_password", "eight quiet herons").await;
@@ -346,7 +346,7 @@ async fn pages_at_the_end_of_a_way_are_as_good() {
 
     tab.goes_to("/account/recovery-codes").await;
     tab.follows("Make new codes").await;
-    tab.sees("I have kept them").await;
+    tab.sees("I have saved them").await;
     is_good(&mut tab, "recovery-codes-made").await;
 
     tab.goes_to("/account/delete").await;
@@ -354,8 +354,8 @@ async fn pages_at_the_end_of_a_way_are_as_good() {
     tab.sees("Your account is deleted").await;
     is_good(&mut tab, "delete-done").await;
     tab.goes_to(&format!("/undo?token={}", linked(&world, &person.email(), "/undo").await)).await;
-    tab.follows("Take it back").await;
-    tab.sees("It was taken back").await;
+    tab.follows("Undo it").await;
+    tab.sees("It was undone").await;
     is_good(&mut tab, "undo-done").await;
 
     world.advance(Duration::from_secs(120));

@@ -115,11 +115,11 @@ async fn a_recovery_says_what_it_asks_for_and_takes_another_way() {
     let page = sends("/recover/resend", "factor", "sms".to_owned()).await.expect(StatusCode::OK);
     assert!(text(&page).contains("by text message") && text(&page).contains("data-wait"), "{}", text(&page));
     let page = sends("/recover/resend", "factor", "recovery_code".to_owned()).await.expect(StatusCode::OK);
-    assert!(text(&page).contains("recovery codes that you kept"), "{}", text(&page));
+    assert!(text(&page).contains("recovery codes that you saved"), "{}", text(&page));
     let wrong = sends("/recover/second", "code", "no-such-code".to_owned()).await;
     let wrong = text(&wrong.expect(StatusCode::UNAUTHORIZED));
     assert!(
-        wrong.contains("none of your recovery codes") && wrong.contains("recovery codes that you kept"),
+        wrong.contains("none of your recovery codes") && wrong.contains("recovery codes that you saved"),
         "{wrong}"
     );
     let done = sends("/recover/second", "code", codes[0].clone()).await.expect(StatusCode::OK);
@@ -184,7 +184,7 @@ async fn an_account_that_was_made_for_somebody_is_welcomed_and_its_form_says_wha
     let form = text(&admin.get("/console/users/new").await.expect(StatusCode::OK));
     let field =
         |name: &str| form.lines().find(|line| line.contains(&format!("<label for=\"{name}\""))).unwrap();
-    assert!(!field("email").contains("if you like") && field("mobile").contains("if you like"), "{form}");
+    assert!(!field("email").contains("(optional)") && field("mobile").contains("(optional)"), "{form}");
     let guest = world.stranger();
     let made = admin.post("/api/v1/admin/users", json!({"email": guest.email()})).await;
     made.expect(StatusCode::CREATED);
