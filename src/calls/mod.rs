@@ -55,7 +55,7 @@ text_enum! {
         InProgress = "in_progress",
         /// It could not be placed, or nobody can tell whether it was.
         Failed = "failed",
-        /// Called back before it was answered.
+        /// Cancelled before it was answered.
         Canceled = "canceled",
         /// Nobody answered.
         NoAnswer = "no_answer",
@@ -82,7 +82,7 @@ text_enum! {
         Placing = "placing",
         /// Look for it among the provider's calls: it may have been placed.
         Find = "find",
-        /// Ask the provider after it, or, when it was called back, end it there.
+        /// Ask the provider after it, or, when it was cancelled, end it there.
         Follow = "follow",
         /// Nothing.
         Nothing = "nothing",
@@ -256,7 +256,7 @@ pub struct CallView {
     pub from: String,
     /// How far it has come.
     pub status: Status,
-    /// Whether it was called back and has not ended yet.
+    /// Whether it was cancelled and has not ended yet.
     pub canceling: bool,
     /// What went wrong, when something did.
     pub error: Option<CallError>,

@@ -203,7 +203,7 @@ impl Call {
         changed
     }
 
-    /// Its caller calls it back. Whether anything changed.
+    /// Its caller cancels it. Whether anything changed.
     ///
     /// What no worker has is canceled at once; what one has is ended at the provider.
     pub fn cancel(&mut self, now: Timestamp) -> bool {

@@ -85,7 +85,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<sign_up::api::NewUser>().answers::<sign_up::actions::SignedUp>(201, "The account, and what is asked to verify its mobile number")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
             .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
-        post("/users/register", aliases::register).access(Public).about("Sign up, and be told nothing")
+        post("/users/register", aliases::register).access(Public).about("Sign up; the answer is an empty 204")
             .takes::<sign_up::api::NewUser>().answers_nothing(204, "The account is there; the user signs in next")
             .may(&[Problem::SignUpClosed, Problem::IdentifierTaken, Problem::IdempotencyKeyReused])
             .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
@@ -101,19 +101,19 @@ pub fn routes() -> Vec<Route> {
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the same code, or a new one when another factor is asked for")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
-        post("/auth/password-strength", passwords::api::strength).access(Public).about("What would be said of a password")
-            .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "Whether it would be taken, and how strong it is")
+        post("/auth/password-strength", passwords::api::strength).access(Public).about("Whether a password would be accepted, and how strong it is")
+            .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "The judgement, and what would make it better")
             .counted(&[Limit::PasswordStrengthAddress]),
         post("/auth/recover", recovery::api::recover).access(Public).about("Ask for a code to get back into an account")
             .takes::<recovery::api::Recover>().answers::<recovery::api::RecoveryAsked>(202, "The same whether or not there is such an account")
             .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::RecoverDevice, Limit::SendRecovery, Limit::SendRecoveryKnown]),
-        post("/auth/recover/verify", recovery::api::verify).access(Public).about("Give back the code of a recovery")
+        post("/auth/recover/verify", recovery::api::verify).access(Public).about("Answer a recovery with its code")
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(SEND),
         post("/auth/logout", sessions::api::logout).access(Public).recognises().about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
-        get("/auth/authenticated", sessions::api::authenticated).access(Public).recognises().about("Whether the credential counts")
+        get("/auth/authenticated", sessions::api::authenticated).access(Public).recognises().about("Whether the credential is valid")
             .answers::<sessions::api::AuthenticatedView>(200, "Whose it is, or that it is nobody's"),
         post("/auth/refresh", sessions::api::refresh).access(Public).about("Renew an access token")
             .takes::<sessions::api::Refresh>().answers::<sessions::Tokens>(200, "A new access token and the next refresh token")
@@ -125,11 +125,11 @@ pub fn routes() -> Vec<Route> {
         post("/auth/authorize", step_up::api::authorize).acting().asks().about("Whether an operation may be done now")
             .takes::<step_up::api::Authorize>().answers::<step_up::api::Authorized>(200, "It may")
             .may(&[Problem::StepUpRequired, Problem::FactorMissing, Problem::OperationNever]),
-        post("/auth/undo", undo::api::undo).access(Public).about("Take something back with the link in its notice")
-            .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is taken back, and every session has ended")
+        post("/auth/undo", undo::api::undo).access(Public).about("Undo a change with the token of its notice")
+            .takes::<undo::api::TakeBack>().answers::<undo::api::Undone>(200, "It is undone, and every session has ended")
             .may(&[Problem::CodeGone, Problem::IdentifierTaken]).counted(&[Limit::CodeTryAddress]),
         // one's own account
-        get("/users/me", profile::api::me).about("Oneself").answers::<accounts::Account>(200, "The account"),
+        get("/users/me", profile::api::me).about("One's own account").answers::<accounts::Account>(200, "The account"),
         patch("/users/me", profile::api::change).acting().about("Change one's account")
             .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
             .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing])
@@ -275,8 +275,8 @@ pub fn routes() -> Vec<Route> {
         post("/organizations/{id}/invitations", mine::invite).about("Ask somebody to join, by mail")
             .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
             .may(&STEP_UP).may(OF_OTHERS).counted(&[Limit::InvitationUser]).counted(NOTICE).may(&UNPAID),
-        delete("/organizations/{id}/invitations/{invitation}", mine::uninvite).about("Take an invitation back")
-            .answers_nothing(204, "It counts no more").may(&STEP_UP).may(OF_OTHERS),
+        delete("/organizations/{id}/invitations/{invitation}", mine::uninvite).about("Withdraw an invitation")
+            .answers_nothing(204, "It is no longer valid").may(&STEP_UP).may(OF_OTHERS),
         get("/admin/organizations", organizations::api::all).access(Staff(op::ADMIN_READ)).about("Every organisation, newest first")
             .searches::<Listing>().answers::<List<organizations::OrganizationView>>(200, "A page of organisations"),
         post("/admin/organizations", organizations::api::found_for).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Found an organisation for somebody")
@@ -298,8 +298,8 @@ pub fn routes() -> Vec<Route> {
         post("/admin/organizations/{id}/invitations", theirs::invite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Ask somebody to join, by mail")
             .takes::<organizations::api::Invite>().answers::<organizations::InvitationView>(201, "The invitation; its code is in the mail alone")
             .counted(&[Limit::InvitationUser]).counted(NOTICE).may(&UNPAID),
-        delete("/admin/organizations/{id}/invitations/{invitation}", theirs::uninvite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Take an invitation back")
-            .answers_nothing(204, "It counts no more"),
+        delete("/admin/organizations/{id}/invitations/{invitation}", theirs::uninvite).access(Staff(op::ADMIN_ORGANIZATIONS)).about("Withdraw an invitation")
+            .answers_nothing(204, "It is no longer valid"),
         // events
         get("/events", events::api::feed).access(Staff(op::ADMIN_AUDIT)).about("What happened, in the order in which it was sealed")
             .searches::<events::api::Feed>().answers::<events::api::Events>(200, "Events after the one named").may(&[Problem::NotFound])
@@ -320,7 +320,7 @@ pub fn routes() -> Vec<Route> {
             .searches::<calls::api::Filter>().answers::<List<calls::CallView>>(200, "A page of calls"),
         get("/calls/{id}", calls::api::get).about("One of one's own calls, with its history")
             .answers::<calls::CallView>(200, "The call").may(&[Problem::NotFound]),
-        post("/calls/{id}/cancel", calls::api::cancel).about("Call a call back")
+        post("/calls/{id}/cancel", calls::api::cancel).about("Cancel a call")
             .answers::<calls::CallView>(200, "The call: canceled, on its way to an end, or ended before").may(&[Problem::NotFound]),
         // providers
         post("/webhooks/twilio/calls/{token}", calls::api::twilio_status).access(Webhook)
@@ -355,15 +355,15 @@ fn own_operations() -> Vec<Route> {
             .answers::<health::Health>(200, "It runs"),
         get("/health/ready", health::ready).access(Public).about("Whether this server can serve, with each dependency")
             .answers::<health::Health>(200, "It can").answers::<health::Health>(503, "It cannot: a dependency fails"),
-        get(METRICS, health::metrics).access(Public).about("The figures, for Prometheus")
-            .answers_in(200, "application/openmetrics-text", "The figures"),
+        get(METRICS, health::metrics).access(Public).about("Metrics for Prometheus")
+            .answers_in(200, "application/openmetrics-text", "The metrics"),
         get("/.well-known/jwks.json", keys::api::jwks).access(Public).about("The public keys of access tokens")
             .answers_in(200, "application/json", "A JWK set (RFC 7517)"),
         post("/oauth2/introspect", clients::api::introspect).access(Access::Client).oauth().about("What a token stands for (RFC 7662)")
-            .takes_form::<clients::api::Ask>().answers::<clients::api::IntrospectionView>(200, "What it stands for, or that it does not count")
+            .takes_form::<clients::api::Ask>().answers::<clients::api::IntrospectionView>(200, "What it stands for, or that it is not valid")
             .admits(Scope::Introspect),
         post("/oauth2/revoke", clients::api::revoke).access(Access::Client).oauth().about("End the session of a token (RFC 7009)")
-            .takes_form::<clients::api::Ask>().answers_nothing(200, "It does not count any more, or never did")
+            .takes_form::<clients::api::Ask>().answers_nothing(200, "It is no longer valid, or never was")
             .counted(&[Limit::ClientFailuresAddress, Limit::ServiceRequests]),
         get("/openapi.json", openapi::serve).access(Public).about("This description")
             .answers_in(200, "application/json", "OpenAPI 3.1"),

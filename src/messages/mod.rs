@@ -74,7 +74,7 @@ text_enum! {
         Sent = "sent",
         /// Its time was over before it could be sent.
         Expired = "expired",
-        /// Called back before it was sent.
+        /// Cancelled before it was sent.
         Canceled = "canceled",
         /// Refused, by the provider or before.
         Failed = "failed",

@@ -27,16 +27,16 @@ pub struct AskStrength {
     pub name: Option<String>,
 }
 
-/// What would be said of a password if it were chosen.
+/// Whether a password would be accepted, and how strong it is.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PasswordStrength {
-    /// Whether it would be taken.
+    /// Whether it would be accepted.
     pub acceptable: bool,
     /// How hard it is to guess: 0 at once, 1 soon, 2 with some effort, 3 hardly, 4 not in practice. Whether it
-    /// is taken does not depend on it.
+    /// is accepted does not depend on it.
     #[schemars(range(max = 4))]
     pub score: u8,
-    /// Why it would not be taken.
+    /// Why it would not be accepted.
     pub errors: Vec<FieldError>,
     /// What is weak about it.
     #[serde(skip_serializing_if = "Option::is_none")]

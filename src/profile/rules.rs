@@ -78,7 +78,7 @@ impl Wanted {
         self.operations()
             .into_iter()
             .filter(|(_, operation)| never(operation))
-            .map(|(field, _)| FieldError::new(field, "immutable", "This is not changed here."))
+            .map(|(field, _)| FieldError::new(field, "immutable", "This cannot be changed here."))
             .collect()
     }
 

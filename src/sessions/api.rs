@@ -22,7 +22,7 @@ use crate::secret::Secret;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Authenticated")]
 pub struct AuthenticatedView {
-    /// Whether the credential counts.
+    /// Whether the credential is valid.
     pub authenticated: bool,
     /// Whose it is.
     #[serde(skip_serializing_if = "Option::is_none")]
