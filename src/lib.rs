@@ -1,4 +1,4 @@
-//! Vestibule: the accounts backend, finished.
+//! Vestibule: an accounts backend.
 //!
 //! The map, in reading order; `docs/architecture.md` says why.
 

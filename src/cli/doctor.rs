@@ -85,8 +85,8 @@ pub async fn run(options: &Settings) -> Outcome {
     }
     match found.iter().filter(|finding| finding.0 == Verdict::Bad).count() {
         0 => Ok(()),
-        1 => Err("1 thing must be mended.".to_owned()),
-        bad => Err(format!("{bad} things must be mended.")),
+        1 => Err("1 problem must be fixed.".to_owned()),
+        bad => Err(format!("{bad} problems must be fixed.")),
     }
 }
 

@@ -31,7 +31,7 @@ use clap::{Args, Parser, Subcommand};
 
 use settings::Given;
 
-/// The accounts backend, finished. Without a command: development mode, on this machine only.
+/// Accounts backend: sign-up, sign-in, sessions. Without a command: development mode, on this machine only.
 #[derive(Parser)]
 #[command(name = "vestibule", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -43,7 +43,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve people: production.
+    /// Run the server in production.
     Serve(serve::Options),
     /// Bring the database to the shape that this program expects.
     Migrate(migrate::Options),
@@ -61,7 +61,7 @@ enum Command {
     Seed(seed::Options),
     /// Make the first administrator; suspend, restore and help users.
     Admin(admin::Options),
-    /// Look at the chain over what happened.
+    /// Verify that the audit log was not altered.
     Audit(audit::Options),
     /// Check, explain and try out the policy.
     Policy(policy::Options),

@@ -245,7 +245,7 @@ pub(super) fn index(origin: &str) -> String {
     let body = format!(
         r#"<header class="top">
 <div><h1>Vestibule, in development</h1>
-<p>The accounts backend, finished: sign-up, sign-in with a second factor, sessions that really end. In this mode it answers this machine only, and its messages arrive on a phone in your browser.</p></div>
+<p>An accounts backend: sign-up, sign-in with a second factor, sessions that really end. In this mode it answers this machine only, and its messages arrive on a phone in your browser unless a provider is configured.</p></div>
 </header>
 <p id="news" class="unseen" role="status" aria-live="polite"></p>
 <main>
