@@ -145,11 +145,11 @@ pub struct AskedView {
     pub expires_at: Timestamp,
 }
 
-/// Something that can be taken back with a link that was sent.
+/// Something that can be undone with a link that was sent.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Undoable")]
 pub struct UndoView {
-    /// What would be taken back: `change`, `deletion` or `not_me`.
+    /// What would be undone: `change`, `deletion` or `not_me`.
     pub what: &'static str,
     /// Of a change: the identifier that would be put back.
     pub before: Option<IdentifierView>,
@@ -157,7 +157,7 @@ pub struct UndoView {
     pub operation: Option<String>,
     /// When it was done.
     pub created_at: Timestamp,
-    /// Until when it can be taken back.
+    /// Until when it can be undone.
     pub expires_at: Timestamp,
 }
 
@@ -193,7 +193,7 @@ pub struct Export {
     pub messages: Vec<MessageView>,
     /// What was asked and is not yet answered.
     pub challenges: Vec<AskedView>,
-    /// What can be taken back.
+    /// What can be undone.
     pub undos: Vec<UndoView>,
 }
 

@@ -23,7 +23,7 @@ pub struct TakeBack {
 pub struct Undone {
     /// Always `undone`.
     pub status: &'static str,
-    /// What was taken back: `change`, `deletion` or `not_me`.
+    /// What was undone: `change`, `deletion` or `not_me`.
     pub what: &'static str,
 }
 
