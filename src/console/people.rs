@@ -312,6 +312,7 @@ async fn asks(desk: &Desk, id: Uuid, form: Value, error: Option<Error>) -> Resul
     let known = context! {
         roles => user.user.user.roles.0.join(" "), name => user.user.user.name.clone(),
         locale => user.user.user.locale.clone(),
+        removal => (desk.ctx.now + *desk.ctx.policy.account.grace).to_string(),
     };
     let given = context! {
         deed => name, is_grave, frame => "console.html", whom => called(&user.user),

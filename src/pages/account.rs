@@ -22,7 +22,7 @@ use crate::sessions::actions::{Scope, end, end_scope, list};
 use crate::sessions::{Caller, clear_cookie, with_cookies};
 use crate::step_up::permit;
 use crate::store::Seen;
-use crate::words::{Locale, known_as};
+use crate::words::{Locale, known_as, when};
 
 fn of_kind(word: &str) -> Result<IdentifierKind> {
     let known = IdentifierKind::ALL.iter().copied().find(|kind| kind.as_str() == word);
@@ -265,8 +265,14 @@ pub async fn activity(
 /// `GET /account/data`
 pub async fn data(ctx: Ctx, visit: Visit, caller: Caller) -> Response {
     let leads = |operation| leads_to(&ctx, &caller, operation);
-    let given = context! { exports => leads(operation::EXPORT), deletes => leads(operation::DELETE) };
+    let (exports, deletes) = (leads(operation::EXPORT), leads(operation::DELETE));
+    let given = context! { exports, deletes, removal => removal(&ctx) };
     visit.shows("data.html", &visit.say("nav.data"), given)
+}
+
+/// When everything is removed of an account that is deleted now.
+fn removal(ctx: &Ctx) -> String {
+    (ctx.now + *ctx.policy.account.grace).to_string()
 }
 
 /// `GET /account/export`
@@ -294,7 +300,8 @@ pub async fn ask_delete(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Respon
     permit(&ctx, &caller, operation::DELETE).await?;
     let form = question(&visit, "delete", "/account/delete", &[], true);
     let links = vec![super::link(&visit, "/account/data", "cancel")];
-    let given = context! { text => visit.say("delete.text"), links, ..form };
+    let text = visit.say_of("delete.text", &[("until", when(&removal(&ctx)).into())]);
+    let given = context! { text, links, ..form };
     Ok(visit.shows("say.html", &visit.say("delete"), given))
 }
 

@@ -82,7 +82,7 @@ fn every_language_has_every_key_with_the_same_places() {
 fn every_text_is_said_in_every_language_and_none_of_it_in_english() {
     let places = [("host", "h"), ("code", "c"), ("link", "l"), ("what", "w"), ("action", "a")];
     let mut args: Vec<(&str, Value<'_>)> = places.map(|(name, text)| (name, text.into())).to_vec();
-    args.extend([("to", "t".into()), ("organization", "o".into())]);
+    args.extend([("to", "t".into()), ("organization", "o".into()), ("until", "u".into())]);
     args.extend(["minutes", "seconds", "count", "least"].map(|name| (name, 5.into())));
     for key in keys(Locale::En).keys() {
         let english = say(Locale::En, key, &args);

@@ -315,8 +315,8 @@ async fn of_many_resends_at_once_one_is_sent_and_one_is_paid_for() {
     let resend = json!({"challenge": asked(&person).await});
     let again = || person.post("/api/v1/auth/resend-code", resend.clone());
     let purse = async || {
-        let purse = world.app.purse.lock().await;
-        purse.left("home_known") + purse.left("abroad_known")
+        let (today, purse) = (&world.ctx().now.to_string()[..10], world.app.purse.lock().await);
+        purse.left(today, "home_known") + purse.left(today, "abroad_known")
     };
     world.advance(Duration::from_secs(30));
     let before = purse().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use serde_json::json;
 use vestibule::audit::{Event, What};
+use vestibule::config::Period;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
 use vestibule::policy::{IdentifierKind, Policy, When, operation, preset};
@@ -173,6 +174,22 @@ async fn a_browser_has_a_name_and_a_time_is_read() {
     assert!(mails.contains("Firefox · Linux") && !mails.contains("Mozilla"), "{mails}");
     let page = text(&alice.get("/account/activity").await.expect(StatusCode::OK));
     assert!(page.contains(" UTC</time>") && !page.contains("Z</time>"), "{page}");
+}
+
+/// "For a while" helps nobody who has to decide.
+#[tokio::test]
+async fn who_deletes_an_account_reads_until_when_that_can_be_undone() {
+    let grace = Duration::from_secs(3 * 24 * 60 * 60);
+    let plan = crate::matrix::plan().policy(move |policy| policy.account.grace = Period(grace));
+    let world = plan.build().await;
+    let (alice, admin) = (world.alice().await, crate::administration::with_roles(&world, &["admin"]).await);
+    let until = vestibule::words::when(&(world.app.clock.now() + grace).to_string());
+    let id = crate::administration::id_of(&alice).await;
+    let theirs = format!("/console/users/{id}/delete");
+    for (who, path) in [(&alice, "/account/data"), (&alice, "/account/delete"), (&admin, theirs.as_str())] {
+        let page = text(&who.get(path).await.expect(StatusCode::OK));
+        assert!(page.contains(&until), "{path}: {page}");
+    }
 }
 
 /// Who was never in has nothing to get back into.

@@ -1,13 +1,11 @@
 //! Who carries a message: order, failover, breakers, doubt, other ways – and what must never happen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
-use tokio::sync::Notify;
 use uuid::Uuid;
 use vestibule::audit::{Event, What};
 use vestibule::challenges::Challenge;
@@ -21,7 +19,7 @@ use vestibule::secret::Secret;
 use vestibule::store::{Change, Query, answer as decided};
 use vestibule::words::Locale;
 
-use crate::scripted::{Reply, Scripted, answer, taken};
+use crate::scripted::{Reply, Scripted, Told, answer, taken};
 use crate::world::{Person, World};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -178,7 +176,7 @@ async fn the_next_provider_is_asked_only_when_nothing_was_done() {
 
 #[tokio::test]
 async fn a_code_that_ran_out_while_one_provider_was_asked_goes_to_no_other() {
-    let told = Arc::new(Notify::new());
+    let told = Told::default();
     let twilio = Scripted::new([Reply::WhenTold(told.clone(), 429)]).await;
     let webhook = Scripted::new([taken()]).await;
     let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
@@ -189,7 +187,7 @@ async fn a_code_that_ran_out_while_one_provider_was_asked_goes_to_no_other() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         world.advance(Duration::from_secs(601));
-        told.notify_one();
+        told.0.notify_one();
     };
     let (ran, ()) = tokio::join!(messages::actions::run_due(&ctx, Kind::Sms), time_passes);
     ran.unwrap();

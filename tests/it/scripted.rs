@@ -10,18 +10,28 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What it does with a request that it has read to the end.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Reply {
     /// Answers.
     Answer(u16, String),
     /// Answers with this status once it is told to.
-    WhenTold(Arc<Notify>, u16),
+    WhenTold(Told, u16),
     /// Takes it and ends the connection without a word.
     Silence,
     /// Takes it and says nothing for as long as it is waited for.
     Hang,
     /// Takes it and breaks the connection off (RST).
     Reset,
+}
+
+/// Tells it to.
+#[derive(Clone, Debug, Default)]
+pub struct Told(pub Arc<Notify>);
+
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A request as it came.
@@ -120,7 +130,7 @@ async fn answer_one(mut socket: BufReader<TcpStream>, script: &Script, requests:
     requests.lock().unwrap().push(Request { head, body, reply: reply.clone() });
     let reply = match reply {
         Some(Reply::WhenTold(told, status)) => {
-            told.notified().await;
+            told.0.notified().await;
             Some(answer(status, ""))
         }
         other => other,

@@ -1,5 +1,6 @@
 
-# Pages. {$to} is an address or a number, partly hidden; {$seconds}, {$count} and {$least} are whole numbers.
+# Pages. {$to} is an address or a number, partly hidden; {$until} is an instant such as 2030-01-31 12:00 UTC;
+# {$seconds}, {$count} and {$least} are whole numbers.
 nav = Your account
     .skip = Skip to the content
     .language = Language
@@ -133,11 +134,11 @@ data = Your data
     .export = Everything that we hold about you
     .export-text = One file with your profile, your devices and what happened in your account.
     .export-button = Get a copy
-    .delete-text = Your account is closed at once and everything in it is removed after a while.
+    .delete-text = Your account is closed at once. If you do it now, everything in it is removed after { $until }.
 export = Get a copy
     .button = Download the file
 delete = Delete your account
-    .text = You are signed out everywhere and nobody can sign in any more. For a while you can undo it with the link in the message that we send you.
+    .text = You are signed out everywhere and nobody can sign in any more. Until { $until } you can undo it with the link in the message that we send you.
     .button = Delete my account
     .title-done = Your account is deleted
     .done = Your account is deleted.
