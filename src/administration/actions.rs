@@ -15,7 +15,7 @@ use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
 use crate::notices::{self, About, Notice};
 use crate::passwords::Password;
-use crate::policy::{FactorKind, IdentifierKind, Notify, Rank, operation};
+use crate::policy::{FactorKind, IdentifierKind, Rank, operation};
 use crate::recovery::Recovery;
 use crate::sign_up::{self, Wanted};
 use crate::step_up::{By, Standing};
@@ -380,11 +380,9 @@ pub async fn link(ctx: &Ctx, by: &By, id: Uuid) -> Result<String> {
     .await
 }
 
-/// Postage for the link of an account that is made for somebody, where the policy has them told.
+/// Postage for the link of an account that is made for somebody: how they get in, whoever a policy has told of what.
 async fn postage(ctx: &Ctx, to: Option<&str>) -> Result<Option<Postage>> {
-    let rule = ctx.policy.operation.get(operation::ADMIN_USERS_CREATE);
-    let is_told = rule.is_some_and(|rule| rule.notify.contains(&Notify::User));
-    let Some(to) = to.filter(|_| is_told) else { return Ok(None) };
+    let Some(to) = to else { return Ok(None) };
     limits::postage(ctx, to, Sender::Notice(Notice::AccountMade.as_str())).await.map(Some)
 }
 

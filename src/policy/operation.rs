@@ -99,7 +99,6 @@ pub fn tells(name: &str) -> &'static [Notify] {
         | FACTOR_REMOVE
         | RECOVERY_CODES_MAKE
         | ORGANIZATION_ACT
-        | ADMIN_USERS_CREATE
         | ADMIN_USERS_CHANGE
         | ADMIN_USERS_ROLES
         | ADMIN_USERS_SUSPEND

@@ -103,11 +103,6 @@ async fn does<'w>(world: &'w World, admin: &Person<'w>, name: &str) -> (&'static
                 .expect(StatusCode::CREATED);
             "acted_on_behalf"
         }
-        operation::ADMIN_USERS_CREATE => {
-            let body = json!({"username": "grace", "email": "grace@example.com", "mobile": "+12025559902"});
-            let made = admin.post("/api/v1/admin/users", body).await.expect(StatusCode::CREATED).body;
-            return ("account_made", made["id"].as_str().unwrap().parse().unwrap());
-        }
         operation::ADMIN_USERS_CHANGE => {
             patch(admin, &of(""), json!({"name": "Ada"})).await.expect(ok);
             "account_changed"
