@@ -11,6 +11,7 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Policy {
     pub(super) fn check(&self, layers: &mut Layers) {
         self.check_sign_in(layers);
+        self.check_recovery(layers);
         self.check_password(layers);
         self.check_code(layers);
         self.check_session(layers);
@@ -50,16 +51,29 @@ impl Policy {
             "sign_in.second.factors",
             "must not name password, which is the first factor",
         );
+        let at_sign_up = second.factors.iter().any(|factor| self.comes_with_sign_up(*factor));
         if second.when == When::Always {
-            let at_sign_up = second.factors.iter().any(|factor| self.comes_with_sign_up(*factor));
             let offers = "sign_in.second.factors";
             let other = if layers.is_said(offers) { offers } else { "sign_in.second.when" };
+            let mut kinds: Vec<_> = second.factors.iter().filter_map(|factor| reaches(*factor)).collect();
+            kinds.dedup();
+            let kinds: Vec<&str> = kinds.into_iter().map(IdentifierKind::as_str).collect();
             layers.must_with(
-                second.factors.is_empty() || at_sign_up,
+                second.factors.is_empty() || !kinds.is_empty(),
+                offers,
+                "sign_in.second.when",
+                "must name sms, call or email besides, since every sign-in needs a second factor and no other \
+                 comes with signing up: who is new could never sign in",
+            );
+            layers.must_with(
+                kinds.is_empty() || at_sign_up,
                 "sign_up.required",
                 other,
-                "must name mobile, since every sign-in needs a second factor and no other comes with signing up: \
-                 who gave no number could never sign in",
+                format_args!(
+                    "must name {}, since every sign-in needs a second factor and no other comes with signing up: \
+                     who gave none could never sign in",
+                    kinds.join(" or ")
+                ),
             );
         }
         layers.must_with(
@@ -68,6 +82,13 @@ impl Policy {
             "sign_in.second.when",
             "must name at least one role, since sign_in.second.when is \"by_role\"",
         );
+        if second.when == When::ByRole && !at_sign_up {
+            layers.warn(
+                "sign_in.second.factors",
+                "names none that comes with signing up: who is given one of sign_in.second.roles and has not added \
+                 one before cannot sign in",
+            );
+        }
         let verified = &self.sign_up.verified;
         layers.must(
             verified.iter().all(|kind| *kind != IdentifierKind::Username && required.contains(kind)),
@@ -94,23 +115,72 @@ impl Policy {
                 "says little while sign_up.verified does not name email: nobody has shown that an address is theirs",
             );
         }
-        let known =
-            |factor: &FactorKind| matches!(factor, FactorKind::Email | FactorKind::Sms | FactorKind::Call);
-        layers.must(
-            self.recovery.channels.iter().all(known),
-            "recovery.channels",
-            "may only name email, sms and call",
-        );
     }
 
-    /// Whether whoever signs up has this factor without doing anything more.
-    fn comes_with_sign_up(&self, factor: FactorKind) -> bool {
-        let required = &self.sign_up.required;
-        match factor {
-            FactorKind::Sms | FactorKind::Call => required.contains(&IdentifierKind::Mobile),
-            FactorKind::Email => required.contains(&IdentifierKind::Email),
-            _ => false,
+    fn check_recovery(&self, layers: &mut Layers) {
+        let channels = &self.recovery.channels;
+        let known = |factor: &FactorKind| matches!(factor, FactorKind::Email | FactorKind::Sms);
+        layers.must(channels.iter().all(known), "recovery.channels", "may only name email and sms");
+        let minutes = Duration::from_secs(60);
+        layers.must(
+            *self.recovery.lifetime >= minutes && *self.recovery.lifetime <= minutes * 60,
+            "recovery.lifetime",
+            "must be between 1m and 1h",
+        );
+        let Some(first) = channels.iter().find(|channel| self.comes_with_sign_up(**channel)) else {
+            if !channels.is_empty() {
+                layers.warn(
+                    "recovery.channels",
+                    "names no way to what sign_up.required asks for: who gave no more than that never gets back in",
+                );
+            }
+            return;
+        };
+        // The second proof of a recovery: a factor that is reached elsewhere, or the address beside the number.
+        let elsewhere =
+            |factor: &FactorKind| reaches(*factor) != reaches(*first) && self.comes_with_sign_up(*factor);
+        let has_second = self.sign_in.second.factors.iter().chain([&FactorKind::Email]).any(elsewhere);
+        if self.sign_in.second.when == When::Always && !has_second {
+            layers.warn(
+                "recovery.channels",
+                "leads back in only those with an authenticator app or recovery codes: sign_in.second.when is \
+                 \"always\", and sign_up.required names no second place that a code could go to",
+            );
         }
+    }
+
+    /// Whether whoever signs up can be sent codes for this factor without doing anything more.
+    fn comes_with_sign_up(&self, factor: FactorKind) -> bool {
+        reaches(factor).is_some_and(|kind| self.sign_up.required.contains(&kind))
+    }
+
+    /// Whether whoever signs up has this factor without doing anything more: what is sent is one where it is
+    /// demanded. To choose it is to add it.
+    fn is_had_at_once(&self, factor: FactorKind) -> bool {
+        let second = &self.sign_in.second;
+        factor == FactorKind::Password
+            || second.when == When::Always && self.comes_with_sign_up(factor) && self.offers(factor)
+    }
+
+    /// Whether this factor, or another one that reaches the same place, is on offer.
+    fn offers(&self, factor: FactorKind) -> bool {
+        let is_same = |other: &FactorKind| {
+            *other == factor || reaches(factor).is_some() && reaches(*other) == reaches(factor)
+        };
+        self.sign_in.second.factors.iter().any(is_same)
+    }
+
+    /// Whether anybody can ever show this factor for the operation `name`.
+    fn can_be_had(&self, factor: FactorKind, name: &str) -> bool {
+        let own = match name {
+            operation::MOBILE_CHANGE => Some(IdentifierKind::Mobile),
+            operation::EMAIL_CHANGE => Some(IdentifierKind::Email),
+            _ => None,
+        };
+        // Who has no number to be sent a code to gives none where that asks for such a code.
+        let is_circle = own.is_some() && reaches(factor) == own && !self.comes_with_sign_up(factor);
+        factor == FactorKind::Password
+            || (self.sign_in.second.when == When::Never || self.offers(factor)) && !is_circle
     }
 
     fn check_operations(&self, layers: &mut Layers) {
@@ -156,14 +226,23 @@ impl Policy {
                 &format!("{path}.proof.max_age"),
                 "must be at most 30d",
             );
-            let reaches = |kind| kind == FactorKind::Password || self.comes_with_sign_up(kind);
-            let could =
-                rule.proof.highest || !rule.proof.asks() || rule.proof.any.iter().any(|kind| reaches(*kind));
-            layers.must(
-                rule.never || could || name != operation::FACTOR_ADD,
-                &format!("{path}.proof.any"),
-                "only names factors that nobody could ever add, since adding one asks for them",
-            );
+            let any = &rule.proof.any;
+            let could = |has: &dyn Fn(FactorKind) -> bool| {
+                rule.never || rule.proof.highest || any.is_empty() || any.iter().any(|kind| has(*kind))
+            };
+            if name == operation::FACTOR_ADD {
+                layers.must(
+                    could(&|kind| self.is_had_at_once(kind)),
+                    &format!("{path}.proof.any"),
+                    "only names factors that nobody could ever add, since adding one asks for them",
+                );
+            } else if !could(&|kind| self.can_be_had(kind, name)) {
+                layers.warn(
+                    &format!("{path}.proof.any"),
+                    "only names factors that nobody has who does not have them before: it is refused to everybody \
+                     else for ever",
+                );
+            }
         }
         for name in operation::OWN {
             if self.operation.get(name).is_none() {
@@ -180,12 +259,6 @@ impl Policy {
             (1..=16).contains(&account.metadata_depth),
             "account.metadata_depth",
             "must be between 1 and 16",
-        );
-        let minutes = Duration::from_secs(60);
-        layers.must(
-            *self.recovery.lifetime >= minutes && *self.recovery.lifetime <= minutes * 60,
-            "recovery.lifetime",
-            "must be between 1m and 1h",
         );
     }
 
@@ -387,6 +460,17 @@ impl Limits {
             "limits.password_failures",
             format_args!("must be below limits.password_failures, which is {}", self.password_failures),
         );
+        let month = self.sign_in_account_month.limit;
+        if self.password_failures.saturating_sub(self.device_failures) <= month {
+            layers.warn(
+                "limits.password_failures",
+                format_args!(
+                    "is {}, and without limits.device_failures not above limits.sign_in_account_month.limit, which is \
+                     {month}: no wait comes before an account is closed to devices that are not known",
+                    self.password_failures
+                ),
+            );
+        }
         let Wider { ipv4_24, ipv6_56, ipv6_48 } = self.wider;
         for (name, times) in [("ipv4_24", ipv4_24), ("ipv6_56", ipv6_56), ("ipv6_48", ipv6_48)] {
             let path = format!("limits.wider.{name}");
@@ -403,4 +487,111 @@ impl Limits {
 
 fn repeats<T: PartialEq>(items: &[T]) -> bool {
     items.iter().enumerate().any(|(at, item)| items.iter().skip(at + 1).any(|other| other == item))
+}
+
+/// What a code for this factor is sent to.
+fn reaches(factor: FactorKind) -> Option<IdentifierKind> {
+    match factor {
+        FactorKind::Sms | FactorKind::Call => Some(IdentifierKind::Mobile),
+        FactorKind::Email => Some(IdentifierKind::Email),
+        FactorKind::Password | FactorKind::Totp | FactorKind::RecoveryCode => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::{Policy, preset};
+
+    /// What is said of `text` over the built-in policy, or over a preset: faults and warnings.
+    fn told(below: &str, text: &str) -> (String, String) {
+        let mut layers = Policy::layers();
+        layers.lay_file("preset", preset(below).unwrap_or_default());
+        layers.lay_file("policy", text);
+        Policy::read(&mut layers).unwrap();
+        let own = |said: Vec<String>| said.into_iter().filter(|one| one.starts_with("policy line")).collect();
+        (own(layers.faults), own(layers.warnings))
+    }
+
+    #[test]
+    fn nobody_is_kept_out_for_good_without_a_word() {
+        for (text, warning) in [
+            (
+                "recovery.channels = [\"email\"]\nsign_up.required = [\"username\", \"mobile\"]",
+                "no way to what",
+            ),
+            ("recovery.channels = [\"sms\"]\nsign_up.required = [\"mobile\"]", "an authenticator app"),
+            ("recovery.channels = [\"email\"]\nsign_in.second.factors = [\"email\"]", "an authenticator app"),
+        ] {
+            let (faults, warnings) = told("", text);
+            assert!(faults.is_empty() && warnings.contains(warning), "{text}: {faults}{warnings}");
+        }
+        for sound in [
+            "recovery.channels = []",
+            "recovery.channels = [\"sms\"]",
+            "recovery.channels = [\"email\"]",
+            "recovery.channels = [\"sms\"]\nsign_in.second = { when = \"never\" }\nsign_up.required = [\"mobile\"]",
+        ] {
+            assert_eq!(told("", sound), Default::default(), "{sound}");
+        }
+        assert!(told("", "recovery.channels = [\"call\"]").0.contains("may only name email and sms"));
+    }
+
+    #[test]
+    fn a_role_that_would_shut_its_holder_out_is_told() {
+        let by_role = "sign_in.second = { when = \"by_role\", roles = [\"admin\"], factors = [\"totp\"] }";
+        assert!(told("", by_role).1.contains("cannot sign in"));
+        assert_eq!(told("", &by_role.replace("totp", "sms")).1, "");
+    }
+
+    #[test]
+    fn a_proof_that_nobody_could_ever_show_is_told() {
+        let only = |name: &str, kind: &str| {
+            format!("operation.\"{name}\".proof = {{ any = [\"{kind}\"], highest = false }}")
+        };
+        let mobile = "sign_up.required = [\"email\", \"mobile\"]\n";
+        for (below, text) in [
+            ("sessions", format!("{mobile}{}", only("factor.add", "sms"))),
+            ("", only("factor.add", "email")),
+        ] {
+            assert!(told(below, &text).0.contains("nobody could ever add"), "{text}");
+        }
+        assert_eq!(told("", &only("factor.add", "sms")), Default::default());
+        let number = "operation.\"user.mobile.change\".never = false";
+        for (below, text) in
+            [("", only("payments.transfer", "email")), ("optional-otp", only("own.act", "sms"))]
+        {
+            let (faults, warnings) = told(below, &text);
+            assert!(faults.is_empty() && warnings.contains("for ever"), "{text}: {faults}{warnings}");
+        }
+        let mut layers = Policy::layers();
+        layers.lay_file("preset", preset("bearer").unwrap());
+        layers.lay_file("policy", number);
+        Policy::read(&mut layers).unwrap();
+        let about = "operation.user.mobile.change.proof.any";
+        assert!(layers.warnings.iter().any(|one| one.contains(about)), "{:?}", layers.warnings);
+        assert_eq!(told("", number), Default::default());
+        assert_eq!(told("", &only("payments.transfer", "totp")), Default::default());
+        assert_eq!(told("", &only("payments.transfer", "call")), Default::default());
+    }
+
+    #[test]
+    fn what_comes_with_signing_up_is_named_as_it_is() {
+        let always = |factors: &str, required: &str| {
+            told("", &format!("sign_in.second.factors = [{factors}]\nsign_up.required = [{required}]")).0
+        };
+        assert!(
+            always("\"totp\"", "\"mobile\"").contains("sign_in.second.factors must name sms, call or email")
+        );
+        assert!(
+            always("\"email\"", "\"username\", \"mobile\"").contains("sign_up.required must name email,")
+        );
+        assert_eq!(always("\"email\", \"totp\"", "\"email\""), "");
+    }
+
+    #[test]
+    fn an_account_that_closes_before_anybody_waits_is_told() {
+        let (faults, warnings) = told("", "limits.password_failures = 80\nlimits.device_failures = 20");
+        assert!(faults.is_empty() && warnings.contains("limits.sign_in_account_month.limit"), "{warnings}");
+        assert_eq!(told("", "limits.password_failures = 81"), Default::default());
+    }
 }

@@ -473,7 +473,7 @@ mod tests {
                 "sign_in.second.factors = [\"otp\"]",
                 "sign_in.second.factors: unknown variant `otp`, expected one of `password`, `sms`",
             ),
-            ("sign_in.second.factors = [\"totp\"]", "sign_up.required must name mobile"),
+            ("sign_in.second.factors = [\"totp\"]", "sign_in.second.factors must name sms, call or"),
             (
                 "sign_in.second.factors = [\"sms\", \"password\"]",
                 "sign_in.second.factors must not name password",
