@@ -66,7 +66,8 @@ impl Case {
             return if self.has_second() {
                 Ok(())
             } else {
-                Err(Error::new(Problem::FactorRequired).detail(why))
+                let fields = vec![FieldError::new("kind", "alone", why)];
+                Err(Error { fields, ..Error::new(Problem::FactorRequired).detail(why) })
             };
         }
         if self.factors.iter().filter(|factor| factor.counts(&self.demanded)).count() >= MOST {

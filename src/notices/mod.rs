@@ -153,12 +153,16 @@ struct Addressee {
     is_second: bool,
 }
 
-/// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
+/// Whether there is anybody to be told.
 ///
 /// # Errors
-/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it
-/// can be told; not for what [may be left out](About::may_be_left_out).
-pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
+/// The store's.
+pub async fn is_told(ctx: &Ctx, user: &User, about: &About<'_>) -> Result<bool> {
+    Ok(!whom(ctx, user, about).await?.is_empty())
+}
+
+/// Whom the policy has told, where they are reached.
+async fn whom(ctx: &Ctx, user: &User, about: &About<'_>) -> Result<Vec<Addressee>> {
     let told = match about.told {
         Told::Operation(name) => {
             ctx.policy.operation.get(name).map(|rule| rule.notify.clone()).unwrap_or_default()
@@ -171,9 +175,18 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
     } else {
         Vec::new()
     };
+    Ok(addressees(&told, &own, about))
+}
+
+/// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
+///
+/// # Errors
+/// [`LimitReached`](crate::error::Problem::LimitReached): so much of the same happened that no more of it
+/// can be told; not for what [may be left out](About::may_be_left_out).
+pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices> {
     let mut addressed = Vec::new();
     let sender = if about.once { Sender::Once } else { Sender::Notice(about.what.as_str()) };
-    for mut addressee in addressees(&told, &own, &about) {
+    for mut addressee in whom(ctx, user, &about).await? {
         addressee.may_object &= !about.plain;
         match limits::postage(ctx, &addressee.to, sender).await {
             Ok(postage) => addressed.push((addressee, postage)),

@@ -53,23 +53,21 @@ async fn shown(
             .identifiers
             .iter()
             .any(|one| one.kind == *kind && one.verified && Some(&one.value) == value.as_ref());
-        let operation = operation_of(*kind);
-        let rule = ctx.policy.operation.get(operation);
-        let is_shown = rule.is_some_and(|rule| !rule.never) && leads_to(ctx, caller, operation);
-        let href = is_shown.then(|| visit.to(&format!("/account/change/{kind}")));
+        let href =
+            leads_to(ctx, caller, operation_of(*kind)).then(|| visit.to(&format!("/account/change/{kind}")));
         context! { kind => kind.as_str(), value, verified, href }
     };
     let rows: Vec<Value> = IdentifierKind::ALL.iter().map(row).collect();
-    let About { name, locale } = typed.unwrap_or_else(|| About {
-        name: user.name.unwrap_or_default(),
-        locale: user.locale.unwrap_or_default(),
-    });
-    let chosen = Locale::of_tag(&locale);
+    let typed = typed.unwrap_or_default();
+    let (name, locale) = (typed.name.or(user.name), typed.locale.or(user.locale));
+    let chosen = locale.and_then(|tag| Locale::of_tag(&tag));
     let spoken: Vec<Value> = Locale::ALL
         .iter()
         .map(|one| context! { tag => one.as_str(), name => one.own_name(), chosen => Some(*one) == chosen })
         .collect();
-    let given = context! { rows, spoken, name };
+    let leads = |operation| leads_to(ctx, caller, operation);
+    let (names, speaks) = (leads(operation::NAME_CHANGE), leads(operation::LOCALE_CHANGE));
+    let given = context! { rows, spoken, name => name.unwrap_or_default(), names, speaks };
     let title = visit.say("nav.profile");
     match error {
         None => Ok(visit.shows("profile.html", &title, given)),
@@ -77,20 +75,18 @@ async fn shown(
     }
 }
 
-/// What may be changed on the page itself.
-#[derive(Deserialize)]
+/// What may be changed on the page itself; what it has no field for stays.
+#[derive(Default, Deserialize)]
 pub struct About {
     /// What they like to be called.
-    #[serde(default)]
-    pub name: String,
+    pub name: Option<String>,
     /// The language they read.
-    #[serde(default)]
-    pub locale: String,
+    pub locale: Option<String>,
 }
 
 /// `POST /account`
 pub async fn save(ctx: Ctx, visit: Visit, caller: Caller, Sent(form): Sent<About>) -> Result<Response> {
-    let (name, locale) = (Some(filled(&form.name)), Some(filled(&form.locale)));
+    let (name, locale) = (form.name.as_deref().map(filled), form.locale.as_deref().map(filled));
     let ask = Change { name, locale, ..Change::default() };
     let changed = async { actions::change(&ctx, &caller, read(&ctx, ask)?).await }.await;
     match changed {
@@ -300,15 +296,20 @@ pub async fn ask_delete(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Respon
     permit(&ctx, &caller, operation::DELETE).await?;
     let form = question(&visit, "delete", "/account/delete", &[], true);
     let links = vec![super::link(&visit, "/account/data", "cancel")];
-    let text = visit.say_of("delete.text", &[("until", when(&removal(&ctx)).into())]);
+    let mut text = visit.say("delete.text");
+    if actions::has_way_back(&ctx, &caller).await? {
+        let until = visit.say_of("delete.way-back", &[("until", when(&removal(&ctx)).into())]);
+        text = format!("{text} {until}");
+    }
     let given = context! { text, links, ..form };
     Ok(visit.shows("say.html", &visit.say("delete"), given))
 }
 
 /// `POST /account/delete`
 pub async fn delete(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response> {
-    actions::delete(&ctx, &caller).await?;
-    let given = context! { notice => visit.say("delete.done"), text => visit.say("delete.undo") };
+    let has_way_back = actions::delete(&ctx, &caller).await?;
+    let text = has_way_back.then(|| visit.say("delete.undo"));
+    let given = context! { notice => visit.say("delete.done"), text };
     let response = visit.shows("say.html", &visit.say("delete.title-done"), given);
     Ok(with_cookies(response, clear_cookie(&ctx.app.origin)))
 }

@@ -114,6 +114,9 @@ pub async fn do_not_me(ctx: Ctx, visit: Visit, Sent(link): Sent<Tokened>) -> Res
 async fn take_back(ctx: &Ctx, visit: &Visit, sent: &Tokened, key: &str) -> Result<Response> {
     let token = Token::parse(TokenKind::Undo, sent.token.expose());
     let done = undo::actions::take(ctx, token.as_ref()).await.map(drop);
-    let links = [("/sign-in", "sign-in.button"), ("/recover", "page-recover.title")];
-    told(visit, key, done, links.map(|(path, key)| link(visit, path, key)).to_vec())
+    let mut links = vec![link(visit, "/sign-in", "sign-in.button")];
+    if !ctx.policy.recovery.channels.is_empty() {
+        links.push(link(visit, "/recover", "page-recover.title"));
+    }
+    told(visit, key, done, links)
 }

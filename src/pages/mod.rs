@@ -74,10 +74,12 @@ fn question(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)], gra
     context! { form }
 }
 
-/// Whether `caller` is shown the way to `operation`: whoever acts for somebody only to what they may do.
+/// Whether `caller` is shown the way to `operation`: not to what is never done, and whoever acts for somebody only to
+/// what they may do.
 fn leads_to(ctx: &Ctx, caller: &Caller, operation: &str) -> bool {
     let act = caller.session.act.as_ref();
-    act.is_none_or(|act| !act.read_only && ctx.policy.acting.may(operation))
+    let is_done = ctx.policy.operation.get(operation).is_some_and(|rule| !rule.never);
+    is_done && act.is_none_or(|act| !act.read_only && ctx.policy.acting.may(operation))
 }
 
 /// A link that leads on.

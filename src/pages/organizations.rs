@@ -133,7 +133,10 @@ impl Place<'_> {
             context! { href, name => one.name, role => one.role.map(Role::as_str), created_at => one.created_at.to_string() }
         });
         let next = page.next.map(|next| self.visit.with(self.start, &[("after", &next)]));
-        let founds = !is_staff || self.rank.is_some();
+        let founds = match self.asker {
+            Asker::Member(caller) => super::leads_to(self.ctx, caller, operation::ORGANIZATION_CREATE),
+            Asker::Staff(_) => self.rank.is_some(),
+        };
         let given = context! {
             items => page.items, next, is_staff, founds, name => asked.name.clone(), owner => asked.owner.clone(),
         };

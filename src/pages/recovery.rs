@@ -32,15 +32,20 @@ fn titled(visit: &Visit, key: &str, given: Value, error: Option<Error>) -> Resul
 }
 
 /// `GET /recover`: asks for the identifier, or, by the link in the mail, whether to go on.
-pub async fn ask(visit: Visit, Search(link): Search<Coded>) -> Result<Response> {
+pub async fn ask(ctx: Ctx, visit: Visit, Search(link): Search<Coded>) -> Result<Response> {
     if link.challenge.is_empty() {
-        return asked(&visit, "", None);
+        return asked(&ctx, &visit, "", None);
     }
     let (challenge, code) = (link.challenge.expose(), link.code.expose());
     page(&visit, context! { step => "link", challenge, code }, None)
 }
 
-fn asked(visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
+fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
+    if ctx.policy.recovery.channels.is_empty() {
+        let links = vec![super::link(visit, "/sign-in", "sign-in.button")];
+        let given = context! { text => visit.say("page-recover.off"), links };
+        return Ok(visit.shows("say.html", &visit.say("page-recover.title"), given));
+    }
     page(visit, context! { step => "ask", identifier }, error)
 }
 
@@ -54,9 +59,12 @@ pub struct Who {
 /// `POST /recover`
 pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(who): Sent<Who>) -> Result<Response> {
     let device = sessions::device(&headers, &ctx.app.origin);
+    if ctx.policy.recovery.channels.is_empty() {
+        return asked(&ctx, &visit, "", None);
+    }
     match begin(&ctx, &who.identifier, device.as_ref()).await {
         Ok(challenge) => code(&ctx, &visit, "", &challenge, None),
-        Err(error) => asked(&visit, &who.identifier, Some(error)),
+        Err(error) => asked(&ctx, &visit, &who.identifier, Some(error)),
     }
 }
 
@@ -83,8 +91,8 @@ async fn again(ctx: &Ctx, visit: &Visit, form: &Answer, error: Error) -> Result<
     };
     match looked {
         Ok(challenge) => code(ctx, visit, form.token.expose(), &challenge, Some(error)),
-        Err(gone) if error.problem == Problem::CodeWrong => asked(visit, "", Some(gone)),
-        Err(_) => asked(visit, "", Some(error)),
+        Err(gone) if error.problem == Problem::CodeWrong => asked(ctx, visit, "", Some(gone)),
+        Err(_) => asked(ctx, visit, "", Some(error)),
     }
 }
 
@@ -212,6 +220,6 @@ pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Res
         Err(error) if error.problem == Problem::Invalid => {
             choose(&ctx, &visit, sent.token.expose(), is_first, Some(error))
         }
-        Err(error) => asked(&visit, "", Some(error)),
+        Err(error) => asked(&ctx, &visit, "", Some(error)),
     }
 }

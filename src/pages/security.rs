@@ -32,13 +32,17 @@ pub async fn security(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response
     let verified = |kind| user.identifiers.iter().any(|one| one.kind == kind && one.verified);
     let leads = |operation| leads_to(&ctx, &caller, operation);
     let (adds, removes) = (leads(operation::FACTOR_ADD), leads(operation::FACTOR_REMOVE));
-    let may_add = |kind, own| adds && offered.contains(&kind) && !has(kind) && verified(own);
+    let offers =
+        |kind| offered.contains(&kind) || kind == FactorKind::Sms && offered.contains(&FactorKind::Call);
+    let may_add = |kind, own| adds && offers(kind) && !has(kind) && verified(own);
     let offers = context! {
         password => leads(operation::PASSWORD_CHANGE),
         totp => adds && offered.contains(&FactorKind::Totp),
         sms => may_add(FactorKind::Sms, IdentifierKind::Mobile),
         email => may_add(FactorKind::Email, IdentifierKind::Email),
-        recovery_code => leads(operation::RECOVERY_CODES_MAKE) && offered.contains(&FactorKind::RecoveryCode),
+        recovery_code => leads(operation::RECOVERY_CODES_MAKE)
+            && offered.contains(&FactorKind::RecoveryCode)
+            && held.iter().any(|factor| factor.kind != FactorKind::RecoveryCode),
     };
     let factors: Vec<Value> = held
         .iter()

@@ -34,7 +34,8 @@ pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response>
 }
 
 fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
-    let given = context! { identifier, is_open => ctx.policy.sign_up.open };
+    let recovers = !ctx.policy.recovery.channels.is_empty();
+    let given = context! { identifier, is_open => ctx.policy.sign_up.open, recovers };
     let title = visit.say("sign-in");
     match error {
         None => Ok(visit.shows("sign-in.html", &title, given)),

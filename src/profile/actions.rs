@@ -265,14 +265,25 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
     Ok(verifying::verify(ctx, caller.user.id, claim.id).await?.0)
 }
 
-/// Deletes one's account.
+fn deletion() -> About<'static> {
+    About::operation(operation::DELETE, Notice::AccountDeleted).undo(undo::What::Deletion)
+}
+
+/// Whether whoever deletes their account is sent the link that takes it back.
+///
+/// # Errors
+/// The store's.
+pub async fn has_way_back(ctx: &Ctx, caller: &Caller) -> Result<bool> {
+    notices::is_told(ctx, &caller.user, &deletion()).await
+}
+
+/// Deletes one's account, and says whether the link that takes it back was sent.
 ///
 /// # Errors
 /// Those of [`permit`]; [`Problem::LimitReached`] when nobody can be told; [`Problem::LastAdministrator`].
-pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
+pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<bool> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
-    let about = About::operation(operation::DELETE, Notice::AccountDeleted).undo(undo::What::Deletion);
-    let told = &notices::prepare(ctx, &caller.user, about).await?;
+    let told = &notices::prepare(ctx, &caller.user, deletion()).await?;
     let grace = *ctx.policy.account.grace;
     ctx.decide(move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
@@ -285,5 +296,6 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<()> {
         let decision = rules::delete(&session, user, grace, &moment).and(told.changes(ctx, &moment));
         Ok(decision.and(heirs.iter().map(Change::require)).and(unchanged))
     })
-    .await
+    .await?;
+    Ok(!told.postage().is_empty())
 }

@@ -110,6 +110,7 @@ page-verify = Bestätigen Sie, dass diese E-Mail-Adresse Ihnen gehört.
     .gone = Vielleicht ist sie schon bestätigt: das sehen Sie in Ihrem Konto.
 page-recover = Geben Sie Ihren Benutzernamen, Ihre E-Mail-Adresse oder Ihre Telefonnummer an. Wenn es ein solches Konto gibt, geht ein Code an eine dafür bestätigte Adresse oder Nummer.
     .title = Zurück in Ihr Konto
+    .off = Ohne Hilfe gibt es hier keinen Weg zurück ins Konto. Fragen Sie, wer diese Seite betreut.
     .identifier = Benutzername, E-Mail-Adresse oder Telefonnummer
     .button = Code senden
     .asked = Wenn es ein solches Konto gibt, ist ein Code unterwegs. Geben Sie ihn hier ein.

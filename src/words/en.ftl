@@ -116,6 +116,7 @@ page-verify = Confirm that this e-mail address is yours.
     .gone = Perhaps it is confirmed already: look in your account.
 page-recover = Enter your username, e-mail address or phone number. If there is such an account, a code goes to an address or number that was confirmed for it.
     .title = Get back into your account
+    .off = There is no way back in without help here. Ask whoever looks after this site.
     .identifier = Username, e-mail address or phone number
     .button = Send me a code
     .asked = If there is such an account, a code is on its way. Enter it here.

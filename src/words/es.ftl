@@ -110,6 +110,7 @@ page-verify = Confirma que esta dirección de correo es tuya.
     .gone = Quizá ya esté confirmada: puedes verlo en tu cuenta.
 page-recover = Indica tu nombre de usuario, tu dirección de correo o tu número de teléfono. Si existe esa cuenta, enviaremos un código a una dirección o un número confirmado para ella.
     .title = Volver a entrar en tu cuenta
+    .off = Aquí no se puede volver a entrar sin ayuda. Pregunta a quien se ocupa de este sitio.
     .identifier = Nombre de usuario, dirección de correo o número de teléfono
     .button = Enviarme un código
     .asked = Si existe esa cuenta, el código está en camino. Escríbelo aquí.

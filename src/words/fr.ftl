@@ -110,6 +110,7 @@ page-verify = Confirmez que cette adresse e-mail est la vôtre.
     .gone = Elle est peut-être déjà confirmée : votre compte l'indique.
 page-recover = Indiquez votre nom d'utilisateur, votre adresse e-mail ou votre numéro de téléphone. Si ce compte existe, un code est envoyé à une adresse ou un numéro confirmé.
     .title = Retrouver l'accès à votre compte
+    .off = Ici, on ne retrouve pas l'accès à son compte sans aide. Demandez à qui s'occupe de ce site.
     .identifier = Nom d'utilisateur, adresse e-mail ou numéro de téléphone
     .button = M'envoyer un code
     .asked = Si ce compte existe, un code est en route. Saisissez-le ici.

@@ -110,6 +110,7 @@ page-verify = Confirme que este endereço de e-mail é seu.
     .gone = Talvez já esteja confirmado: a sua conta mostra-o.
 page-recover = Indique o seu nome de usuário, endereço de e-mail ou número de telefone. Se essa conta existir, um código será enviado a um endereço ou número confirmado.
     .title = Voltar a entrar na sua conta
+    .off = Aqui não é possível voltar a entrar sem ajuda. Pergunte a quem cuida deste site.
     .identifier = Nome de usuário, endereço de e-mail ou número de telefone
     .button = Enviar um código
     .asked = Se essa conta existir, um código está a caminho. Digite-o aqui.

@@ -783,6 +783,37 @@ async fn by_role_demands_of_those_who_have_the_role() {
 }
 
 #[tokio::test]
+async fn the_page_offers_codes_by_call_and_no_recovery_codes_beside_nothing() {
+    let world = plan(When::WhenEnrolled)
+        .policy(|policy| policy.sign_in.second.factors = vec![FactorKind::Call, FactorKind::RecoveryCode])
+        .build()
+        .await;
+    let bob = alone(&world).await;
+    let mut browser = bob.clone();
+    browser.token = None;
+    browser.headers.insert("origin", world.app.origin.as_str().parse().unwrap());
+    let body = json!({"identifier": bob.username, "password": PASSWORD, "session": "cookie"});
+    let done = browser.post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
+    browser.keeps_cookies(&done);
+    let shows = async |path: &str| String::from_utf8(browser.get(path).await.bytes).unwrap();
+    let page = shows("/account/security").await;
+    assert!(
+        page.contains("/account/factors/add/mobile") && !page.contains("/account/recovery-codes"),
+        "{page}"
+    );
+    let form = || Some(("application/x-www-form-urlencoded", Vec::new()));
+    let refused = browser.send("POST", "/account/recovery-codes", form()).await.expect(StatusCode::CONFLICT);
+    let refused = String::from_utf8(refused.bytes).unwrap();
+    assert!(refused.contains("Recovery codes stand in for another way"), "{refused}");
+    browser.send("POST", "/account/factors/add/mobile", form()).await.expect(StatusCode::SEE_OTHER);
+    let page = shows("/account/security").await;
+    assert!(
+        page.contains("/account/recovery-codes") && !page.contains("/account/factors/add/mobile"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
 async fn where_it_is_optional_the_codes_go_with_the_last_second_factor() {
     let world = plan(When::WhenEnrolled).build().await;
     let mut bob = alone(&world).await;

@@ -9,7 +9,7 @@ use vestibule::audit::{Event, What};
 use vestibule::config::Period;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
-use vestibule::policy::{IdentifierKind, Policy, When, operation, preset};
+use vestibule::policy::{IdentifierKind, Operation, Policy, When, operation, preset};
 use vestibule::undo::Undo;
 
 use crate::factors::{binds, makes_codes};
@@ -211,6 +211,76 @@ async fn an_account_that_was_made_for_somebody_is_welcomed_and_its_form_says_wha
     let fields = [("token", token.as_str()), ("first", "true"), ("new_password", NEW)];
     let done = text(&submits(&guest, "/recover/password", &fields).await.expect(StatusCode::OK));
     assert!(done.contains("Your password is set.") && !done.contains("session"), "{done}");
+}
+
+#[tokio::test]
+async fn where_recovery_is_off_no_page_leads_to_it() {
+    let world = World::plan().policy(|policy| policy.recovery.channels.clear()).build().await;
+    let person = world.stranger();
+    let sign_in = text(&person.get("/sign-in").await.expect(StatusCode::OK));
+    assert!(!sign_in.contains("/recover"), "{sign_in}");
+    let off = person.get("/recover").await.expect(StatusCode::OK);
+    let sent = submits(&person, "/recover", &[("identifier", "ada")]).await.expect(StatusCode::OK);
+    for page in [text(&off), text(&sent)] {
+        assert!(page.contains("There is no way back in without help here."), "{page}");
+        assert!(!page.contains("name=\"identifier\""), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn no_page_leads_to_what_is_never_done() {
+    let never = |policy: &mut Policy| {
+        for name in [
+            operation::DELETE,
+            operation::EXPORT,
+            operation::PASSWORD_CHANGE,
+            operation::FACTOR_ADD,
+            operation::RECOVERY_CODES_MAKE,
+            operation::ORGANIZATION_CREATE,
+            operation::NAME_CHANGE,
+        ] {
+            let rule = policy.operation.get(name).unwrap().clone();
+            policy.operation.set(name, Operation { never: true, ..rule });
+        }
+    };
+    for (is_done, plan) in [(true, crate::matrix::plan()), (false, crate::matrix::plan().policy(never))] {
+        let world = plan.build().await;
+        let alice = crate::matrix::browser(&world.alice().await).await;
+        for (page, ways) in [
+            ("/account", &["name=\"name\""][..]),
+            ("/account/data", &["/account/delete", "/account/export"]),
+            ("/account/security", &["/account/password", "/account/totp", "/account/recovery-codes"]),
+            ("/account/organizations", &["name=\"name\""]),
+        ] {
+            let shown = text(&alice.get(page).await.expect(StatusCode::OK));
+            for way in ways {
+                assert_eq!(shown.contains(way), is_done, "{page} {way}: {shown}");
+            }
+        }
+        let fields = [("name", "Ada"), ("locale", "de")];
+        submits(&alice, "/account", &fields[1..]).await.expect(StatusCode::SEE_OTHER);
+        let both = submits(&alice, "/account", &fields).await;
+        assert_eq!(both.status == StatusCode::SEE_OTHER, is_done, "{:?}", both.status);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_promises_the_link_that_is_sent_and_no_other() {
+    for is_told in [true, false] {
+        let quiet = move |policy: &mut Policy| {
+            let mut rule = policy.operation.get(operation::DELETE).unwrap().clone();
+            if !is_told {
+                rule.notify.clear();
+            }
+            policy.operation.set(operation::DELETE, rule);
+        };
+        let world = World::plan().policy(unlimited).policy(quiet).build().await;
+        let alice = crate::matrix::browser(&owner(&world).await).await;
+        let asked = alice.get("/account/delete").await.expect(StatusCode::OK);
+        let done = submits(&alice, "/account/delete", &[]).await.expect(StatusCode::OK);
+        assert_eq!(text(&asked).contains("with the link in the message"), is_told, "{}", text(&asked));
+        assert_eq!(text(&done).contains("use the link in the message"), is_told, "{}", text(&done));
+    }
 }
 
 #[test]
