@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Outcome, Settings, house, say};
-use crate::accounts::{Roles, User};
+use crate::accounts::{self, Roles, User};
 use crate::administration::actions::{self, Deed};
 use crate::administration::api::users::{Make, read};
 use crate::administration::users::{self, Filter, ManagedUser};
@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::config::Period;
 use crate::error::{Error, Problem, Result};
-use crate::policy::Rank;
+use crate::policy::{Gate, Rank, after_first_factor};
 use crate::step_up::By;
 use crate::store::Seen;
 
@@ -108,7 +108,9 @@ pub async fn run(options: &Options) -> Outcome {
                 "{id}  is made. To set a password, open within {}:",
                 ctx.policy.invitations.account
             ))?;
-            say(&ctx.app.origin.link(&link))
+            say(&ctx.app.origin.link(&link))?;
+            let user = actions::user(&ctx, id).await.map_err(sentence)?;
+            shut_out(&ctx, &user).await
         }
         What::Grant { identifier, role, settings } => {
             set_roles(&house::enter(settings).await?, identifier, Deed::Grant(role)).await
@@ -168,7 +170,20 @@ async fn deed(ctx: &Ctx, identifier: &str, deed: Deed<'_>) -> Result<Seen<User>,
 
 async fn set_roles(ctx: &Ctx, identifier: &str, change: Deed<'_>) -> Outcome {
     let user = deed(ctx, identifier, change).await?;
-    say(&line(ctx, &user).await?)
+    say(&line(ctx, &user).await?)?;
+    shut_out(ctx, &user).await
+}
+
+/// Says it of whoever cannot sign in with the roles that they have.
+async fn shut_out(ctx: &Ctx, user: &User) -> Outcome {
+    let (_, held) = accounts::held_with(ctx, user, true).await.map_err(sentence)?;
+    if after_first_factor(&ctx.policy.sign_in, &held.holder()) != Gate::NoFactor {
+        return Ok(());
+    }
+    say(
+        "They cannot sign in: the policy (sign_in.second) asks them for a second factor, and they have none that takes \
+         codes. What asks for it by their role ends with `vestibule admin revoke`; then they can add one.",
+    )
 }
 
 /// One person with what they may do, and everything by which to see that it is the right one.

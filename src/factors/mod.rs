@@ -255,6 +255,11 @@ impl Held {
         self.enrolled.iter().any(|kind| !matches!(kind, FactorKind::Password | FactorKind::RecoveryCode))
     }
 
+    /// Whether nothing else is bound than the password, locked or not.
+    pub fn has_only_password(&self) -> bool {
+        self.enrolled.iter().all(|kind| *kind == FactorKind::Password)
+    }
+
     /// The same for the policy to judge.
     pub fn holder(&self) -> Holder<'_> {
         Holder { enrolled: &self.enrolled, able: &self.able, roles: &self.roles }

@@ -91,7 +91,7 @@ pub fn routes() -> Vec<Route> {
             .may(&[Problem::CodeGone]).counted(&[Limit::SignUpAddress, Limit::CodeTryAddress]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/login", sign_in::api::login).access(Public).about("Sign in with a password")
             .takes::<sign_in::api::Login>().answers::<sign_in::api::SignIn>(200, "Signed in, or what is asked for as a second factor")
-            .may(&[Problem::CredentialsWrong, Problem::FactorLocked])
+            .may(&[Problem::CredentialsWrong, Problem::FactorMissing, Problem::FactorLocked])
             .counted(SIGN_IN).counted(SEND).may(&UNPAID),
         post("/auth/verify-code", challenges::api::verify_code).access(Public).recognises().about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")

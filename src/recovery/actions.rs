@@ -183,7 +183,7 @@ async fn others(
     let kinds = match after_first_factor(&ctx.policy.sign_in, &held.holder()) {
         Gate::Open => None,
         // Whoever has none at all has nothing that a recovery could go past.
-        Gate::NoFactor if held.enrolled.iter().all(|kind| *kind == FactorKind::Password) => None,
+        Gate::NoFactor if held.has_only_password() => None,
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => Some(kinds),
     };

@@ -12,7 +12,7 @@ use crate::app::Ctx;
 use crate::audit::Event;
 use crate::challenges::{Ask, ChallengeView, Purpose, choose, verifying};
 use crate::devices::{self, Brought, Device};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{Factor, Guess, Held};
 use crate::identifiers::{self, Name};
 use crate::limits::{self, Limit, Sender};
@@ -54,7 +54,8 @@ pub enum Whom<'a> {
 ///
 /// # Errors
 /// [`Problem::CredentialsWrong`], the same for whatever is wrong; [`Problem::LimitReached`];
-/// [`Problem::FactorLocked`] when no second factor takes codes any more;
+/// [`Problem::FactorLocked`] when no second factor takes codes any more; [`Problem::FactorMissing`] when one is asked
+/// for and there is none, or not the `wanted` one;
 /// [`Problem::Busy`] when more sign-ins wait than can be hashed in time.
 pub async fn sign_in(
     ctx: &Ctx,
@@ -173,6 +174,7 @@ pub async fn sign_in(
             let user = UserView::new(&user, known.iter().map(|one| &**one));
             SignedIn::Now { user: Box::new(user), session: Box::new(session), token, device }
         }
+        Gate::NoFactor if held.has_only_password() => return Err(none_to_show()),
         Gate::NoFactor => return Err(Problem::FactorLocked.into()),
         Gate::Ask(kinds) => {
             let sender = Sender::user(user.id, device.is_some());
@@ -202,6 +204,13 @@ pub async fn sign_in(
     };
     lane.clear(ctx).await;
     Ok(signed_in)
+}
+
+/// A second factor is asked of somebody who has none: a role was given, or the policy changed.
+fn none_to_show() -> Error {
+    let sentence = "A second factor is asked of this account, and it has none: ask whoever looks after it.";
+    let fields = vec![FieldError::new("factor", "none", sentence)];
+    Error { fields, ..Error::new(Problem::FactorMissing).detail(sentence) }
 }
 
 /// The user and the password as they were seen or, when that was in vain, as they are now: with the password

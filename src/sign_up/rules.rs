@@ -46,7 +46,8 @@ impl Wanted {
             .map(|kind| FieldError::new(kind.as_str(), "missing", "This is needed to sign up."))
             .collect();
         // A second factor that is asked for and could never be shown would be none.
-        let wants = self.wants_second_factor && policy.sign_in.second.when == When::WhenEnrolled;
+        let is_chosen = matches!(policy.sign_in.second.when, When::WhenEnrolled | When::ByRole);
+        let wants = self.wants_second_factor && is_chosen;
         let offered = &policy.sign_in.second.factors;
         let by_mail = offered.contains(&FactorKind::Email);
         let by_phone = offered.contains(&FactorKind::Sms) || offered.contains(&FactorKind::Call);

@@ -782,6 +782,43 @@ async fn by_role_demands_of_those_who_have_the_role() {
     bob.delete(&format!("/api/v1/factors/{}", app.id)).await.problem(409, "factor-required");
 }
 
+/// Whoever is given the role has nothing to show, and hears that, once the password is right.
+#[tokio::test]
+async fn by_role_tells_whoever_has_nothing_to_show() {
+    let world = plan(When::ByRole)
+        .policy(|policy| {
+            policy.sign_in.second.roles = vec!["admin".to_owned()];
+            policy.sign_in.second.factors = vec![FactorKind::Totp];
+        })
+        .build()
+        .await;
+    let bob = alone(&world).await;
+    crate::step_up::promote(&world, &bob, &["admin"]).await;
+    let tries = async |password: &str| {
+        bob.post("/api/v1/auth/login", json!({"identifier": bob.username, "password": password})).await
+    };
+    tries("not this one, nor that").await.problem(401, "credentials-wrong");
+    tries(PASSWORD).await.problem(403, "factor-missing");
+    let form = format!("identifier={}&password={}", bob.username, PASSWORD.replace(' ', "+"));
+    let page = bob.send("POST", "/sign-in", Some(("application/x-www-form-urlencoded", form.into()))).await;
+    assert!(String::from_utf8_lossy(&page.bytes).contains("A second step is asked of you here"));
+}
+
+#[tokio::test]
+async fn a_wish_for_a_second_factor_that_none_could_be_is_refused_where_it_is_for_roles_too() {
+    for when in [When::WhenEnrolled, When::ByRole] {
+        let world = plan(when)
+            .policy(|policy| {
+                policy.sign_up.required = vec![IdentifierKind::Email];
+                policy.sign_in.second.roles = vec!["admin".to_owned()];
+            })
+            .build()
+            .await;
+        let wish = json!({"email": "ada@example.com", "password": PASSWORD, "is_2fa_enabled": true});
+        world.stranger().post("/api/v1/users", wish).await.problem(422, "invalid");
+    }
+}
+
 #[tokio::test]
 async fn the_page_offers_codes_by_call_and_no_recovery_codes_beside_nothing() {
     let world = plan(When::WhenEnrolled)
