@@ -150,9 +150,8 @@ async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: PasswordForm) -> Result<F
         Carry::Jwt => Carry::Jwt,
         Carry::Bearer | Carry::Cookie => Carry::Bearer,
     };
-    // A wish: where no mail is among the second factors, another one does.
     let by_mail = form.send_otp && ctx.policy.sign_in.second.factors.contains(&FactorKind::Email);
-    let ask = Login {
+    let mut ask = Login {
         identifier: Some(form.username),
         username: None,
         email: None,
@@ -162,7 +161,13 @@ async fn sign_in(ctx: &Ctx, headers: &HeaderMap, form: PasswordForm) -> Result<F
         factor: by_mail.then_some(FactorKind::Email),
         device: None,
     };
-    match begin(ctx, headers, &ask, carry).await? {
+    let mut signed_in = begin(ctx, headers, &ask, carry).await;
+    // A wish: where no mail is among the second factors of this user, another one does.
+    if by_mail && signed_in.as_ref().is_err_and(|error| error.problem == Problem::FactorMissing) {
+        ask.factor = None;
+        signed_in = begin(ctx, headers, &ask, carry).await;
+    }
+    match signed_in? {
         SignedIn::Now { session, token, .. } => token_of(ctx, &session, &token).await,
         SignedIn::Asked(challenge, token) => {
             begun::remember(ctx, &name, &token, challenge.expires_at).await?;

@@ -76,6 +76,24 @@ async fn optional_otp_turns_the_code_on_later() {
     assert_eq!(asked.body["status"], "second_factor_required");
 }
 
+/// A code by mail is a wish: whoever has an app alone is asked for what that shows.
+#[tokio::test]
+async fn optional_otp_with_an_app_alone() {
+    let world = house("optional-otp").await;
+    let mut client = Client::of(&world);
+    client.post("/users", account(false)).await.is(201);
+    let done = client.form("/login", &password(SHORTEST, "false")).await.is(200);
+    client.token = Some(done.told("access_token"));
+    let app = client.post("/api/factors/totp", json!({})).await.is(201).body;
+    let step = world.app.clock.now().as_millis() / 30_000;
+    let code = crate::factors::shows(app["secret"].as_str().unwrap(), step);
+    client.post("/api/factors/totp/confirm", json!({"id": app["id"], "code": code})).await.is(200);
+    client.token = None;
+    let asked = client.form("/login", &password(SHORTEST, "true")).await.is(200);
+    assert_eq!(asked.body["challenge"]["factor"], "totp", "{}", asked.body);
+    client.form("/login", &password("not this one", "true")).await.fails(401, "credentials-wrong");
+}
+
 #[tokio::test]
 async fn optional_otp_with_a_code_by_mail() {
     let world = house("optional-otp").await;
