@@ -96,7 +96,8 @@ fn settings(loaded: &settings::Settings) -> Vec<Finding> {
     let mut found: Vec<Finding> =
         dangers.into_iter().map(|danger| Finding::bad("settings", danger)).collect();
     found.extend(loaded.warnings.iter().map(|warning| Finding::warn("settings", warning)));
-    found.extend(unheard(&loaded.config, needs).map(|warning| Finding::warn("settings", warning)));
+    found
+        .extend(unheard(&loaded.config, needs).into_iter().map(|warning| Finding::warn("settings", warning)));
     if found.is_empty() {
         found.push(Finding::fine("settings", "Settings and policy are sound."));
     }

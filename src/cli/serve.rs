@@ -34,7 +34,7 @@ pub async fn run(options: &Options) -> Outcome {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    if let Some(warning) = unheard(&settings.config, needs) {
+    for warning in unheard(&settings.config, needs) {
         tracing::warn!("{warning}");
     }
     if let Some(warning) = settings.config.spending.warning() {

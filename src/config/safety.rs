@@ -19,13 +19,26 @@ pub struct Needs {
 }
 
 /// What a production server may do without although the policy asks for it, a sentence each.
-pub fn unheard(config: &Config, needs: Needs) -> Option<String> {
-    let is_lost = needs.notices && !needs.email && !config.delivery.serves(config, Channel::Email);
-    is_lost.then(|| {
-        "smtp.host is not set: users with an e-mail address that was taken in as theirs are told nothing of what \
-         happens in their account."
-            .to_owned()
-    })
+pub fn unheard(config: &Config, needs: Needs) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    if needs.notices && !needs.email && !config.delivery.serves(config, Channel::Email) {
+        found.push(
+            "smtp.host is not set: users with an e-mail address that was taken in as theirs are told nothing of what \
+             happens in their account.",
+        );
+    }
+    let costs = needs.sms || needs.call;
+    if costs && config.spending.day == 0 {
+        found.push(
+            "spending.day is 0: no text message and no call goes to anybody, and the policy needs them.",
+        );
+    } else if costs && config.spending.known_reserve >= 100 {
+        found.push(
+            "spending.known_reserve is 100: no text message and no call goes to anybody who is new, and the policy \
+             needs them.",
+        );
+    }
+    found
 }
 
 /// Everything for which a production server refuses to start: the setting, why, and what to set.
@@ -67,7 +80,8 @@ pub fn unsafe_settings(config: &Config, needs: Needs) -> Vec<String> {
 
 fn origin(config: &Config, found: &mut Vec<String>) {
     let server = &config.server;
-    if server.origin.starts_with("https://") && server.trusted_proxies.is_empty() {
+    let is_sealed = Url::parse(&server.origin).is_ok_and(|url| url.scheme() == "https");
+    if is_sealed && server.trusted_proxies.is_empty() {
         found.push(
             "server.trusted_proxies is empty although TLS ends in a proxy, so everybody would count as one client, \
              and one stranger could use up everybody's limits: name the addresses of your proxies."
@@ -215,7 +229,7 @@ mod tests {
     #[test]
     fn each_danger_is_told() {
         type Spoil = fn(&mut Config);
-        let dangers: [(&str, Spoil); 15] = [
+        let dangers: [(&str, Spoil); 16] = [
             ("events.url", |config| config.events.url = "http://app.example.com".into()),
             ("twilio.account_sid", |config| config.delivery.routes.clear()),
             ("delivery.fallback", |config| config.delivery.fallback = vec![Channel::Email]),
@@ -230,6 +244,10 @@ mod tests {
             ("secrets.keys", |config| config.secrets.keys.clear()),
             ("hashing.memory_kib", |config| config.hashing.memory_kib = 19_455),
             ("server.trusted_proxies", |config| config.server.trusted_proxies.clear()),
+            ("server.trusted_proxies", |config| {
+                config.server.origin = "HTTPS://accounts.example.com".into();
+                config.server.trusted_proxies.clear();
+            }),
             ("server.trusted_proxies", |config| {
                 config.server.trusted_proxies = vec!["::/0".parse().unwrap()]
             }),
@@ -281,8 +299,18 @@ mod tests {
             let found = unsafe_settings(&safe(), needs);
             assert!(found.len() == 1 && found[0].starts_with(key), "{found:?}");
         }
-        let told = |needs| unheard(&safe(), needs).is_some();
+        let told = |needs| !unheard(&safe(), needs).is_empty();
         assert!(told(Needs { notices: true, ..SMS }) && !told(SMS));
         assert!(!told(Needs { notices: true, email: true, ..SMS }), "it does not start at all");
+        for (setting, change) in [
+            ("spending.day", (|config| config.spending.day = 0) as fn(&mut Config)),
+            ("spending.known_reserve", |config| config.spending.known_reserve = 100),
+        ] {
+            let mut config = safe();
+            change(&mut config);
+            let found = unheard(&config, SMS);
+            assert!(found.len() == 1 && found[0].starts_with(setting), "{found:?}");
+            assert!(unheard(&config, NONE).is_empty());
+        }
     }
 }
