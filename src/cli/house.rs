@@ -154,9 +154,10 @@ pub async fn enter(settings: &super::Settings) -> Result<Ctx, String> {
 
 /// A failure of the house, for the operator.
 pub fn sentence(error: Error) -> String {
+    let told = error.detail.as_deref().unwrap_or(error.problem.title());
     match &error.cause {
-        Some(cause) => format!("{error} {cause}."),
-        None => error.to_string(),
+        Some(cause) => format!("{told} {cause}."),
+        None => told.to_owned(),
     }
 }
 
@@ -210,6 +211,14 @@ async fn show(app: Arc<App>, listener: Option<TcpListener>, mut stopped: watch::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Problem;
+
+    #[test]
+    fn what_is_said_of_this_very_case_is_told() {
+        let error = || Error::new(Problem::NotAllowed);
+        assert_eq!(sentence(error().detail("There is a password.")), "There is a password.");
+        assert_eq!(sentence(error()), Problem::NotAllowed.title());
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_told_with_a_way_out() {
