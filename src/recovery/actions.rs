@@ -43,7 +43,8 @@ pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Resul
     }
     let own = identifiers::actions::of_user(ctx, looked_up).await?;
     let is_theirs = found.is_some_and(|found| is_own(&found));
-    let target = target(&ctx.policy.recovery.channels, &own).filter(|_| is_theirs);
+    let carried = ctx.policy.recovery.channels.iter().copied().filter(|kind| factors::is_carried(ctx, *kind));
+    let target = target(carried, &own).filter(|_| is_theirs);
     let asked = user.as_deref().zip(target).map(|(user, (target, kind))| (user, target, kind));
 
     let to = asked.map_or(key.as_str(), |(_, target, _)| &target.value);
@@ -79,11 +80,14 @@ fn is_own(identifier: &Identifier) -> bool {
 }
 
 /// Where a code goes, and as which kind: the first of `channels` by which the user is known to be reached.
-fn target<'a>(channels: &[FactorKind], own: &'a [Seen<Identifier>]) -> Option<(&'a Identifier, FactorKind)> {
-    channels.iter().find_map(|kind| {
+fn target(
+    mut channels: impl Iterator<Item = FactorKind>,
+    own: &[Seen<Identifier>],
+) -> Option<(&Identifier, FactorKind)> {
+    channels.find_map(|kind| {
         let reaches =
-            |one: &&Seen<Identifier>| one.verified_at.is_some() && blind::way(one.kind) == Some(*kind);
-        own.iter().find(reaches).map(|one| (&**one, *kind))
+            |one: &&Seen<Identifier>| one.verified_at.is_some() && blind::way(one.kind) == Some(kind);
+        own.iter().find(reaches).map(|one| (&**one, kind))
     })
 }
 

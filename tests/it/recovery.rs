@@ -9,11 +9,12 @@ use serde_json::{Value as Json, json};
 use vestibule::accounts::{Status, User};
 use vestibule::challenges::Challenge;
 use vestibule::clock::Clock;
+use vestibule::config::Channel;
 use vestibule::identifiers::Identifier;
-use vestibule::messages::Message;
+use vestibule::messages::{Kind, Message};
 use vestibule::passwords::Password;
 use vestibule::policy::{FactorKind, Policy, When, operation};
-use vestibule::store::{Change, Entity, Query, Value};
+use vestibule::store::{Change, Entity, Query, Seen, Value};
 
 use crate::factors::binds;
 use crate::world::{Answer, PASSWORD, Person, World, unlimited};
@@ -289,6 +290,23 @@ async fn one_place_is_enough_only_for_an_account_without_a_second_factor() {
         let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
         sets(&person, body).await.expect(StatusCode::NO_CONTENT);
     }
+}
+
+/// The preferred way is no way while nobody carries it.
+#[tokio::test]
+async fn a_recovery_goes_by_a_way_that_somebody_carries() {
+    let by_both = |policy: &mut Policy| policy.recovery.channels = vec![FactorKind::Sms, FactorKind::Email];
+    let mut world = World::plan().policy(unlimited).policy(by_both).build().await;
+    let (user, email) = {
+        let person = owner(&world).await;
+        (identifiers(&person).await[0].user_id, person.email())
+    };
+    world.restart(|config| config.delivery.routes.retain(|route| route.channel != Channel::Sms));
+    begins(&world.stranger(), &email).await;
+    let sent = world.app.store.find(Query::<Message>::along(Message::BY_USER).equal(user)).await.unwrap();
+    let is_code = |one: &&Seen<Message>| one.purpose == "code" && one.kind == Kind::Email;
+    let sent: Vec<_> = sent.items.iter().filter(is_code).collect();
+    assert!(sent.len() == 1 && sent[0].to == email, "{}", sent.len());
 }
 
 /// Where mails are the second factor, and a mail has begun it, reading the same mails twice shows nothing more.
