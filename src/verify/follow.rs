@@ -117,13 +117,17 @@ impl Verifier {
     /// Takes a batch as it came. False when it does not count.
     async fn take(&self, batch: &str) -> bool {
         self.refresh_keys().await;
-        let payload = self.open(Purpose::Revocations, batch, self.0.clock.now()).await;
+        let now = self.0.clock.now();
+        let payload = self.open(Purpose::Revocations, batch, now).await;
         let batch = payload.ok().and_then(|payload| serde_json::from_slice::<Batch>(&payload).ok());
         let Some(batch) = batch else {
             tracing::warn!("the feed of revocations said something that is not signed as it should be");
             return false;
         };
-        self.known().take(&self.0.settings.issuer, batch)
+        let taken = self.known().take(&self.0.settings.issuer, batch, now);
+        taken
+            .inspect_err(|why| tracing::warn!(why, "a batch of the feed of revocations is not taken"))
+            .is_ok()
     }
 }
 

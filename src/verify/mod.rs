@@ -145,7 +145,7 @@ impl Verifier {
         if known.has_ended(&claims) {
             return Err(Refused::Ended);
         }
-        let is_current = known.as_of().is_some_and(|as_of| now.since(as_of) <= settings.patience);
+        let is_current = known.is_current(now, settings.patience);
         if is_current || settings.when_stale == WhenStale::Accept { Ok(claims) } else { Err(Refused::Stale) }
     }
 

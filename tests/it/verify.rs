@@ -332,6 +332,7 @@ impl Between {
             ("another issuer", by_them(&of_another).await),
             ("something is missing between", by_them(&batch(Some(5), 9, now, &ends)).await),
             ("said before", by_them(&batch(Some(1), 9, now - 1, &ends)).await),
+            ("from the future", by_them(&batch(Some(1), 9, now + 60_001, &ends)).await),
         ];
 
         assert_eq!(self.after().await, None, "nothing is known");
@@ -343,6 +344,13 @@ impl Between {
             assert_eq!(self.after().await, Some(id(1).to_string()), "{what}: it goes on where it was");
             assert_eq!(judges(hers).await, "", "{what}");
         }
+        // A clock that is only a little ahead is waited for.
+        self.says.send(vec![by_them(&batch(Some(1), 1, now + 20_000, &nothing)).await]).unwrap();
+        assert_eq!(self.after().await, Some(id(1).to_string()));
+        assert_eq!(judges(hers).await, "stale", "what ends until then is not known");
+        world.advance(Duration::from_secs(20));
+        let now = now + 20_000;
+        assert_eq!(judges(hers).await, "");
         // From there on it takes what is true: the last word about a user, and a session's end for good.
         let from = said["session_from"].as_i64().unwrap();
         let cut =
@@ -393,6 +401,8 @@ async fn whoever_is_between_cannot_make_up_leave_out_or_repeat_what_the_feed_say
 /// The verifier in TypeScript, compiled by `scripts/test`, in a Node of its own.
 struct Node<'w> {
     world: &'w World,
+    /// How far its clock is ahead.
+    ahead: Duration,
     process: tokio::process::Child,
     lines: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
 }
@@ -414,7 +424,7 @@ impl<'w> Node<'w> {
             .spawn()
             .unwrap();
         let lines = tokio::io::BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut node = Self { world, process, lines };
+        let mut node = Self { world, ahead: Duration::ZERO, process, lines };
         node.writes(json!({
             "issuer": world.app.origin.as_str(), "server": format!("http://{server}/"), "key": key,
             "whenStale": when_stale, "now": world.ctx().now.as_millis(),
@@ -431,7 +441,8 @@ impl<'w> Node<'w> {
 
     /// The user, or why not.
     async fn says(&mut self, token: &str) -> String {
-        self.writes(json!({"token": token, "now": self.world.ctx().now.as_millis()})).await;
+        let now = self.world.ctx().now + self.ahead;
+        self.writes(json!({"token": token, "now": now.as_millis()})).await;
         let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await;
         let line = line.expect("an answer").unwrap().expect("it runs");
         let said: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -538,4 +549,24 @@ async fn in_typescript_what_is_no_access_token_for_here_and_now_is_refused() {
         assert_eq!(node.says(&good).await, "invalid", "{algorithm}: expired");
         server.stop().await;
     }
+}
+
+/// Keys that were read while the clock was ahead are old once it is right, and so is the last time they were asked for.
+#[tokio::test]
+async fn in_typescript_a_clock_that_was_set_back_keeps_no_new_key_out() {
+    let world = World::new().await;
+    let server = Server::start(&world.app, None).await;
+    let Some(mut node) = Node::start(&world, "vk_x", server.address, "accept").await else { return };
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    node.ahead = Duration::from_secs(3_600);
+    assert_eq!(node.says(alice.token.as_ref().unwrap()).await, "invalid", "it has run out there");
+    node.ahead = Duration::ZERO;
+    let turn = keys::actions::turn(&world.ctx(), keys::actions::Turn::Revoking).await.unwrap();
+    assert!(turn.is_some());
+    world.advance(Duration::from_secs(31));
+    carries_jwt(&mut alice).await;
+    let hers = alice.token.clone().unwrap();
+    assert_eq!(node.says(&hers).await, user_of(&hers));
+    server.stop().await;
 }

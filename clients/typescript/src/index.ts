@@ -27,6 +27,8 @@ export interface Settings {
   patience?: number;
   /** Milliseconds since 1970; `Date.now` when left out. */
   clock?: () => number;
+  /** Told why the feed or the keys cannot be read, each time; `console.warn` when left out. */
+  warn?: (why: string) => void;
 }
 
 /** What an access token says (RFC 9068). */
@@ -106,6 +108,8 @@ const MUTE = 2;
 const BATCHES = 30;
 /** How often what no longer matters is forgotten, in milliseconds. */
 const SWEEP = 60_000;
+/** How far the clock of the accounts may be ahead, in milliseconds. Past it a batch would hold up all true ones after it. */
+const AHEAD = 60_000;
 
 const encoder = new TextEncoder();
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -188,6 +192,14 @@ function isBatch(said: Partial<Batch> | null): said is Batch {
   );
 }
 
+/** How far two instants are apart: a clock that was set back does not make the older of them new. */
+const apart = (one: number, other: number) => Math.abs(one - other);
+
+/** Of what `fetch` throws the cause says more. */
+function reason(error: unknown): string {
+  return String(error instanceof Error ? (error.cause ?? error) : error);
+}
+
 const sleep = (milliseconds: number, signal: AbortSignal | undefined) =>
   new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
@@ -209,7 +221,8 @@ export class Verifier {
 
   constructor(settings: Settings) {
     const { issuer } = settings;
-    this.#settings = { audience: issuer, server: issuer, patience: 15_000, clock: Date.now, ...settings };
+    const warn = (why: string) => console.warn(`vestibule: ${why}`);
+    this.#settings = { audience: issuer, server: issuer, patience: 15_000, clock: Date.now, warn, ...settings };
     this.#settings.server = new URL(this.#settings.server).href.replace(/\/+$/, "");
   }
 
@@ -240,7 +253,8 @@ export class Verifier {
     const ofUser = this.#users.get(said.sub);
     const isCut = ofUser !== undefined && (ofUser.from === null || said.session_from < ofUser.from);
     if (isCut || this.#sessions.has(said.sid)) throw new Refused("ended");
-    const isCurrent = this.#asOf !== undefined && now - this.#asOf <= patience;
+    // Not when the instant lies ahead: whatever ended in between would be missing.
+    const isCurrent = this.#asOf !== undefined && apart(now, this.#asOf) <= patience;
     if (!isCurrent && whenStale !== "accept") throw new Refused("stale");
     return said;
   }
@@ -252,7 +266,7 @@ export class Verifier {
       await this.#refreshKeys();
       const byBatch = batches > 0;
       if (byBatch) batches -= 1;
-      const heard = await (byBatch ? this.#ask(signal) : this.#listen(signal)).catch(() => false);
+      const heard = await (byBatch ? this.#ask(signal) : this.#listen(signal)).catch((error) => this.#silent(error, signal));
       if (heard) {
         [mute, failures] = [0, 0];
       } else {
@@ -264,6 +278,12 @@ export class Verifier {
       const whole = Math.min(100 * 2 ** Math.min(failures, 10), 5_000);
       await sleep(whole * (1 + Math.random() / 2), signal);
     }
+  }
+
+  /** Says why nothing was heard, unless that was wanted. */
+  #silent(error: unknown, signal: AbortSignal | undefined): false {
+    if (signal?.aborted !== true) this.#settings.warn(`the feed of revocations cannot be followed: ${reason(error)}`);
+    return false;
   }
 
   async #request(wait: number | undefined, accept: string, signal: AbortSignal): Promise<Response> {
@@ -306,8 +326,8 @@ export class Verifier {
         }
         if (text.length > LONGEST["revocations+jwt"]) return heard;
       }
-    } catch {
-      return heard;
+    } catch (error) {
+      return heard || this.#silent(error, signal);
     } finally {
       clearTimeout(silence);
       signal?.removeEventListener("abort", end);
@@ -327,21 +347,35 @@ export class Verifier {
   async #take(text: string): Promise<boolean> {
     await this.#refreshKeys();
     const batch = await this.#open<Batch>("revocations+jwt", text).catch(() => null);
-    if (!isBatch(batch) || batch.iss !== this.#settings.issuer) return false;
-    const followsOn = batch.after === null || batch.after === this.#cursor;
-    if (!followsOn || (this.#asOf !== undefined && batch.now < this.#asOf)) return false;
+    const now = this.#settings.clock();
+    const why = isBatch(batch) ? this.#refuses(batch, now) : "it is not signed as it should be";
+    if (!isBatch(batch) || why !== undefined) {
+      this.#settings.warn(`a batch of the feed of revocations is not taken: ${why}`);
+      return false;
+    }
     for (const item of batch.items) {
       if ("sid" in item) this.#sessions.set(item.sid, item.until);
       else this.#users.set(item.sub, { from: item.session_from, until: item.until });
     }
     this.#cursor = batch.cursor;
     if (!batch.more) this.#asOf = batch.now;
-    if (batch.now - this.#sweptAt > SWEEP) {
-      this.#sweptAt = batch.now;
-      for (const [sid, until] of this.#sessions) if (until <= batch.now) this.#sessions.delete(sid);
-      for (const [sub, { until }] of this.#users) if (until <= batch.now) this.#users.delete(sub);
+    // What expires is held to the clock here: neither of the two may forget what still counts by the other.
+    const past = Math.min(batch.now, now);
+    if (past - this.#sweptAt > SWEEP) {
+      this.#sweptAt = past;
+      for (const [sid, until] of this.#sessions) if (until <= past) this.#sessions.delete(sid);
+      for (const [sub, { until }] of this.#users) if (until <= past) this.#users.delete(sub);
     }
     return true;
+  }
+
+  /** Why the batch does not follow on what is known. */
+  #refuses(batch: Batch, now: number): string | undefined {
+    if (batch.iss !== this.#settings.issuer) return "it is of another issuer";
+    if (batch.after !== null && batch.after !== this.#cursor) return "something before it is missing";
+    if (this.#asOf !== undefined && batch.now < this.#asOf) return "it is older than what is known";
+    if (batch.now - now > AHEAD) return "it comes from the future: the clocks differ";
+    return undefined;
   }
 
   /** The content of what one of the published keys has signed. */
@@ -370,7 +404,7 @@ export class Verifier {
    * key is known waits for nobody.
    */
   async #refreshKeys(): Promise<void> {
-    const areOld = this.#settings.clock() - this.#keysReadAt > FRESH;
+    const areOld = apart(this.#settings.clock(), this.#keysReadAt) > FRESH;
     if (this.#keys.length > 0 && areOld) await this.#readKeys();
   }
 
@@ -378,18 +412,22 @@ export class Verifier {
   async #readKeys(): Promise<void> {
     if (this.#reading !== undefined) return this.#reading;
     const now = this.#settings.clock();
-    if (now - this.#keysAskedAt < PAUSE) return;
+    if (apart(now, this.#keysAskedAt) < PAUSE) return;
     this.#keysAskedAt = now;
     this.#reading = (async () => {
       const address = `${this.#settings.server}/.well-known/jwks.json`;
       const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE), redirect: "error" });
+      if (!answer.ok) {
+        await answer.body?.cancel();
+        throw new Error(`they answered ${answer.status}`);
+      }
       const set = (await answer.json()) as { keys?: JsonWebKey[] };
-      const keys = await Promise.all((answer.ok ? (set.keys ?? []) : []).map(read));
+      const keys = await Promise.all((set.keys ?? []).map(read));
       const good = keys.filter((key) => key !== undefined);
       // Those that are known go on counting when they cannot be read.
       if (good.length > 0) [this.#keys, this.#keysReadAt] = [good, now];
     })()
-      .catch(() => undefined)
+      .catch((error) => this.#settings.warn(`the keys of access tokens cannot be read: ${reason(error)}`))
       .finally(() => {
         // A reading may take as long as the pause, which begins at its end.
         [this.#reading, this.#keysAskedAt] = [undefined, this.#settings.clock()];
