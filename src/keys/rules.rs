@@ -46,7 +46,10 @@ fn is_old(key: &SigningKey, terms: &Terms, now: Timestamp) -> bool {
 /// Whether there is to be another key.
 pub(super) fn is_due(keys: &[Seen<SigningKey>], terms: &Terms, turn: Turn, now: Timestamp) -> bool {
     let in_use = keys.iter().filter(|key| key.algorithm == terms.algorithm && key.retired_at.is_none());
-    turn != Turn::WhenDue || in_use.map(|key| is_old(key, terms, now)).min().unwrap_or(true)
+    // A key whose time is to come was made before the clock was set back, when none signs until then.
+    turn != Turn::WhenDue
+        || in_use.map(|key| is_old(key, terms, now)).min().unwrap_or(true)
+        || !keys.iter().any(|key| signs_at(key, now))
 }
 
 /// Puts `fresh` in the place of those before it. Answers from when on it signs.

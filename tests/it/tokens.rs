@@ -930,6 +930,19 @@ async fn keys_that_were_read_before_the_clock_was_set_back_are_read_again() {
     assert!(!alice.is_signed_in().await);
 }
 
+/// The only key begins in a future that the clock no longer knows.
+#[tokio::test]
+async fn a_key_that_was_made_before_the_clock_was_set_back_keeps_nobody_out() {
+    let world = World::new().await;
+    let mut ahead = world.ctx();
+    ahead.now = ahead.now + Duration::from_secs(86_400);
+    assert_eq!(keys::actions::tend(&ahead).await.unwrap(), 1);
+    let mut alice = world.member().await;
+    carries_jwt(&mut alice).await;
+    assert!(alice.is_signed_in().await);
+    assert_eq!(keys::actions::tend(&world.ctx()).await.unwrap(), 0, "one is enough");
+}
+
 #[tokio::test]
 async fn another_algorithm_takes_over_without_a_gap() {
     let world = World::new().await;
