@@ -66,7 +66,7 @@ pub async fn news(ctx: &Ctx, user: &User) -> Result<Option<Notices>> {
     // Devices are forgotten after a while, and all at once when all sessions end: who has none has signed
     // in before, unless the account is younger than that.
     let is_young =
-        user.sessions_from <= user.created_at && ctx.now.since(user.created_at) < *ctx.policy.devices.known;
+        user.sessions_from <= user.created_at && ctx.now.apart(user.created_at) < *ctx.policy.devices.known;
     if store.first(here).await?.is_some() || is_young && store.first(anywhere).await?.is_none() {
         return Ok(None);
     }

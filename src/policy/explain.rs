@@ -66,12 +66,12 @@ pub fn why(
     let verdict = decide(name, rule, proofs, holder, now);
     let mut told = vec![format!("{name} asks for: {}.", asks(rule))];
     for proof in &proofs.0 {
-        let age = now.since(proof.at);
+        let age = now.apart(proof.at);
         let whole = Period(Duration::from_secs(age.as_secs()));
         let max_age = *rule.proof.max_age;
         let sentence = if let Some(other) = proof.operation.as_deref().filter(|other| *other != name) {
             format!("was shown for {other} and counts for nothing else")
-        } else if !max_age.is_zero() && age > max_age {
+        } else if !proof.is_fresh(max_age, now) {
             format!("is older than {}", rule.proof.max_age)
         } else if verdict == Verdict::Allow && !rule.never && rule.proof.asks() {
             "is fresh enough".to_owned()

@@ -1,5 +1,7 @@
 //! Factors and proofs: what can be shown, and what has been.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +70,14 @@ pub struct Proof {
     /// For which operation, when it was asked for one; none when it was shown to sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+}
+
+impl Proof {
+    /// Whether it is no older than `max_age`, which is zero for any age. One that lies ahead was shown before the clock
+    /// was set back, and may be as old as the step.
+    pub fn is_fresh(&self, max_age: Duration, now: Timestamp) -> bool {
+        max_age.is_zero() || now.apart(self.at) <= max_age
+    }
 }
 
 /// What has been proved, in the order in which it was.

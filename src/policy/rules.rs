@@ -95,7 +95,7 @@ pub fn decide(name: &str, rule: &Operation, proofs: &Proofs, holder: &Holder<'_>
     let counts = proofs.0.iter().any(|proof| {
         wanted.contains(&proof.factor)
             && proof.operation.as_deref().is_none_or(|operation| operation == name)
-            && (max_age.is_zero() || now.since(proof.at) <= max_age)
+            && proof.is_fresh(max_age, now)
     });
     if counts {
         return Verdict::Allow;
@@ -265,6 +265,17 @@ mod tests {
                     other => prop_assert_eq!(other, Verdict::Unable),
                 },
                 other => prop_assert_eq!(some, other),
+            }
+        }
+
+        #[test]
+        fn what_was_shown_before_a_clock_was_set_back_is_no_fresher_than_the_step(rule in rule(), step in 0_u64..240) {
+            let shown = Proofs::default().and(FactorKind::Password, NOW + Duration::from_secs(step));
+            let enrolled = [FactorKind::Password];
+            let holder = Holder { enrolled: &enrolled, able: &enrolled, roles: &[] };
+            if rule.proof.asks() && decide("own.act", &rule, &shown, &holder, NOW) == Verdict::Allow {
+                let max_age = *rule.proof.max_age;
+                prop_assert!(max_age.is_zero() || Duration::from_secs(step) <= max_age);
             }
         }
 

@@ -76,7 +76,7 @@ pub(super) fn turn(session: &Session, counts: bool, shown: u32, now: Timestamp) 
         Turn::Refused
     } else if shown == session.generation {
         Turn::Next
-    } else if before && now.since(session.rotated_at) < GRACE {
+    } else if before && now.apart(session.rotated_at) < GRACE {
         Turn::Again
     } else if shown < session.generation {
         Turn::Reused
@@ -109,5 +109,32 @@ pub(super) fn refresh(
             refuse(Problem::RefreshRefused).delete(&session).note(moment, reused)
         }
         Turn::Refused => refuse(Problem::RefreshRefused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::policy::{Policy, Proofs};
+    use crate::random::Random;
+
+    #[test]
+    fn the_token_before_is_good_for_a_moment_whatever_the_clock_does() {
+        let moment = Moment::new(Timestamp::from_millis(1_000_000_000_000), Random::seeded(1).seed());
+        let user = User::new(Uuid::from_u128(7), moment.now);
+        let policy = Policy::default_policy().session;
+        let (session, _) = Session::open(&user, Proofs::default(), Carry::Jwt, &policy, &moment);
+        let session = Session { generation: 1, ..session };
+        let now = moment.now;
+        for (at, expected) in [
+            (now, Turn::Again),
+            (now + GRACE, Turn::Reused),
+            (now.before(Duration::from_secs(1)), Turn::Again),
+            (now.before(GRACE), Turn::Reused),
+        ] {
+            assert_eq!(turn(&session, true, 0, at), expected, "{at}");
+        }
     }
 }

@@ -86,8 +86,7 @@ fn needed(problem: Problem, operation: &str, factors: &[FactorKind], max_age: Du
 pub fn shown(ctx: &Ctx, caller: &Caller, operation: &str) -> Vec<Proof> {
     let max_age = ctx.policy.operation.get(operation).map_or(Duration::ZERO, |rule| *rule.proof.max_age);
     let counts = |proof: &&Proof| {
-        proof.operation.as_deref().is_none_or(|name| name == operation)
-            && (max_age.is_zero() || ctx.now.since(proof.at) <= max_age)
+        proof.operation.as_deref().is_none_or(|name| name == operation) && proof.is_fresh(max_age, ctx.now)
     };
     caller.session.proofs.0.iter().filter(counts).cloned().collect()
 }
