@@ -54,11 +54,16 @@ impl NewPassword {
     ) -> Result<Self, FieldError> {
         let Judge { policy, host, breached } = judge;
         let refuse = |code: &'static str, message: String| Err(FieldError::new(field, code, message));
+        let too_long = || refuse("too-long", format!("A password has at most {MAX_BYTES} bytes."));
         if raw.expose().len() > MAX_BYTES {
-            return refuse("too-long", format!("A password has at most {MAX_BYTES} bytes."));
+            return too_long();
         }
         let secret = Secret::new(raw.expose().nfc().collect::<String>());
         let text = secret.expose();
+        // NFC takes some signs apart: notes of music become three times as long.
+        if text.len() > MAX_BYTES {
+            return too_long();
+        }
         let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         if length < policy.min_length {
             return refuse(
@@ -227,6 +232,9 @@ mod tests {
         let endless = policy::Password { max_length: u32::MAX, ..policy(15) };
         let long = Secret::new(text.repeat(1_000));
         assert_eq!(NewPassword::parse("password", &long, by(&endless), &[]).unwrap_err().code, "too-long");
+        let notes: String = ('\u{1d15e}'..='\u{1d163}').cycle().step_by(5).take(100).collect();
+        let grows = NewPassword::parse("password", &Secret::new(notes), by(&endless), &[]);
+        assert_eq!(grows.unwrap_err().code, "too-long", "400 bytes, and more than 1,024 in NFC");
     }
 
     #[test]
