@@ -50,8 +50,14 @@ pub fn base32(bytes: &[u8]) -> String {
     BASE32_NOPAD.encode(bytes)
 }
 
+/// Reads the key that an app was given elsewhere. None for what is no base 32 or not of 10 to 64 bytes: with an empty
+/// key everybody's code would be right.
+pub fn given_key(text: &str) -> Option<Vec<u8>> {
+    from_base32(text).filter(|key| (10..=64).contains(&key.len()))
+}
+
 /// Reads base 32 as people and other systems write it: in either case, with spaces, dashes and padding.
-pub fn from_base32(text: &str) -> Option<Vec<u8>> {
+fn from_base32(text: &str) -> Option<Vec<u8>> {
     let (mut out, mut buffer, mut bits) = (Vec::new(), 0_u32, 0_u32);
     for letter in text.trim().trim_end_matches('=').bytes().filter(|byte| !b" -".contains(byte)) {
         let value = match letter.to_ascii_uppercase() {

@@ -19,7 +19,7 @@ use crate::error::FieldError;
 use crate::factors::{Factor, totp};
 use crate::identifiers::{Identifier, Name};
 use crate::passwords::Password;
-use crate::policy::IdentifierKind;
+use crate::policy::{FactorKind, IdentifierKind};
 use crate::store::{Column, Corrupt, Entity, Kind, Table, Value};
 
 /// The format's number: it changes when an older program would misread a line.
@@ -195,6 +195,10 @@ impl Person {
     fn newcomer(&self, app: &App, reading: &Reading) -> Result<Newcomer, FieldError> {
         let records = self.records.as_ref().map_err(Clone::clone)?;
         let corrupt = |table: &str, why: Corrupt| bad("", format!("{table}: {why}."));
+        let own = |field, hash: &str| {
+            let taken = app.hashing.own(hash);
+            taken.map_err(|why| FieldError::new(field, "hash", format!("It cannot be taken: {why}.")))
+        };
         let (mut user, mut identifiers, mut password) = (None, Vec::new(), None);
         let (mut factors, mut keys) = (Vec::new(), Vec::new());
         for (table, fields) in records {
@@ -205,17 +209,16 @@ impl Person {
                 }
                 "passwords" => {
                     let one: Password = record(fields).map_err(|why| corrupt(table, why))?;
-                    let own = app.hashing.own(&one.phc);
-                    let phc = own.map_err(|why| {
-                        FieldError::new("password", "hash", format!("It cannot be taken: {why}."))
-                    })?;
-                    if password.replace(Password { phc, ..one }).is_some() {
+                    if password.replace(Password { phc: own("password", &one.phc)?, ..one }).is_some() {
                         return Err(twice("passwords"));
                     }
                 }
                 _ => {
                     let mut one: Factor = record(fields).map_err(|why| corrupt(table, why))?;
                     keys.extend(key(app, &mut one, fields)?);
+                    for code in one.codes.0.iter_mut().flatten() {
+                        *code = own("codes", code)?;
+                    }
                     factors.push(one);
                 }
             }
@@ -281,16 +284,22 @@ fn claim(one: Identifier) -> Result<Identifier, FieldError> {
 
 /// The key of an authenticator, to be sealed anew: it was given in the clear, or a key of this house opens it.
 fn key(app: &App, factor: &mut Factor, fields: &Fields) -> Result<Option<(Uuid, Vec<u8>)>, FieldError> {
-    let wrong = |sentence: &str| FieldError::new("secret", "sealed", sentence.to_owned());
+    let wrong = |code, sentence: &str| FieldError::new("secret", code, sentence.to_owned());
     let sealed = factor.secret.take();
     if let Some(text) = fields.get(KEY).and_then(Json::as_str) {
-        let key = totp::from_base32(text).ok_or_else(|| wrong("This is not a key in base 32."))?;
+        let sentence = "This is not a key in base 32 of 10 to 64 bytes.";
+        let key = totp::given_key(text).ok_or_else(|| wrong("invalid", sentence))?;
         return Ok(Some((factor.id, key)));
     }
-    let Some(sealed) = sealed else { return Ok(None) };
+    let Some(sealed) = sealed else {
+        let asks = factor.kind == FactorKind::Totp && factor.bound_at.is_some();
+        let sentence = "The key of this user's authenticator app is missing: nobody could sign in with it.";
+        return if asks { Err(wrong("missing", sentence)) } else { Ok(None) };
+    };
     match app.keyring.open(&Factor::context(factor.id), &sealed) {
         Some(key) => Ok(Some((factor.id, key.to_vec()))),
         None => Err(wrong(
+            "sealed",
             "The key of this user's authenticator app was sealed by another house: add that house's key to \
              secrets.keys, behind this one's, or export with --open-with.",
         )),

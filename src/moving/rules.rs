@@ -272,7 +272,7 @@ impl Reader<'_> {
         let mobile_verified = self.verified("mobile_verified", created);
         let wants_second = self.truth("second_factor").unwrap_or(false);
         let key = self.text("totp_secret").and_then(|text| {
-            let read = totp::from_base32(&text).filter(|key| (10..=64).contains(&key.len()));
+            let read = totp::given_key(&text);
             if read.is_none() {
                 self.fault("totp_secret", "invalid", "This is not a key in base 32 of 10 to 64 bytes.");
             }

@@ -342,7 +342,7 @@ impl Person<'_> {
         }
         let bound = user.created_at + Duration::from_secs(600);
         let id = self.seed.uuid("factor:totp", bound);
-        let key = totp::from_base32(TOTP_KEY).unwrap_or_default();
+        let key = totp::given_key(TOTP_KEY).unwrap_or_default();
         let secret = self.ctx.app.keyring.seal(&Factor::context(id), &key, &self.ctx.app.random);
         let factor = Factor::known(id, user.id, FactorKind::Totp, bound);
         self.put(&Factor { secret: Some(secret), name: Some("Phone".to_owned()), ..factor });

@@ -561,6 +561,31 @@ async fn hashes_are_handed_out_only_to_whoever_asks_for_them() {
     assert!(is_whole && outcomes.iter().all(|outcome| *outcome == Outcome::Stored), "{outcomes:?}");
 }
 
+/// With an empty key every code would be right, without one none; and a hash whose pepper is not here fits nothing.
+#[tokio::test]
+async fn a_factor_that_nobody_or_everybody_could_show_is_not_taken() {
+    let old = house().await;
+    seed::fill(&old.ctx(), 60, 7, seed::Lives::Whole).await.unwrap();
+    let out = lines(&old, Some(&old.app.keyring)).await;
+    let told = async |kind: &str, change: fn(&mut Json)| {
+        let mut forged = out.clone();
+        let of_kind = |line: &&mut Json| line["table"] == "factors" && line["record"]["kind"] == kind;
+        forged.iter_mut().filter(of_kind).for_each(|line| change(&mut line["record"]));
+        let outcomes = moves_over(&house().await, &text(&forged), true).await.0;
+        let told = outcomes.iter().filter(|one| matches!(one, Outcome::Refused(_))).flat_map(refused);
+        told.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert!(told("totp", |_| {}).await.is_empty());
+    assert_eq!(told("totp", |app| app["secret_base32"] = "".into()).await, ["secret: invalid"]);
+    assert_eq!(told("totp", |app| app["secret_base32"] = "JBSWY3DP".into()).await, ["secret: invalid"]);
+    assert_eq!(told("totp", |app| app["secret_base32"] = Json::Null).await, ["secret: missing"]);
+    let peppered = |codes: &mut Json| {
+        let hash = codes["codes"][0].as_str().unwrap().replacen(",p=1$", ",p=1,keyid=Z29uZQ$", 1);
+        codes["codes"][0] = hash.into();
+    };
+    assert_eq!(told("recovery_code", peppered).await, ["codes: hash"]);
+}
+
 #[tokio::test]
 async fn an_export_that_was_changed_grants_nothing() {
     let old = house().await;
