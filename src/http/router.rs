@@ -166,6 +166,7 @@ pub fn routes() -> Vec<Route> {
             .answers_nothing(204, "It is gone").may(&STEP_UP).may(&[Problem::NotFound, Problem::FactorRequired]),
         put("/users/me/password", new_password::api::set).access(Public).recognises().about("Set a new password, signed in or by right of a recovery")
             .takes::<new_password::api::SetPassword>().answers_nothing(204, "It is set; every other session has ended")
+            .answers::<new_password::api::DeviceMade>(200, "The same, where a program recovered on a device that was not known")
             .may(&[Problem::Unauthenticated, Problem::CredentialsWrong, Problem::CodeGone]).may(&STEP_UP).may(&[Problem::ActingNever])
             .counted(&[Limit::SignInDevice, Limit::SignInDeviceDay, Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(&CHANGES).counted(NOTICE),
         get("/sessions", sessions::api::list).about("One's own sessions, newest first")

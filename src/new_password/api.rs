@@ -1,9 +1,10 @@
 //! The JSON door of a new password.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::actions;
 use crate::app::Ctx;
@@ -12,7 +13,7 @@ use crate::http::extract::Body;
 use crate::limits;
 use crate::passwords::GivenPassword;
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{authenticate, device_cookie, with_cookies};
+use crate::sessions::{authenticate, device_cookie};
 
 /// The body of `PUT /users/me/password`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,16 +28,33 @@ pub struct SetPassword {
     pub new_password: Secret,
 }
 
+/// The answer to a program that has recovered elsewhere than on a known device. A browser gets a cookie instead.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeviceMade {
+    /// Names this device: to be sent as `device` with the next sign-in, which is then counted apart from those of
+    /// strangers. It opens nothing by itself.
+    device: String,
+}
+
 /// `PUT /users/me/password`: whoever shows a recovery token need not be signed in.
 pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> Result<Response> {
-    let device = match (&ask.recovery_token, &ask.current_password) {
+    match (&ask.recovery_token, &ask.current_password) {
         (Some(_), Some(_)) => {
             let sentence = "Send the current password or a recovery token, not both.";
             return Err(FieldError::new("recovery_token", "one-of", sentence).into());
         }
         (Some(token), None) => {
             let token = Token::parse(TokenKind::Recovery, token.expose());
-            actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await?
+            if let Some(device) = actions::by_recovery(&ctx, token.as_ref(), &ask.new_password).await? {
+                // A program that keeps cookies without knowing it would be held to prove where its requests come from.
+                return Ok(match headers.contains_key(header::ORIGIN) {
+                    true => {
+                        let cookie = device_cookie(&ctx.app.origin, &device);
+                        (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
+                    }
+                    false => Json(DeviceMade { device: device.reveal() }).into_response(),
+                });
+            }
         }
         (None, current) => {
             let caller = authenticate(&ctx, &headers).await?.ok_or(Problem::Unauthenticated)?;
@@ -44,9 +62,7 @@ pub async fn set(ctx: Ctx, headers: HeaderMap, Body(ask): Body<SetPassword>) -> 
             limits::take_change(&ctx, caller.user.id).await?;
             let current = current.as_ref().map(GivenPassword::new);
             actions::change(&ctx, &caller, current, &ask.new_password).await?;
-            None
         }
-    };
-    let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
-    Ok(with_cookies(StatusCode::NO_CONTENT.into_response(), cookie))
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
