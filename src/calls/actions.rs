@@ -61,6 +61,10 @@ pub async fn create(
     once: &Option<Once>,
 ) -> Result<CallView> {
     let app = &ctx.app;
+    let _turn = match once {
+        Some(once) => Some(once.turn(ctx).await),
+        None => None,
+    };
     if let Some(once) = once
         && let Before::Answered(given) = once.before(ctx).await?
     {

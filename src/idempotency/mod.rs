@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
 
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
@@ -76,6 +78,13 @@ impl Once {
             id: keyring.tag("idempotency.key", &name),
             request: keyring.tag("idempotency.request", &request),
         }))
+    }
+
+    /// Waits for others on this node that ask the same: who comes second finds what the first was given, and has
+    /// paid for nothing. It lasts for as long as what is returned.
+    pub async fn turn(&self, ctx: &Ctx) -> OwnedMutexGuard<()> {
+        let id = self.id.first_chunk().copied().map(Uuid::from_bytes);
+        ctx.app.turns.take(id.unwrap_or_default()).await
     }
 
     /// What was kept for this key before.

@@ -54,6 +54,10 @@ pub async fn sign_up(
     once: Option<Once>,
     invitation: Option<&str>,
 ) -> Result<SignedUp> {
+    let _turn = match &once {
+        Some(once) => Some(once.turn(ctx).await),
+        None => None,
+    };
     if let Some(given) = earlier(ctx, &once, &password).await? {
         return Ok(given);
     }
