@@ -137,13 +137,14 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A failure of this kind.
+    /// A failure of this kind. What passes by itself says when to try again, even where nobody knows better.
     pub fn new(problem: Problem) -> Self {
+        let passes = matches!(problem.status(), 429 | 503);
         Self {
             problem,
             detail: None,
             fields: Vec::new(),
-            retry_after: None,
+            retry_after: passes.then_some(1),
             limit: None,
             need: None,
             quota: None,

@@ -88,7 +88,7 @@ fn read(ctx: &Ctx, caller: &Caller, ask: &NewCall) -> Result<(Mobile, Wanted)> {
             Ok((to, Wanted { user: caller.user.id, to: number, from, content, language }))
         }
         _ if errors.is_empty() => {
-            Err(Error::new(Problem::Unavailable).detail("No number to call from is configured."))
+            Err(Error::new(Problem::CallNotAllowed).detail("No number to call from is configured."))
         }
         _ => Err(Error::invalid(errors)),
     }

@@ -198,11 +198,12 @@ pub(super) fn tell(error: &Error, response: &mut Response) {
 /// The framework answers some failures itself – no such route, no such method, an answer that cannot
 /// be written – with no body or a text that may tell too much. They become lines of the catalogue.
 fn of_the_framework(parts: &http::response::Parts, body: &Body) -> Option<Problem> {
-    let plain = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    if !(plain || body.is_end_stream()) {
+    // To HEAD an answer of ours has no body either: what it would be is told by its type.
+    let is_theirs = match parts.headers.get(header::CONTENT_TYPE) {
+        Some(kind) => kind.as_bytes().starts_with(b"text/plain"),
+        None => body.is_end_stream(),
+    };
+    if !is_theirs {
         return None;
     }
     match parts.status {
@@ -260,6 +261,8 @@ mod tests {
                 problem.status() == 401,
                 "{problem:?}"
             );
+            let passes = matches!(problem.status(), 429 | 503);
+            assert_eq!(response.headers().contains_key("retry-after"), passes, "{problem:?}");
             assert_eq!(json(response).await["type"], format!("/problems/{}", problem.slug()));
         }
     }
@@ -275,6 +278,9 @@ mod tests {
         let own =
             (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "unavailable"}))).into_response();
         assert_eq!(json(settle(own, "id", None)).await, json!({"status": "unavailable"}));
+        let to_head = [(header::CONTENT_TYPE, "application/json")];
+        let to_head = (StatusCode::SERVICE_UNAVAILABLE, to_head, Body::empty()).into_response();
+        assert_eq!(settle(to_head, "id", None).status(), 503);
         assert_eq!(settle(StatusCode::NO_CONTENT.into_response(), "id", None).status(), 204);
     }
 }

@@ -562,15 +562,26 @@ async fn a_named_request_calls_once() {
         alice.post(CALLS, json!({"to": alice.mobile, "say": "Hello"})).await
     }))
     .await;
-    let ids: Vec<_> =
-        both.iter().filter(|answer| answer.status == 202).map(|answer| &answer.body["id"]).collect();
-    assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{both:?}");
+    let id = &both[0].body["id"];
+    assert!(both.iter().all(|answer| answer.status == 202 && answer.body["id"] == *id), "{both:?}");
     world.advance(Duration::from_secs(24 * 3_600 - 61));
     let mut alice = alice.clone();
     alice.signs_in().await;
     assert_eq!(alice.calls("Hello").await["id"], first["id"], "for a day");
     world.advance(Duration::from_secs(120));
     assert_ne!(alice.calls("Hello").await["id"], first["id"], "and no longer");
+}
+
+#[tokio::test]
+async fn a_server_without_a_number_to_show_calls_nobody() {
+    let plan = World::plan().config(|config| {
+        config.twilio.from = String::new();
+        config.twilio.messaging_service_sid = "MG1".to_owned();
+    });
+    let world = plan.build().await;
+    let alice = world.alice().await;
+    let asked = alice.post(CALLS, json!({"to": alice.mobile, "say": "Hello"})).await;
+    asked.problem(403, "call-not-allowed");
 }
 
 /// Those of a named request that come too late use up nothing of what the number may get.
