@@ -99,8 +99,8 @@ pub enum Deed<'a> {
     Delete,
     /// Ends every session of somebody, and forgets which of their devices are known.
     EndSessions,
-    /// Takes somebody's authenticator apps and recovery codes away and unlocks the rest, and ends their
-    /// sessions. Never touches the password.
+    /// Takes somebody's authenticator apps and recovery codes away, lets their verified number and address
+    /// stand in, unlocked, and ends their sessions. Never touches the password.
     ResetFactors,
 }
 
@@ -220,7 +220,9 @@ impl Deed<'_> {
             Self::EndSessions => (user.with(|user| user.end_sessions(now)), event(What::SessionsEnded)),
             Self::ResetFactors => {
                 let factors = factors::of_user(ctx, id).await?;
-                return Ok(rules::reset(factors, user, standing.actor(), moment));
+                let own = identifiers::actions::of_user(ctx, id).await?;
+                let offered = &ctx.policy.sign_in.second.factors;
+                return Ok(rules::reset(factors, &own, offered, user, standing.actor(), moment));
             }
         };
         Ok(answer(0).update(&user).note(moment, event))

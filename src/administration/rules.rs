@@ -11,6 +11,7 @@ use crate::audit::{self, Note, Noting, note};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError};
 use crate::factors::Factor;
+use crate::identifiers::Identifier;
 use crate::policy::FactorKind;
 use crate::store::{Decision, Seen, answer};
 
@@ -106,10 +107,14 @@ impl Fields {
     }
 }
 
-/// Takes away what the user has bound, and unlocks what reaches their own number or address: with that
-/// they sign in, and bind anew what they lost. Answers how many were taken away.
+/// Takes away what the user has bound, and lets what reaches their own number or address stand as it did
+/// when that was verified: with that they sign in, and bind anew what they lost. What was chosen and is
+/// not among those `offered` any more is no longer chosen: nobody could show it. Answers how many were
+/// taken away.
 pub(super) fn reset(
     factors: Vec<Seen<Factor>>,
+    identifiers: &[Seen<Identifier>],
+    offered: &[FactorKind],
     user: Seen<User>,
     actor: Option<Uuid>,
     at: &Moment,
@@ -125,10 +130,22 @@ pub(super) fn reset(
     for factor in &own {
         decision = decision.delete(factor);
     }
+    let reaches = |one: &Identifier| {
+        sent.iter().any(|factor| factor.identifier_id == Some(one.id) && factor.bound_at.is_some())
+    };
+    for bare in identifiers.iter().filter(|one| one.takes_codes() && one.verified_at.is_some()) {
+        if !reaches(bare) {
+            decision = decision.insert(&Factor::reaching(at, bare)).require(bare);
+        }
+    }
     for factor in sent {
+        let is_stuck = factor.chosen && !factor.kinds().iter().any(|kind| offered.contains(kind));
         let mut had_failed = false;
-        let unlocked = factor.with(|factor| had_failed = factor.unlock());
-        if had_failed {
+        let unlocked = factor.with(|factor| {
+            had_failed = factor.unlock();
+            factor.chosen &= !is_stuck;
+        });
+        if had_failed || is_stuck {
             decision = decision.update(&unlocked);
         }
     }

@@ -9,12 +9,14 @@ use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vestibule::accounts::User;
+use vestibule::administration::actions::{Deed, act};
 use vestibule::challenges::Challenge;
 use vestibule::clock::Clock;
 use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
 use vestibule::policy::{FactorKind, IdentifierKind, Policy, When};
 use vestibule::secret::{Token, TokenKind};
+use vestibule::step_up::By;
 use vestibule::store::{Change, Query};
 
 use crate::world::{Answer, PASSWORD, Person, Plan, World};
@@ -866,6 +868,45 @@ async fn where_it_is_optional_the_codes_go_with_the_last_second_factor() {
         .await
         .expect(StatusCode::NO_CONTENT);
     assert!(factors_of(&bob).await.is_empty());
+    signs_in_alone(&mut bob).await;
+}
+
+/// What the operator does to somebody.
+async fn does(person: &Person<'_>, deed: Deed<'_>) {
+    act(&person.world.ctx(), &By::Operator, user_of(person).await.id, deed).await.unwrap();
+}
+
+/// Other rules from now on.
+fn rules(world: &World, change: impl FnOnce(&mut Policy)) {
+    let mut policy = (*world.app.policy()).clone();
+    change(&mut policy);
+    world.app.replace_policy(policy);
+}
+
+#[tokio::test]
+async fn a_reset_lets_in_by_a_number_that_was_removed_as_a_factor() {
+    let world = plan(When::Always).build().await;
+    let mut alice = world.alice().await;
+    let sms = id_of(&alice, "sms").await;
+    binds(&alice).await;
+    alice.delete(&format!("/api/v1/factors/{sms}")).await.expect(StatusCode::NO_CONTENT);
+    does(&alice, Deed::ResetFactors).await;
+    alice.signs_in().await;
+    assert_eq!(factors_of(&alice).await.len(), 1);
+    // Whoever has it is given no other.
+    does(&alice, Deed::ResetFactors).await;
+    alice.signs_in().await;
+    assert_eq!(factors_of(&alice).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reset_forgets_what_was_chosen_and_is_no_longer_on_offer() {
+    let world = plan(When::WhenEnrolled).build().await;
+    let mut bob = alone(&world).await;
+    bob.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
+    rules(&world, |policy| policy.sign_in.second.factors = vec![FactorKind::Totp, FactorKind::RecoveryCode]);
+    bob.gives_password().await.problem(403, "factor-locked");
+    does(&bob, Deed::ResetFactors).await;
     signs_in_alone(&mut bob).await;
 }
 
