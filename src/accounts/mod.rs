@@ -355,9 +355,8 @@ pub async fn held(ctx: &Ctx, user: &User) -> Result<(Vec<Seen<Factor>>, Held)> {
 
 /// The same of somebody of whom it is known whether they have a password.
 pub async fn held_with(ctx: &Ctx, user: &User, has_password: bool) -> Result<(Vec<Seen<Factor>>, Held)> {
-    let mut factors = factors::of_user(ctx, user.id).await?;
     let demanded = demanded(&ctx.policy.sign_in.second, user);
-    factors.retain(|factor| factor.counts(demanded));
+    let factors = factors::counting(factors::of_user(ctx, user.id).await?, demanded);
     let held = Held::new(factors.iter().map(|factor| &**factor), has_password, demanded, &user.roles.0);
     Ok((factors, held))
 }
@@ -387,8 +386,7 @@ pub async fn account(ctx: &Ctx, user: &User) -> Result<Account> {
 /// The factors of `user`, as they see them: those that count.
 pub async fn factors(ctx: &Ctx, user: &User) -> Result<Vec<FactorView>> {
     let demanded = demanded(&ctx.policy.sign_in.second, user);
-    let mut factors = factors::of_user(ctx, user.id).await?;
-    factors.retain(|factor| factor.counts(demanded));
+    let factors = factors::counting(factors::of_user(ctx, user.id).await?, demanded);
     Ok(factors.iter().map(|factor| factor.view()).collect())
 }
 

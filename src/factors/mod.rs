@@ -8,6 +8,8 @@
 pub mod recovery_codes;
 pub mod totp;
 
+use std::ops::Deref;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -236,7 +238,7 @@ impl Held {
             held.enrolled.push(FactorKind::Password);
             held.able.push(FactorKind::Password);
         }
-        for factor in factors.into_iter().filter(|factor| factor.counts(demanded)) {
+        for factor in counting(factors, demanded) {
             for kind in factor.kinds() {
                 if !held.enrolled.contains(kind) {
                     held.enrolled.push(*kind);
@@ -264,6 +266,21 @@ impl Held {
     pub fn holder(&self) -> Holder<'_> {
         Holder { enrolled: &self.enrolled, able: &self.able, roles: &self.roles }
     }
+}
+
+/// Those of a user's factors that [count](Factor::counts). Recovery codes count beside another: alone they
+/// would come to an end, and with them every way in. Only where the policy demands a second factor anyway
+/// are they better than none.
+pub fn counting<F: Deref<Target = Factor>>(
+    factors: impl IntoIterator<Item = F>,
+    demanded: &[FactorKind],
+) -> Vec<F> {
+    let mut all: Vec<F> = factors.into_iter().filter(|factor| factor.counts(demanded)).collect();
+    let is_code = |factor: &F| factor.kind == FactorKind::RecoveryCode;
+    if demanded.is_empty() && all.iter().all(is_code) {
+        all.clear();
+    }
+    all
 }
 
 /// Whether somebody carries what is sent for a factor of such a `kind`, where something is.

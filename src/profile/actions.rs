@@ -6,12 +6,12 @@ use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, FieldError, Problem, Result};
-use crate::factors::{self, Factor};
+use crate::factors::{self, Factor, Held};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::notices::{self, About, Notice, Notices};
 use crate::organizations::{self, actions::Heirs};
-use crate::policy::{Gate, Holder, IdentifierKind, Rank, after_first_factor, operation};
+use crate::policy::{FactorKind, Gate, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::sign_up::taken;
 use crate::step_up::{self, Permit, permit};
@@ -96,15 +96,13 @@ async fn last_factor(
     let reaches = |factor: &Factor| {
         known.iter().any(|one| going.contains(&one.kind) && factor.identifier_id == Some(one.id))
     };
-    let stays = |kind: &crate::policy::FactorKind| {
-        *kind == crate::policy::FactorKind::Password
-            || factors.iter().any(|factor| !reaches(factor) && factor.kinds().contains(kind))
-    };
-    let (mut enrolled, mut able) = (held.enrolled.clone(), held.able.clone());
-    enrolled.retain(stays);
-    able.retain(stays);
-    let holder = Holder { enrolled: &enrolled, able: &able, roles: &held.roles };
-    if after_first_factor(&ctx.policy.sign_in, &holder) != Gate::NoFactor {
+    // Recovery codes come to an end: they are nothing to be left with.
+    let stays = |factor: &&Factor| !reaches(factor) && factor.kind != FactorKind::RecoveryCode;
+    let left = factors.iter().map(|factor| &**factor).filter(stays);
+    let has_password = held.enrolled.contains(&FactorKind::Password);
+    let demanded = accounts::demanded(&ctx.policy.sign_in.second, user);
+    let left = Held::new(left, has_password, demanded, &held.roles);
+    if after_first_factor(&ctx.policy.sign_in, &left.holder()) != Gate::NoFactor {
         return Ok(Vec::new());
     }
     let sentence = "You could not sign in without this: add another factor first.";
@@ -181,7 +179,7 @@ impl<'a> Changing<'a> {
         let event = event.detail(serde_json::json!({"fields": fields}));
         let user = rules::changed(self.user.clone(), &self.wanted, moment);
         let mut decision = answer(()).update(&user).note(moment, event);
-        let mut verifications = Vec::new();
+        let (mut verifications, mut removed) = (Vec::new(), Vec::new());
         for (kind, name) in &self.wanted.names {
             let now = current(&self.identifiers, *kind);
             match name {
@@ -204,11 +202,14 @@ impl<'a> Changing<'a> {
                     let gone = self.identifiers.iter().filter(|one| one.kind == *kind).cloned();
                     let gone: Vec<_> = gone.collect();
                     decision = rules::take_away(decision, &gone, &self.factors);
+                    removed.extend(gone);
                 }
             }
             decision = decision.and(self.announce(ctx, *kind, moment));
         }
-        Ok(decision.map(|()| verifications))
+        let demanded = accounts::demanded(&ctx.policy.sign_in.second, &user);
+        let alone = rules::left_alone(&self.factors, &removed, demanded);
+        Ok(decision.and(alone.map(Change::delete)).map(|()| verifications))
     }
 
     /// The claim, the code on its way to it, and the factor that counts the guesses.

@@ -8,9 +8,9 @@ use crate::accounts::{Metadata, Status, User};
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
 use crate::error::FieldError;
-use crate::factors::Factor;
+use crate::factors::{Factor, Held};
 use crate::identifiers::{Identifier, Name};
-use crate::policy::{self, IdentifierKind, Policy, operation};
+use crate::policy::{self, FactorKind, IdentifierKind, Policy, operation};
 use crate::sessions::Session;
 use crate::store::{Decision, Seen, answer};
 
@@ -196,6 +196,21 @@ pub(super) fn take_away<T>(
         .iter()
         .filter(|factor| gone.iter().any(|one| factor.identifier_id == Some(one.id)))
         .fold(decision, |decision, factor| decision.delete(factor))
+}
+
+/// The recovery codes, where the last second factor goes with what is `removed`.
+pub(super) fn left_alone<'a>(
+    factors: &'a [Seen<Factor>],
+    removed: &[Seen<Identifier>],
+    demanded: &[FactorKind],
+) -> impl Iterator<Item = &'a Seen<Factor>> {
+    let has_second =
+        |factors: &[&Factor]| Held::new(factors.iter().copied(), false, demanded, &[]).has_second();
+    let all: Vec<&Factor> = factors.iter().map(|factor| &**factor).collect();
+    let stays = |factor: &&Factor| removed.iter().all(|one| factor.identifier_id != Some(one.id));
+    let left: Vec<&Factor> = all.iter().copied().filter(stays).collect();
+    let is_last = has_second(&all) && !has_second(&left);
+    factors.iter().filter(move |factor| is_last && factor.kind == FactorKind::RecoveryCode)
 }
 
 /// The username in the place of the one before; what only one user can have is judged by the store.

@@ -883,6 +883,26 @@ fn rules(world: &World, change: impl FnOnce(&mut Policy)) {
     world.app.replace_policy(policy);
 }
 
+/// Signs in with a code from the mail.
+async fn signs_in_by_mail(person: &mut Person<'_>) {
+    let asked = asks(person, "email").await;
+    let code = sent_code(person.world, &asked).await;
+    let done = answers(person, &asked, &code).await;
+    keeps_token(person, done);
+}
+
+/// Somebody whose e-mail address is the second factor that they chose.
+async fn by_mail(world: &World) -> Person<'_> {
+    let mut bob = alone(world).await;
+    let asked = bob.post("/api/v1/users/me/verify", json!({"kind": "email"})).await;
+    let asked = asked.expect(StatusCode::OK).body;
+    let code = sent_code(world, &asked).await;
+    answers(&bob, &asked, &code).await.expect(StatusCode::OK);
+    bob.post("/api/v1/factors", json!({"kind": "email"})).await.expect(StatusCode::OK);
+    signs_in_by_mail(&mut bob).await;
+    bob
+}
+
 #[tokio::test]
 async fn a_reset_lets_in_by_a_number_that_was_removed_as_a_factor() {
     let world = plan(When::Always).build().await;
@@ -907,6 +927,66 @@ async fn a_reset_forgets_what_was_chosen_and_is_no_longer_on_offer() {
     rules(&world, |policy| policy.sign_in.second.factors = vec![FactorKind::Totp, FactorKind::RecoveryCode]);
     bob.gives_password().await.problem(403, "factor-locked");
     does(&bob, Deed::ResetFactors).await;
+    signs_in_alone(&mut bob).await;
+}
+
+#[tokio::test]
+async fn codes_alone_are_asked_of_nobody_who_need_not_show_a_second_factor() {
+    let world = plan(When::Always).build().await;
+    let mut alice = world.alice().await;
+    makes_codes(&alice).await;
+    rules(&world, |policy| policy.sign_in.second.when = When::WhenEnrolled);
+    signs_in_alone(&mut alice).await;
+    assert!(factors_of(&alice).await.is_empty());
+    // Beside another they stand in for it again.
+    alice.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
+    assert_eq!(factors_of(&alice).await.len(), 2);
+
+    let roles = |policy: &mut Policy| policy.sign_in.second.roles = vec!["editor".to_owned()];
+    let world = plan(When::ByRole).policy(roles).build().await;
+    let mut bob = alone(&world).await;
+    does(&bob, Deed::Grant("editor")).await;
+    bob.signs_in().await;
+    makes_codes(&bob).await;
+    does(&bob, Deed::Revoke("editor")).await;
+    signs_in_alone(&mut bob).await;
+}
+
+/// Better ten more sign-ins than none.
+#[tokio::test]
+async fn codes_alone_do_where_a_second_factor_must_be_shown() {
+    let world = plan(When::Always).build().await;
+    let alice = world.alice().await;
+    let codes = makes_codes(&alice).await;
+    rules(&world, |policy| policy.sign_in.second.factors = vec![FactorKind::Totp, FactorKind::RecoveryCode]);
+    let asked = asks(&alice, "recovery_code").await;
+    answers(&alice, &asked, &codes[0]).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_codes_go_with_the_address_that_was_the_last_second_factor() {
+    let world = plan(When::WhenEnrolled)
+        .policy(|policy| {
+            policy.sign_in.second.factors.push(FactorKind::Email);
+            policy.sign_up.required = vec![IdentifierKind::Username];
+        })
+        .build()
+        .await;
+    let mut bob = by_mail(&world).await;
+    let codes = makes_codes(&bob).await;
+    let removal = || ("application/json", json!({"email": null}).to_string().into_bytes());
+    let remove = async |bob: &Person<'_>| bob.send("PATCH", "/api/v1/users/me", Some(removal())).await;
+    rules(&world, |policy| {
+        policy.sign_in.second.when = When::Always;
+        policy.sign_in.second.factors = vec![FactorKind::Email, FactorKind::RecoveryCode];
+    });
+    let refused = remove(&bob).await.problem(422, "invalid").body;
+    assert_eq!(refused["errors"][0]["code"], "in-use", "codes come to an end: {refused}");
+    rules(&world, |policy| policy.sign_in.second.when = When::WhenEnrolled);
+    steps_up(&bob, "user.email.change", "recovery_code", &codes[0]).await.expect(StatusCode::OK);
+    remove(&bob).await.expect(StatusCode::OK);
+    let all = world.app.store.find(Query::<Factor>::along(Factor::BY_USER)).await.unwrap().items;
+    assert!(all.iter().all(|factor| factor.kind == FactorKind::Sms), "{all:?}");
     signs_in_alone(&mut bob).await;
 }
 
