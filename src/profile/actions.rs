@@ -252,7 +252,8 @@ impl<'a> Changing<'a> {
 ///
 /// # Errors
 /// [`Problem::NotFound`] when there is none of this kind; [`Problem::Invalid`] when it is verified, or
-/// no codes can be sent to its kind; [`Problem::FactorLocked`]; [`Problem::LimitReached`].
+/// no codes can be sent to its kind; those of [`permit`] where it would take the place of another that is;
+/// [`Problem::FactorLocked`]; [`Problem::LimitReached`].
 pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<ChallengeView> {
     let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
     let mut of_kind = known.iter().filter(|one| one.kind == kind && one.takes_codes());
@@ -263,6 +264,10 @@ pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<
         }
         return Err(Problem::NotFound.into());
     };
+    if of_kind.any(|one| one.verified_at.is_some()) {
+        // It ends as a change, and what was begun outlives the proof that it was begun by.
+        permit(ctx, caller, rules::operation_of(kind)).await?;
+    }
     Ok(verifying::verify(ctx, caller.user.id, claim.id).await?.0)
 }
 

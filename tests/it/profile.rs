@@ -1058,6 +1058,23 @@ async fn t35_t69_only_addresses_of_the_named_domains_sign_up() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_begun_is_not_finished_without_its_proof() {
+    let world = plan().build().await;
+    let alice = verified(&world).await;
+    change(&alice, json!({"email": "new@example.org"})).await.expect(StatusCode::OK);
+    let again = async || alice.post("/api/v1/users/me/verify", json!({"kind": "email"})).await;
+    again().await.expect(StatusCode::OK);
+    world.advance(MINUTE * 6);
+    again().await.problem(403, "step-up-required");
+    let mut policy = (*world.app.policy()).clone();
+    let mut rule = policy.operation.get(operation::EMAIL_CHANGE).unwrap().clone();
+    rule.never = true;
+    policy.operation.set(operation::EMAIL_CHANGE, rule);
+    world.app.replace_policy(policy);
+    again().await.problem(403, "operation-never");
+}
+
+#[tokio::test]
 async fn asking_again_and_again_keeps_a_handful_of_claims() {
     let world = plan().build().await;
     let alice = verified(&world).await;
