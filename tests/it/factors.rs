@@ -991,6 +991,20 @@ async fn the_codes_go_with_the_address_that_was_the_last_second_factor() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_no_factor_by_choice_is_one_where_the_policy_demands_it() {
+    let world = plan(When::WhenEnrolled).build().await;
+    let mut bob = alone(&world).await;
+    bob.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
+    bob.signs_in().await;
+    let sms = id_of(&bob, "sms").await;
+    bob.delete(&format!("/api/v1/factors/{sms}")).await.expect(StatusCode::NO_CONTENT);
+    bob.delete(&format!("/api/v1/factors/{sms}")).await.problem(404, "not-found");
+    signs_in_alone(&mut bob).await;
+    rules(&world, |policy| policy.sign_in.second.when = When::Always);
+    bob.signs_in().await;
+}
+
+#[tokio::test]
 async fn sessions_from_before_the_first_second_factor_end_with_it() {
     let world = plan(When::WhenEnrolled).build().await;
     let bob = alone(&world).await;
