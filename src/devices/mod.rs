@@ -13,7 +13,7 @@ pub mod api;
 mod rules;
 
 pub use actions::{find, forget, is_known_place, known, list, news};
-pub use rules::{Arrival, arrive, failed, keep};
+pub use rules::{Arrival, arrive, distrust, failed, keep};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

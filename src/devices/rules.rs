@@ -17,14 +17,20 @@ impl Device {
         self.user_id == user.id && self.counts_from >= user.sessions_from && now < self.known_until
     }
 
-    /// Whether it does without the second factor at `now`, of the user's `factors`. Never once another
-    /// factor was bound, removed or locked: what was trusted was the set.
+    /// Whether it does without the second factor at `now`, of the user's `factors`. Not while another
+    /// factor is bound, removed or locked: what was trusted was the set.
     pub fn is_trusted(&self, factors: &[Seen<Factor>], policy: &policy::Devices, now: Timestamp) -> bool {
         let under = under(factors);
         policy.trust
             && self.trusted_until.is_some_and(|until| now < until)
             && !under.0.is_empty()
             && self.trusted_under == under
+    }
+
+    /// Whether it was trusted under others than the user's `factors`. Whoever sees that takes the trust away
+    /// ([`distrust`]), so that it does not come back with the set.
+    pub fn outlives_trust(&self, factors: &[Seen<Factor>]) -> bool {
+        self.trusted_until.is_some() && self.trusted_under != under(factors)
     }
 
     /// Lets it do without the second factor for as long as the policy says.
@@ -106,6 +112,11 @@ pub fn keep(device: Seen<Device>, now: Timestamp) -> Seen<Device> {
         device.counts_from = now;
         device.trusted_until = None;
     })
+}
+
+/// The device without the trust that it [has outlived](Device::outlives_trust).
+pub fn distrust(device: Seen<Device>) -> Change {
+    Change::update(&device.with(|device| device.trusted_until = None))
 }
 
 /// A wrong password on a known device: counted, and after as many as `limit` in a row the device is

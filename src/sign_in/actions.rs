@@ -196,7 +196,9 @@ pub async fn sign_in(
                 };
                 let (mut asked, message) = chosen.ask(ctx, ask, &moment);
                 asked.challenge.device_id = device.map(|device| device.id);
-                Ok(rules::ask(&standing, asked, message.as_ref(), &moment))
+                let outlived = device.filter(|device| device.outlives_trust(factors)).map(|device| device.id);
+                let outlived = devices::find(ctx, outlived, &standing.user).await?.map(devices::distrust);
+                Ok(rules::ask(&standing, asked, message.as_ref(), &moment).and(outlived))
             });
             let asked = asked.await?;
             SignedIn::Asked(Box::new(asked.challenge.view(&asked.token, &policy.code)), asked.token)

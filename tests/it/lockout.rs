@@ -747,6 +747,7 @@ async fn a_trusted_device_does_without_the_second_factor_and_proves_nothing() {
         .commit(vec![Change::delete(&world.app.store.get::<Factor>(new.id).await.unwrap().unwrap())])
         .await
         .unwrap();
+    assert_eq!(status(&owner, &device).await["status"], "second_factor_required", "nor is it again");
     world.advance(DAY);
 
     // Signing out everywhere ends it, with the password still the same.
