@@ -141,7 +141,7 @@ pub async fn begin(
                     session: own.id,
                     reason: reason.clone(),
                     read_only,
-                    members: members.map(|[actor, theirs]| [actor.id, theirs.id]),
+                    members: members.map(|both| both.each_ref().map(Into::into)),
                 }),
                 ..session
             };

@@ -99,7 +99,7 @@ async fn back(ctx: &Ctx, stopped: &Stopped) -> Result<String> {
     let acted = stopped.acted.as_ref();
     let members = acted.and_then(|caller| caller.session.act.as_ref()?.members);
     if let Some([member, _]) = members {
-        let member = ctx.app.store.get::<Member>(member).await?;
+        let member = ctx.app.store.get::<Member>(member.id).await?;
         return Ok(member.map_or(ACCOUNT.to_owned(), |member| {
             format!("/account/organizations/{}", member.organization_id)
         }));

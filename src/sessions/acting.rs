@@ -30,9 +30,31 @@ pub struct Act {
     /// Whether nothing may be changed.
     pub read_only: bool,
     /// In an organisation: the actor's membership, and the user's.
-    pub members: Option<[Uuid; 2]>,
+    pub members: Option<[Membership; 2]>,
 }
 json_field!(Act);
+
+/// A membership as it was when somebody began to act by it. Any change to it ends that, also one that is
+/// changed back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Membership {
+    /// Which.
+    pub id: Uuid,
+    revision: i64,
+}
+
+impl From<&Seen<Member>> for Membership {
+    fn from(member: &Seen<Member>) -> Self {
+        Self { id: member.id, revision: member.revision() }
+    }
+}
+
+impl Membership {
+    async fn read(self, look: &mut Tracked<'_>) -> Result<Option<Seen<Member>>> {
+        let found = look.get::<Member>(self.id).await?;
+        Ok(found.filter(|member| member.revision() == self.revision))
+    }
+}
 
 /// Who acts by a session, as its user sees it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -68,8 +90,8 @@ impl Actor {
         let members = match act.members {
             None => None,
             Some([actor, theirs]) => {
-                let actor = look.get::<Member>(actor).await?;
-                let theirs = look.get::<Member>(theirs).await?;
+                let actor = actor.read(look).await?;
+                let theirs = theirs.read(look).await?;
                 let Some((actor, theirs)) = actor.zip(theirs) else { return Ok(None) };
                 let organization = look.get::<Organization>(actor.organization_id).await?;
                 if organization.is_none_or(|organization| organization.ended_at.is_some()) {

@@ -19,7 +19,7 @@ mod refresh;
 mod rules;
 
 pub use access::{Claims, FIRST_PARTY};
-pub use acting::{Act, ActingView, stands};
+pub use acting::{Act, ActingView, Membership, stands};
 pub use actions::{authenticate, making_room};
 pub use aside::{end_aside, laid_aside};
 pub use carry::{
@@ -160,6 +160,6 @@ impl Session {
 
     /// By which membership of its user an administrator of an organisation acts, when one does.
     pub fn acts_by(&self) -> Option<Uuid> {
-        self.act.as_ref().and_then(|act| act.members).map(|[_, theirs]| theirs)
+        self.act.as_ref().and_then(|act| act.members).map(|[_, theirs]| theirs.id)
     }
 }

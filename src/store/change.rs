@@ -40,6 +40,11 @@ impl<T: Entity> Seen<T> {
         self.revision == before.revision
     }
 
+    /// The commit that wrote it, for a record that remembers what it rests on.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
     /// The record alone.
     pub fn into_inner(self) -> T {
         self.record

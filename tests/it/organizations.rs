@@ -395,6 +395,14 @@ async fn an_administrator_acts_for_a_member_only_where_the_policy_lets_them() {
     .await
     .expect(StatusCode::NO_CONTENT);
     assert!(!acting.is_signed_in().await, "who administers no more acts no more");
+    let owner_id = id_of(&owner).await;
+    put(&grace, &format!("/api/v1/organizations/{id}/members/{owner_id}"), json!({"role": "owner"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    put(&owner, &format!("/api/v1/organizations/{id}/members/{grace_id}"), json!({"role": "member"}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    assert!(!acting.is_signed_in().await, "what has ended does not begin again");
 
     // An organisation that has ended is nobody's right, also before what belonged to it is removed.
     let id = founded(&owner, "Lighthouse").await;
