@@ -20,7 +20,7 @@ use crate::notices::{self, About, Notice, Notices};
 use crate::policy::{FactorKind, IdentifierKind, Proofs, operation};
 use crate::secret::Token;
 use crate::sessions::Carry;
-use crate::store::answer;
+use crate::store::{Seen, answer};
 use crate::undo;
 use crate::words::Locale;
 
@@ -131,21 +131,36 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
 }
 
 /// Prepares telling of what the right answer to `case` changes; wrong answers must not use up the
-/// messages. What cannot be counted is left out: the change was announced when it was asked for.
+/// messages. What cannot be counted is left out: the change was announced when it was asked for. The first
+/// address or number is told by another, which from then on may be told of nothing.
 ///
 /// # Errors
 /// The store's.
 pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<Notices>> {
     let is_right = case.challenge.purpose == Purpose::Verify && case.judge(given, &ctx.moment()).is_some();
     let Some(claim) = case.identifier.as_deref().filter(|_| is_right) else { return Ok(None) };
+    let Some((name, what)) = change_of(claim.kind) else { return Ok(None) };
+    let about = About::operation(name, what).may_be_left_out();
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
-    let old = others.find(|one| one.verified_at.is_some());
-    let Some((old, (name, what))) = old.zip(change_of(claim.kind)) else { return Ok(None) };
-    let about = About::operation(name, what)
-        .change(Some(old), Some(claim))
-        .undo(undo::What::Change { before: (&**old).into() })
-        .may_be_left_out();
+    let about = match others.find(|one| one.verified_at.is_some()) {
+        Some(old) => {
+            about.change(Some(old), Some(claim)).undo(undo::What::Change { before: (&**old).into() })
+        }
+        // What was given at sign-up is confirmed, and changes nothing.
+        None if claim.created_at <= case.user.created_at => return Ok(None),
+        None => match elsewhere(&case.identifiers, claim.kind) {
+            Some(other) => about.change(Some(other), Some(claim)),
+            None => return Ok(None),
+        },
+    };
     notices::prepare(ctx, &case.user, about).await.map(Some)
+}
+
+/// Where a user is told of the first address or number of its `kind`: at one of another kind that was shown
+/// to be theirs.
+fn elsewhere(known: &[Seen<Identifier>], kind: IdentifierKind) -> Option<&Identifier> {
+    let other = |one: &&Seen<Identifier>| one.kind != kind && one.takes_codes() && one.verified_at.is_some();
+    known.iter().find(other).map(|one| &**one)
 }
 
 /// The operation that changes this kind, and what it is called in a notice.

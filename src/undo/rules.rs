@@ -59,7 +59,10 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     });
     let mut decision = answer(undo.what.clone()).update(&user).delete(&undo).note(moment, event);
     // Who says "that was not me" may still want to take back what was changed after it.
-    let with_it = |one: &&Seen<Undo>| undo.what.word() != NOT_ME || one.what.word() == NOT_ME;
+    let first = undo.what.first();
+    let is_after = |what: &What| matches!(what, What::Change { before } if Some(before.kind) == first);
+    let with_it =
+        |one: &&Seen<Undo>| undo.what.word() != NOT_ME || one.what.word() == NOT_ME || is_after(&one.what);
     for one in later.iter().filter(with_it) {
         decision = decision.delete(one);
     }
@@ -70,11 +73,11 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
             // mails could otherwise undo a second factor with an old one.
             let is_operation = policy::operation::OWN.contains(&operation.as_str());
             // What the thief knows or has bound counts no more; the owner gets back in by recovery.
-            // An address that is only being changed to is nobody's.
+            // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
             let pending = |one: &&Seen<Identifier>| {
                 one.kind != IdentifierKind::Username
-                    && one.verified_at.is_none()
-                    && one.created_at >= undo.created_at
+                    && (one.verified_at.is_none() || Some(one.kind) == first)
+                    && one.verified_at.unwrap_or(one.created_at) >= undo.created_at
             };
             let pending: Vec<_> = identifiers.iter().filter(pending).collect();
             let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
@@ -158,6 +161,17 @@ fn put_back(
 }
 
 impl What {
+    /// The kind of which the user had nothing before somebody gave an address or a number that was not theirs:
+    /// there is none to put back.
+    fn first(&self) -> Option<IdentifierKind> {
+        let Self::NotMe { operation, .. } = self else { return None };
+        match operation.as_str() {
+            policy::operation::EMAIL_CHANGE => Some(IdentifierKind::Email),
+            policy::operation::MOBILE_CHANGE => Some(IdentifierKind::Mobile),
+            _ => None,
+        }
+    }
+
     /// The word for it.
     pub fn word(&self) -> &'static str {
         match self {

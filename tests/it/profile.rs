@@ -1075,6 +1075,44 @@ async fn a_change_that_was_begun_is_not_finished_without_its_proof() {
 }
 
 #[tokio::test]
+async fn the_first_address_is_told_to_the_number_which_can_take_it_away() {
+    let required = |policy: &mut Policy| {
+        policy.sign_up.required = vec![IdentifierKind::Username, IdentifierKind::Mobile];
+    };
+    let world = plan().policy(required).build().await;
+    let mut alice = world.stranger();
+    let mut account = alice.account();
+    account.as_object_mut().unwrap().remove("email");
+    alice.post("/api/v1/users", account).await.expect(StatusCode::CREATED);
+    world.run_due().await;
+    alice.signs_in().await;
+    // A thief of the session gives an address, binds an app, and goes on to another address.
+    let mut links = Vec::new();
+    let mut held = alice.mobile.clone();
+    for address in ["thief1@example.org", "thief2@example.org"] {
+        world.advance(SECOND);
+        let asked = change(&alice, json!({"email": address})).await.expect(StatusCode::OK).body;
+        let code = mailed_code(&world, address).await;
+        world.advance(SECOND);
+        answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
+        links.push(undo_token(&world, &held).await);
+        held = address.to_owned();
+    }
+    world.advance(SECOND);
+    binds(&alice).await;
+    undo(&world.stranger(), &links[0]).await.expect(StatusCode::OK);
+    let store = &world.app.store;
+    let left = store.find(Query::<Identifier>::along(Identifier::BY_USER)).await.unwrap().items;
+    assert!(left.iter().all(|one| one.kind != IdentifierKind::Email), "{left:?}");
+    let factors = store.find(Query::<Factor>::along(Factor::BY_USER)).await.unwrap().items;
+    assert_eq!(factors.iter().map(|one| one.kind).collect::<Vec<_>>(), [FactorKind::Sms], "{factors:?}");
+    // The links that came to the thief went with it.
+    for later in &links[1..] {
+        undo(&world.stranger(), later).await.problem(401, "code-gone");
+    }
+}
+
+#[tokio::test]
 async fn asking_again_and_again_keeps_a_handful_of_claims() {
     let world = plan().build().await;
     let alice = verified(&world).await;
