@@ -4,7 +4,8 @@
 use uuid::Uuid;
 
 use super::rules::{self, Taken};
-use super::{Call, CallView, Content, Status, Wanted};
+use super::{Call, CallView, Content, Next, Status, Wanted};
+use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::audit::{Noting, What, note};
 use crate::error::{FieldError, Problem, Result};
@@ -163,8 +164,14 @@ async fn lease(ctx: Ctx, limit: usize) -> Leased<(Call, Taken)> {
             .decide(async |moment| {
                 let seen = ctx.app.store.get::<Call>(found.id).await?;
                 let Some(seen) = seen else { return Ok(answer((Taken::Nothing, None))) };
+                let user = ctx.app.store.get::<User>(seen.user_id).await?;
+                let is_out = user.is_some_and(|user| !user.is_active(ctx.now));
                 let mut what = Taken::Nothing;
                 let decision = change(seen, &moment, |call| {
+                    // Nobody calls who may not sign in by now; what rings already goes on.
+                    if call.next == Next::Place && is_out {
+                        return call.cancel(ctx.now);
+                    }
                     what = call.take(ctx.now);
                     what != Taken::Nothing
                 });

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
+use vestibule::administration::actions::Deed;
 use vestibule::audit::{Event, What};
 use vestibule::calls::{Call, Next};
 use vestibule::secret::{Token, TokenKind};
+use vestibule::step_up::By;
 use vestibule::store::Query;
 use vestibule::twilio::signature::sign;
 
@@ -541,6 +543,20 @@ async fn nobody_calls_who_is_suspended_meanwhile() {
     let answer = alice.waits_while(alice.post("/api/v1/calls", body), &suspended).await;
     answer.problem(401, "unauthenticated");
     assert_eq!(world.count::<Call>(Call::BY_CREATED).await, 0);
+}
+
+#[tokio::test]
+async fn what_somebody_ordered_who_is_suspended_by_now_is_not_placed() {
+    let world = World::new().await;
+    let alice = world.alice().await;
+    let call = alice.calls("Hello").await;
+    let id: uuid::Uuid = alice.get("/api/v1/users/me").await.body["id"].as_str().unwrap().parse().unwrap();
+    let deed = Deed::Suspend(None, "Calls strangers");
+    vestibule::administration::actions::act(&world.ctx(), &By::Operator, id, deed).await.unwrap();
+    world.run_due().await;
+    let kept = record(&world, &call["id"]).await;
+    assert_eq!((kept.status, kept.attempts), (vestibule::calls::Status::Canceled, 0));
+    assert!(kept.say.is_none(), "wiped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
