@@ -12,6 +12,7 @@ use super::rules::{self, Case};
 use crate::accounts;
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
+use crate::devices;
 use crate::error::{Error, Problem, Result};
 use crate::factors::{self, Factor, FactorView, recovery_codes, totp};
 use crate::identifiers;
@@ -58,7 +59,8 @@ async fn case(ctx: &Ctx, permit: &Permit) -> Result<Case> {
     let factors = factors::of_user(ctx, user.id).await?;
     let demanded = accounts::demanded(&ctx.policy.sign_in.second, &user).to_vec();
     let has_password = ctx.app.store.get::<Password>(user.id).await?.is_some();
-    Ok(Case { session, user, factors, demanded, has_password })
+    let device = devices::find(ctx, session.device_id, &user).await?;
+    Ok(Case { session, user, factors, demanded, has_password, device })
 }
 
 /// Begins to bind an authenticator app; what was begun before is forgotten.

@@ -6,6 +6,7 @@ use super::{MOST, PENDING};
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Note, Noting, What, note};
+use crate::devices::{self, Device};
 use crate::error::{Error, FieldError, Problem};
 use crate::factors::recovery_codes::Slots;
 use crate::factors::{Factor, FactorView, Held};
@@ -26,6 +27,8 @@ pub(super) struct Case {
     pub demanded: Vec<FactorKind>,
     /// Whether there is a password.
     pub has_password: bool,
+    /// The device in use, where its user is known on it.
+    pub device: Option<Seen<Device>>,
 }
 
 impl Case {
@@ -98,7 +101,8 @@ impl Case {
         }
         let user = self.user.clone().with(|user| user.end_sessions(moment.now));
         let session = self.session.clone().with(|session| session.counts_from = user.sessions_from);
-        decision.update(&user).update(&session)
+        let device = self.device.clone().map(|device| devices::keep(device, user.sessions_from));
+        decision.update(&user).update(&session).and(device.as_ref().map(Change::update))
     }
 
     /// Whether there is a second factor already.

@@ -1005,6 +1005,16 @@ async fn a_number_that_is_no_factor_by_choice_is_one_where_the_policy_demands_it
 }
 
 #[tokio::test]
+async fn whoever_binds_the_first_second_factor_goes_on_on_a_known_device() {
+    let world = plan(When::WhenEnrolled).build().await;
+    let bob = alone(&world).await;
+    bob.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
+    let devices = bob.get("/api/v1/devices").await.expect(StatusCode::OK).body;
+    assert_eq!(devices["items"].as_array().unwrap().len(), 1, "{devices}");
+    assert_eq!(devices["items"][0]["current"], true);
+}
+
+#[tokio::test]
 async fn sessions_from_before_the_first_second_factor_end_with_it() {
     let world = plan(When::WhenEnrolled).build().await;
     let bob = alone(&world).await;
