@@ -6,7 +6,6 @@
 //! with it and does not use it gives it back ([`decide`]).
 //! What one number gets is counted exactly (`window`), in the store; all else in [`crate::shared`].
 
-mod limit;
 mod postage;
 mod window;
 
@@ -26,7 +25,7 @@ use crate::store::{answer, refuse};
 use postage::Taken;
 use window::{Sent, Share};
 
-pub use limit::Limit;
+pub use crate::policy::Limit;
 pub use postage::{Postage, decide};
 pub use window::Sends;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{FactorKind, IdentifierKind, LONGEST_ACCESS, Limits, Password, Policy, When, Wider, operation};
+use super::{FactorKind, IdentifierKind, LONGEST_ACCESS, Password, Policy, When, operation};
 use crate::config::{Layers, Period};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -378,110 +378,6 @@ impl Policy {
                 format_args!("is {}: NIST SP 800-63B-4 recommends at most 1h", session.idle),
             );
         }
-    }
-}
-
-impl Limits {
-    fn check(&self, layers: &mut Layers) {
-        for (name, budget) in [
-            ("sign_in_identifier", self.sign_in_identifier),
-            ("sign_in_account_day", self.sign_in_account_day),
-            ("sign_in_account_month", self.sign_in_account_month),
-            ("sign_in_device", self.sign_in_device),
-            ("sign_in_device_day", self.sign_in_device_day),
-            ("sign_in_address", self.sign_in_address),
-            ("note_unknown", self.note_unknown),
-            ("sign_up_address", self.sign_up_address),
-            ("password_strength_address", self.password_strength_address),
-            ("code_try_address", self.code_try_address),
-            ("code_try_device", self.code_try_device),
-            ("recover_identifier", self.recover_identifier),
-            ("recover_device", self.recover_device),
-            ("recover_address", self.recover_address),
-            ("refresh_address", self.refresh_address),
-            ("client_failures_address", self.client_failures_address),
-            ("service_requests", self.service_requests),
-            ("send_number_short", self.send_number_short),
-            ("send_number_day", self.send_number_day),
-            ("send_stranger_short", self.send_stranger_short),
-            ("send_stranger_day", self.send_stranger_day),
-            ("send_others_short", self.send_others_short),
-            ("send_others_day", self.send_others_day),
-            ("send_address", self.send_address),
-            ("send_notice", self.send_notice),
-            ("call_user", self.call_user),
-            ("change_user", self.change_user),
-            ("change_user_day", self.change_user_day),
-            ("export_user", self.export_user),
-            ("organization_user", self.organization_user),
-            ("invitation_user", self.invitation_user),
-            ("call_number", self.call_number),
-            ("call_address", self.call_address),
-            ("send_recovery", self.send_recovery),
-            ("send_recovery_network", self.send_recovery_network),
-            ("send_recovery_known", self.send_recovery_known),
-            ("send_recovery_number_network", self.send_recovery_number_network),
-            ("send_recovery_number", self.send_recovery_number),
-            ("send_recovery_number_day", self.send_recovery_number_day),
-            ("send_block", self.send_block),
-            ("send_country", self.send_country),
-            ("unproven_block", self.unproven_block),
-            ("unproven_country", self.unproven_country),
-        ] {
-            layers.must(
-                budget.limit > 0,
-                &format!("limits.{name}.limit"),
-                "must be above 0, or nobody could ever pass",
-            );
-            let window = !budget.window.is_zero() && *budget.window <= DAY * 30;
-            layers.must(window, &format!("limits.{name}.window"), "must be longer than 0s and at most 30d");
-        }
-        for (name, failures) in [
-            ("factor_failures", self.factor_failures),
-            ("recovery_failures", self.recovery_failures),
-            ("password_failures", self.password_failures),
-            ("device_failures", self.device_failures),
-        ] {
-            layers.must(
-                (1..=100).contains(&failures),
-                &format!("limits.{name}"),
-                "must be between 1 and 100 (NIST SP 800-63B-4)",
-            );
-        }
-        layers.must_with(
-            self.factor_failures.saturating_add(self.recovery_failures) <= 100,
-            "limits.recovery_failures",
-            "limits.factor_failures",
-            format_args!("must be together with limits.factor_failures at most 100 (NIST SP 800-63B-4)"),
-        );
-        layers.must_with(
-            self.device_failures < self.password_failures,
-            "limits.device_failures",
-            "limits.password_failures",
-            format_args!("must be below limits.password_failures, which is {}", self.password_failures),
-        );
-        let month = self.sign_in_account_month.limit;
-        if self.password_failures.saturating_sub(self.device_failures) <= month {
-            layers.warn(
-                "limits.password_failures",
-                format_args!(
-                    "is {}, and without limits.device_failures not above limits.sign_in_account_month.limit, which is \
-                     {month}: no wait comes before an account is closed to devices that are not known",
-                    self.password_failures
-                ),
-            );
-        }
-        let Wider { ipv4_24, ipv6_56, ipv6_48 } = self.wider;
-        for (name, times) in [("ipv4_24", ipv4_24), ("ipv6_56", ipv6_56), ("ipv6_48", ipv6_48)] {
-            let path = format!("limits.wider.{name}");
-            layers.must(times > 0, &path, "must be above 0, or nobody could ever pass");
-        }
-        layers.must_with(
-            ipv6_56 <= ipv6_48,
-            "limits.wider.ipv6_56",
-            "limits.wider.ipv6_48",
-            format_args!("must not be above limits.wider.ipv6_48, which is {ipv6_48}"),
-        );
     }
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod check;
 pub mod explain;
 mod factor;
+mod limits;
 pub mod operation;
 mod presets;
 mod rules;
@@ -14,6 +15,7 @@ mod staff;
 
 pub use calls::{Callers, Calls};
 pub use factor::{FactorKind, Proof, Proofs};
+pub use limits::{Budget, Limit, Limits, Wider};
 pub use operation::{Notify, Operation, Operations, ProofRule};
 pub use presets::{PRESETS, preset};
 pub use rules::{Gate, Holder, Need, Verdict, after_first_factor, decide};
@@ -233,130 +235,6 @@ pub struct Notices {
     pub recovery: bool,
     /// Of a factor that takes no more codes, since there were too many wrong ones.
     pub factor_locked: bool,
-}
-
-/// `[limits]`: the one table of numbers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Wrong passwords for one identifier, and for one account by whatever identifiers.
-    pub sign_in_identifier: Budget,
-    /// Wrong passwords for one account in a day.
-    pub sign_in_account_day: Budget,
-    /// The same in the long run.
-    pub sign_in_account_month: Budget,
-    /// Wrong passwords from one known device.
-    pub sign_in_device: Budget,
-    /// The same in a day.
-    pub sign_in_device_day: Budget,
-    /// Sign-ins tried from one address.
-    pub sign_in_address: Budget,
-    /// Failed sign-ins of people unknown here that are each kept as an event.
-    pub note_unknown: Budget,
-    /// Sign-ups from one address.
-    pub sign_up_address: Budget,
-    /// Passwords whose strength is asked for from one address.
-    pub password_strength_address: Budget,
-    /// Codes tried from one address.
-    pub code_try_address: Budget,
-    /// Codes tried for sign-ins that one known device began.
-    pub code_try_device: Budget,
-    /// Recoveries that one network begins for one identifier.
-    pub recover_identifier: Budget,
-    /// Recoveries begun on one known device.
-    pub recover_device: Budget,
-    /// Recoveries begun from one address.
-    pub recover_address: Budget,
-    /// Refresh tokens shown from one address.
-    pub refresh_address: Budget,
-    /// Wrong client secrets from one address.
-    pub client_failures_address: Budget,
-    /// Requests of one API key or one registered client.
-    pub service_requests: Budget,
-    /// Messages and calls to one number in a short time, whoever asks for them.
-    pub send_number_short: Budget,
-    /// Messages and calls to one number in a day, whoever asks for them.
-    pub send_number_day: Budget,
-    /// Of the messages to one number in a short time, those for which nobody has shown a password.
-    pub send_stranger_short: Budget,
-    /// Of the messages to one number in a day, those for which nobody has shown a password.
-    pub send_stranger_day: Budget,
-    /// Of the messages to one number in a short time, those for which nobody has shown it to be theirs.
-    pub send_others_short: Budget,
-    /// Of the messages to one number in a day, those for which nobody has shown it to be theirs.
-    pub send_others_day: Budget,
-    /// Messages that one address causes.
-    pub send_address: Budget,
-    /// Messages to one number or e-mail address that tell of one kind of event.
-    pub send_notice: Budget,
-    /// Calls that one user asks for.
-    pub call_user: Budget,
-    /// Calls to one number.
-    pub call_number: Budget,
-    /// Calls that one address asks for.
-    pub call_address: Budget,
-    /// Requests of one user that may change something.
-    pub change_user: Budget,
-    /// The same in a day.
-    pub change_user_day: Budget,
-    /// Exports of all that is held about one user.
-    pub export_user: Budget,
-    /// Organisations that one user founds.
-    pub organization_user: Budget,
-    /// Invitations that one user sends.
-    pub invitation_user: Budget,
-    /// Recovery codes to one e-mail address.
-    pub send_recovery: Budget,
-    /// Recovery codes to one e-mail address that one network asks for.
-    pub send_recovery_network: Budget,
-    /// Recovery codes to one number or e-mail address that known devices, or known places, ask for.
-    pub send_recovery_known: Budget,
-    /// Recovery codes to one number in a short time.
-    pub send_recovery_number: Budget,
-    /// Recovery codes to one number in a day.
-    pub send_recovery_number_day: Budget,
-    /// Recovery codes to one number that one network asks for.
-    pub send_recovery_number_network: Budget,
-    /// Messages to one block of a thousand numbers that strangers ask for.
-    pub send_block: Budget,
-    /// Messages to one country abroad that strangers ask for.
-    pub send_country: Budget,
-    /// Codes that strangers had sent to one block of numbers and that nobody gave back.
-    pub unproven_block: Budget,
-    /// The same for one country abroad.
-    pub unproven_country: Budget,
-    /// Consecutive wrong codes before a factor must be bound anew (NIST SP 800-63B-4 §3.2.2).
-    pub factor_failures: u32,
-    /// Consecutive wrong codes in recoveries before a factor cannot be shown in one any more.
-    pub recovery_failures: u32,
-    /// Consecutive wrong passwords before a password must be recovered (NIST SP 800-63B-4 §3.2.2).
-    pub password_failures: u32,
-    /// How many of those are left to known devices, and how many make a device unknown.
-    pub device_failures: u32,
-    /// `[limits.wider]`
-    pub wider: Wider,
-}
-
-/// `[limits.wider]`: how many times the budget of one address a wider network has.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wider {
-    /// An IPv4 /24.
-    pub ipv4_24: u32,
-    /// An IPv6 /56.
-    pub ipv6_56: u32,
-    /// An IPv6 /48.
-    pub ipv6_48: u32,
-}
-
-/// At most `limit` in each `window`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// How many.
-    pub limit: u32,
-    /// In what time.
-    pub window: Period,
 }
 
 impl Policy {
