@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::circuit::State;
 use crate::shared::Standing;
@@ -63,108 +63,79 @@ struct Answered {
 /// Upper bounds in seconds: from a look into the store to a request that is about to time out.
 const BOUNDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0];
 
+/// A figure of `registry`, shown under this name.
+fn figure<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    registered(registry, name, help, M::default())
+}
+
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, figure: M) -> M {
+    registry.register(name, help, figure.clone());
+    figure
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut this = Self {
-            registry: Registry::with_prefix("vestibule"),
-            conflicts: Counter::default(),
-            connections: Gauge::default(),
-            hashing: Gauge::default(),
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
-            sign_ins: Family::default(),
-            messages: Family::default(),
-            provider_requests: Family::default(),
-            circuits: Family::default(),
-            limits: Family::default(),
-            tasks_failed: Family::default(),
-            spending: Family::default(),
-            waiting: Family::default(),
-            waiting_seconds: Family::default(),
-            pool: Family::default(),
-            channel_up: Family::default(),
-            channel_lag: Family::default(),
-            channel_words: Family::default(),
-            shared_up: Family::default(),
-            shared_alone: Family::default(),
-            retries: Family::default(),
+        let mut registry = Registry::with_prefix("vestibule");
+        let to = &mut registry;
+        Self {
+            // In the order in which they are shown.
+            conflicts: figure(to, "store_conflicts", "Commits decided anew because others were quicker"),
+            connections: figure(to, "http_connections", "Connections that are open"),
+            hashing: figure(to, "hashing_waiting", "Passwords that wait to be hashed, or are being"),
+            requests: figure(to, "http_requests", "Requests answered, by route and status"),
+            seconds: registered(
+                to,
+                "http_request_seconds",
+                "Time from request to answer, by route",
+                Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            ),
+            sign_ins: figure(to, "sign_ins", "Sign-ins, by what they came to"),
+            messages: figure(to, "messages", "Messages, by kind and status"),
+            provider_requests: figure(
+                to,
+                "provider_requests",
+                "Requests to providers of messages, by what they came to",
+            ),
+            circuits: figure(
+                to,
+                "provider_circuit",
+                "How the breaker of a provider stands: 1 for the state that it is in",
+            ),
+            limits: figure(to, "limits_reached", "Requests refused by a limit"),
+            spending: figure(
+                to,
+                "spending",
+                "The day's money for messages and calls in millionths, what is drawn and all",
+            ),
+            waiting: figure(
+                to,
+                "queue_waiting",
+                "What waits to be done in the background, by queue, up to a thousand",
+            ),
+            waiting_seconds: figure(to, "queue_waiting_seconds", "How long the first in a queue has waited"),
+            pool: figure(
+                to,
+                "store_connections",
+                "Connections to the database: open, idle, and askers that wait for one",
+            ),
+            channel_up: figure(
+                to,
+                "channel_up",
+                "Whether word of other nodes' changes surely comes in, so that what is kept counts",
+            ),
+            channel_lag: figure(to, "channel_lag_seconds", "Time that a word to oneself took, the last time"),
+            channel_words: figure(to, "channel_words", "Words that came by the channel"),
+            shared_up: figure(to, "shared_up", "Whether the server of shared counters answered last"),
+            shared_alone: figure(
+                to,
+                "shared_counted_alone",
+                "Requests counted by this node alone, with its part of each limit",
+            ),
+            retries: figure(to, "retries", "What was asked of a dependency again"),
+            tasks_failed: figure(to, "tasks_failed", "Runs of background tasks that failed"),
             found: RwLock::default(),
-        };
-        let registry = &mut this.registry;
-        registry.register(
-            "store_conflicts",
-            "Commits decided anew because others were quicker",
-            this.conflicts.clone(),
-        );
-        registry.register("http_connections", "Connections that are open", this.connections.clone());
-        registry.register(
-            "hashing_waiting",
-            "Passwords that wait to be hashed, or are being",
-            this.hashing.clone(),
-        );
-        registry.register("http_requests", "Requests answered, by route and status", this.requests.clone());
-        registry.register(
-            "http_request_seconds",
-            "Time from request to answer, by route",
-            this.seconds.clone(),
-        );
-        registry.register("sign_ins", "Sign-ins, by what they came to", this.sign_ins.clone());
-        registry.register("messages", "Messages, by kind and status", this.messages.clone());
-        registry.register(
-            "provider_requests",
-            "Requests to providers of messages, by what they came to",
-            this.provider_requests.clone(),
-        );
-        registry.register(
-            "provider_circuit",
-            "How the breaker of a provider stands: 1 for the state that it is in",
-            this.circuits.clone(),
-        );
-        registry.register("limits_reached", "Requests refused by a limit", this.limits.clone());
-        registry.register(
-            "spending",
-            "The day's money for messages and calls in millionths, what is drawn and all",
-            this.spending.clone(),
-        );
-        registry.register(
-            "queue_waiting",
-            "What waits to be done in the background, by queue, up to a thousand",
-            this.waiting.clone(),
-        );
-        registry.register(
-            "queue_waiting_seconds",
-            "How long the first in a queue has waited",
-            this.waiting_seconds.clone(),
-        );
-        registry.register(
-            "store_connections",
-            "Connections to the database: open, idle, and askers that wait for one",
-            this.pool.clone(),
-        );
-        registry.register(
-            "channel_up",
-            "Whether word of other nodes' changes surely comes in, so that what is kept counts",
-            this.channel_up.clone(),
-        );
-        registry.register(
-            "channel_lag_seconds",
-            "Time that a word to oneself took, the last time",
-            this.channel_lag.clone(),
-        );
-        registry.register("channel_words", "Words that came by the channel", this.channel_words.clone());
-        registry.register(
-            "shared_up",
-            "Whether the server of shared counters answered last",
-            this.shared_up.clone(),
-        );
-        registry.register(
-            "shared_counted_alone",
-            "Requests counted by this node alone, with its part of each limit",
-            this.shared_alone.clone(),
-        );
-        registry.register("retries", "What was asked of a dependency again", this.retries.clone());
-        registry.register("tasks_failed", "Runs of background tasks that failed", this.tasks_failed.clone());
-        this
+            registry,
+        }
     }
 }
 
