@@ -59,9 +59,6 @@ impl Dev {
     }
 }
 
-/// Where the look-alike answers; what `twilio.base_url` is in development, after the origin.
-pub const TWILIO: &str = "/dev/twilio";
-
 /// The longest that `GET /dev/messages` waits: less than the time that a request may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 

@@ -27,8 +27,6 @@ pub mod router;
 pub mod server;
 pub mod visit;
 
-pub use extract::{Body, Params, Search};
-pub use router::all;
 pub use server::{Loops, make_room, serve};
 
 #[cfg(test)]

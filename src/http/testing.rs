@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use super::access::Access::{Public, Webhook};
 use super::entrance::Entrance;
+use super::extract::{Body, Params, Search};
 use super::route::{Route, get as route_get, post};
-use super::{Body, Params, Search, router};
+use super::router;
 use crate::accounts::User;
 use crate::app::{App, Ctx};
 use crate::clock::{Clock, Timestamp};

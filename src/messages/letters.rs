@@ -217,14 +217,6 @@ impl Letter {
         };
         Self { locale: notify.locale, content }
     }
-
-    /// The code in it, when it carries one.
-    pub fn carried_code(&self) -> Option<&str> {
-        match &self.content {
-            Content::Code { code, .. } => Some(code),
-            Content::Notice { .. } => None,
-        }
-    }
 }
 
 /// Only a path can follow an origin: `@evil.example` after it would be another host.

@@ -33,12 +33,11 @@ use crate::clock::Timestamp;
 use crate::limits::Postage;
 use crate::secret::{Keyring, Sealed, Token, TokenKind};
 use crate::store::{entity, json_field, text_enum};
+use crate::twilio::errors::Class;
 use crate::words::Locale;
 
-pub use crate::twilio::signature;
 pub use letters::{CodePurpose, Content, Letter, Notice};
 pub use rules::Try;
-pub use trouble::Class;
 
 /// How long a message's record is kept: long enough to answer a complaint or check a bill; it holds
 /// a phone number, so no longer.

@@ -4,7 +4,7 @@
 //! no case folding (NIST SP 800-63B-4 §3.1.1.2). Its size in bytes is looked at before anything else,
 //! so that nobody's long text costs time. What is stored is a PHC string and nothing more.
 //!
-//! It may be the hash of another system ([`imported`]), until its user first signs in with it.
+//! It may be the hash of another system ([`crate::hashing::imported`]), until its user first signs in with it.
 //!
 //! What always holds: a check takes at least as long for a user who is there as for one who is not; just as long
 //! once they have signed in since the parameters last changed. A password
@@ -15,7 +15,6 @@ pub mod api;
 mod context;
 mod rules;
 
-pub use crate::hashing::{Why, imported};
 pub use actions::{Verdict, assess, check, choose, prepare};
 pub use rules::{GivenPassword, NewPassword, Strength};
 

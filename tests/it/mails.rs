@@ -13,9 +13,10 @@ use uuid::Uuid;
 use vestibule::app::{Client, Ctx};
 use vestibule::config::{Config, SmtpTls};
 use vestibule::limits::{self, Sender};
-use vestibule::messages::{self, Class, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::messages::{self, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
 use vestibule::secret::Secret;
 use vestibule::store::answer as decided;
+use vestibule::twilio::errors::Class;
 use vestibule::words::Locale;
 
 use crate::world::World;

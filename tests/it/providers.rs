@@ -13,10 +13,11 @@ use vestibule::config::{Channel, Config, Route};
 use vestibule::identifiers::Identifier;
 use vestibule::limits::{self, Sender};
 use vestibule::messages::rules::Heard;
-use vestibule::messages::{self, Class, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::messages::{self, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
 use vestibule::policy::IdentifierKind;
 use vestibule::secret::Secret;
 use vestibule::store::{Change, Query, answer as decided};
+use vestibule::twilio::errors::Class;
 use vestibule::words::Locale;
 
 use crate::scripted::{Reply, Scripted, Told, answer, taken};

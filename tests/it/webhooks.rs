@@ -2,10 +2,10 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
-use vestibule::messages::signature::sign;
 use vestibule::messages::{Message, Status};
 use vestibule::secret::{Secret, Token, TokenKind};
 use vestibule::store::Query;
+use vestibule::twilio::signature::sign;
 
 use crate::world::{Answer, Person, World};
 
