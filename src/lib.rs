@@ -32,7 +32,7 @@ pub mod verify;
 pub mod words;
 pub mod worker;
 
-// rooms: the domain, each using those above it
+// rooms: the domain; who may use whom: docs/architecture.md
 pub mod accounts;
 pub mod acting;
 pub mod administration;
@@ -74,9 +74,3 @@ pub mod console;
 pub mod dev;
 pub mod http;
 pub mod pages;
-
-/// Makes aws-lc-rs the one provider of TLS for this process. Called once, before anything connects;
-/// again does nothing.
-pub fn install_crypto() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}

@@ -6,6 +6,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    vestibule::install_crypto();
+    vestibule::tls::install_crypto();
     vestibule::cli::run()
 }

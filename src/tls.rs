@@ -1,6 +1,12 @@
-//! TLS towards other servers: which certificates are trusted.
+//! TLS towards other servers: by which provider, which certificates are trusted.
 
 use std::sync::Arc;
+
+/// Makes aws-lc-rs the one provider of TLS for this process. Called once, before anything connects;
+/// again does nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
 
 /// A client that trusts whom this machine trusts.
 ///

@@ -30,7 +30,7 @@ const WRITERS: usize = 32;
 
 /// Measures all of it.
 pub async fn measure(extent: Extent, table: &mut Table) -> Res<()> {
-    vestibule::install_crypto();
+    vestibule::tls::install_crypto();
     let mut cluster = Cluster::start(&policy(r#""username""#, "never", ""), &[]).await?;
     let user = cluster.sign_up(0, "load", None).await?;
     ended(&cluster, user, table).await?;

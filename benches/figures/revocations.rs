@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Measures it with one node, whose feed is followed.
 pub async fn measure(table: &mut Table) -> Res<()> {
-    vestibule::install_crypto();
+    vestibule::tls::install_crypto();
     let home = Scratch::new()?;
     let server = Process::vestibule(home.path(), Second::Never, &[]).await?;
     let store = format!("sqlite:{}", home.path().join("data/vestibule.db").display());

@@ -71,7 +71,7 @@ pub struct Params<T>(pub T);
 #[derive(Debug)]
 pub struct Search<T>(pub T);
 
-fn not_entered() -> Error {
+pub(super) fn not_entered() -> Error {
     Error::internal("the request did not come through the layers")
 }
 

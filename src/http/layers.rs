@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::client;
-use super::extract::Asker;
+use super::extract::{Asker, not_entered};
 use super::origins::Origins;
 use super::problem;
 use super::visit::Visit;
@@ -297,7 +297,7 @@ pub async fn admit(
     }
     let entered = |request: &Request| {
         let ctx = request.extensions().get::<Ctx>().cloned();
-        ctx.ok_or_else(|| Error::internal("the request did not come through the layers"))
+        ctx.ok_or_else(not_entered)
     };
     if let Some(scope) = scope
         && let Some(shown) = service_accounts::shown(request.headers())

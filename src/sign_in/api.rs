@@ -16,7 +16,7 @@ use crate::http::extract::Body;
 use crate::passwords::GivenPassword;
 use crate::policy::{FactorKind, IdentifierKind};
 use crate::secret::{Secret, Token, TokenKind};
-use crate::sessions::{self, Carry, Session, SessionView, hand_out, pending_cookie, with_cookies};
+use crate::sessions::{self, BEARER, Carry, Session, SessionView, hand_out, pending_cookie, with_cookies};
 
 /// The body of `POST /auth/login`: one of `identifier`, `username`, `email`, `mobile`, and the password.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -181,7 +181,7 @@ pub async fn signed_in(
         access_token,
         refresh_token,
         device: device.filter(|_| !by_cookie).map(Token::reveal),
-        token_type: (!by_cookie).then_some("bearer"),
+        token_type: (!by_cookie).then_some(BEARER),
         expires_in: credential.expires_in,
     })
     .into_response();

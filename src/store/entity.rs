@@ -65,7 +65,7 @@ pub struct Column {
 pub struct Index {
     /// The columns, in order.
     pub columns: &'static [&'static str],
-    /// Whether two records may share the columns' values (two Nulls never collide).
+    /// Whether no two records may share the columns' values (two Nulls never collide).
     pub unique: bool,
     /// Whether records with nothing in the first column are left out of it: it is as small as what is looked
     /// for along it, however many records there are, and a record that leaves it is not put elsewhere.

@@ -397,7 +397,7 @@ async fn a_mail_server_that_lets_nobody_sign_in_for_now_is_left_alone() {
 }
 
 fn certificate(name: &str) -> (TlsAcceptor, String) {
-    vestibule::install_crypto();
+    vestibule::tls::install_crypto();
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();

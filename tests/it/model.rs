@@ -659,7 +659,7 @@ impl Life {
 }
 
 fn house(seed: u64) -> Arc<App> {
-    vestibule::install_crypto();
+    vestibule::tls::install_crypto();
     let mut config = Config::from_toml("").unwrap();
     config.develop_at("127.0.0.1:9".parse().unwrap(), &Random::seeded(2));
     config.hashing.memory_kib = 8;

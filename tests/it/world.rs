@@ -59,7 +59,7 @@ impl Plan {
     }
 
     pub async fn build(self) -> World {
-        vestibule::install_crypto();
+        vestibule::tls::install_crypto();
         let place = super::place::Place::new().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
