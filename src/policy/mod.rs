@@ -274,46 +274,24 @@ impl Policy {
         Self::from_toml("").expect("the built-in policy is sound")
     }
 
-    /// Whether signing up or in may need a text message.
-    pub fn sends_sms(&self) -> bool {
-        let second = &self.sign_in.second;
-        self.sign_up.required.contains(&IdentifierKind::Mobile)
-            || second.when != When::Never && second.factors.contains(&FactorKind::Sms)
-    }
-
-    /// Whether signing in may need a call: where no text message would do.
-    pub fn sends_calls(&self) -> bool {
-        let second = &self.sign_in.second;
-        let offers = |kind| second.factors.contains(&kind);
-        second.when != When::Never && offers(FactorKind::Call) && !offers(FactorKind::Sms)
-    }
-
-    /// Whether a code or a link may have to go out by mail: to sign up or in, to get back in, to change an address.
-    pub fn sends_email(&self) -> bool {
-        let second = &self.sign_in.second;
-        let changes = self.operation.get(operation::EMAIL_CHANGE).is_none_or(|rule| !rule.never);
-        self.sign_up.required.contains(&IdentifierKind::Email)
-            || second.when != When::Never && second.factors.contains(&FactorKind::Email)
-            || self.recovery.channels.contains(&FactorKind::Email)
-            || changes
-    }
-
-    /// Whether users are told of anything at all.
-    fn tells(&self) -> bool {
-        let Notices { new_device, recovery, factor_locked } = self.notices;
-        new_device
-            || recovery
-            || factor_locked
-            || self.operation.iter().any(|(_, rule)| !rule.notify.is_empty())
-    }
-
-    /// What must be sent for it to work.
+    /// What must be sent for it to work: a text message or a code by mail to sign up or in, a call where no text
+    /// message would do, a mail also to get back in or to change an address, and a notice of anything at all.
     pub fn needs(&self) -> Needs {
+        let (second, required) = (&self.sign_in.second, &self.sign_up.required);
+        let offers = |kind| second.when != When::Never && second.factors.contains(&kind);
+        let changes = self.operation.get(operation::EMAIL_CHANGE).is_none_or(|rule| !rule.never);
+        let Notices { new_device, recovery, factor_locked } = self.notices;
         Needs {
-            sms: self.sends_sms(),
-            call: self.sends_calls(),
-            email: self.sends_email(),
-            notices: self.tells(),
+            sms: required.contains(&IdentifierKind::Mobile) || offers(FactorKind::Sms),
+            call: offers(FactorKind::Call) && !offers(FactorKind::Sms),
+            email: required.contains(&IdentifierKind::Email)
+                || offers(FactorKind::Email)
+                || self.recovery.channels.contains(&FactorKind::Email)
+                || changes,
+            notices: new_device
+                || recovery
+                || factor_locked
+                || self.operation.iter().any(|(_, rule)| !rule.notify.is_empty()),
         }
     }
 }
@@ -330,7 +308,7 @@ mod tests {
         assert_eq!((layers.faults.len(), layers.warnings.len()), (0, 0), "{:?}", layers.warnings);
         assert_eq!(policy.sign_in.second.factors.first(), Some(&FactorKind::Totp));
         assert_eq!((policy.limits.send_number_day.limit, *policy.limits.send_number_day.window), (10, DAY));
-        assert!(policy.sends_sms());
+        assert!(policy.needs().sms);
     }
 
     #[test]
@@ -472,6 +450,6 @@ mod tests {
             layers.faults,
             layers.warnings
         );
-        assert!(!policy.sends_sms());
+        assert!(!policy.needs().sms);
     }
 }
