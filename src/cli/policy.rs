@@ -100,7 +100,7 @@ fn describe(name: &str, rule: &Operation) -> Outcome {
 }
 
 fn factor(text: &str) -> Result<FactorKind, String> {
-    FactorKind::ALL.iter().copied().find(|kind| kind.as_str() == text).ok_or_else(|| {
+    FactorKind::of_word(text).ok_or_else(|| {
         let known: Vec<&str> = FactorKind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("`{text}` is not a factor; there are {}.", known.join(", "))
     })

@@ -60,9 +60,8 @@ enum What {
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
-    let known = Scope::ALL.iter().find(|scope| scope.as_str() == text).copied();
     let all = || Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ");
-    known.ok_or_else(|| format!("There is no scope `{text}`; there are {}.", all()))
+    Scope::of_word(text).ok_or_else(|| format!("There is no scope `{text}`; there are {}.", all()))
 }
 
 fn id(text: &str, what: &str) -> Result<Uuid, String> {

@@ -82,16 +82,13 @@ impl TryFrom<String> for Route {
         let (what, who) = text.split_once(':').ok_or_else(wrong)?;
         let mut words = what.split_whitespace();
         let channel = words.next().unwrap_or_default();
-        let channel = *Channel::ALL.iter().find(|known| known.as_str() == channel).ok_or_else(wrong)?;
+        let channel = Channel::of_word(channel).ok_or_else(wrong)?;
         let countries: Vec<String> = words.map(|word| word.trim_start_matches('+').to_owned()).collect();
         let is_country = |word: &String| {
             word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_uppercase())
                 || (1..=7).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
         };
-        let carriers: Option<Vec<Carrier>> = who
-            .split_whitespace()
-            .map(|word| Carrier::ALL.iter().copied().find(|known| known.as_str() == word))
-            .collect();
+        let carriers: Option<Vec<Carrier>> = who.split_whitespace().map(Carrier::of_word).collect();
         let carriers = carriers.filter(|carriers| !carriers.is_empty()).ok_or_else(wrong)?;
         let by_country = channel != Channel::Email || countries.is_empty();
         let each_once =

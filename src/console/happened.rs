@@ -104,10 +104,9 @@ pub struct Asked {
 
 impl Asked {
     fn read(&self) -> Result<views::Audit> {
-        let kind = |word: &str| What::ALL.iter().copied().find(|known| known.as_str() == word);
         let what = match self.what.as_str() {
             "" => None,
-            word => Some(kind(word).ok_or_else(|| {
+            word => Some(What::of_word(word).ok_or_else(|| {
                 Error::from(FieldError::new("what", "invalid", "There is no such kind of event."))
             })?),
         };

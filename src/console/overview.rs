@@ -126,7 +126,7 @@ fn statuses(desk: &Desk, seen: &Overview) -> Vec<Value> {
 fn ended(span: &Span, is_so: impl Fn(Status) -> bool) -> i64 {
     let of = |name: &str| {
         let (_, status) = name.split_once('.')?;
-        Status::ALL.iter().copied().find(|known| known.as_str() == status)
+        Status::of_word(status)
     };
     let those = span.messages.iter().filter(|(name, _)| of(name).is_some_and(&is_so));
     those.map(|(_, many)| many).sum()

@@ -82,9 +82,8 @@ impl Asked {
         let mut note = |error: FieldError| errors.push(error);
         let from = instant("from", &self.from, "T00:00:00Z").map_err(&mut note).ok().flatten();
         let until = instant("until", &self.until, "T23:59:59.999Z").map_err(&mut note).ok().flatten();
-        let status =
-            filled(&self.status).map(|word| Status::ALL.iter().copied().find(|one| one.as_str() == word));
-        let role = filled(&self.role).map(|word| Rank::ALL.iter().copied().find(|one| one.as_str() == word));
+        let status = filled(&self.status).map(|word| Status::of_word(&word));
+        let role = filled(&self.role).map(|word| Rank::of_word(&word));
         for (field, is_wrong) in [("status", status == Some(None)), ("role", role == Some(None))] {
             if is_wrong {
                 note(FieldError::new(field, "invalid", "There is no such choice."));

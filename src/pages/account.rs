@@ -25,8 +25,7 @@ use crate::store::Seen;
 use crate::words::{Locale, known_as, when};
 
 fn of_kind(word: &str) -> Result<IdentifierKind> {
-    let known = IdentifierKind::ALL.iter().copied().find(|kind| kind.as_str() == word);
-    known.ok_or_else(|| Problem::NotFound.into())
+    IdentifierKind::of_word(word).ok_or_else(|| Problem::NotFound.into())
 }
 
 /// `GET /account`

@@ -96,8 +96,8 @@ fn id(text: &str) -> Result<Uuid> {
 }
 
 fn role(word: &str) -> Result<Role> {
-    let known = Role::ALL.iter().copied().find(|role| role.as_str() == word);
-    known.ok_or_else(|| Error::from(FieldError::new("role", "invalid", "There is no such role.")))
+    Role::of_word(word)
+        .ok_or_else(|| Error::from(FieldError::new("role", "invalid", "There is no such role.")))
 }
 
 /// What a member is called.

@@ -23,8 +23,7 @@ text_enum! {
 impl Rank {
     /// The highest rank among `roles`.
     pub fn of(roles: &[String]) -> Self {
-        let known = |role: &String| Self::ALL.iter().copied().find(|rank| rank.as_str() == role);
-        roles.iter().filter_map(known).max().unwrap_or(Self::User)
+        roles.iter().filter_map(|role| Self::of_word(role)).max().unwrap_or(Self::User)
     }
 
     /// Whether whoever has this rank may do anything to somebody of rank `other`: an administrator to

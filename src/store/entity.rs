@@ -429,6 +429,11 @@ macro_rules! text_enum {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
+
+            /// What the word is for; none for a word that is for nothing.
+            pub fn of_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -444,9 +449,9 @@ macro_rules! text_enum {
             }
             fn from_value(value: $crate::store::Value) -> Result<Self, $crate::store::Corrupt> {
                 if let $crate::store::Value::Text(text) = &value
-                    && let Some(found) = Self::ALL.iter().find(|known| known.as_str() == text)
+                    && let Some(found) = Self::of_word(text)
                 {
-                    return Ok(*found);
+                    return Ok(found);
                 }
                 value.unexpected(stringify!($name))
             }
