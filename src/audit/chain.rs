@@ -222,16 +222,7 @@ pub async fn purge(ctx: &Ctx, before: Timestamp) -> Result<usize> {
 
 /// The events that say they are in this block.
 async fn events_of(ctx: &Ctx, number: i64) -> Result<Vec<Seen<Event>>> {
-    let (mut events, mut after) = (Vec::new(), None);
-    loop {
-        let query = Query::along(Event::BY_BLOCK).equal(number).after(after).limit(MOST);
-        let page = ctx.app.store.find::<Event>(query).await?;
-        events.extend(page.items);
-        match page.next {
-            None => return Ok(events),
-            next => after = next,
-        }
-    }
+    Ok(ctx.app.store.find_all(Query::along(Event::BY_BLOCK).equal(number).limit(MOST)).await?)
 }
 
 /// Something that is not as it was sealed.

@@ -198,6 +198,22 @@ impl Store {
         Ok(Page { items, next })
     }
 
+    /// Everything that `query` finds, page by page: for what must be seen whole.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn find_all<T: Entity + Clone>(&self, query: Query<T>) -> Result<Vec<Seen<T>>, StoreError> {
+        let (mut items, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.find(query.clone().after(after)).await?;
+            items.extend(page.items);
+            match page.next {
+                None => return Ok(items),
+                next => after = next,
+            }
+        }
+    }
+
     /// Records of any table in the order of their keys, for taking everything along.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ impl Cursor {
 }
 
 /// What to look for: an index, values that its first columns equal, a range on the next one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Query<T> {
     select: Select,
     entity: PhantomData<fn() -> T>,

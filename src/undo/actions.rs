@@ -52,14 +52,6 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
 /// # Errors
 /// The store's.
 pub async fn of_user(ctx: &Ctx, id: Uuid, from: Timestamp) -> Result<Vec<Seen<Undo>>> {
-    let (mut undos, mut after) = (Vec::new(), None);
-    loop {
-        let query = Query::along(Undo::BY_USER).equal(id).from(from);
-        let page = ctx.app.store.find(query.after(after).limit(100)).await?;
-        undos.extend(page.items);
-        match page.next {
-            None => return Ok(undos),
-            next => after = next,
-        }
-    }
+    let query = Query::along(Undo::BY_USER).equal(id).from(from).limit(100);
+    Ok(ctx.app.store.find_all(query).await?)
 }

@@ -237,16 +237,8 @@ pub(super) async fn ended_with(
         let lacks = one.invited_by == Some(user) && !still.is_some_and(|role| role.offers(one.role));
         lacks || still.is_none_or(|role| one.role > role) && own.iter().any(|own| goes_to(one, own))
     };
-    let (mut gone, mut after) = (Vec::new(), None);
-    loop {
-        let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(organization);
-        let page = ctx.app.store.find(query.after(after).limit(200)).await?;
-        gone.extend(page.items.iter().filter(ends).map(Change::delete));
-        match page.next {
-            None => return Ok(gone),
-            next => after = next,
-        }
-    }
+    let query = Query::<Invitation>::along(Invitation::BY_ORGANIZATION).equal(organization).limit(200);
+    Ok(ctx.app.store.find_all(query).await?.iter().filter(ends).map(Change::delete).collect())
 }
 
 /// Whether `invitation` went to `address`, and that was shown to be its owner's.

@@ -380,18 +380,14 @@ async fn spare(ctx: &Ctx, member: &Member, own: Option<&Seen<Member>>, by: &Stan
 
 /// What `user` owns and stands: each organisation, and the membership.
 async fn owned(ctx: &Ctx, user: Uuid) -> Result<Vec<(Seen<Organization>, Seen<Member>)>> {
-    let (mut owned, mut after) = (Vec::new(), None);
-    loop {
-        let query = Query::<Member>::along(Member::BY_USER).equal(user).after(after).limit(200);
-        let page = ctx.app.store.find(query).await?;
-        for member in page.items.into_iter().filter(|member| member.role == Role::Owner) {
+    let mut owned = Vec::new();
+    let members = Query::<Member>::along(Member::BY_USER).equal(user).limit(200);
+    for member in ctx.app.store.find_all(members).await? {
+        if member.role == Role::Owner {
             owned.extend(standing(ctx, member.organization_id).await?.map(|found| (found, member)));
         }
-        match page.next {
-            None => return Ok(owned),
-            next => after = next,
-        }
     }
+    Ok(owned)
 }
 
 /// On what it rests that `user` may go.
