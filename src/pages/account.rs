@@ -183,9 +183,7 @@ impl After {
 }
 
 pub(super) fn next(visit: &Visit, next: Option<String>) -> Option<String> {
-    // A cursor is made of letters that mean nothing in a query.
-    let address = visit.to(&visit.path);
-    next.map(|next| format!("{address}{}after={next}", if address.contains('?') { '&' } else { '?' }))
+    next.map(|next| visit.with(&visit.path, &[("after", &next)]))
 }
 
 /// `GET /account/devices`
