@@ -41,6 +41,14 @@ pub fn name(text: &str) -> Result<String, FieldError> {
     line("name", text, LONGEST_NAME)
 }
 
+/// What somebody is called: a [`line()`] of at most 200 characters.
+///
+/// # Errors
+/// What is wrong with the field `name`.
+pub fn called(text: &str) -> Result<String, FieldError> {
+    line("name", text, 200)
+}
+
 /// A language tag by the shape of RFC 5646: letters and digits in groups of up to eight.
 ///
 /// # Errors

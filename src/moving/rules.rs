@@ -19,7 +19,7 @@ use crate::identifiers::{Identifier, Name};
 use crate::passwords::Password;
 use crate::policy::{self, FactorKind, IdentifierKind};
 use crate::profile::metadata_refused;
-use crate::text::{line, locale};
+use crate::text::{called, locale};
 
 /// How rows are read.
 #[derive(Clone, Debug)]
@@ -249,7 +249,7 @@ impl Reader<'_> {
         let names = self.names();
         let created = self.instant("created_at").unwrap_or(self.now);
         let name = self.text("name").and_then(|text| {
-            let read = line("name", &text, 200);
+            let read = called(&text);
             self.keep(read)
         });
         // Many systems write `en_US`.

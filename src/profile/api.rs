@@ -22,7 +22,7 @@ use crate::policy::IdentifierKind;
 use crate::sessions::{Caller, clear_cookie, with_cookies};
 use crate::sign_up::api::foreign;
 use crate::store::Seen;
-use crate::text::{line, locale};
+use crate::text::{called, locale};
 
 /// `GET /users/me`
 pub async fn me(ctx: Ctx, caller: Caller) -> Result<Json<Account>> {
@@ -106,7 +106,7 @@ pub fn read(ctx: &Ctx, ask: Change) -> Result<Wanted> {
         let read = field?.as_deref().map(read).transpose();
         read.map_err(|error| errors.push(error)).ok()
     };
-    wanted.name = text(ask.name, &|text| line("name", text, 200));
+    wanted.name = text(ask.name, &called);
     wanted.locale = text(ask.locale, &locale);
     wanted.metadata = ask.metadata.map(Option::unwrap_or_default);
     if let Some(metadata) = &wanted.metadata {

@@ -15,7 +15,7 @@ use crate::identifiers::Name;
 use crate::passwords::{self, NewPassword};
 use crate::policy::IdentifierKind;
 use crate::secret::Secret;
-use crate::text::{line, locale};
+use crate::text::{called, locale};
 
 /// The body of `POST /users`. Which of the identifiers are required is policy.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -98,7 +98,7 @@ pub fn read(ctx: &Ctx, ask: NewUser) -> Result<(Wanted, NewPassword)> {
     let own = [&ask.username, &ask.email, &ask.mobile, &ask.name];
     let own: Vec<&str> = own.into_iter().flatten().map(String::as_str).collect();
     let password = passwords::choose(ctx, "password", &ask.password, &own).map_err(&mut keep);
-    let name = ask.name.and_then(|text| line("name", &text, 200).map_err(&mut keep).ok());
+    let name = ask.name.and_then(|text| called(&text).map_err(&mut keep).ok());
     let locale = ask.locale.and_then(|text| locale(&text).map_err(&mut keep).ok());
     match password {
         Ok(password) if errors.is_empty() => {

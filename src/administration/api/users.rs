@@ -24,7 +24,7 @@ use crate::sessions::{self, Caller, Session, SessionView};
 use crate::sign_up::Wanted;
 use crate::step_up::staff;
 use crate::store::{Page, Query, Seen};
-use crate::text::{line, locale};
+use crate::text::{called, locale};
 
 /// The query of `GET /admin/users`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -99,7 +99,7 @@ pub fn read(ask: Make) -> Result<Wanted> {
         }
     }
     let mut keep = |error: FieldError| errors.push(error);
-    let name = ask.name.and_then(|text| line("name", &text, 200).map_err(&mut keep).ok());
+    let name = ask.name.and_then(|text| called(&text).map_err(&mut keep).ok());
     let locale = ask.locale.and_then(|text| locale(&text).map_err(&mut keep).ok());
     if errors.is_empty() {
         Ok(Wanted { names, name, locale, wants_second_factor: false, signs_in: false })
@@ -163,7 +163,7 @@ pub async fn change(
         field?.as_deref().map(read).transpose().map_err(|error| errors.push(error)).ok()
     };
     let fields = Fields {
-        name: text(ask.name, &|text| line("name", text, 200)),
+        name: text(ask.name, &called),
         locale: text(ask.locale, &locale),
         metadata: ask.metadata.map(Option::unwrap_or_default),
     };
