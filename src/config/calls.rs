@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
+use super::endpoint::is_bare;
 use super::server::is_private;
 use super::{Layers, Period, Twilio};
 
@@ -44,14 +45,8 @@ impl CallSettings {
             "calls.from",
             "must hold numbers such as +12015550123",
         );
-        let plain = |url: &Url| {
-            url.scheme() == "https"
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && !is_private(url)
-        };
+        let plain =
+            |url: &Url| url.scheme() == "https" && url.query().is_none() && is_bare(url) && !is_private(url);
         layers.must(
             self.twiml_urls.iter().all(plain),
             "calls.twiml_urls",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Config, Layers};
+use super::{Config, Layers, is_country};
 use crate::store::text_enum;
 
 text_enum! {
@@ -84,8 +84,8 @@ impl TryFrom<String> for Route {
         let channel = words.next().unwrap_or_default();
         let channel = Channel::of_word(channel).ok_or_else(wrong)?;
         let countries: Vec<String> = words.map(|word| word.trim_start_matches('+').to_owned()).collect();
-        let is_country = |word: &String| {
-            word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_uppercase())
+        let is_known = |word: &String| {
+            is_country(word)
                 || (1..=7).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
         };
         let carriers: Option<Vec<Carrier>> = who.split_whitespace().map(Carrier::of_word).collect();
@@ -93,7 +93,7 @@ impl TryFrom<String> for Route {
         let by_country = channel != Channel::Email || countries.is_empty();
         let each_once =
             carriers.iter().enumerate().all(|(at, one)| carriers.iter().skip(at + 1).all(|two| one != two));
-        if !by_country || !each_once || !countries.iter().all(is_country) {
+        if !by_country || !each_once || !countries.iter().all(is_known) {
             return Err(wrong());
         }
         match carriers.iter().find(|carrier| !carrier.carries(channel)) {

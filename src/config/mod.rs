@@ -50,7 +50,7 @@ pub use secrets::Secrets;
 pub use server::{Figures, Server};
 pub use shared::SharedSettings;
 pub use smtp::{Smtp, SmtpTls};
-pub use spending::Spending;
+pub use spending::{Spending, is_country};
 pub use store::StoreSettings;
 pub use tokens::Tokens;
 pub use twilio::Twilio;

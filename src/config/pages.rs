@@ -4,6 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::Layers;
+use super::endpoint::is_bare;
 
 /// `[pages]`
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -63,7 +64,6 @@ fn is_address(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        scheme && bare && url.as_str() == text && !text.contains([';', ',', '\'', '"'])
+        scheme && is_bare(&url) && url.as_str() == text && !text.contains([';', ',', '\'', '"'])
     })
 }

@@ -44,15 +44,13 @@ impl Spending {
     }
 
     pub(super) fn check(&self, layers: &mut Layers) {
-        let is_country =
-            |text: &String| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
         layers.must(
             self.home.is_empty() || is_country(&self.home),
             "spending.home",
             "must be a country such as \"US\" (ISO 3166-1)",
         );
         layers.must(
-            self.countries.iter().all(is_country),
+            self.countries.iter().all(|text| is_country(text)),
             "spending.countries",
             "must hold countries such as \"US\" (ISO 3166-1)",
         );
@@ -65,4 +63,9 @@ impl Spending {
             layers.must(percent <= 100, name, "must be at most 100, since it is percent");
         }
     }
+}
+
+/// Whether this is the shape of a country's code (ISO 3166-1): two capitals.
+pub fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::Layers;
+use crate::config::{Layers, is_country};
 
 /// `[calls]`
 #[derive(Clone, Debug, Deserialize)]
@@ -30,10 +30,8 @@ pub enum Callers {
 
 impl Calls {
     pub(super) fn check(&self, layers: &mut Layers) {
-        let is_country =
-            |text: &String| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
         layers.must(
-            self.countries.iter().all(is_country),
+            self.countries.iter().all(|text| is_country(text)),
             "calls.countries",
             "must hold countries such as \"US\" (ISO 3166-1)",
         );
