@@ -52,10 +52,7 @@ async fn listed(desk: &Desk, after: Option<String>, error: Option<Error>) -> Res
     let tells = ctx.app.config.events.is_configured();
     let given = context! { dead => Serde(&dead.items), newest => Serde(&newest), next, tells };
     let title = desk.visit.say("console-events");
-    match error {
-        None => Ok(desk.shows("console-events.html", &title, given)),
-        Some(error) => desk.shows_why(error, "console-events.html", &title, given),
-    }
+    desk.answers(error, "console-events.html", &title, given)
 }
 
 /// Which event is told again.
@@ -163,5 +160,5 @@ pub async fn audit(desk: Desk, Search(asked): Search<Asked>) -> Result<Response>
         is_narrowed => by.iter().any(|(_, value)| !value.is_empty()),
         user => asked.user, actor => asked.actor, what => asked.what, begin => asked.from, until => asked.until,
     };
-    desk.answers(error, "console-audit.html", &desk.visit.say("console-audit"), given)
+    desk.searched(error, "console-audit.html", &desk.visit.say("console-audit"), given)
 }

@@ -133,7 +133,7 @@ pub async fn policy(desk: Desk, Search(asked): Search<Try>) -> Result<Response> 
         Some(error) if error.problem == Problem::NotFound => {
             desk.shows_why(error, "console-policy.html", &title, given)
         }
-        error => desk.answers(error, "console-policy.html", &title, given),
+        error => desk.searched(error, "console-policy.html", &title, given),
     }
 }
 

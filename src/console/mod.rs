@@ -76,11 +76,19 @@ impl Desk {
         self.visit.shows_why(error, file, title, self.framed(given))
     }
 
+    /// A page, which says why what was sent did not work when it did not.
+    ///
+    /// # Errors
+    /// As [`Visit::shows_why`].
+    pub fn answers(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
+        self.visit.answers(error, file, title, self.framed(given))
+    }
+
     /// A page that begins with what is wrong with what was typed into it, if anything is.
     ///
     /// # Errors
     /// `error`, when it is about anything else.
-    pub fn answers(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
+    pub fn searched(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
         match error {
             None => Ok(self.shows(file, title, given)),
             Some(error) if error.problem == Problem::Invalid => self.shows_why(error, file, title, given),

@@ -317,10 +317,7 @@ async fn asks(desk: &Desk, id: Uuid, form: Value, error: Option<Error>) -> Resul
         deed => name, is_grave, frame => "console.html", whom => called(&user.user),
         back => desk.visit.to(&format!("{START}/{id}")), ..context! { ..form, ..known }
     };
-    match error {
-        None => Ok(desk.shows("deed.html", &title, given)),
-        Some(error) => desk.shows_why(error, "deed.html", &title, given),
-    }
+    desk.answers(error, "deed.html", &title, given)
 }
 
 /// `POST /console/users/{id}/…`: does it.

@@ -62,7 +62,7 @@ fn listed<T: Serialize>(desk: &Desk, asked: &Asked, found: Result<List<T>>, name
     let next = desk.next(&[("user", &asked.user)], list.next.as_ref());
     let given =
         context! { items => Serde(&list.items), next, user => asked.user.as_str(), words => words(desk) };
-    desk.answers(error, &format!("console-{name}.html"), &desk.visit.say(&format!("console-{name}")), given)
+    desk.searched(error, &format!("console-{name}.html"), &desk.visit.say(&format!("console-{name}")), given)
 }
 
 /// `GET /console/messages/{id}`

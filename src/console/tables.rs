@@ -69,5 +69,5 @@ pub async fn rows(
         |row: &views::RowView| about.columns.iter().map(|column| text(row, column)).collect::<Vec<_>>();
     let rows: Vec<_> = list.items.iter().map(cells).collect();
     let given = context! { table => Serde(&about), rows, next, by => asked.by, held => asked.is };
-    desk.answers(error, "console-rows.html", &table, given)
+    desk.searched(error, "console-rows.html", &table, given)
 }

@@ -308,6 +308,17 @@ impl Visit {
         Ok(response)
     }
 
+    /// A page, which says why what was sent did not work when it did not.
+    ///
+    /// # Errors
+    /// As [`Visit::shows_why`].
+    pub fn answers(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
+        match error {
+            None => Ok(self.shows(file, title, given)),
+            Some(error) => self.shows_why(error, file, title, given),
+        }
+    }
+
     /// The page of a failure that nobody had a better answer for.
     pub fn failure(&self, error: &Error, request_id: &str) -> Response {
         let in_ours = is_of_ours(&self.path);

@@ -68,10 +68,7 @@ async fn shown(
     let (names, speaks) = (leads(operation::NAME_CHANGE), leads(operation::LOCALE_CHANGE));
     let given = context! { rows, spoken, name => name.unwrap_or_default(), names, speaks };
     let title = visit.say("nav.profile");
-    match error {
-        None => Ok(visit.shows("profile.html", &title, given)),
-        Some(error) => visit.shows_why(error, "profile.html", &title, given),
-    }
+    visit.answers(error, "profile.html", &title, given)
 }
 
 /// What may be changed on the page itself; what it has no field for stays.
@@ -110,10 +107,7 @@ pub async fn ask_change(
 fn changing(visit: &Visit, kind: IdentifierKind, value: &str, error: Option<Error>) -> Result<Response> {
     let given = context! { kind => kind.as_str(), value };
     let title = visit.say(&format!("change-{kind}"));
-    match error {
-        None => Ok(visit.shows("change.html", &title, given)),
-        Some(error) => visit.shows_why(error, "change.html", &title, given),
-    }
+    visit.answers(error, "change.html", &title, given)
 }
 
 /// Something new to be known by.

@@ -88,10 +88,7 @@ fn shown(
         Purpose::StepUp => "code.title-step-up",
         Purpose::SignIn | Purpose::Recover => "code",
     });
-    match error {
-        None => Ok(visit.shows("code.html", &title, given)),
-        Some(error) => visit.shows_why(at_the_code(error, challenge.factor), "code.html", &title, given),
-    }
+    visit.answers(error.map(|error| at_the_code(error, challenge.factor)), "code.html", &title, given)
 }
 
 /// An answer.

@@ -62,10 +62,7 @@ async fn asked(
     ];
     let text = format!("{text} {}", visit.say("page-invitation.sign-in"));
     let given = context! { text, links };
-    let response = match error {
-        None => visit.shows("say.html", &title, given),
-        Some(error) => visit.shows_why(error, "say.html", &title, given)?,
-    };
+    let response = visit.answers(error, "say.html", &title, given)?;
     let token = Token::parse(TokenKind::Invitation, token);
     Ok(keeps(ctx, response, token.as_ref()))
 }

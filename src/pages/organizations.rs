@@ -109,10 +109,7 @@ impl Place<'_> {
     fn shows(&self, error: Option<Error>, file: &str, title: &str, given: Value) -> Result<Response> {
         let given = context! { start => self.visit.to(self.start), ..given };
         let given = context! { ..given, ..self.frame.clone() };
-        match error {
-            None => Ok(self.visit.shows(file, title, given)),
-            Some(error) => self.visit.shows_why(error, file, title, given),
-        }
+        self.visit.answers(error, file, title, given)
     }
 
     /// The list.
@@ -323,10 +320,7 @@ fn asks_act(
     let given =
         context! { deed => "act", frame => "account.html", back, whom => known(member), ..form.given(ctx) };
     let title = visit.say("console-user-act");
-    match error {
-        None => Ok(visit.shows("deed.html", &title, given)),
-        Some(error) => visit.shows_why(error, "deed.html", &title, given),
-    }
+    visit.answers(error, "deed.html", &title, given)
 }
 
 /// `POST /account/organizations/{id}/members/{user}/act`

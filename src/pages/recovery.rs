@@ -25,10 +25,7 @@ fn page(visit: &Visit, given: Value, error: Option<Error>) -> Result<Response> {
 
 fn titled(visit: &Visit, key: &str, given: Value, error: Option<Error>) -> Result<Response> {
     let title = visit.say(key);
-    match error {
-        None => Ok(visit.shows("recover.html", &title, given)),
-        Some(error) => visit.shows_why(error, "recover.html", &title, given),
-    }
+    visit.answers(error, "recover.html", &title, given)
 }
 
 /// `GET /recover`: asks for the identifier, or, by the link in the mail, whether to go on.

@@ -104,10 +104,7 @@ pub async fn set_password(
         let own: Vec<&str> = own.into_iter().flatten().map(String::as_str).collect();
         let (wrong, strength) = passwords::assess(&ctx, &form.new_password, &own).await?;
         let given = about_password(&ctx, &caller, Some(strength.score)).await?;
-        return match wrong {
-            None => Ok(visit.shows("password.html", &title, given)),
-            Some(wrong) => visit.shows_why(crate::error::Error::from(wrong), "password.html", &title, given),
-        };
+        return visit.answers(wrong.map(crate::error::Error::from), "password.html", &title, given);
     }
     let current = (!form.current_password.is_empty()).then(|| GivenPassword::new(&form.current_password));
     match new_password::actions::change(&ctx, &caller, current, &form.new_password).await {

@@ -37,10 +37,7 @@ fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Re
     let recovers = !ctx.policy.recovery.channels.is_empty();
     let given = context! { identifier, is_open => ctx.policy.sign_up.open, recovers };
     let title = visit.say("sign-in");
-    match error {
-        None => Ok(visit.shows("sign-in.html", &title, given)),
-        Some(error) => visit.shows_why(error, "sign-in.html", &title, given),
-    }
+    visit.answers(error, "sign-in.html", &title, given)
 }
 
 /// Who wants to sign in.

@@ -76,10 +76,7 @@ fn asked(
     let given =
         context! { given => filled_in, invitation, required, score, least => ctx.policy.password.min_length };
     let title = visit.say("sign-up");
-    match error {
-        None => Ok(visit.shows("sign-up.html", &title, given)),
-        Some(error) => visit.shows_why(error, "sign-up.html", &title, given),
-    }
+    visit.answers(error, "sign-up.html", &title, given)
 }
 
 /// `POST /sign-up`

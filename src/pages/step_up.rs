@@ -34,10 +34,7 @@ async fn asked(ctx: &Ctx, visit: &Visit, caller: &Caller, why: Option<Error>) ->
     let username = user.username.or(user.email).unwrap_or_default();
     let given = context! { password, ways, username };
     let title = visit.say("step-up");
-    match why {
-        None => Ok(visit.shows("step-up.html", &title, given)),
-        Some(why) => visit.shows_why(why, "step-up.html", &title, given),
-    }
+    visit.answers(why, "step-up.html", &title, given)
 }
 
 /// What is shown, or by which way.
