@@ -1102,6 +1102,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     // A session that has just been opened, and the device that it was opened on.
     ("POST", "/auth/login", "token"), ("POST", "/auth/login", "device"),
     ("POST", "/auth/verify-code", "token"), ("POST", "/auth/verify-code", "device"),
+    ("PUT", "/users/me/password", "device"),
     ("POST", "/auth/login", "access_token"), ("POST", "/auth/login", "refresh_token"),
     ("POST", "/auth/verify-code", "access_token"), ("POST", "/auth/verify-code", "refresh_token"),
     ("POST", "/auth/refresh", "access_token"), ("POST", "/auth/refresh", "refresh_token"),
