@@ -93,14 +93,17 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         if !is_json(request.headers()) {
-            return Err(no_json());
+            return Err(no_json(request.headers()));
         }
         read_json(&bytes(request, app).await?).map(Self)
     }
 }
 
-fn no_json() -> Error {
-    Error::new(Problem::UnsupportedMediaType).detail("Send Content-Type: application/json.")
+fn no_json(headers: &HeaderMap) -> Error {
+    Error::new(Problem::UnsupportedMediaType).detail(match is_plain(headers) {
+        true => "Send Content-Type: application/json.",
+        false => "Send it as it is, without Content-Encoding.",
+    })
 }
 
 impl FromRequestParts<Arc<App>> for RegisteredClient {
@@ -135,12 +138,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
 impl<T: DeserializeOwned> OptionalFromRequest<Arc<App>> for Body<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Option<Self>> {
-        let is_json = is_json(request.headers());
+        let refusal = (!is_json(request.headers())).then(|| no_json(request.headers()));
         let bytes = bytes(request, app).await?;
-        match (bytes.is_empty(), is_json) {
-            (true, _) => Ok(None),
-            (false, true) => read_json(&bytes).map(|body| Some(Self(body))),
-            (false, false) => Err(no_json()),
+        match refusal {
+            _ if bytes.is_empty() => Ok(None),
+            None => read_json(&bytes).map(|body| Some(Self(body))),
+            Some(refusal) => Err(refusal),
         }
     }
 }
@@ -181,8 +184,17 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Search<T> {
     }
 }
 
-/// `application/json`, with no parameter but `charset=utf-8`.
+/// Whether the body is as it is, not compressed or otherwise wrapped (RFC 9110 §8.4).
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut wraps = headers.get_all(header::CONTENT_ENCODING).iter();
+    wraps.all(|wrap| wrap.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// `application/json`, with no parameter but `charset=utf-8`, and as it is.
 fn is_json(headers: &HeaderMap) -> bool {
+    if !is_plain(headers) {
+        return false;
+    }
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else { return false };
     let mut parts = kind.to_str().unwrap_or_default().split(';').map(str::trim);
@@ -416,6 +428,11 @@ mod tests {
             assert!(!with(&[kind]), "{kind}");
         }
         assert!(!with(&[]) && !with(&["application/json", "text/plain"]));
+        for (wrap, is) in [("gzip", false), ("Identity", true), ("br", false)] {
+            let json = [("content-type", "application/json"), ("content-encoding", wrap)];
+            let json = json.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(is_json(&HeaderMap::from_iter(json)), is, "{wrap}");
+        }
     }
 
     #[tokio::test]
