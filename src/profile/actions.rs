@@ -14,7 +14,7 @@ use crate::organizations::{self, actions::Heirs};
 use crate::policy::{FactorKind, Gate, IdentifierKind, Rank, after_first_factor, operation};
 use crate::sessions::Caller;
 use crate::sign_up::taken;
-use crate::step_up::{self, Permit, permit};
+use crate::step_up::{self, permit};
 use crate::store::{Change, Decision, Seen, answer};
 use crate::undo;
 
@@ -34,7 +34,8 @@ pub struct Changed {
 /// [`Problem::IdentifierTaken`] for a username; [`Problem::LimitReached`].
 pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Changed> {
     let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
-    let wanted = wanted.differing(&caller.user, &known);
+    let asked = &wanted;
+    let wanted = asked.clone().differing(&caller.user, &known);
     let immutable = wanted.immutable(&ctx.policy);
     if !immutable.is_empty() {
         return Err(Error { fields: immutable, ..Error::new(Problem::ImmutableField) });
@@ -44,14 +45,15 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
     if !needed.is_empty() {
         return Err(Error::invalid(needed));
     }
-    let mut permits: Vec<Permit> = Vec::new();
     for (_, operation) in wanted.operations() {
-        permits.push(permit(ctx, caller, operation).await?);
+        permit(ctx, caller, operation).await?;
     }
-    let Some(permit) = &permits.first() else {
+    // Whoever acts for somebody has no say in what they asked for themselves.
+    let withdraws = caller.session.act.is_none();
+    if wanted.operations().is_empty() && !(withdraws && !asked.withdrawn(&known).is_empty()) {
         let user = accounts::view(ctx, &caller.user).await?;
         return Ok(Changed { user, verifications: Vec::new() });
-    };
+    }
     if let Some(username) = wanted.new_of(IdentifierKind::Username) {
         let owner = identifiers::actions::owner(ctx, username).await?;
         if owner.is_some_and(|owner| owner.user_id != caller.user.id) {
@@ -59,11 +61,11 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         }
     }
     let paid = &pay(ctx, &caller.user, &wanted, &known).await?;
-    let wanted = &wanted;
     let verifications = ctx
         .decide(move |moment| async move {
-            let (session, user) = permit.standing(ctx).await?;
-            let changing = Changing::read(ctx, user, wanted, paid).await?;
+            let (session, user) = caller.standing(ctx).await?;
+            let mut changing = Changing::read(ctx, user, asked, paid).await?;
+            changing.withdrawn.retain(|_| withdraws);
             // Judged again: a factor may have been bound or taken away since, and what is known of them gone.
             for (_, operation) in changing.wanted.operations() {
                 step_up::permit(ctx, caller, operation).await?;
@@ -162,23 +164,28 @@ struct Changing<'a> {
     paid: &'a [Paid],
     identifiers: Vec<Seen<Identifier>>,
     factors: Vec<Seen<Factor>>,
+    withdrawn: Vec<Seen<Identifier>>,
 }
 
 impl<'a> Changing<'a> {
     async fn read(ctx: &Ctx, user: Seen<User>, wanted: &Wanted, paid: &'a [Paid]) -> Result<Self> {
         let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
         let factors = factors::of_user(ctx, user.id).await?;
+        let withdrawn = wanted.withdrawn(&identifiers);
         // What the same request has done meanwhile is not done again.
         let wanted = wanted.clone().differing(&user, &identifiers);
-        Ok(Self { user, wanted, paid, identifiers, factors })
+        Ok(Self { user, wanted, paid, identifiers, factors, withdrawn })
     }
 
     async fn decide(self, ctx: &Ctx, moment: &Moment) -> Result<Decision<Vec<ChallengeView>>> {
-        let fields: Vec<_> = self.wanted.operations().into_iter().map(|(field, _)| field).collect();
+        let changed = self.wanted.operations().into_iter().map(|(field, _)| field);
+        let mut fields: Vec<_> = changed.chain(self.withdrawn.iter().map(|one| one.kind.as_str())).collect();
+        fields.dedup();
         let event = note(What::ProfileChanged).user(self.user.id);
         let event = event.detail(serde_json::json!({"fields": fields}));
         let user = rules::changed(self.user.clone(), &self.wanted, moment);
-        let mut decision = answer(()).update(&user).note(moment, event);
+        let decision = answer(()).update(&user).note(moment, event);
+        let mut decision = rules::take_away(decision, &self.withdrawn, &self.factors);
         let (mut verifications, mut removed) = (Vec::new(), Vec::new());
         for (kind, name) in &self.wanted.names {
             let now = current(&self.identifiers, *kind);

@@ -37,7 +37,8 @@ pub struct Change {
     /// Another name to sign in with.
     #[serde(default, deserialize_with = "given")]
     pub username: Option<Option<String>>,
-    /// Another e-mail address. It takes the place of the old one by the code that is sent to it.
+    /// Another e-mail address. It takes the place of the old one by the code that is sent to it; the old one takes back
+    /// what was asked for and not confirmed yet.
     #[serde(default, deserialize_with = "given")]
     pub email: Option<Option<String>>,
     /// Another mobile number, where the policy lets it change.

@@ -61,6 +61,16 @@ impl Wanted {
         self
     }
 
+    /// What was asked for instead of what is wanted as it stands. It goes without a proof: nothing is opened by it.
+    pub(super) fn withdrawn(&self, identifiers: &[Seen<Identifier>]) -> Vec<Seen<Identifier>> {
+        let goes = |one: &&Seen<Identifier>| {
+            let (now, wanted) = (current(identifiers, one.kind), self.new_of(one.kind));
+            let stays = now.zip(wanted).filter(|(now, wanted)| now.canonical == wanted.canonical());
+            one.verified_at.is_none() && stays.is_some_and(|(now, _)| now.id != one.id)
+        };
+        identifiers.iter().filter(goes).cloned().collect()
+    }
+
     /// The fields that change, and the operation that each comes to.
     pub(super) fn operations(&self) -> Vec<(&'static str, &'static str)> {
         let names = self.names.iter().map(|(kind, _)| (kind.as_str(), operation_of(*kind)));

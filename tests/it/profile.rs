@@ -324,6 +324,26 @@ async fn a_code_that_went_to_the_address_of_before_opens_nothing() {
     answers(&alice, &asked, &code).await.problem(401, "code-gone");
 }
 
+/// An address that was a mistake is somebody's: who reads there gets no account by it.
+#[tokio::test]
+async fn what_was_asked_for_by_mistake_is_taken_back_by_what_stands() {
+    let world = plan().build().await;
+    let alice = verified(&world).await;
+    world.advance(Duration::from_secs(200));
+    let asked = change(&alice, json!({"email": "wrong@example.org"})).await.expect(StatusCode::OK).body;
+    let code = mailed_code(&world, "wrong@example.org").await;
+    assert_eq!(me(&alice).await["identifiers"].as_array().unwrap().len(), 4);
+    // The proof is stale by now, and the code is not.
+    world.advance(Duration::from_secs(200));
+    let back = change(&alice, json!({"email": alice.email()})).await.expect(StatusCode::OK).body;
+    assert_eq!((&back["user"]["email"], &back["verifications"]), (&json!(alice.email()), &json!([])));
+    assert_eq!(me(&alice).await["identifiers"].as_array().unwrap().len(), 3);
+    answers(&world.stranger(), &asked["verification"], &code).await.problem(401, "code-gone");
+    // Nor is anything left to take back, or done twice.
+    change(&alice, json!({"email": alice.email()})).await.expect(StatusCode::OK);
+    assert_eq!(is_verified(&me(&alice).await, "email"), Some(true));
+}
+
 /// Nothing is sent where no answer would count.
 #[tokio::test]
 async fn an_address_that_was_guessed_at_too_often_gets_no_further_codes() {
