@@ -74,13 +74,31 @@ fn challenge(given: Option<&Secret>, headers: &HeaderMap, origin: &Origin) -> Op
     }
 }
 
-/// Why there is no such code, for whoever is signed in and named none: the cookie holds only what is asked while
-/// signing in.
-fn unnamed(error: Error, caller: Option<&Caller>, token: Option<&Token>) -> Error {
-    if error.problem == Problem::CodeGone && caller.is_some() && token.is_none() {
-        return error.detail("Name it: `challenge` is the id in the answer that asked for the code.");
+/// Why there is no such code. Whoever is signed in and named none: the cookie holds only what is asked while signing
+/// in. Whoever shows what counts no longer: what a session asked for is still there once that is renewed.
+async fn gone(
+    ctx: &Ctx,
+    headers: &HeaderMap,
+    error: Error,
+    caller: Option<&Caller>,
+    token: Option<&Token>,
+) -> Error {
+    if error.problem != Problem::CodeGone {
+        return error;
     }
-    error
+    match (caller, token) {
+        (Some(_), None) => {
+            error.detail("Name it: `challenge` is the id in the answer that asked for the code.")
+        }
+        (None, Some(token)) if sessions::shows(headers, &ctx.app.origin) => {
+            let asked = actions::find(ctx, token).await;
+            match asked.is_ok_and(|asked| asked.session_id.is_some()) {
+                true => Problem::Unauthenticated.into(),
+                false => error,
+            }
+        }
+        _ => error,
+    }
 }
 
 /// `POST /auth/verify-code`
@@ -93,7 +111,11 @@ pub async fn verify_code(ctx: Ctx, headers: HeaderMap, Body(ask): Body<VerifyCod
     let carry = ask.challenge.is_none().then_some(Carry::Cookie);
     let answered =
         actions::answer_by(&ctx, caller.as_ref(), token.as_ref(), ask.code.expose(), &brought, carry);
-    match answered.await.map_err(|error| unnamed(error, caller.as_ref(), token.as_ref()))? {
+    let answered = match answered.await {
+        Ok(answered) => answered,
+        Err(error) => return Err(gone(&ctx, &headers, error, caller.as_ref(), token.as_ref()).await),
+    };
+    match answered {
         Answered::Verified => {
             let verified =
                 VerifiedView::Verified { status: VerifiedStatus::Verified, operation: None, factor: None };
@@ -124,6 +146,8 @@ pub async fn resend_code(
 ) -> Result<Json<ChallengeView>> {
     let token = challenge(ask.challenge.as_ref(), &headers, &ctx.app.origin);
     let caller = authenticate(&ctx, &headers).await?;
-    let resent = actions::resend(&ctx, caller.as_ref(), token.as_ref(), ask.factor).await;
-    resent.map(Json).map_err(|error| unnamed(error, caller.as_ref(), token.as_ref()))
+    match actions::resend(&ctx, caller.as_ref(), token.as_ref(), ask.factor).await {
+        Ok(resent) => Ok(Json(resent)),
+        Err(error) => Err(gone(&ctx, &headers, error, caller.as_ref(), token.as_ref()).await),
+    }
 }

@@ -95,11 +95,11 @@ pub fn routes() -> Vec<Route> {
             .counted(SIGN_IN).counted(SEND).may(&UNPAID),
         post("/auth/verify-code", challenges::api::verify_code).access(Public).recognises().about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
-            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken])
+            .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken, Problem::Unauthenticated])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
         post("/auth/resend-code", challenges::api::resend_code).access(Public).recognises().about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the same code, or a new one when another factor is asked for")
-            .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
+            .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::Unauthenticated])
             .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).may(&UNPAID),
         post("/auth/password-strength", passwords::api::strength).access(Public).about("Whether a password would be accepted, and how strong it is")
             .takes::<passwords::api::AskStrength>().answers::<passwords::api::PasswordStrength>(200, "The judgement, and what would make it better")
@@ -110,7 +110,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/recover/verify", recovery::api::verify).access(Public).about("Answer a recovery with its code")
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked])
-            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(SEND),
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(SEND).may(&UNPAID),
         post("/auth/logout", sessions::api::logout).access(Public).recognises().about("Sign out")
             .may_take::<sessions::api::Logout>().answers_nothing(204, "Signed out, also when there was nothing left to end"),
         get("/auth/authenticated", sessions::api::authenticated).access(Public).recognises().about("Whether the credential is valid")
@@ -133,13 +133,13 @@ pub fn routes() -> Vec<Route> {
         patch("/users/me", profile::api::change).acting().about("Change one's account")
             .takes::<profile::api::Change>().answers::<profile::api::ChangedView>(200, "The account, and what is asked at a new address or number")
             .may(&[Problem::ImmutableField, Problem::IdentifierTaken, Problem::StepUpRequired, Problem::FactorMissing])
-            .counted(STRANGERS_SEND).counted(NOTICE),
+            .counted(STRANGERS_SEND).counted(NOTICE).may(&UNPAID),
         post("/users/me/verify", profile::api::verify).about("Send a code to one's own address or number that is not verified yet")
             .takes::<profile::api::Verify>().answers::<challenges::ChallengeView>(200, "What is asked")
-            .may(&[Problem::NotFound, Problem::FactorLocked]).counted(STRANGERS_SEND),
+            .may(&[Problem::NotFound, Problem::FactorLocked]).counted(STRANGERS_SEND).may(&UNPAID),
         delete("/users/me", profile::api::delete).about("Delete one's account")
             .answers_nothing(204, "It is deleted, and every session has ended")
-            .may(&STEP_UP).counted(NOTICE),
+            .may(&STEP_UP).may(&[Problem::LastAdministrator]).counted(NOTICE),
         get("/users/me/export", profile::api::export).about("Everything that is held about oneself")
             .answers::<profile::api::Export>(200, "One document")
             .may(&STEP_UP).may(&[Problem::ActingNever]).counted(&[Limit::ExportUser]).counted(NOTICE),

@@ -80,6 +80,11 @@ pub(super) fn shown(headers: &HeaderMap, origin: &Origin) -> Shown {
     }
 }
 
+/// Whether a request shows a credential, whatever it is worth.
+pub fn shows(headers: &HeaderMap, origin: &Origin) -> bool {
+    !matches!(shown(headers, origin), Shown::Nothing)
+}
+
 /// What a request shows that may be the token of a session of another system: a bearer token that is none of
 /// ours, or the cookie `old` where ours did not come along.
 pub(super) fn of_before<'a>(headers: &'a HeaderMap, origin: &Origin, old: &str) -> Option<(&'a str, Carry)> {

@@ -24,7 +24,7 @@ pub use actions::{authenticate, making_room};
 pub use aside::{end_aside, laid_aside};
 pub use carry::{
     aside_cookie, clear_aside, clear_cookie, cookies, device, device_cookie, has_aside, in_cookie,
-    invitation, invitation_cookie, overwritten, pending, pending_cookie, session_cookie, sets_session,
+    invitation, invitation_cookie, overwritten, pending, pending_cookie, session_cookie, sets_session, shows,
     with_cookies,
 };
 pub use hand_out::{BEARER, Credential, Tokens, hand_out};

@@ -10,6 +10,7 @@ use vestibule::http::{openapi, postman};
 use vestibule::policy::{Budget, FactorKind, Operation, Policy, ProofRule};
 use vestibule::store::answer;
 
+use crate::tokens::{carries_jwt, next};
 use crate::world::{PASSWORD, Person, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,6 +77,27 @@ async fn a_stale_proof_is_asked_for_anew_and_then_the_operation_is_called_again(
     alice.post("/api/v1/auth/verify-code", right).await.problem(401, "code-gone");
     world.advance(MINUTE * 5 + Duration::from_millis(1));
     alice.authorizes("own.transfer").await.problem(403, "step-up-required");
+}
+
+/// What it asked for is still there once the session is shown again.
+#[tokio::test]
+async fn an_access_token_that_expires_meanwhile_is_told_as_that() {
+    let world = house().await;
+    let mut alice = world.alice().await;
+    let refresh = carries_jwt(&mut alice).await;
+    world.advance(MINUTE * 6);
+    let refresh = next(&mut alice, &refresh).await;
+    world.advance(MINUTE);
+    let challenge = alice.steps_up("own.transfer").await;
+    let right = alice.right(&challenge).await;
+    world.advance(MINUTE * 4);
+    alice.post("/api/v1/auth/verify-code", right.clone()).await.problem(401, "unauthenticated");
+    let again = json!({"challenge": challenge["id"]});
+    alice.post("/api/v1/auth/resend-code", again).await.problem(401, "unauthenticated");
+    let none = json!({"challenge": "vc_no", "code": "123456"});
+    alice.post("/api/v1/auth/verify-code", none).await.problem(401, "code-gone");
+    next(&mut alice, &refresh).await;
+    alice.post("/api/v1/auth/verify-code", right).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]
