@@ -22,7 +22,8 @@ use crate::sessions::{authenticate, device_cookie};
 pub struct SetPassword {
     /// The password as it is; whether it is needed is policy.
     pub current_password: Option<Secret>,
-    /// The right to set a new one without signing in, from `POST /auth/recover/verify`.
+    /// The right to set a new one without signing in, from `POST /auth/recover/verify`. Refused as `step-up-required`,
+    /// without `need` and `start`, until the challenge `second_factor` of that answer is answered.
     pub recovery_token: Option<Secret>,
     /// The new password.
     pub new_password: Secret,
