@@ -458,6 +458,7 @@ CREATE TABLE "undos" (
     "digest" bytea NOT NULL,
     "user_id" uuid NOT NULL,
     "what" jsonb NOT NULL,
+    "known" jsonb NOT NULL,
     "created_at" timestamptz NOT NULL,
     "expires_at" timestamptz NOT NULL,
     revision bigint NOT NULL

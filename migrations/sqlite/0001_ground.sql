@@ -458,6 +458,7 @@ CREATE TABLE "undos" (
     "digest" BLOB NOT NULL,
     "user_id" TEXT NOT NULL,
     "what" TEXT NOT NULL,
+    "known" TEXT NOT NULL,
     "created_at" TEXT NOT NULL,
     "expires_at" TEXT NOT NULL,
     revision INTEGER NOT NULL

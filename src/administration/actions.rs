@@ -20,7 +20,7 @@ use crate::recovery::Recovery;
 use crate::sign_up::{self, Wanted};
 use crate::step_up::{By, Standing};
 use crate::store::{Change, Decision, Seen, answer};
-use crate::undo::{self, Undo};
+use crate::undo;
 
 pub use super::rules::Fields;
 
@@ -136,7 +136,9 @@ impl Deed<'_> {
     async fn is_done(self, ctx: &Ctx, user: &User) -> Result<bool> {
         Ok(match self {
             Self::Restore => user.status == Status::Active,
-            Self::Delete if user.status == Status::Deleted => undos(ctx, user).await?.is_empty(),
+            Self::Delete if user.status == Status::Deleted => {
+                undo::actions::of_user(ctx, user.id).await?.is_empty()
+            }
             _ => false,
         })
     }
@@ -212,10 +214,10 @@ impl Deed<'_> {
             Self::Restore => (rules::restore(user, now), event(What::Restored)),
             Self::Delete => {
                 // Only an administrator takes this back: no link that was sent to the owner for anything else.
-                let links: Vec<Change> = undos(ctx, &user).await?.iter().map(Change::delete).collect();
+                let links = undo::actions::of_user(ctx, id).await?;
                 let user = rules::delete(user, *ctx.policy.account.grace, now);
                 let event = event(What::AccountRemoved);
-                return Ok(answer(0).update(&user).and(links).note(moment, event));
+                return Ok(answer(0).update(&user).and(links.iter().map(Change::delete)).note(moment, event));
             }
             Self::EndSessions => (user.with(|user| user.end_sessions(now)), event(What::SessionsEnded)),
             Self::ResetFactors => {
@@ -227,11 +229,6 @@ impl Deed<'_> {
         };
         Ok(answer(0).update(&user).note(moment, event))
     }
-}
-
-/// What the owner of an account could take back.
-async fn undos(ctx: &Ctx, user: &User) -> Result<Vec<Seen<Undo>>> {
-    undo::actions::of_user(ctx, user.id, user.created_at).await
 }
 
 /// Does `deed` to the account `id` by the right of `by`, and tells its owner. Of a reset it answers how many

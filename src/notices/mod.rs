@@ -139,6 +139,7 @@ pub struct Notices {
     user: User,
     what: Notice,
     undo: undo::What,
+    known: undo::Known,
     addressed: Vec<(Addressee, Postage)>,
 }
 
@@ -204,7 +205,9 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         }
         undo => undo,
     };
-    Ok(Notices { user: user.clone(), what: about.what, undo, addressed })
+    let may_object = addressed.iter().any(|(addressee, _)| addressee.may_object);
+    let known = if may_object { undo::actions::known(ctx, user.id).await? } else { undo::Known::default() };
+    Ok(Notices { user: user.clone(), what: about.what, undo, known, addressed })
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is
@@ -248,7 +251,7 @@ impl Notices {
 
     /// The messages, and what their link takes back, for the commit that makes true what they tell.
     pub fn changes(&self, ctx: &Ctx, moment: &Moment) -> Vec<Change> {
-        let (undo, token) = undo::offer(ctx, &self.user, self.undo.clone(), moment);
+        let (undo, token) = undo::offer(ctx, &self.user, self.undo.clone(), self.known.clone(), moment);
         let path = undo.path(&token);
         let mut changes = Vec::new();
         for (addressee, postage) in &self.addressed {

@@ -3,10 +3,9 @@
 use uuid::Uuid;
 
 use super::rules::{self, Case};
-use super::{Undo, What};
+use super::{Known, Undo, What};
 use crate::accounts::{self, User};
 use crate::app::Ctx;
-use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::factors;
 use crate::identifiers::{self, Identifier};
@@ -32,8 +31,8 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     let undo = store.get::<Undo>(token.id).await?.filter(|undo| token.matches(&undo.digest));
     let undo = undo.ok_or(Problem::CodeGone)?;
     let user = store.get::<User>(undo.user_id).await?.ok_or(Problem::CodeGone)?;
-    let mut later = of_user(ctx, user.id, undo.created_at).await?;
-    later.retain(|one| one.id != undo.id);
+    let mut later = of_user(ctx, user.id).await?;
+    later.retain(|one| one.id != undo.id && !undo.known.has(one.id));
     let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
     let factors = factors::of_user(ctx, user.id).await?;
     let owner = match &undo.what {
@@ -47,11 +46,24 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     Ok(Case { undo, user, later, identifiers, factors, demanded, owner, password })
 }
 
-/// What can be taken back of what was done to the user `id` at `from` or later.
+/// What there is of the user `id` now. What comes while it is read, or after it, came later.
 ///
 /// # Errors
 /// The store's.
-pub async fn of_user(ctx: &Ctx, id: Uuid, from: Timestamp) -> Result<Vec<Seen<Undo>>> {
-    let query = Query::along(Undo::BY_USER).equal(id).from(from).limit(100);
-    Ok(ctx.app.store.find_all(query).await?)
+pub async fn known(ctx: &Ctx, id: Uuid) -> Result<Known> {
+    let identifiers = identifiers::actions::of_user(ctx, id).await?;
+    let factors = factors::of_user(ctx, id).await?;
+    // The links last: each of them came with what it takes away, or before whoever it was sent to could be told more.
+    let undos = of_user(ctx, id).await?;
+    let pending = identifiers.iter().filter(|one| one.verified_at.is_none()).map(|one| one.id);
+    let bound = factors.iter().filter(|factor| factor.bound_at.is_some()).map(|factor| factor.id);
+    Ok(Known(pending.chain(bound).chain(undos.iter().map(|undo| undo.id)).collect()))
+}
+
+/// What can be taken back of what was done to the user `id`.
+///
+/// # Errors
+/// The store's.
+pub async fn of_user(ctx: &Ctx, id: Uuid) -> Result<Vec<Seen<Undo>>> {
+    Ok(ctx.app.store.find_all(Query::along(Undo::BY_USER).equal(id).limit(100)).await?)
 }

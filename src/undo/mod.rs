@@ -70,6 +70,19 @@ impl From<&Identifier> for Claim {
     }
 }
 
+/// What there was of a user's when something was done: links, bound factors, addresses and numbers asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Known(Vec<Uuid>);
+json_field!(Known);
+
+impl Known {
+    /// Whether this was there.
+    fn has(&self, id: Uuid) -> bool {
+        self.0.contains(&id)
+    }
+}
+
 entity! {
     /// Something that can be taken back with the link that was sent for it.
     pub struct Undo in "undos" {
@@ -81,6 +94,8 @@ entity! {
         user_id: Uuid,
         /// What would be taken back.
         what: What,
+        /// What was there already. All else came later, whatever any clock said.
+        known: Known,
         /// When it was done.
         created_at: Timestamp,
         /// From when on it can no longer be taken back.
@@ -90,9 +105,10 @@ entity! {
     expires expires_at;
 }
 
-/// Lets `what` be taken back: the record for the commit that does it, and the token for the notice.
+/// Lets `what` be taken back: the record for the commit that does it, and the token for the notice. What is `known` was
+/// read by [`actions::known`] before that commit.
 /// A deletion can be taken back for the policy's `account.grace`, anything else for `account.undo`.
-pub fn offer(ctx: &Ctx, user: &User, what: What, moment: &Moment) -> (Undo, Token) {
+pub fn offer(ctx: &Ctx, user: &User, what: What, known: Known, moment: &Moment) -> (Undo, Token) {
     let account = &ctx.policy.account;
     let lifetime = if what == What::Deletion { *account.grace } else { *account.undo };
     let id = moment.uuid(&format!("undo:{what:?}"));
@@ -102,6 +118,7 @@ pub fn offer(ctx: &Ctx, user: &User, what: What, moment: &Moment) -> (Undo, Toke
         digest: token.digest(),
         user_id: user.id,
         what,
+        known,
         created_at: moment.now,
         expires_at: moment.now + lifetime,
     };

@@ -15,7 +15,7 @@ use crate::store::{Decision, Seen, answer, refuse};
 pub(super) struct Case {
     pub undo: Seen<Undo>,
     pub user: Seen<User>,
-    /// What can be taken back and was done at the same time or later.
+    /// What can be taken back and was done later.
     pub later: Vec<Seen<Undo>>,
     /// Everything that the user is known by.
     pub identifiers: Vec<Seen<Identifier>>,
@@ -76,13 +76,16 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
             // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
             let pending = |one: &&Seen<Identifier>| {
                 one.kind != IdentifierKind::Username
-                    && (one.verified_at.is_none() || Some(one.kind) == first)
-                    && one.verified_at.unwrap_or(one.created_at) >= undo.created_at
+                    && match one.verified_at {
+                        None => !undo.known.has(one.id),
+                        // By the same commit as this link, or after it.
+                        Some(at) => Some(one.kind) == first && at >= undo.created_at,
+                    }
             };
             let pending: Vec<_> = identifiers.iter().filter(pending).collect();
             let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
                 Some(reached) => pending.iter().any(|one| one.id == reached),
-                None => is_operation && factor.bound_at.unwrap_or(factor.created_at) >= undo.created_at,
+                None => is_operation && !undo.known.has(factor.id),
             };
             decision = password.iter().fold(decision, |decision, password| decision.delete(password));
             let (gone, left): (Vec<_>, Vec<_>) = factors.iter().partition(bound);

@@ -1,5 +1,6 @@
 //! `/users/me`, `/activity`, `/auth/undo`: one's own account, and every way in which it must not change.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -8,6 +9,7 @@ use serde_json::{Value as Json, json};
 use vestibule::accounts::User;
 use vestibule::audit::Event;
 use vestibule::challenges::Challenge;
+use vestibule::clock::Clock;
 use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
@@ -765,6 +767,26 @@ async fn an_address_that_is_somebody_elses_by_now_is_not_taken_back() {
     undo(&world.stranger(), &link).await.problem(409, "identifier-taken");
     assert_eq!(me(&alice).await["email"], "new@example.org");
     assert_eq!(me(&bob).await["email"], json!(alice.email()));
+}
+
+/// One node's clock is behind: what comes later there has an earlier time.
+#[tokio::test]
+async fn what_came_later_goes_with_what_is_taken_back_whatever_the_clocks_said() {
+    let world = plan().build().await;
+    let alice = verified(&world).await;
+    let Clock::Manual(time) = &world.app.clock else { unreachable!() };
+    let mut links = Vec::new();
+    for (held, address) in
+        [(alice.email(), "thief1@example.org"), ("thief1@example.org".into(), "thief2@example.org")]
+    {
+        let asked = change(&alice, json!({"email": address})).await.expect(StatusCode::OK).body;
+        links.push(undo_token(&world, &held).await);
+        let code = mailed_code(&world, address).await;
+        answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
+        time.fetch_sub(60_000, Ordering::SeqCst);
+    }
+    undo(&world.stranger(), &links[0]).await.expect(StatusCode::OK);
+    undo(&world.stranger(), &links[1]).await.problem(401, "code-gone");
 }
 
 /// Where accounts are removed sooner than links end, none brings half of one back.

@@ -1046,6 +1046,23 @@ async fn not_me_leaves_what_was_there_before() {
     assert_eq!(identifiers(&alice).await.len(), before.len());
 }
 
+/// A thief binds an app by way of a node whose clock is behind.
+#[tokio::test]
+async fn not_me_takes_away_what_was_bound_since_whatever_the_clocks_said() {
+    let world = world().await;
+    let alice = world.alice().await;
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let link = linked(&world, &alice.mobile, "/not-me").await;
+    let Clock::Manual(time) = &world.app.clock else { unreachable!() };
+    time.fetch_sub(60_000, Ordering::SeqCst);
+    binds(&alice).await;
+    let id = crate::administration::id_of(&alice).await;
+    world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.expect(StatusCode::OK);
+    let factors = vestibule::factors::of_user(&world.ctx(), id).await.unwrap();
+    assert!(factors.iter().all(|factor| factor.kind != FactorKind::Totp), "{factors:?}");
+}
+
 #[tokio::test]
 async fn not_me_brings_no_deleted_account_back() {
     let world = world().await;
