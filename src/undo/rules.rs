@@ -29,11 +29,20 @@ pub(super) struct Case {
     pub password: Option<Seen<Password>>,
 }
 
-const NOT_ME: &str = "not_me";
+/// How much is taken back, from less to more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Nothing but what a thief knows: what there was news of has changed nothing itself.
+    News,
+    /// What was done as well.
+    Deed,
+    /// What the account is known by, or that there is one.
+    Change,
+}
 
 /// Takes back, once.
 pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
-    let Case { undo, user, later, identifiers, factors, demanded, owner, password } = case;
+    let Case { undo, user, later, .. } = &case;
     let is_deleted = user.status == Status::Deleted;
     let stands = moment.now < undo.expires_at
         && !user.is_past_grace(moment.now)
@@ -48,8 +57,7 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     }
     let event = note(audit::What::Undone).user(user.id);
     let event = event.detail(serde_json::json!({"what": undo.what.word()}));
-    let user_id = user.id;
-    let user = user.with(|user| {
+    let user = user.clone().with(|user| {
         user.end_sessions(moment.now);
         user.updated_at = moment.now;
         if is_deleted {
@@ -57,70 +65,67 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
             user.purge_at = None;
         }
     });
-    let mut decision = answer(undo.what.clone()).update(&user).delete(&undo).note(moment, event);
+    let mut decision = answer(undo.what.clone()).update(&user).delete(undo).note(moment, event);
     // Who says "that was not me" may still want to take back what was changed after it.
     let first = undo.what.first();
     let is_after = |what: &What| matches!(what, What::Change { before } if Some(before.kind) == first);
-    let with_it =
-        |one: &&Seen<Undo>| undo.what.word() != NOT_ME || one.what.word() == NOT_ME || is_after(&one.what);
+    let with_it = |one: &&Seen<Undo>| one.what.weight() <= undo.what.weight() || is_after(&one.what);
     for one in later.iter().filter(with_it) {
         decision = decision.delete(one);
     }
     match &undo.what {
         What::Deletion => decision,
-        What::NotMe { operation, protected } => {
-            // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the
-            // mails could otherwise undo a second factor with an old one.
-            let is_operation = policy::operation::OWN.contains(&operation.as_str());
-            // What the thief knows or has bound counts no more; the owner gets back in by recovery.
-            // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
-            let pending = |one: &&Seen<Identifier>| {
-                one.kind != IdentifierKind::Username
-                    && match one.verified_at {
-                        None => !undo.known.has(one.id),
-                        // By the same commit as this link, or after it.
-                        Some(at) => Some(one.kind) == first && at >= undo.created_at,
-                    }
-            };
-            let pending: Vec<_> = identifiers.iter().filter(pending).collect();
-            let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
-                Some(reached) => pending.iter().any(|one| one.id == reached),
-                None => is_operation && !undo.known.has(factor.id),
-            };
-            decision = password.iter().fold(decision, |decision, password| decision.delete(password));
-            let (gone, left): (Vec<_>, Vec<_>) = factors.iter().partition(bound);
-            let left = Held::new(left.into_iter().map(|factor| &**factor), false, &demanded, &user.roles.0);
-            // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
-            let locks = *protected && !left.has_second();
-            decision = gone.into_iter().fold(decision, |decision, factor| {
-                match locks && factor.bound_at.is_some() && factor.identifier_id.is_none() {
-                    true => {
-                        decision.update(&factor.clone().with(|factor| factor.locked_at = Some(moment.now)))
-                    }
-                    false => decision.delete(factor),
-                }
-            });
-            pending.into_iter().fold(decision, |decision, one| decision.delete(one))
-        }
+        What::NotMe { protected, .. } => disown(decision, &case, *protected, moment),
         What::Change { before } => {
-            if owner.is_some_and(|owner| owner.user_id != user_id) {
+            if case.owner.as_ref().is_some_and(|owner| owner.user_id != user.id) {
                 return refuse(Problem::IdentifierTaken);
             }
-            put_back(decision, before, &user, identifiers, factors, moment)
+            put_back(decision, before, &case, moment)
         }
     }
 }
 
+/// What a thief has done since counts no more; the owner gets back in by recovery. Whether the account was
+/// `protected` by a second factor.
+fn disown(mut decision: Decision<What>, case: &Case, protected: bool, moment: &Moment) -> Decision<What> {
+    let Case { undo, user, identifiers, factors, demanded, password, .. } = case;
+    // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the mails could
+    // otherwise undo a second factor with an old one.
+    let takes_factors = undo.what.weight() > Weight::News;
+    // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
+    let first = undo.what.first();
+    let pending = |one: &&Seen<Identifier>| {
+        one.kind != IdentifierKind::Username
+            && match one.verified_at {
+                None => !undo.known.has(one.id),
+                // By the same commit as this link, or after it.
+                Some(at) => Some(one.kind) == first && at >= undo.created_at,
+            }
+    };
+    let pending: Vec<_> = identifiers.iter().filter(pending).collect();
+    let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
+        Some(reached) => pending.iter().any(|one| one.id == reached),
+        None => takes_factors && !undo.known.has(factor.id),
+    };
+    let (gone, left): (Vec<_>, Vec<_>) = factors.iter().partition(bound);
+    let left = Held::new(left.into_iter().map(|factor| &**factor), false, demanded, &user.roles.0);
+    // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
+    let locks = protected && !left.has_second();
+    for factor in gone {
+        let is_locked = locks && factor.bound_at.is_some() && factor.identifier_id.is_none();
+        decision = match is_locked {
+            true => decision.update(&factor.clone().with(|factor| factor.locked_at = Some(moment.now))),
+            false => decision.delete(factor),
+        };
+    }
+    decision = password.iter().fold(decision, |decision, password| decision.delete(password));
+    pending.into_iter().fold(decision, |decision, one| decision.delete(one))
+}
+
 /// Puts the claim back in the place of every other of its kind; what reached those reaches it.
-fn put_back(
-    mut decision: Decision<What>,
-    before: &Claim,
-    user: &User,
-    identifiers: Vec<Seen<Identifier>>,
-    factors: Vec<Seen<Factor>>,
-    moment: &Moment,
-) -> Decision<What> {
-    let of_kind = identifiers.into_iter().filter(|one| one.kind == before.kind);
+fn put_back(mut decision: Decision<What>, before: &Claim, case: &Case, moment: &Moment) -> Decision<What> {
+    let Case { user, identifiers, factors, .. } = case;
+    let of_kind = identifiers.iter().filter(|one| one.kind == before.kind);
     let (kept, gone): (Vec<_>, Vec<_>) = of_kind.partition(|one| {
         one.canonical == before.canonical && (one.verified_at.is_some() || before.verified_at.is_none())
     });
@@ -156,8 +161,10 @@ fn put_back(
         let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
         decision = match (reaches, factor.bound_at) {
             (false, _) => decision,
-            (true, None) => decision.delete(&factor),
-            (true, Some(_)) => decision.update(&factor.with(|factor| factor.identifier_id = Some(restored))),
+            (true, None) => decision.delete(factor),
+            (true, Some(_)) => decision.update(&factor.clone().with(|factor| {
+                factor.identifier_id = Some(restored);
+            })),
         };
     }
     gone.iter().fold(decision, |decision, gone| decision.delete(gone))
@@ -180,7 +187,17 @@ impl What {
         match self {
             Self::Change { .. } => "change",
             Self::Deletion => "deletion",
-            Self::NotMe { .. } => NOT_ME,
+            Self::NotMe { .. } => "not_me",
+        }
+    }
+
+    fn weight(&self) -> Weight {
+        match self {
+            Self::NotMe { operation, .. } if policy::operation::OWN.contains(&operation.as_str()) => {
+                Weight::Deed
+            }
+            Self::NotMe { .. } => Weight::News,
+            Self::Change { .. } | Self::Deletion => Weight::Change,
         }
     }
 }

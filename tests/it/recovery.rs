@@ -1030,6 +1030,35 @@ async fn not_me_to_what_changed_nothing_takes_no_factor_away() {
     assert_eq!(apps.count(), 1);
 }
 
+/// Of the links that came while a thief was in, each does its part, in whatever order they are used.
+#[tokio::test]
+async fn not_me_to_a_sign_in_leaves_the_link_to_what_was_done_after_it() {
+    let when = |policy: &mut Policy| policy.sign_in.second.when = When::WhenEnrolled;
+    let world = World::plan().policy(unlimited).policy(when).build().await;
+    let alice = world.member().await;
+    shows_email(&alice).await;
+    logs_in(&alice, PASSWORD).await.expect(StatusCode::OK);
+    world.advance(60 * MINUTE);
+    let mut thief = world.stranger();
+    (thief.username, thief.mobile) = (alice.username.clone(), alice.mobile.clone());
+    let signed_in = logs_in(&thief, PASSWORD).await.expect(StatusCode::OK).body;
+    thief.token = signed_in["token"].as_str().map(str::to_owned);
+    let id = crate::administration::id_of(&thief).await;
+    let signed_in = linked(&world, &alice.email(), "/not-me").await;
+    world.advance(MINUTE);
+    binds(&thief).await;
+    let bound = linked(&world, &alice.email(), "/not-me").await;
+    assert_ne!(signed_in, bound);
+    for link in [signed_in, bound] {
+        world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await.expect(StatusCode::OK);
+    }
+    let factors = vestibule::factors::of_user(&world.ctx(), id).await.unwrap();
+    assert!(factors.iter().all(|factor| factor.kind != FactorKind::Totp));
+    let token = proves(&alice).await["recovery_token"].clone();
+    sets(&alice, json!({"recovery_token": token, "new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(logs_in(&alice, NEW).await.expect(StatusCode::OK).body["status"], "signed_in");
+}
+
 /// An address of which nobody has asked for proof yet is no thief's, if it was there before.
 #[tokio::test]
 async fn not_me_leaves_what_was_there_before() {
