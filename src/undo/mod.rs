@@ -2,8 +2,9 @@
 //!
 //! Always holds: a link undoes once, because undoing deletes what was seen; it undoes for as long as
 //! its record says and for no longer; whatever it undoes, every session of the user and everything
-//! that was asked before ends with it. Taking back a change takes back what could be undone after it:
-//! whoever holds the older address wins, since the newer one may be a thief's.
+//! that was asked before ends with it. Taking back a change takes back what could be undone after it,
+//! and does what "that was not me" to it would have done: whoever holds the older address wins, since the
+//! newer one may be a thief's.
 
 pub mod actions;
 pub mod api;

@@ -73,16 +73,21 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     for one in later.iter().filter(with_it) {
         decision = decision.delete(one);
     }
-    match &undo.what {
-        What::Deletion => decision,
-        What::NotMe { protected, .. } => disown(decision, &case, *protected, moment),
-        What::Change { before } => {
-            if case.owner.as_ref().is_some_and(|owner| owner.user_id != user.id) {
-                return refuse(Problem::IdentifierTaken);
-            }
-            put_back(decision, before, &case, moment)
-        }
+    let disowned = match &undo.what {
+        What::Deletion => None,
+        What::NotMe { .. } => Some(&undo.what),
+        // Of what was done after it, whoever has the newer address was told, and maybe nobody else: no link but
+        // this one takes it back.
+        What::Change { .. } => later.iter().map(|one| &one.what).find(|what| what.weight() == Weight::Deed),
+    };
+    if let Some(What::NotMe { protected, .. }) = disowned {
+        decision = disown(decision, &case, *protected, moment);
     }
+    let What::Change { before } = &undo.what else { return decision };
+    if case.owner.as_ref().is_some_and(|owner| owner.user_id != user.id) {
+        return refuse(Problem::IdentifierTaken);
+    }
+    put_back(decision, before, &case, moment)
 }
 
 /// What a thief has done since counts no more; the owner gets back in by recovery. Whether the account was
@@ -92,10 +97,16 @@ fn disown(mut decision: Decision<What>, case: &Case, protected: bool, moment: &M
     // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the mails could
     // otherwise undo a second factor with an old one.
     let takes_factors = undo.what.weight() > Weight::News;
+    // Those of its kind go with whatever takes its place.
+    let replaced = match &undo.what {
+        What::Change { before } => Some(before.kind),
+        What::Deletion | What::NotMe { .. } => None,
+    };
     // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
     let first = undo.what.first();
     let pending = |one: &&Seen<Identifier>| {
         one.kind != IdentifierKind::Username
+            && Some(one.kind) != replaced
             && match one.verified_at {
                 None => !undo.known.has(one.id),
                 // By the same commit as this link, or after it.

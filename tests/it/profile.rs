@@ -18,6 +18,7 @@ use vestibule::sessions::Session;
 use vestibule::undo::Undo;
 
 use crate::factors::binds;
+use crate::recovery;
 use crate::world::{Answer, PASSWORD, Person, Plan, World, unlimited};
 
 const ME: &str = "/api/v1/users/me";
@@ -453,6 +454,67 @@ async fn whoever_took_an_account_over_cannot_keep_its_address() {
     world.advance(SECOND);
     owner.signs_in().await;
     assert_eq!(me(&owner).await["email"], json!(old));
+}
+
+/// A second factor is there for those who have one, an address may be one and may go, and what a session asks for
+/// needs no further proof.
+fn chosen_by_its_owner(policy: &mut Policy) {
+    let second = &mut policy.sign_in.second;
+    second.when = When::WhenEnrolled;
+    second.factors.push(FactorKind::Email);
+    policy.sign_up.required = vec![IdentifierKind::Username];
+    for name in [operation::EMAIL_CHANGE, operation::PASSWORD_CHANGE] {
+        let mut rule = policy.operation.get(name).unwrap().clone();
+        (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
+        policy.operation.set(name, rule);
+    }
+}
+
+/// Somebody signed in by password alone whose address is known to be theirs.
+async fn by_password(world: &World) -> Person<'_> {
+    let mut person = world.member().await;
+    recovery::shows_email(&person).await;
+    let done = recovery::logs_in(&person, PASSWORD).await.expect(StatusCode::OK).body;
+    person.token = done["token"].as_str().map(str::to_owned);
+    world.advance(SECOND);
+    person
+}
+
+/// Makes this address the account's: the token that takes it back.
+async fn moves_to(person: &Person<'_>, address: &str) -> String {
+    let asked = change(person, json!({"email": address})).await.expect(StatusCode::OK).body;
+    let code = mailed_code(person.world, address).await;
+    answers(person, &asked["verification"], &code).await.expect(StatusCode::OK);
+    let token = undo_token(person.world, &person.email()).await;
+    person.world.advance(SECOND);
+    token
+}
+
+/// What a thief does after it is told at the thief's own address alone.
+#[tokio::test]
+async fn what_was_done_under_a_stolen_address_is_taken_back_with_it() {
+    let world = plan().policy(chosen_by_its_owner).build().await;
+    let alice = by_password(&world).await;
+    let id = crate::administration::id_of(&alice).await;
+    let link = moves_to(&alice, "thief@example.org").await;
+    let new = json!({"current_password": PASSWORD, "new_password": recovery::NEW});
+    recovery::sets(&alice, new).await.expect(StatusCode::NO_CONTENT);
+    binds(&alice).await;
+    undo(&world.stranger(), &link).await.expect(StatusCode::OK);
+    let factors = vestibule::factors::of_user(&world.ctx(), id).await.unwrap();
+    assert!(factors.iter().all(|factor| factor.kind != FactorKind::Totp));
+    for password in [PASSWORD, recovery::NEW] {
+        recovery::logs_in(&alice, password).await.problem(401, "credentials-wrong");
+    }
+    // Whoever holds the address gets in again, and nobody else.
+    let proof = json!({
+        "challenge": recovery::begins(&alice, &alice.email()).await,
+        "code": recovery::mailed(&alice).await,
+    });
+    let proved = alice.post("/api/v1/auth/recover/verify", proof).await.expect(StatusCode::OK).body;
+    assert!(proved.get("second_factor").is_none(), "{proved}");
+    let new = json!({"recovery_token": proved["recovery_token"], "new_password": "nine grey gulls at noon"});
+    recovery::sets(&alice, new).await.expect(StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
