@@ -17,7 +17,7 @@ use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit, Sender};
 use crate::messages;
 use crate::policy::FactorKind;
-use crate::recovery::Recovery;
+use crate::recovery;
 use crate::secret::Token;
 use crate::sessions::{self, Caller, Carry, Session};
 use crate::store::{Decision, Seen, answer, refuse};
@@ -232,7 +232,7 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
         None => None,
     };
     let recovery = match challenge.recovery_id {
-        Some(id) => store.get::<Recovery>(id).await?,
+        Some(id) => recovery::find(ctx, id).await?.map(|(recovery, _)| recovery),
         None => None,
     };
     let falls_back = !ctx.app.config.delivery.fallback.is_empty();

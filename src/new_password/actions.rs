@@ -14,7 +14,7 @@ use crate::limits::{self, Limit};
 use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::{self, GivenPassword, Password, Verdict};
 use crate::policy::{FactorKind, operation};
-use crate::recovery::Recovery;
+use crate::recovery::{self, Recovery};
 use crate::secret::{Secret, Token};
 use crate::sessions::Caller;
 use crate::step_up;
@@ -99,14 +99,17 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
         None => limits::take_by_address(ctx, Limit::CodeTryAddress).await?,
     }
     let token = token.ok_or(Problem::CodeGone)?;
-    let (begun, user) = recovery(ctx, token).await?;
+    let Standing { recovery: begun, user, .. } = Standing::read(ctx, token).await?;
     let stored = ctx.app.store.get::<Password>(user.id).await?;
     let ready = &Ready::of(ctx, &user, stored, new, begun.identifier_id).await?;
     let device = ctx
         .decide(move |moment| async move {
-            let (recovery, user) = recovery(ctx, token).await?;
+            let Standing { recovery, user, shown } = Standing::read(ctx, token).await?;
             let event = note(What::Recovered).user(user.id);
-            let shown = shown(ctx, &recovery, &moment).await?;
+            let shown = match shown {
+                Some(shown) => Some(prove(ctx, shown, &moment).await?),
+                None => None,
+            };
             let device = devices::find(ctx, recovery.device_id, &user).await?;
             let (decision, user) = ready.set(ctx, user, &moment, |_| true).await?;
             let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
@@ -123,34 +126,44 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
     Ok(device)
 }
 
-/// What the recovery's token was sent to is shown to be the user's own by using it.
-async fn shown(ctx: &Ctx, recovery: &Recovery, moment: &Moment) -> Result<Option<Change>> {
-    let Some(id) = recovery.identifier_id else { return Ok(None) };
-    let claim = ctx.app.store.get::<Identifier>(id).await?;
-    let Some(claim) = claim.filter(|claim| claim.user_id == recovery.user_id && claim.verified_at.is_none())
-    else {
-        return Ok(None);
-    };
+/// What the recovery's token was sent to is shown to be the user's own by using it; it must still be theirs.
+async fn prove(ctx: &Ctx, claim: Seen<Identifier>, moment: &Moment) -> Result<Change> {
+    if claim.verified_at.is_some() {
+        return Ok(Change::require(&claim));
+    }
     let owner = identifiers::actions::owner_of(ctx, &claim).await?;
+    let unchanged = Change::require(&claim);
     Ok(match identifiers::verify(claim, owner.as_ref(), moment.now) {
-        Verification::Verified(claim) => Some(Change::update(&claim)),
-        Verification::TakenByAnother => None,
+        Verification::Verified(claim) => Change::update(&claim),
+        Verification::TakenByAnother => unchanged,
     })
 }
 
-/// The recovery that `token` names, when it counts, and whose it is.
-async fn recovery(ctx: &Ctx, token: &Token) -> Result<(Seen<Recovery>, Seen<User>)> {
-    let found = ctx.app.store.get::<Recovery>(token.id).await?;
-    let recovery = found.filter(|recovery| token.matches(&recovery.digest)).ok_or(Problem::CodeGone)?;
-    let user = ctx.app.store.get::<User>(recovery.user_id).await?.ok_or(Problem::CodeGone)?;
-    if !recovery.stands(&user, ctx.now) {
-        return Err(Problem::CodeGone.into());
+/// A recovery that counts.
+struct Standing {
+    recovery: Seen<Recovery>,
+    /// Whose it is.
+    user: Seen<User>,
+    /// What was shown for it.
+    shown: Option<Seen<Identifier>>,
+}
+
+impl Standing {
+    /// The recovery that `token` names.
+    async fn read(ctx: &Ctx, token: &Token) -> Result<Self> {
+        let found = recovery::find(ctx, token.id).await?;
+        let found = found.filter(|(recovery, _)| token.matches(&recovery.digest));
+        let (recovery, shown) = found.ok_or(Problem::CodeGone)?;
+        let user = ctx.app.store.get::<User>(recovery.user_id).await?.ok_or(Problem::CodeGone)?;
+        if !recovery.stands(&user, ctx.now) {
+            return Err(Problem::CodeGone.into());
+        }
+        if recovery.waits {
+            let sentence = "Answer the second factor's challenge first.";
+            return Err(Error::new(Problem::StepUpRequired).detail(sentence));
+        }
+        Ok(Self { recovery, user, shown })
     }
-    if recovery.waits {
-        let sentence = "Answer the second factor's challenge first.";
-        return Err(Error::new(Problem::StepUpRequired).detail(sentence));
-    }
-    Ok((recovery, user))
 }
 
 /// A new password that is found good, hashed, and what goes with it.

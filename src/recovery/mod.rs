@@ -7,8 +7,9 @@
 //!
 //! Always holds: nothing tells whether an account exists before its code was given back – the same
 //! answers, the same rows, the same limits for nobody's account; a recovery that is only begun changes
-//! nothing and locks nobody out; it signs nobody in. [`Recovery`] lies below the challenges, which
-//! write down that the second factor was shown; the flow itself lies above them.
+//! nothing and locks nobody out; it ends with the address or number that was shown for it; it signs nobody
+//! in. [`Recovery`] lies below the challenges, which write down that the second factor was shown; the flow
+//! itself lies above them.
 
 pub mod actions;
 pub mod api;
@@ -18,9 +19,11 @@ use uuid::Uuid;
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::identifiers::Identifier;
 use crate::policy::{FactorKind, Proofs};
 use crate::secret::{Token, TokenKind};
-use crate::store::entity;
+use crate::store::{Seen, entity};
 
 entity! {
     /// The right to set a new password once, without the old one.
@@ -82,4 +85,17 @@ impl Recovery {
         self.proofs = std::mem::take(&mut self.proofs).and(kind, now);
         self.waits = false;
     }
+}
+
+/// The recovery with this `id`, and the address or number that was shown for it; none once that is its user's no
+/// longer: whoever reads there may have nothing to do with the account any more.
+///
+/// # Errors
+/// The store's.
+pub async fn find(ctx: &Ctx, id: Uuid) -> Result<Option<(Seen<Recovery>, Option<Seen<Identifier>>)>> {
+    let Some(recovery) = ctx.app.store.get::<Recovery>(id).await? else { return Ok(None) };
+    let Some(shown) = recovery.identifier_id else { return Ok(Some((recovery, None))) };
+    let shown = ctx.app.store.get::<Identifier>(shown).await?;
+    let shown = shown.filter(|shown| shown.user_id == recovery.user_id);
+    Ok(shown.map(|shown| (recovery, Some(shown))))
 }

@@ -923,6 +923,39 @@ async fn t36_nothing_that_was_prepared_outlives_a_recovery() {
     assert_eq!(world.messages(&squatter.mobile).await["items"].as_array().unwrap().len(), before);
 }
 
+/// Whoever reads at the address of before, and had shown that, sets no password any more.
+#[tokio::test]
+async fn a_recovery_ends_with_the_address_that_was_shown_for_it() {
+    let moves = async |person: &Person<'_>| {
+        let body = json!({"email": "new@example.org"}).to_string().into_bytes();
+        let asked = person.send("PATCH", "/api/v1/users/me", Some(("application/json", body))).await;
+        let challenge = asked.expect(StatusCode::OK).body["verification"]["id"].clone();
+        person.world.run_due().await;
+        let code = person.world.last_code("new@example.org").await;
+        let answer = json!({"challenge": challenge, "code": code});
+        person.post("/api/v1/auth/verify-code", answer).await.expect(StatusCode::OK);
+    };
+    let world = World::plan().policy(unlimited).policy(no_second).build().await;
+    let mut alice = world.member().await;
+    shows_email(&alice).await;
+    alice.token = logs_in(&alice, PASSWORD).await.body["token"].as_str().map(str::to_owned);
+    let proved = proves(&alice).await;
+    moves(&alice).await;
+    let body = json!({"recovery_token": proved["recovery_token"], "new_password": NEW});
+    sets(&world.stranger(), body).await.problem(401, "code-gone");
+    assert!(alice.is_signed_in().await);
+
+    // Nor does a second factor help that is shown after it.
+    let world = self::world().await;
+    let alice = owner(&world).await;
+    let proved = proves(&alice).await;
+    world.run_due().await;
+    let code = world.last_code(&alice.mobile).await;
+    moves(&alice).await;
+    let answer = json!({"challenge": proved["second_factor"]["id"], "code": code});
+    alice.post("/api/v1/auth/verify-code", answer).await.problem(401, "code-gone");
+}
+
 /// T-37 and T-10: "that was not me" ends everything once, and then no password is right until the account
 /// is recovered.
 #[tokio::test]
