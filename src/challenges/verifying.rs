@@ -144,7 +144,8 @@ pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Optio
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
     let about = match others.find(|one| one.verified_at.is_some()) {
         Some(old) => {
-            about.change(Some(old), Some(claim)).undo(undo::What::Change { before: (&**old).into() })
+            let before = undo::Claim::of(old, &case.factors);
+            about.change(Some(old), Some(claim)).undo(undo::What::Change { before })
         }
         // What was given at sign-up is confirmed, and changes nothing.
         None if claim.created_at <= case.user.created_at => return Ok(None),

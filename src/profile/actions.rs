@@ -122,8 +122,9 @@ struct Paid {
 /// Counts every message. One that cannot be counted refuses the change: nobody's address goes untold.
 async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
     let mut all = Vec::new();
+    let factors = factors::of_user(ctx, user.id).await?;
     for (kind, name) in &wanted.names {
-        let told = match about(*kind, name.is_none(), known) {
+        let told = match about(*kind, name.is_none(), known, &factors) {
             Some(about) => Some(notices::prepare(ctx, user, about).await?),
             None => None,
         };
@@ -140,7 +141,12 @@ async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]
 
 /// What is told of a change of this kind. A new number is told of once it is confirmed: the code of
 /// the step-up has just come to the old one.
-fn about(kind: IdentifierKind, is_removal: bool, known: &[Seen<Identifier>]) -> Option<About<'_>> {
+fn about<'a>(
+    kind: IdentifierKind,
+    is_removal: bool,
+    known: &'a [Seen<Identifier>],
+    factors: &[Seen<Factor>],
+) -> Option<About<'a>> {
     let what = match (kind, is_removal) {
         (IdentifierKind::Username, _) => Notice::UsernameChanged,
         (IdentifierKind::Email, false) => Notice::EmailChangeAsked,
@@ -154,7 +160,8 @@ fn about(kind: IdentifierKind, is_removal: bool, known: &[Seen<Identifier>]) -> 
     }
     // What was never shown to be the user's own is nothing that anybody would want back.
     let old = current(known, kind).filter(|one| one.verified_at.is_some())?;
-    Some(about.change(Some(old), None).undo(undo::What::Change { before: undo::Claim::from(&**old) }))
+    let before = undo::Claim::of(old, factors);
+    Some(about.change(Some(old), None).undo(undo::What::Change { before }))
 }
 
 /// A change, and everything that it looks at.

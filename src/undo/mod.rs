@@ -16,10 +16,11 @@ use uuid::Uuid;
 use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
+use crate::factors::Factor;
 use crate::identifiers::Identifier;
 use crate::policy::IdentifierKind;
 use crate::secret::{Token, TokenKind};
-use crate::store::{entity, json_field};
+use crate::store::{Seen, entity, json_field};
 
 /// What can be taken back.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -57,16 +58,21 @@ pub struct Claim {
     pub verified_at: Option<Timestamp>,
     /// When it was claimed.
     pub created_at: Timestamp,
+    /// Whether its owner had chosen it as a second factor.
+    pub chosen: bool,
 }
 
-impl From<&Identifier> for Claim {
-    fn from(identifier: &Identifier) -> Self {
+impl Claim {
+    /// What puts `identifier` back as it is, whose owner has these `factors`.
+    pub fn of(identifier: &Identifier, factors: &[Seen<Factor>]) -> Self {
+        let is_chosen = |factor: &Seen<Factor>| factor.chosen && factor.identifier_id == Some(identifier.id);
         Self {
             kind: identifier.kind,
             value: identifier.value.clone(),
             canonical: identifier.canonical.clone(),
             verified_at: identifier.verified_at,
             created_at: identifier.created_at,
+            chosen: factors.iter().any(is_chosen),
         }
     }
 }

@@ -166,7 +166,12 @@ fn put_back(mut decision: Decision<What>, before: &Claim, case: &Case, moment: &
         let kind = if before.kind == IdentifierKind::Email { FactorKind::Email } else { FactorKind::Sms };
         let factor = Factor::new(moment, user.id, kind);
         let bound_at = Some(moment.now);
-        decision = decision.insert(&Factor { identifier_id: Some(restored), bound_at, ..factor });
+        decision = decision.insert(&Factor {
+            identifier_id: Some(restored),
+            chosen: before.chosen,
+            bound_at,
+            ..factor
+        });
     }
     for factor in factors {
         let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
@@ -175,6 +180,8 @@ fn put_back(mut decision: Decision<What>, before: &Claim, case: &Case, moment: &
             (true, None) => decision.delete(factor),
             (true, Some(_)) => decision.update(&factor.clone().with(|factor| {
                 factor.identifier_id = Some(restored);
+                // What was guessed at the other address says nothing of this one.
+                factor.unlock();
             })),
         };
     }

@@ -517,6 +517,38 @@ async fn what_was_done_under_a_stolen_address_is_taken_back_with_it() {
     recovery::sets(&alice, new).await.expect(StatusCode::NO_CONTENT);
 }
 
+/// An address that is put back is as good a second factor as it was.
+#[tokio::test]
+async fn an_address_that_is_taken_back_asks_for_a_code_again() {
+    let few = |policy: &mut Policy| policy.limits.factor_failures = 2;
+    for is_removed in [false, true] {
+        let world = plan().policy(chosen_by_its_owner).policy(few).build().await;
+        let alice = by_password(&world).await;
+        alice.post("/api/v1/factors", json!({"kind": "email"})).await.expect(StatusCode::OK);
+        world.run_due().await;
+        world.advance(SECOND);
+        let link = if is_removed {
+            change(&alice, json!({"email": null})).await.expect(StatusCode::OK);
+            undo_token(&world, &alice.email()).await
+        } else {
+            let link = moves_to(&alice, "thief@example.org").await;
+            // Whoever guesses there keeps nobody from the address of before.
+            let asked = recovery::logs_in(&alice, PASSWORD).await.expect(StatusCode::OK).body;
+            for _ in 0..2 {
+                answers(&alice, &asked["challenge"], "1").await.problem(401, "code-wrong");
+            }
+            recovery::logs_in(&alice, PASSWORD).await.problem(403, "factor-locked");
+            link
+        };
+        undo(&world.stranger(), &link).await.expect(StatusCode::OK);
+        world.advance(MINUTE);
+        let asked = recovery::logs_in(&alice, PASSWORD).await.expect(StatusCode::OK).body;
+        assert_eq!(asked["status"], "second_factor_required", "{is_removed}: {asked}");
+        let code = mailed_code(&world, &alice.email()).await;
+        answers(&alice, &asked["challenge"], &code).await.expect(StatusCode::OK);
+    }
+}
+
 #[tokio::test]
 async fn t28_each_code_confirms_its_own_address_and_the_first_ends_the_others() {
     let world = plan().build().await;
