@@ -282,7 +282,7 @@ async fn a_challenge_of_a_session_that_ended_is_gone() {
     let challenge = alice.steps_up("own.transfer").await;
     let right = alice.right(&challenge).await;
     alice.post("/api/v1/auth/logout", json!({})).await.expect(StatusCode::NO_CONTENT);
-    alice.post("/api/v1/auth/verify-code", right).await.problem(401, "code-gone");
+    alice.post("/api/v1/auth/verify-code", right).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
