@@ -134,6 +134,9 @@ mod tests {
     #[test]
     fn a_bell_has_sent_what_is_due_and_nobody_cleans_the_house() {
         let heeding: Vec<_> = all().iter().filter(|task| task.heeds).map(|task| task.name).collect();
-        assert_eq!(heeding, ["messages", "calls", "events", "revocations"]);
+        assert_eq!(
+            heeding,
+            ["messages-sms", "messages-call", "messages-email", "calls", "events", "revocations"]
+        );
     }
 }

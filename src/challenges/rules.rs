@@ -236,8 +236,8 @@ pub(super) struct Arriving {
 pub(super) enum Outcome {
     /// A session, and its token to hand out.
     SignedIn { user: Box<User>, session: Box<Session>, token: Token, device: Option<Token> },
-    /// The identifier is shown to be the user's own; whether it takes the place of one that was verified before.
-    Verified { replaces: bool },
+    /// The identifier is shown to be the user's own; whether it was not before.
+    Verified { is_new: bool },
     /// All that was asked has been shown, but nothing is opened before this is verified.
     Unverified { user: Box<User>, identifier: Box<Identifier>, carry: Carry },
     /// The session has shown what the operation asks for.
@@ -284,7 +284,7 @@ pub(super) fn answer(
     let decision = match challenge.purpose {
         Purpose::Verify => {
             let Some(verified) = verified else {
-                let decision = answered(Outcome::Verified { replaces: false });
+                let decision = answered(Outcome::Verified { is_new: false });
                 return decision.delete(&challenge).require(&user).update(&proved).and(withdrawn);
             };
             let event = note(What::IdentifierVerified).user(user.id);
@@ -332,7 +332,7 @@ pub(super) fn answer(
         Purpose::Recover => {
             let Some(recovery) = recovery else { return refuse(Problem::CodeGone) };
             let shown = recovery.with(|one| one.show(shows, moment.now));
-            answered(Outcome::Verified { replaces: false }).update(&shown)
+            answered(Outcome::Verified { is_new: false }).update(&shown)
         }
     };
     let decision = decision.delete(&challenge).require(&user).update(&proved).and(withdrawn);
@@ -367,8 +367,7 @@ fn replace(
 ) -> Decision<Outcome> {
     let others = identifiers.into_iter().filter(|one| one.kind == verified.kind && one.id != verified.id);
     let others: Vec<_> = others.collect();
-    let replaces = others.iter().any(|one| one.verified_at.is_some());
-    let mut decision = answered(Outcome::Verified { replaces }).update(&verified);
+    let mut decision = answered(Outcome::Verified { is_new: true }).update(&verified);
     for other in &others {
         decision = decision.delete(other);
     }

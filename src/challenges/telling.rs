@@ -71,7 +71,7 @@ impl Told {
     ) -> Vec<Change> {
         let told = match outcome {
             Ok(Outcome::SignedIn { device: Some(_), .. }) => self.news.as_ref(),
-            Ok(Outcome::Verified { replaces: true }) => self.changed.as_ref(),
+            Ok(Outcome::Verified { is_new: true }) => self.changed.as_ref(),
             Err(_) if is_last => self.locked.get(),
             _ => None,
         };

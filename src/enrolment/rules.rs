@@ -221,13 +221,14 @@ pub(super) fn remove(
 ) -> Decision<()> {
     let Some(factor) = case.own(id) else { return refuse(Problem::NotFound) };
     let is_code = |other: &Factor| other.kind == FactorKind::RecoveryCode;
-    // What reaches a number or an address stays, to count again should the policy demand it one day.
-    let unchosen = factor.clone().with(|factor| factor.chosen = false);
-    let decision = answer(()).and(told);
-    let mut decision = match factor.kind.is_sent() && !unchosen.counts(&case.demanded) {
-        true => decision.update(&unchosen),
-        false => decision.delete(&factor),
-    };
+    let mut decision = answer(()).delete(&factor).and(told);
+    // What reaches a number or an address stays, to count again should the policy demand it one day; as
+    // another record, since what was asked by this factor is over.
+    let another = moment.uuid(&format!("factor:{}", factor.kind));
+    let unchosen = Factor { id: another, chosen: false, name: None, ..(*factor).clone() };
+    if unchosen.kind.is_sent() && !unchosen.counts(&case.demanded) {
+        decision = decision.insert(&unchosen);
+    }
     if !is_code(&factor) {
         let left = case.held(|other| other.id == id || is_code(other));
         if after_first_factor(&policy.sign_in, &left.holder()) == Gate::NoFactor {

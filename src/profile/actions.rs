@@ -50,7 +50,8 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
     }
     // Whoever acts for somebody has no say in what they asked for themselves.
     let withdraws = caller.session.act.is_none();
-    if wanted.operations().is_empty() && !(withdraws && !asked.withdrawn(&known).is_empty()) {
+    let takes_back = withdraws && !asked.withdrawn(&known).is_empty();
+    if wanted.operations().is_empty() && !takes_back {
         let user = accounts::view(ctx, &caller.user).await?;
         return Ok(Changed { user, verifications: Vec::new() });
     }

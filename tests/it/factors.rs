@@ -831,6 +831,7 @@ async fn the_page_offers_codes_by_call_and_no_recovery_codes_beside_nothing() {
     let mut browser = bob.clone();
     browser.token = None;
     browser.headers.insert("origin", world.app.origin.as_str().parse().unwrap());
+    browser.headers.insert("accept", "text/html".parse().unwrap());
     let body = json!({"identifier": bob.username, "password": PASSWORD, "session": "cookie"});
     let done = browser.post("/api/v1/auth/login", body).await.expect(StatusCode::OK);
     browser.keeps_cookies(&done);

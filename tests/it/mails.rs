@@ -324,7 +324,9 @@ async fn what_a_mail_server_answers_is_taken_for_what_it_means() {
         vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
         if status == Status::Unknown {
             world.advance(Duration::from_secs(1));
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+                .await
+                .unwrap();
         }
         let found = now(&world, &sent).await;
         assert_eq!((found.status, found.failure()), (status, class), "{replies:?} {:?}", found.tries);
@@ -358,7 +360,9 @@ async fn a_mailbox_that_is_busy_holds_up_no_other_mail() {
         let world = house(server.start().await, |_| {}).await;
         let busy = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
         for _ in 0..5 {
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+                .await
+                .unwrap();
             world.advance(Duration::from_secs(4));
         }
         assert_eq!(
@@ -385,7 +389,9 @@ async fn a_mail_server_that_lets_nobody_sign_in_for_now_is_left_alone() {
         .await;
         let sent = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
         for _ in 0..6 {
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+                .await
+                .unwrap();
             world.advance(Duration::from_secs(4));
         }
         let found = now(&world, &sent).await;

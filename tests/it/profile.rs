@@ -15,6 +15,7 @@ use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
 use vestibule::policy::{FactorKind, IdentifierKind, Policy, When, operation};
 use vestibule::sessions::Session;
+use vestibule::store::Query;
 use vestibule::undo::Undo;
 
 use crate::factors::binds;
@@ -514,7 +515,7 @@ async fn what_was_done_under_a_stolen_address_is_taken_back_with_it() {
     let proved = alice.post("/api/v1/auth/recover/verify", proof).await.expect(StatusCode::OK).body;
     assert!(proved.get("second_factor").is_none(), "{proved}");
     let new = json!({"recovery_token": proved["recovery_token"], "new_password": "nine grey gulls at noon"});
-    recovery::sets(&alice, new).await.expect(StatusCode::NO_CONTENT);
+    recovery::sets(&alice, new).await.expect(StatusCode::OK);
 }
 
 /// An address that is put back is as good a second factor as it was.
@@ -583,13 +584,13 @@ async fn t28_of_many_uses_of_one_code_exactly_one_counts() {
     let alice = verified(&world).await;
     let asked = change(&alice, json!({"email": "new@example.org"})).await.expect(StatusCode::OK).body;
     let code = mailed_code(&world, "new@example.org").await;
+    let announced = undo_token(&world, &alice.email()).await;
     let uses = join_all((0..64).map(|_| answers(&alice, &asked["verification"], &code))).await;
     assert_eq!(uses.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
     for lost in uses.into_iter().filter(|answer| answer.status != StatusCode::OK) {
         lost.problem(401, "code-gone");
     }
     assert_eq!(me(&alice).await["email"], "new@example.org");
-    let announced = undo_token(&world, &alice.email()).await;
     let uses = join_all((0..64).map(|_| undo(&alice, &announced))).await;
     assert_eq!(uses.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
     for lost in uses.into_iter().filter(|answer| answer.status != StatusCode::OK) {

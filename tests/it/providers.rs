@@ -113,7 +113,10 @@ async fn of_many_workers_one_has_a_message() {
         sent(&world, number).await;
     }
     let workers: Vec<_> = (0..4).map(|_| world.ctx()).collect();
-    for ran in futures_util::future::join_all(workers.iter().map(|ctx| messages::actions::run_due(ctx, Kind::Sms))).await {
+    for ran in
+        futures_util::future::join_all(workers.iter().map(|ctx| messages::actions::run_due(ctx, Kind::Sms)))
+            .await
+    {
         ran.unwrap();
     }
     let read = |body: &str| serde_json::from_str::<Json>(body).unwrap()["to"].as_str().unwrap().to_owned();

@@ -349,7 +349,7 @@ async fn what_a_number_s_limit_refuses_costs_nothing_and_closes_nothing() {
     }
     let spent = async || {
         let purse = world.app.purse.lock().await;
-        day(&world, "2030-01-01").await.total() - purse.left("home_stranger")
+        day(&world, "2030-01-01").await.total() - purse.left("2030-01-01", "home_stranger")
     };
     let before = spent().await;
     for n in 3..500 {
