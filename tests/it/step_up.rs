@@ -275,7 +275,7 @@ async fn a_tool_that_goes_by_the_document_steps_up_sets_a_password_and_signs_out
 }
 
 #[tokio::test]
-async fn a_challenge_of_a_session_that_ended_is_gone() {
+async fn a_challenge_of_a_session_that_ended_asks_for_a_sign_in() {
     let world = house().await;
     let alice = world.alice().await;
     world.advance(MINUTE * 6);
