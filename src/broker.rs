@@ -1,9 +1,9 @@
 //! The one client of a message broker (AMQP 0-9-1, such as RabbitMQ): one connection, one message at a time,
 //! each confirmed.
 //!
-//! Always holds: what [`Broker::publish`] calls taken, the broker has confirmed, and put into a queue. Anything
-//! else ends the connection, and the next message opens another: an answer that comes late can never be taken
-//! for that of another message.
+//! Always holds: what [`Broker::publish`] calls taken, the broker has confirmed, and put into a queue. What it
+//! neither took nor gave back ends the connection, and the next message opens another: an answer that comes late
+//! can never be taken for that of another message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,23 @@ pub struct Published<'a> {
     pub at: Timestamp,
     /// The message as JSON.
     pub body: &'a str,
+}
+
+/// Why the broker may not have a message.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It works, and no queue wants this message.
+    #[error("no queue takes it: {0}")]
+    NoQueue(String),
+    /// It did not take it, or nobody knows.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Trouble {
+    fn failed(why: impl ToString) -> Self {
+        Self::Failed(why.to_string())
+    }
 }
 
 /// Where the broker is.
@@ -137,26 +154,25 @@ impl Broker {
     /// Has the broker keep a message, for whoever has a queue bound to it.
     ///
     /// # Errors
-    /// A sentence about why it may not have it.
-    pub async fn publish(&self, message: Published<'_>) -> Result<(), String> {
+    /// Why it may not have it.
+    pub async fn publish(&self, message: Published<'_>) -> Result<(), Trouble> {
         let mut kept = self.line.lock().await;
         // It is put back only when its conversation is at its end.
         let line = match kept.take().filter(Line::is_open) {
             Some(line) => line,
             None => match timeout(PATIENCE, self.connect()).await {
-                Ok(line) => line.map_err(|error| error.to_string())?,
-                Err(_) => return Err("the broker did not let us in in time".to_owned()),
+                Ok(line) => line.map_err(Trouble::failed)?,
+                Err(_) => return Err(Trouble::failed("the broker did not let us in in time")),
             },
         };
         let mut line = line;
-        match timeout(PATIENCE, line.publish(&self.exchange, message)).await {
-            Ok(Ok(())) => {
-                *kept = Some(line);
-                Ok(())
-            }
-            Ok(Err(trouble)) => Err(trouble),
-            Err(_) => Err("the broker did not confirm in time".to_owned()),
+        let published = timeout(PATIENCE, line.publish(&self.exchange, message)).await;
+        let published =
+            published.unwrap_or_else(|_| Err(Trouble::failed("the broker did not confirm in time")));
+        if matches!(published, Ok(()) | Err(Trouble::NoQueue(_))) {
+            *kept = Some(line);
         }
+        published
     }
 
     async fn connect(&self) -> Result<Line, Error> {
@@ -215,9 +231,9 @@ impl Line {
             && self.channel.as_ref().is_some_and(Channel::is_open)
     }
 
-    async fn publish(&mut self, exchange: &str, message: Published<'_>) -> Result<(), String> {
+    async fn publish(&mut self, exchange: &str, message: Published<'_>) -> Result<(), Trouble> {
         let (Some(channel), Some(heard)) = (&self.channel, &mut self.heard) else {
-            return Err("the connection is closed".to_owned());
+            return Err(Trouble::failed("the connection is closed"));
         };
         let properties = BasicProperties::default()
             .with_content_type("application/json")
@@ -231,7 +247,7 @@ impl Line {
         let to = BasicPublishArguments::new(exchange, message.kind).mandatory(true).finish();
         self.sent += 1;
         let sent = channel.basic_publish(properties, message.body.as_bytes().to_vec(), to).await;
-        sent.map_err(|error| error.to_string())?;
+        sent.map_err(Trouble::failed)?;
         let mut returned = None;
         loop {
             match heard.recv().await {
@@ -240,13 +256,13 @@ impl Line {
                 Some(Told::Confirmed(number, is_taken)) if number >= self.sent => {
                     return match (is_taken, returned) {
                         (true, None) => Ok(()),
-                        (true, Some(why)) => Err(format!("no queue takes it: {why}")),
-                        (false, _) => Err("the broker did not take it".to_owned()),
+                        (true, Some(why)) => Err(Trouble::NoQueue(why)),
+                        (false, _) => Err(Trouble::failed("the broker did not take it")),
                     };
                 }
                 Some(Told::Confirmed(..)) => {}
-                Some(Told::Closed(why)) => return Err(why),
-                None => return Err("the connection ended".to_owned()),
+                Some(Told::Closed(why)) => return Err(Trouble::Failed(why)),
+                None => return Err(Trouble::failed("the connection ended")),
             }
         }
     }

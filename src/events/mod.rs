@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::Ctx;
 use crate::audit::chain::NEVER;
 use crate::audit::{Event, Noting, Outgoing, State, What, note};
-use crate::broker::{Broker, Published};
+use crate::broker::{self, Broker, Published};
 use crate::clock::Timestamp;
 use crate::error::{Problem, Result};
 use crate::outbound::{Outcome, SIGNATURE, sign};
@@ -84,12 +84,46 @@ pub const TURN: Uuid = Uuid::nil();
 /// How many events one run tells.
 const AT_ONCE: usize = 100;
 
-/// The circuit of whoever is told.
-const RECEIVER: &str = "events";
+/// Who is told. Each has a circuit of its own: while the one does not answer, the other is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiver {
+    Webhook,
+    Broker,
+}
 
-/// Tells the application of what is due; returns how much it took. The first that is not taken ends the
-/// run, and after a few of them in a row it is left alone for a while: whoever does not answer is not asked
-/// by a whole backlog at once.
+impl Receiver {
+    const ALL: [Self; 2] = [Self::Webhook, Self::Broker];
+
+    fn circuit(self) -> &'static str {
+        match self {
+            Self::Webhook => "events",
+            Self::Broker => "events-broker",
+        }
+    }
+
+    fn is_configured(self, ctx: &Ctx) -> bool {
+        match self {
+            Self::Webhook => ctx.app.config.events.posts(),
+            Self::Broker => ctx.app.broker.is_some(),
+        }
+    }
+
+    fn has(self, row: &Outgoing) -> bool {
+        match self {
+            Self::Webhook => row.posted,
+            Self::Broker => row.published,
+        }
+    }
+
+    /// Those who do not have an event yet.
+    fn lacking(ctx: &Ctx, row: &Outgoing) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|one| one.is_configured(ctx) && !one.has(row)).collect()
+    }
+}
+
+/// Tells the application of what is due; returns how much it took. The first that meets no answer ends the
+/// run, and after a few of them in a row that receiver is left alone for a while: whoever does not answer is not
+/// asked by a whole backlog at once. Whoever answers, and refuses one event, is told the others.
 ///
 /// # Errors
 /// The store's.
@@ -97,21 +131,25 @@ pub async fn run_due(ctx: &Ctx) -> Result<usize> {
     if !ctx.app.config.events.is_configured() {
         return Ok(0);
     }
+    let all = Receiver::ALL.into_iter().filter(|one| one.is_configured(ctx)).count();
     let due = Query::<Outgoing>::along(Outgoing::BY_DUE).until(ctx.now).limit(AT_ONCE);
     let mut told = 0;
     for found in ctx.app.store.find(due).await?.items {
         // What is not told now is told after the next start.
-        if *ctx.app.stopping.borrow() || !ctx.app.circuits.admits(RECEIVER, ctx.app.clock.now()) {
+        if *ctx.app.stopping.borrow() {
             break;
         }
-        let heard = tell(ctx, found.id).await?;
-        if matches!(heard, Told::Taken | Told::NotTaken) {
-            ctx.app.circuits.report(RECEIVER, matches!(heard, Told::Taken), ctx.app.clock.now());
+        let lacking = Receiver::lacking(ctx, &found);
+        let mut asked = lacking.clone();
+        asked.retain(|one| ctx.app.circuits.admits(one.circuit(), ctx.app.clock.now()));
+        if asked.is_empty() && lacking.len() == all {
+            // Nobody is asked anything: what waits stays as it is, in its order.
+            break;
         }
-        match heard {
+        match tell(ctx, found.id, &asked).await? {
             Told::Taken => told += 1,
-            Told::NotTaken => return Ok(0),
-            Told::Nothing => {}
+            Told::NotAnswered => return Ok(0),
+            Told::NotTaken | Told::Nothing => {}
             Told::NotOurTurn => break,
         }
     }
@@ -121,11 +159,13 @@ pub async fn run_due(ctx: &Ctx) -> Result<usize> {
 enum Told {
     Taken,
     NotTaken,
+    NotAnswered,
     Nothing,
     NotOurTurn,
 }
 
-async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
+/// Tells those who are `asked`, as far as they do not have it.
+async fn tell(ctx: &Ctx, id: Uuid, asked: &[Receiver]) -> Result<Told> {
     let store = &ctx.app.store;
     let now = ctx.app.clock.now();
     let leased = ctx
@@ -149,65 +189,94 @@ async fn tell(ctx: &Ctx, id: Uuid) -> Result<Told> {
         Err(why) => return Ok(why),
     };
     let attempt = row.attempts;
+    let mut lacking = Receiver::lacking(ctx, &row);
     let heard = match store.get::<Event>(id).await? {
-        Some(event) => tell_all(ctx, &event, &row).await,
+        Some(event) => {
+            let asked = lacking.iter().copied().filter(|one| asked.contains(one)).collect();
+            tell_all(ctx, asked, &event, attempt).await
+        }
         // Older than events are kept: there is nothing left to tell.
-        None => Heard { posted: true, published: true, trouble: None },
+        None => {
+            lacking.clear();
+            Vec::new()
+        }
     };
-    let (now, heard) = (ctx.app.clock.now(), &heard);
+    lacking.retain(|one| !heard.contains(&(*one, None)));
+    let troubles: Vec<&Trouble> = heard.iter().filter_map(|(_, trouble)| trouble.as_ref()).collect();
+    let trouble = troubles.iter().map(|trouble| trouble.why.as_str()).collect::<Vec<_>>().join("; ");
+    let (now, lacking, trouble) = (ctx.app.clock.now(), &lacking, trouble.as_str());
     ctx.decide(move |moment| async move {
         let turn = store.get::<Turn>(TURN).await?.filter(|turn| turn.holder == holder);
         let over = answer(()).and(turn.as_ref().map(Change::delete));
         let seen = store.get::<Outgoing>(id).await?;
         // Another worker has it, whose lease is newer.
         let Some(seen) = seen.filter(|seen| seen.attempts == attempt) else { return Ok(over) };
-        let Some(trouble) = &heard.trouble else { return Ok(over.delete(&seen)) };
+        if lacking.is_empty() {
+            return Ok(over.delete(&seen));
+        }
         let [chance] = moment.seed.bytes("pause");
         Ok(over.update(&seen.with(|row| {
-            (row.posted, row.published) = (heard.posted, heard.published);
-            row.not_taken(trouble, now, chance);
+            row.posted |= !lacking.contains(&Receiver::Webhook);
+            row.published |= !lacking.contains(&Receiver::Broker);
+            match trouble {
+                "" => row.put_aside(now),
+                trouble => row.not_taken(trouble, now, chance),
+            }
         })))
     })
     .await?;
-    Ok(if heard.trouble.is_none() { Told::Taken } else { Told::NotTaken })
+    Ok(if lacking.is_empty() {
+        Told::Taken
+    } else if troubles.iter().all(|trouble| trouble.is_answer) {
+        Told::NotTaken
+    } else {
+        Told::NotAnswered
+    })
 }
 
-/// Who has an event, and why somebody has it not.
-struct Heard {
-    posted: bool,
-    published: bool,
-    trouble: Option<String>,
+/// Why somebody did not take an event.
+#[derive(PartialEq, Eq)]
+struct Trouble {
+    /// Whether they are there, and said it of this event.
+    is_answer: bool,
+    why: String,
 }
 
-/// Tells everybody of an event who does not have it yet.
-async fn tell_all(ctx: &Ctx, event: &Event, row: &Outgoing) -> Heard {
-    let (posts, broker) = (ctx.app.config.events.posts(), ctx.app.broker.as_ref());
+/// Tells them of an event, side by side, and what each said; nothing where it was taken.
+async fn tell_all(
+    ctx: &Ctx,
+    asked: Vec<Receiver>,
+    event: &Event,
+    attempt: u32,
+) -> Vec<(Receiver, Option<Trouble>)> {
     let body = serde_json::to_string(&EventView::from(event)).unwrap_or_default();
-    let (posted, published) = tokio::join!(
-        async { if posts && !row.posted { post(ctx, event, &body, row.attempts).await } else { Ok(()) } },
-        async {
-            match broker.filter(|_| !row.published) {
-                Some(broker) => publish(broker, event, &body).await,
-                None => Ok(()),
-            }
+    let body = body.as_str();
+    let each = asked.into_iter().map(|one| async move {
+        let heard = match (one, &ctx.app.broker) {
+            (Receiver::Webhook, _) => post(ctx, event, body, attempt).await,
+            (Receiver::Broker, Some(broker)) => publish(broker, event, body).await,
+            (Receiver::Broker, None) => Ok(()),
+        };
+        let works = heard.as_ref().err().is_none_or(|trouble| trouble.is_answer);
+        ctx.app.circuits.report(one.circuit(), works, ctx.app.clock.now());
+        if let Err(trouble) = &heard {
+            tracing::warn!(event = %event.id, attempt, trouble = trouble.why, "an event was not taken");
         }
-    );
-    let is_taken = (posted.is_ok(), published.is_ok());
-    let trouble: Option<String> =
-        posted.err().into_iter().chain(published.err()).reduce(|one, other| format!("{one}; {other}"));
-    if let Some(trouble) = &trouble {
-        tracing::warn!(event = %event.id, attempt = row.attempts, trouble, "an event was not taken");
-    }
-    Heard { posted: is_taken.0, published: is_taken.1, trouble }
+        (one, heard.err())
+    });
+    futures_util::future::join_all(each).await
 }
 
-async fn publish(broker: &Broker, event: &Event, body: &str) -> Result<(), String> {
+async fn publish(broker: &Broker, event: &Event, body: &str) -> Result<(), Trouble> {
     let id = event.id.to_string();
     let message = Published { id: &id, kind: event.what.as_str(), at: event.at, body };
-    broker.publish(message).await.map_err(|why| why.chars().take(200).collect())
+    broker.publish(message).await.map_err(|trouble| Trouble {
+        is_answer: matches!(trouble, broker::Trouble::NoQueue(_)),
+        why: trouble.to_string().chars().take(200).collect(),
+    })
 }
 
-async fn post(ctx: &Ctx, event: &Event, body: &str, attempt: u32) -> Result<(), String> {
+async fn post(ctx: &Ctx, event: &Event, body: &str, attempt: u32) -> Result<(), Trouble> {
     let settings = &ctx.app.config.events;
     let signature = sign(&settings.secret, ctx.app.clock.now(), body.as_bytes());
     let (id, attempt) = (event.id.to_string(), attempt.to_string());
@@ -218,8 +287,14 @@ async fn post(ctx: &Ctx, event: &Event, body: &str, attempt: u32) -> Result<(), 
     ];
     match ctx.app.outbound.post_json(&settings.url, body.to_owned(), &headers).await {
         Outcome::Answered { status: 200..=299, .. } => Ok(()),
-        Outcome::Answered { status, .. } => Err(format!("it answered {status}")),
-        Outcome::NotSent(why) | Outcome::Unknown(why) => Err(why.chars().take(200).collect()),
+        Outcome::Answered { status, .. } => {
+            // Any other 4xx is about this request. What asks to come back later, and 3xx, is about all of them.
+            let is_answer = matches!(status, 400..=499) && !matches!(status, 408 | 429);
+            Err(Trouble { is_answer, why: format!("it answered {status}") })
+        }
+        Outcome::NotSent(why) | Outcome::Unknown(why) => {
+            Err(Trouble { is_answer: false, why: why.chars().take(200).collect() })
+        }
     }
 }
 

@@ -19,6 +19,9 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+/// The shortest pause of what waits for a receiver that is left alone: about as long as that is.
+const ASIDE: Duration = Duration::from_secs(30);
+
 impl Turn {
     /// Whether all others wait. Not for one that ends later than a clock which is a little ahead could have
     /// said: whoever took it and died must not silence all others until their clocks are there.
@@ -47,6 +50,13 @@ impl Outgoing {
         } else {
             self.due_at = Some(now + worker::pause(self.attempts, FIRST, LONGEST, chance));
         }
+    }
+
+    /// Whoever does not have it yet is left alone and was not asked: that was no try. It waits half as long as it
+    /// has waited already, so that a backlog for the one does not keep the other waiting.
+    pub(super) fn put_aside(&mut self, now: Timestamp) {
+        self.attempts = self.attempts.saturating_sub(1);
+        self.due_at = Some(now + (now.apart(self.at) / 2).clamp(ASIDE, LONGEST));
     }
 
     /// From the beginning, at once.

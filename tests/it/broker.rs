@@ -15,6 +15,7 @@ use vestibule::audit::{Event, Outgoing};
 use vestibule::secret::Secret;
 use vestibule::store::Query;
 
+use crate::scripted::{Scripted, answer};
 use crate::told;
 use crate::world::World;
 
@@ -190,8 +191,9 @@ async fn every_event_is_in_the_broker_although_it_was_killed_and_nobody_listened
     rabbit.start().await;
     world.advance(Duration::from_secs(60));
     assert_eq!(run(&world).await, 0);
-    let troubles: Vec<_> = waiting(&world).await.into_iter().filter_map(|row| row.trouble).collect();
-    assert!(troubles.iter().any(|why| why.contains("no queue takes it")), "{troubles:?}");
+    let rows = waiting(&world).await;
+    let is_given_back = |row: &Outgoing| row.trouble.as_ref().is_some_and(|why| why.contains("no queue"));
+    assert!(rows.len() > 1 && rows.iter().all(is_given_back), "one kind keeps no other waiting: {rows:?}");
 
     rabbit.listen().await;
     drain(&world).await;
@@ -226,10 +228,8 @@ async fn every_event_is_in_the_broker_although_it_was_killed_and_nobody_listened
     assert_eq!(ids, events(&world).await[happened.len()..]);
 }
 
-/// Both are told, and neither twice because the other has trouble.
-#[tokio::test]
-async fn who_has_an_event_is_not_told_again_because_the_broker_is_away() {
-    let receiver = crate::scripted::Scripted::new([crate::scripted::answer(204, "")]).await;
+/// Whose events go to this receiver, and to a broker that is not there.
+async fn house(receiver: &Scripted) -> World {
     let (url, allowed) = (receiver.url(), receiver.address.to_string());
     let plan = World::plan().config(move |config| {
         config.events.url = url;
@@ -238,7 +238,14 @@ async fn who_has_an_event_is_not_told_again_because_the_broker_is_away() {
         config.events.amqp = Secret::new(format!("amqp://127.0.0.1:{}", free_port()));
         config.server.outbound_allow.push(allowed);
     });
-    let world = plan.build().await;
+    plan.build().await
+}
+
+/// Both are told, and neither twice because the other has trouble.
+#[tokio::test]
+async fn who_has_an_event_is_not_told_again_because_the_broker_is_away() {
+    let receiver = Scripted::new([answer(204, "")]).await;
+    let world = house(&receiver).await;
     world.member().await;
     for _ in 0..30 {
         run(&world).await;
@@ -252,4 +259,32 @@ async fn who_has_an_event_is_not_told_again_because_the_broker_is_away() {
     let query = Query::<Outgoing>::along(Outgoing::BY_STATE).limit(100);
     let rows = world.app.store.find(query).await.unwrap().items;
     assert!(rows.iter().all(|row| !row.published) && rows.iter().any(|row| row.posted), "{rows:?}");
+}
+
+/// Each is left alone by itself; what it was not asked for is not given up meanwhile.
+#[tokio::test]
+async fn the_webhook_is_told_everything_at_once_while_the_broker_is_away() {
+    let receiver = Scripted::new([answer(204, "")]).await;
+    let world = house(&receiver).await;
+    for _ in 0..4 {
+        world.member().await;
+    }
+    let due = waiting(&world).await.len();
+    assert!(due > 7, "{due}");
+    let tried = async || waiting(&world).await.iter().map(|row| row.attempts).sum::<u32>();
+    for _ in 0..20 {
+        assert_eq!(run(&world).await, 0);
+    }
+    assert_eq!((receiver.requests().len(), tried().await), (due, 5));
+    for hour in 1..=10 {
+        world.advance(Duration::from_secs(3_600));
+        for _ in 0..3 {
+            assert_eq!(run(&world).await, 0);
+        }
+        // One finds out whether the broker is back.
+        assert_eq!(tried().await, 5 + hour);
+    }
+    let rows = waiting(&world).await;
+    assert!(rows.len() == due && rows.iter().all(|row| row.posted && !row.published), "{rows:?}");
+    assert_eq!(receiver.requests().len(), due);
 }

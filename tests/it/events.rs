@@ -120,28 +120,50 @@ async fn a_receiver_that_fails_hangs_up_or_is_slow_is_told_until_it_takes_it() {
     assert_eq!(ids, happened);
 }
 
-/// Each failure is a commit, and rings: the bell must not send the whole backlog to whoever refuses it.
+/// Each failure is a commit, and rings: the bell must not send the whole backlog to whoever fails.
 #[tokio::test]
-async fn a_receiver_that_refuses_is_left_alone_until_one_event_finds_out_that_it_takes_them_again() {
-    let receiver = Scripted::new([answer(503, "")]).await;
+async fn a_receiver_that_fails_is_left_alone_until_one_event_finds_out_that_it_takes_them_again() {
+    for status in [503, 429, 408, 302] {
+        let receiver = Scripted::new([answer(status, "")]).await;
+        let world = house(&receiver).await;
+        for _ in 0..4 {
+            world.member().await;
+        }
+        let due = waiting(&world).await.len();
+        assert!(due > 7, "{due}");
+        for _ in 0..20 {
+            assert_eq!(run(&world).await, 0);
+        }
+        assert_eq!(receiver.requests().len(), 5, "a few are enough to see it");
+        world.advance(Duration::from_secs(30));
+        for _ in 0..5 {
+            assert_eq!(run(&world).await, 0);
+        }
+        assert_eq!(receiver.requests().len(), 6, "one finds out, and no more");
+        receiver.now_does(ok());
+        world.advance(Duration::from_secs(30));
+        assert_eq!(run(&world).await, due, "then all that waited is told at once");
+    }
+}
+
+/// What it says of some of them is no reason to keep the others from it.
+#[tokio::test]
+async fn a_receiver_that_refuses_some_events_is_told_the_others_at_once() {
+    let refused = 12;
+    let script = std::iter::repeat_n(answer(422, ""), refused).chain([ok()]);
+    let receiver = Scripted::new(script).await;
     let world = house(&receiver).await;
-    for _ in 0..4 {
+    for _ in 0..8 {
         world.member().await;
     }
     let due = waiting(&world).await.len();
-    assert!(due > 7, "{due}");
-    for _ in 0..20 {
-        assert_eq!(run(&world).await, 0);
+    assert!(due > refused + 1, "{due}");
+    assert_eq!(run(&world).await, due - refused);
+    let rows = waiting(&world).await;
+    assert_eq!(rows.len(), refused);
+    for row in rows {
+        assert_eq!((row.attempts, row.trouble.as_deref()), (1, Some("it answered 422")));
     }
-    assert_eq!(receiver.requests().len(), 5, "a few are enough to see it");
-    world.advance(Duration::from_secs(30));
-    for _ in 0..5 {
-        assert_eq!(run(&world).await, 0);
-    }
-    assert_eq!(receiver.requests().len(), 6, "one finds out, and no more");
-    receiver.now_does(ok());
-    world.advance(Duration::from_secs(30));
-    assert_eq!(run(&world).await, due, "then all that waited is told at once");
 }
 
 #[tokio::test]
