@@ -54,10 +54,18 @@ pub struct Door {
     proxies: Vec<Network>,
     origins: Origins,
     /// The templates of the map's paths, for figures and log: a path itself can hold a token.
-    paths: matchit::Router<String>,
+    paths: matchit::Router<Place>,
     /// What every answer wears, made once: for data, and for pages.
     dress: [HeaderMap; 2],
     ids: Ids,
+}
+
+/// A path of the map.
+pub struct Place {
+    /// As a template.
+    pub path: String,
+    /// Whether its failures are told by the names of OAuth 2.0 as well.
+    pub oauth: bool,
 }
 
 /// Where the ids of requests come from. They only have to differ, so chance is drawn once and then
@@ -72,7 +80,7 @@ impl Door {
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn new(app: Arc<App>, paths: impl IntoIterator<Item = String>) -> Result<Self, String> {
+    pub fn new(app: Arc<App>, paths: impl IntoIterator<Item = Place>) -> Result<Self, String> {
         let server = &app.config.server;
         let proxies = server.trusted_proxies.clone();
         let origins = Origins::new(&app.origin, &server.allowed_origins)?;
@@ -86,7 +94,7 @@ impl Door {
         let dress = [wardrobe(of_data, &DATA, secure), wardrobe(of_pages, &PAGES, secure)];
         let mut templates = matchit::Router::new();
         // One that is there already: two methods of one path.
-        paths.into_iter().for_each(|path| drop(templates.insert(path.clone(), path)));
+        paths.into_iter().for_each(|place| drop(templates.insert(place.path.clone(), place)));
         let ids = Ids { node: app.random.bytes(), next: u64::from_le_bytes(app.random.bytes()).into() };
         Ok(Self { app, proxies, origins, paths: templates, dress, ids })
     }
@@ -238,7 +246,8 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     let started = Instant::now();
     let (id, client) = door.meet(&request);
     let method = known(request.method());
-    let route = door.paths.at(request.uri().path()).map_or("unmatched", |found| found.value);
+    let place = door.paths.at(request.uri().path()).ok().map(|found| found.value);
+    let route = place.map_or("unmatched", |place| &place.path);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let address = client.address;
     let mut visit = Visit::of_browser(&door.app, request.method(), request.uri(), request.headers());
@@ -248,7 +257,10 @@ pub async fn enter(door: &Arc<Door>, mut request: Request, map: Router) -> Respo
     request.extensions_mut().insert(ctx);
 
     let answered = log::of_request(Arc::clone(&id), door.pass(request, map)).await;
-    let response = answered.unwrap_or_else(IntoResponse::into_response);
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    if place.is_some_and(|place| place.oauth) {
+        problem::in_oauth(&mut response);
+    }
 
     if let (Some(visit), Some((ctx, headers))) = (&mut visit, acts)
         && !response.status().is_success()

@@ -76,9 +76,8 @@ struct Fault(Arc<Error>);
 struct InOauth;
 
 /// Lets a failure be told by the name that OAuth 2.0 has for it as well.
-pub(super) async fn in_oauth(mut response: Response) -> Response {
+pub(super) fn in_oauth(response: &mut Response) {
     response.extensions_mut().insert(InOauth);
-    response
 }
 
 /// The field of a form that says what kind of form it is.
@@ -90,6 +89,8 @@ fn oauth_name(error: &Error) -> &'static str {
     match error.problem {
         Problem::ClientUnknown | Problem::KeyUnknown => "invalid_client",
         Problem::ScopeMissing => "unauthorized_client",
+        // About where the request comes from, and not about what was shown.
+        Problem::CrossSite => "invalid_request",
         problem => match problem.status() {
             401 | 403 => "invalid_grant",
             500.. => "temporarily_unavailable",

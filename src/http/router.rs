@@ -5,7 +5,7 @@ mod web;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use http::Method;
 
 use super::access::Access::{self, Admin, Public, Staff, Webhook};
@@ -13,7 +13,7 @@ use super::entrance::Entrance;
 use super::layers::{self, Door};
 use super::listing::{List, Listing};
 use super::route::{Route, Undocumented, delete, get, patch, post, put};
-use super::{aliases, docs, health, openapi, problem};
+use super::{aliases, docs, health, openapi};
 use crate::administration::api::{users as managed, views};
 use crate::app::App;
 use crate::config::Figures;
@@ -474,8 +474,12 @@ pub(super) fn build(
 ) -> Result<Entrance, String> {
     let mounted = MOUNTS.into_iter().flat_map(|mount| routes.iter().map(move |route| (mount, route)));
     let mounted = mounted.chain(operations.iter().map(|route| ("", route)));
-    let paths = mounted.clone().flat_map(|(mount, route)| addresses(route, mount)).map(|one| one.path);
-    let paths = paths.chain(more.iter().map(|(path, _)| (*path).to_owned()));
+    let paths = mounted.clone().flat_map(|(mount, route)| {
+        let place = |one: RouteInfo| layers::Place { path: one.path, oauth: route.oauth };
+        addresses(route, mount).into_iter().map(place)
+    });
+    let paths =
+        paths.chain(more.iter().map(|(path, _)| layers::Place { path: (*path).to_owned(), oauth: false }));
     let door = Arc::new(Door::new(Arc::clone(&app), paths)?);
     let mut router = more.into_iter().fold(Router::new(), |router, (path, line)| router.route(path, line));
     for (mount, route) in mounted {
@@ -490,9 +494,6 @@ pub(super) fn build(
                     counts: route.counts_as_change(&address.method),
                 };
                 handler = handler.route_layer(from_fn_with_state(line, layers::admit));
-            }
-            if route.oauth {
-                handler = handler.route_layer(map_response(problem::in_oauth));
             }
             router = router.route(&address.path, handler);
         }

@@ -136,6 +136,29 @@ async fn large_heads_are_refused() {
     assert_eq!(kind(get(&path).await).await, "malformed-request");
 }
 
+/// Also what is refused before the line of the router is reached.
+#[tokio::test]
+async fn where_clients_of_oauth_ask_every_failure_has_its_name() {
+    let long: &'static str = "x".repeat(1025).leak();
+    let many: Vec<(String, &str)> = (0..=HEADER_COUNT).map(|n| (format!("x-{n}"), "1")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let asked = async |method: &str, path: &str, headers: &[(&str, &str)], body: &'static str| {
+        let answer = ask(method, path, headers, body).await;
+        (answer.status().as_u16(), json(answer).await["error"].as_str().map(str::to_owned))
+    };
+    let told = |status: u16, name: &str| (status, Some(name.to_owned()));
+    for path in ["/oauth2/introspect", "/oauth2/revoke", "/login"] {
+        assert_eq!(asked("POST", path, &[], long).await, told(413, "invalid_request"), "{path}");
+        assert_eq!(asked("POST", path, &many, "").await, told(431, "invalid_request"), "{path}");
+        assert_eq!(asked("DELETE", path, &[], "").await, told(405, "invalid_request"), "{path}");
+    }
+    let evil = [("origin", EVIL)];
+    assert_eq!(asked("POST", "/login", &evil, "").await, told(403, "invalid_request"));
+    assert_eq!(asked("POST", "/oauth2/introspect", &[], "").await, told(401, "invalid_client"));
+    assert_eq!(asked("POST", "/api/v1/things", &[JSON], long).await, (413, None));
+    assert_eq!(asked("POST", "/nothing", &[], "").await, (404, None));
+}
+
 #[tokio::test]
 async fn other_sites_are_kept_out_unless_the_line_is_for_callbacks() {
     let evil = ("origin", EVIL);
