@@ -109,9 +109,10 @@ pub async fn reach(ctx: &Ctx) -> Result<Reach> {
 /// The store's.
 pub async fn seal(ctx: &Ctx) -> Result<usize> {
     let waiting = waiting(ctx).await?;
-    let oldest = waiting.iter().map(|event| event.at).min();
-    let is_due = |oldest| waiting.len() >= MOST || ctx.now.since(oldest) >= PATIENCE;
-    if oldest.is_some_and(is_due) { seal_block(ctx, waiting).await } else { Ok(0) }
+    // Also of what happened before the clock was set back, and seems to come yet.
+    let longest = waiting.iter().map(|event| ctx.now.apart(event.at)).max();
+    let is_due = |longest| waiting.len() >= MOST || longest >= PATIENCE;
+    if longest.is_some_and(is_due) { seal_block(ctx, waiting).await } else { Ok(0) }
 }
 
 /// Seals everything that waits; returns how many events.
@@ -132,9 +133,11 @@ async fn waiting(ctx: &Ctx) -> Result<Vec<Seen<Event>>> {
     Ok(ctx.app.store.find(Query::along(Event::BY_BLOCK).equal(0_i64).limit(MOST)).await?.items)
 }
 
-/// One block of those among `waiting` that happened within an hour of the first.
+/// One block of those among `waiting` that happened within an hour of the one that is furthest from now: the oldest,
+/// unless the clock was set back since.
 async fn seal_block(ctx: &Ctx, mut waiting: Vec<Seen<Event>>) -> Result<usize> {
-    let Some(first) = waiting.first().map(|event| event.at) else { return Ok(0) };
+    let first = waiting.iter().map(|event| event.at).max_by_key(|at| ctx.now.apart(*at));
+    let Some(first) = first else { return Ok(0) };
     waiting.retain(|event| event.at.since(first) < SPAN && first.since(event.at) < SPAN);
     let (store, keyring) = (&ctx.app.store, &ctx.app.keyring);
     let head = store.first(Query::<Block>::along(Block::BY_NUMBER).descending()).await?;

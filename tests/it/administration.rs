@@ -717,6 +717,29 @@ async fn what_happened_is_sealed_once_by_whoever_is_first() {
     assert_eq!(shown["spans"][0]["sign_ins"], 1);
 }
 
+/// What happened before the step seems to come yet, and what happens after it comes before that.
+#[tokio::test]
+async fn a_clock_that_is_set_back_puts_no_seal_off() {
+    let world = plan().build().await;
+    world.alice().await;
+    let events = world.count::<Event>(Event::BY_TIME).await;
+    let mut back = world.ctx();
+    back.now = back.now - DAY;
+    let fresh = Event {
+        id: Uuid::from_u128(2_000),
+        at: back.now,
+        block: 0,
+        what: vestibule::audit::What::CodeSent,
+        ..any_event(&world).await
+    };
+    world.app.store.commit(vec![Change::insert(&fresh)]).await.unwrap();
+    back.now = back.now + chain::PATIENCE;
+    assert_eq!(chain::seal(&back).await.unwrap(), events);
+    assert_eq!(chain::seal(&back).await.unwrap(), 1);
+    let seen = report(&world).await;
+    assert_eq!((seen.faults.clone(), seen.blocks, seen.waiting), (vec![], 2, 0));
+}
+
 async fn any_event(world: &World) -> Event {
     let found = world.app.store.find(Query::<Event>::along(Event::BY_TIME).limit(1)).await.unwrap();
     (*found.items[0]).clone()
