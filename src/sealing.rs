@@ -1,4 +1,5 @@
-//! Changing the sealing keys: what an old one still holds, and what lasts sealed anew under the first.
+//! Changing the sealing keys: what an old one still holds, and what lasts sealed anew under the first. Of peppers,
+//! what each went into.
 //!
 //! Always holds: a record is changed only from what was seen, so whatever servers do meanwhile counts, and it
 //! may be done again, or beside itself. What does not open stays as it is. What is short-lived is left to run
@@ -10,9 +11,10 @@ use crate::app::Ctx;
 use crate::error::Result;
 use crate::factors::Factor;
 use crate::keys::SigningKey;
+use crate::passwords::Password;
 use crate::schema;
 use crate::secret::Sealed;
-use crate::store::sealed::{Holding, holdings};
+use crate::store::sealed::{self, Holding, holdings};
 use crate::store::{Change, Engine, Entity, Field, StoreError, answer};
 
 /// How many records are read, and at most changed, at once: few enough that nobody waits behind them.
@@ -24,6 +26,14 @@ const PAGE: usize = 100;
 /// The engine's.
 pub async fn held(engine: &Engine) -> std::result::Result<Vec<Holding>, StoreError> {
     holdings(engine, &schema::tables()).await
+}
+
+/// How many passwords and sets of recovery codes each pepper went into, whether it is configured or not.
+///
+/// # Errors
+/// The engine's.
+pub async fn peppered(engine: &Engine) -> std::result::Result<Vec<Holding>, StoreError> {
+    sealed::peppered(engine, &[(Password::table(), "phc"), (Factor::table(), "codes")]).await
 }
 
 /// Seals anew under the first key what lasts: the keys of authenticator apps, and those that sign access

@@ -19,7 +19,7 @@ use crate::money::Rates;
 use crate::outbound::Outbound;
 use crate::random::Random;
 use crate::sealing;
-use crate::secret::{Keyring, Secret};
+use crate::secret::{Keyring, Peppers, Secret};
 use crate::shared::Shared;
 use crate::store::sealed::Holding;
 use crate::store::{Engine, Store, migrations, schema};
@@ -217,6 +217,7 @@ async fn store(config: &Config) -> Vec<Finding> {
     let mut found = compared(engine.clone()).await;
     if found.iter().all(|finding| finding.0 == Verdict::Fine) {
         found.extend(sealed(config, &engine).await);
+        found.extend(peppered(config, &engine).await);
     }
     found
 }
@@ -234,6 +235,25 @@ async fn sealed(config: &Config, engine: &Engine) -> Vec<Finding> {
     let say = |one: &Holding| {
         format!(
             "{} in {} can be opened only with the key {}: put it back below the others in secrets.keys.",
+            one.count, one.table, one.key
+        )
+    };
+    lost.map(|one| Finding::bad("keys", say(one))).collect()
+}
+
+/// What fits nothing any more, since its pepper was taken away.
+async fn peppered(config: &Config, engine: &Engine) -> Vec<Finding> {
+    let held = match sealing::peppered(engine).await {
+        Ok(held) => held,
+        Err(error) => {
+            return vec![Finding::bad("keys", format!("What the peppers went into is not known: {error}."))];
+        }
+    };
+    let Ok(peppers) = Peppers::parse(&config.secrets.peppers) else { return Vec::new() };
+    let lost = held.iter().filter(|one| peppers.named(&one.key).is_none());
+    let say = |one: &Holding| {
+        format!(
+            "{} in {} can be right only with the pepper {}: put it back below the others in secrets.peppers.",
             one.count, one.table, one.key
         )
     };

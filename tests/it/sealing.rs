@@ -208,6 +208,34 @@ async fn the_operator_is_told_what_each_key_holds_and_which_one_is_missing() {
     assert!(!run(&["doctor"], &["next"]).await.contains("in factors"));
 }
 
+#[tokio::test]
+async fn the_operator_is_told_what_can_be_right_only_with_a_pepper_that_is_missing() {
+    let pepper = |id: &str| Keyring::generate(id, &Random::seeded(3));
+    let one = pepper("one");
+    let world = World::plan().config(move |config| config.secrets.peppers = vec![one]).build().await;
+    crate::factors::makes_codes(&world.alice().await).await;
+    world.member().await;
+    let home = Scratch::new().unwrap();
+    let run = async |peppers: &[&str]| {
+        let text: Vec<_> = peppers.iter().map(|id| pepper(id).expose().to_owned()).collect();
+        let mut program = bare_vestibule(home.path());
+        program.arg("doctor").env("VESTIBULE_STORE", &world.place.url);
+        program.env("VESTIBULE_SECRETS_PEPPERS", text.join(","));
+        program.env("VESTIBULE_SECRETS_KEYS", ring(&["test"])[0].expose());
+        let told = tokio::process::Command::from(program).output().await.unwrap();
+        String::from_utf8([told.stdout, told.stderr].concat()).unwrap()
+    };
+    for peppers in [&[][..], &["two"]] {
+        let told = run(peppers).await;
+        for lost in ["2 in passwords", "1 in factors"] {
+            let lost = format!("{lost} can be right only with the pepper one: put it back");
+            assert!(told.lines().any(|line| line.starts_with("bad ") && line.contains(&lost)), "{told}");
+        }
+    }
+    let told = run(&["two", "one"]).await;
+    assert!(!told.contains("can be right only"), "{told}");
+}
+
 /// Whoever threw a key away on the word of an empty house would lose what it holds.
 #[tokio::test]
 async fn a_command_in_the_wrong_place_says_so_and_makes_no_database() {
