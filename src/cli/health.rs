@@ -35,10 +35,10 @@ pub async fn run(options: &Options) -> Outcome {
         )
         .await;
     }
-    let (config, faults) = options.settings.given().peek();
-    let asked = match config {
-        Some(config) => asked(config.server.listen).await,
-        None => Err("The settings cannot be read.".to_owned()),
+    let (listen, faults) = options.settings.given().peek();
+    let asked = match listen {
+        Some(listen) => asked(listen).await,
+        None => Err("The settings do not tell where the server listens; name it with --listen.".to_owned()),
     };
     asked.map_err(|sentence| [&[sentence], faults.as_slice()].concat().join("\n"))
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::config::{Assignment, Config, Faults, Layers, Source, Variable, assignments, parse_dotenv};
@@ -75,11 +76,17 @@ impl<'a> Given<'a> {
         finish(config, policy)
     }
 
-    /// Reads the settings alone, as far as they can be read, and what is wrong with them: for what asks a server that
-    /// runs, whatever its next start would say.
-    pub fn peek(self) -> (Option<Config>, Vec<String>) {
+    /// Where the server listens, and everything that is wrong with the settings: for what asks a server that runs,
+    /// whatever its next start would say. None when that cannot be told: an address that nobody named is never taken
+    /// for one that somebody did.
+    pub fn peek(self) -> (Option<SocketAddr>, Vec<String>) {
+        const LISTEN: &str = "server.listen";
         let (mut config, ..) = self.lay();
-        (Config::read(&mut config), config.faults)
+        let read = Config::read(&mut config);
+        // What is wrong with a setting is told by its name.
+        let is_wrong = config.faults.iter().any(|fault| fault.contains(LISTEN));
+        let is_unknown = is_wrong || config.lacks_file && !config.is_said(LISTEN);
+        (read.map(|read| read.server.listen).filter(|_| !is_unknown), config.faults)
     }
 
     /// Settings and policy with the layers over them, as far as no policy is named in them; and the lines of the policy
@@ -136,7 +143,10 @@ fn finish(mut config: Layers, mut policy: Layers) -> Result<Settings, Faults> {
 fn lay_file(layers: &mut Layers, file: &Path) {
     match std::fs::read_to_string(file) {
         Ok(text) => layers.lay_file(&file.to_string_lossy(), &text),
-        Err(error) => layers.faults.push(format!("The file {} cannot be read: {error}.", file.display())),
+        Err(error) => {
+            layers.lacks_file = true;
+            layers.faults.push(format!("The file {} cannot be read: {error}.", file.display()));
+        }
     }
 }
 
@@ -248,6 +258,35 @@ mod tests {
                 "/p.toml line 1: code.digits must be between 6 and 10 (NIST SP 800-63B-4).",
             ]
         );
+    }
+
+    #[test]
+    fn an_address_that_nobody_named_is_not_taken_for_one_that_somebody_did() {
+        let scratch = Scratch::new("peek");
+        let file = |name: &str, text: &str| Some(scratch.file(name, text));
+        let peek = |file: Option<PathBuf>, pairs: &[(&str, &str)]| {
+            let given = Given { file: file.as_deref(), environment: environment(pairs), ..Given::default() };
+            let (listen, faults) = given.peek();
+            assert!(listen.is_some() || !faults.is_empty());
+            listen.map(|listen| listen.to_string())
+        };
+        let named = [("VESTIBULE_LISTEN", "127.0.0.1:2")];
+        let told = |text: &str| Some(text.to_owned());
+        assert_eq!(peek(None, &[]), told("127.0.0.1:8080"));
+        assert_eq!(peek(file("a", "server.listen = \"127.0.0.1:3\"\ncode = 7\n"), &[]), told("127.0.0.1:3"));
+        for (file, pairs) in [
+            (Some(scratch.0.join("missing")), &[][..]),
+            (file("b", "server.listen = \"127.0.0.1:3\"\nthis is no TOML"), &[]),
+            (file("c", "server.listen = \"here\""), &[]),
+            (file("d", "server.lisen = \"127.0.0.1:3\""), &[]),
+            (None, &[("VESTIBULE_LISTEN", "8080")]),
+            (None, &[named[0], ("VESTIBULE_SERVER_LISTEN", "127.0.0.1:3")]),
+            (None, &[("VESTIBULE_LISTEN_FILE", "/nowhere/at/all")]),
+        ] {
+            assert_eq!(peek(file.clone(), pairs), None, "{file:?} {pairs:?}");
+        }
+        // The environment wins over what the file may say.
+        assert_eq!(peek(Some(scratch.0.join("missing")), &named), told("127.0.0.1:2"));
     }
 
     #[test]
