@@ -125,12 +125,25 @@ impl Layers {
     /// Makes room for what a file says at `path`, when it may. Whether it may.
     fn make_room(&mut self, path: &str, value: &Value) -> bool {
         let (Some((section, blank)), Value::Table(table)) = (&self.open, value) else { return false };
+        if self.word_in(path).is_some() {
+            return false;
+        }
         let inside = path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
         if inside && (table.is_empty() || table.keys().any(|key| blank.contains_key(key))) {
             let blank = blank.clone();
             self.plant(path, blank);
         }
         inside
+    }
+
+    /// In a path inside the open section, what ends with a word that says something about an entry. No entry has one
+    /// in its name: who reads the name would take the rest of it for what is said.
+    fn word_in<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (section, blank) = self.open.as_ref()?;
+        let inside = path.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+        let mut begun = ends.filter_map(|end| path.get(..end));
+        begun.find(|begun| inside && blank.contains_key(last(begun)))
     }
 
     /// Every setting's path.
@@ -327,6 +340,13 @@ impl Layers {
         let inside = format!("{path}.");
         if there.iter().any(|one| one == path || one.starts_with(&inside)) {
             return format!("{path} {sentence}.");
+        }
+        let is_known = |begun: &&str| self.leaves.contains_key(*begun) || self.is_section(begun);
+        if let Some(word) = self.word_in(path).filter(|begun| !is_known(begun)).map(last) {
+            return format!(
+                "{path} cannot be called so: `{word}` says something about what is named before it, and is part \
+                 of no name."
+            );
         }
         format!("{path} is not a setting; did you mean {}?", self.nearest_path(path))
     }

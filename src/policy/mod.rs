@@ -355,6 +355,10 @@ mod tests {
             ),
             ("operation.\"own.act\".prof = { any = [] }", "operation.own.act.prof.any is not a setting"),
             ("operation.act = 7", "operation.act is not a setting"),
+            (
+                "operation.\"own.act\".proof.ani = [\"totp\"]",
+                "operation.own.act.proof.ani is not a setting; did you mean operation.own.act.proof.any?",
+            ),
             ("sign_in.second.when = \"sometimes\"", "sign_in.second.when: unknown variant `sometimes`"),
             ("password.min_length = 3", "password.min_length must be at least 4"),
             ("password.max_length = 7", "must not be above password.max_length, which is 7"),
@@ -392,6 +396,25 @@ mod tests {
         ] {
             let faults = Policy::from_toml(text).unwrap_err().to_string();
             assert!(faults.contains(told) && faults.starts_with("policy line 1: "), "{text}: {faults}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_operation_is_no_name_of_one() {
+        for (line, name, word) in [
+            ("\"shop.notify\".proof = { any = [\"totp\"] }", "shop.notify", "notify"),
+            ("\"card.proof\".never = true", "card.proof", "proof"),
+            ("\"card.proof.check\".never = true", "card.proof.check", "proof"),
+            ("\"say.never\" = {}", "say.never", "never"),
+            ("notify.never = true", "notify", "notify"),
+            ("\"shop.sell\".never = true\n\"shop.notify\".never = true", "shop.notify", "notify"),
+        ] {
+            let faults = Policy::from_toml(&format!("[operation]\n{line}")).unwrap_err().to_string();
+            let told = format!(": operation.{name} cannot be called so: `{word}` says something about what");
+            assert!(faults.contains(&told) && faults.lines().count() == 1, "{line}: {faults}");
+        }
+        for own in ["shop.notify_all", "shop.any", "card.max_age", "proofs"] {
+            assert!(Policy::from_toml(&format!("operation.\"{own}\".never = true")).is_ok(), "{own}");
         }
     }
 
