@@ -20,6 +20,7 @@ use crate::accounts::User;
 use crate::app::Ctx;
 use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
+use crate::limits;
 use crate::notices::{self, About, Notice};
 use crate::organizations::Member;
 use crate::policy::{Proofs, Rank};
@@ -117,50 +118,49 @@ pub async fn begin(
         &notices::prepare(ctx, &found, About::operation(operation, Notice::ActedOnBehalf).plain()).await?;
     let (read_only, carry): (_, Carry) =
         (ask.read_only.unwrap_or(true), ask.session.unwrap_or(Carried::Bearer).into());
-    let opened = ctx
-        .decide(move |moment| async move {
-            let standing = by.standing(ctx).await?;
-            let (Some(actor), Some(own)) = (standing.actor(), standing.session()) else {
-                // The command line has no session that this one could end with.
-                return Err(Problem::NotAllowed.into());
-            };
-            let user = ctx.app.store.get::<User>(user).await?.ok_or(Problem::NotFound)?;
-            if !user.is_active(moment.now) {
-                return Err(Problem::NotFound.into());
-            }
-            // Nobody's role is lent.
-            if actor == user.id || user.rank() != Rank::User {
-                return Err(Problem::NotAllowed.into());
-            }
-            let (session, token) =
-                Session::open(&user, Proofs::default(), carry, &ctx.policy.session, &moment);
-            let session = Session {
-                expires_at: (moment.now + *lasts).min(own.expires_at).min(session.expires_at),
-                act: Some(Act {
-                    actor,
-                    session: own.id,
-                    reason: reason.clone(),
-                    read_only,
-                    members: members.map(|both| both.each_ref().map(Into::into)),
-                }),
-                ..session
-            };
-            let detail = serde_json::json!({
-                "reason": reason, "read_only": read_only, "until": session.expires_at,
-            });
-            let event = note(What::ActingBegan).user(user.id).actor(Some(actor)).session(session.id);
-            let mut decision = answer((session.id, token))
-                .insert(&session)
-                .require(&user)
-                .and(standing.unchanged())
-                .and(told.changes(ctx, &moment))
-                .note(&moment, event.detail(detail));
-            for member in members.into_iter().flatten() {
-                decision = decision.require(member);
-            }
-            Ok(decision)
-        })
-        .await?;
+    let paid = || told.postage();
+    let opened = limits::decide(ctx, paid, move |moment| async move {
+        let standing = by.standing(ctx).await?;
+        let (Some(actor), Some(own)) = (standing.actor(), standing.session()) else {
+            // The command line has no session that this one could end with.
+            return Err(Problem::NotAllowed.into());
+        };
+        let user = ctx.app.store.get::<User>(user).await?.ok_or(Problem::NotFound)?;
+        if !user.is_active(moment.now) {
+            return Err(Problem::NotFound.into());
+        }
+        // Nobody's role is lent.
+        if actor == user.id || user.rank() != Rank::User {
+            return Err(Problem::NotAllowed.into());
+        }
+        let (session, token) = Session::open(&user, Proofs::default(), carry, &ctx.policy.session, &moment);
+        let session = Session {
+            expires_at: (moment.now + *lasts).min(own.expires_at).min(session.expires_at),
+            act: Some(Act {
+                actor,
+                session: own.id,
+                reason: reason.clone(),
+                read_only,
+                members: members.map(|both| both.each_ref().map(Into::into)),
+            }),
+            ..session
+        };
+        let detail = serde_json::json!({
+            "reason": reason, "read_only": read_only, "until": session.expires_at,
+        });
+        let event = note(What::ActingBegan).user(user.id).actor(Some(actor)).session(session.id);
+        let mut decision = answer((session.id, token))
+            .insert(&session)
+            .require(&user)
+            .and(standing.unchanged())
+            .and(told.changes(ctx, &moment))
+            .note(&moment, event.detail(detail));
+        for member in members.into_iter().flatten() {
+            decision = decision.require(member);
+        }
+        Ok(decision)
+    })
+    .await?;
     let (id, token) = opened;
     let session = ctx.app.store.get::<Session>(id).await?.ok_or(Problem::NotFound)?;
     Ok((session, token))

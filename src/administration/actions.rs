@@ -13,7 +13,7 @@ use crate::factors::{self, Factor, Guess};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind};
-use crate::notices::{self, About, Notice};
+use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Rank, operation};
 use crate::recovery::Recovery;
@@ -250,7 +250,8 @@ pub async fn act(ctx: &Ctx, by: &By, id: Uuid, deed: Deed<'_>) -> Result<usize> 
         let about = About::operation(deed.operation(&found), deed.notice()).plain().may_be_left_out();
         Some(notices::prepare(ctx, &found, about).await?)
     };
-    ctx.decide(move |moment| async move {
+    let paid = || told.iter().flat_map(Notices::postage).collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let standing = by.standing(ctx).await?;
         let user = user(ctx, id).await?;
         standing.over(&user)?;
@@ -308,7 +309,8 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         return Err(Error::invalid(missing));
     }
     let postage = &postage(ctx, reached.map(|name| name.value())).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || postage.iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let standing = by.standing(ctx).await?;
         for name in &wanted.names {
             if identifiers::actions::owner(ctx, name).await?.is_some() {
@@ -355,7 +357,8 @@ pub async fn link(ctx: &Ctx, by: &By, id: Uuid) -> Result<String> {
     let kinds = [IdentifierKind::Email, IdentifierKind::Mobile];
     let target = kinds.into_iter().find_map(|kind| own.iter().find(|one| one.kind == kind));
     let postage = &postage(ctx, target.map(|one| one.value.as_str())).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || postage.iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let standing = by.standing(ctx).await?;
         let user = user(ctx, id).await?;
         standing.over(&user)?;

@@ -161,7 +161,8 @@ where
     judged(Vec::new(), ctx.moment()).await?.outcome?;
     let told = &told(ctx, permit, Notice::FactorAdded).await?;
     let had_second = accounts::held(ctx, &permit.caller().user).await?.1.has_second();
-    let bound = ctx.decide(|moment| judged(told.changes(ctx, &moment), moment)).await?;
+    let paid = || told.postage();
+    let bound = limits::decide(ctx, paid, |moment| judged(told.changes(ctx, &moment), moment)).await?;
     // The records of sessions that ended with the first second factor, also those that were opened in the same
     // instant.
     if !had_second {
@@ -191,13 +192,13 @@ pub async fn make_codes(ctx: &Ctx, caller: &Caller) -> Result<Codes> {
         hashed.push(limits::looked_at(ctx, caller.session.id, one).await?);
     }
     let (hashed, told) = (&hashed, &told(ctx, permit, Notice::RecoveryCodesMade).await?);
-    let factor = ctx
-        .decide(move |moment| async move {
-            let case = case(ctx, permit).await?;
-            let told = told.changes(ctx, &moment);
-            Ok(rules::make_codes(&case, hashed.clone(), told, &ctx.policy, &moment))
-        })
-        .await?;
+    let paid = || told.postage();
+    let factor = limits::decide(ctx, paid, move |moment| async move {
+        let case = case(ctx, permit).await?;
+        let told = told.changes(ctx, &moment);
+        Ok(rules::make_codes(&case, hashed.clone(), told, &ctx.policy, &moment))
+    })
+    .await?;
     Ok(Codes { factor, codes: codes.iter().map(|code| code.expose().to_owned()).collect() })
 }
 
@@ -226,5 +227,5 @@ pub async fn remove(ctx: &Ctx, caller: &Caller, id: Uuid) -> Result<()> {
     };
     judged(Vec::new(), ctx.moment()).await?.outcome?;
     let told = &told(ctx, permit, Notice::FactorRemoved).await?;
-    ctx.decide(move |moment| async move { judged(told.changes(ctx, &moment), moment).await }).await
+    limits::decide(ctx, || told.postage(), |moment| judged(told.changes(ctx, &moment), moment)).await
 }

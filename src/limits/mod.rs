@@ -26,7 +26,7 @@ use postage::Taken;
 use window::{Sent, Share};
 
 pub use crate::policy::Limit;
-pub use postage::{Postage, decide};
+pub use postage::{Postage, decide, give_back};
 pub use window::Sends;
 
 /// Takes one from the budget that `limit` keeps for `of`.

@@ -107,6 +107,13 @@ impl Taken {
     }
 }
 
+/// Gives back what was `paid` for something that is not done: what else it takes could not be had.
+pub async fn give_back(ctx: &Ctx, paid: Vec<&Postage>) {
+    for postage in paid {
+        postage.taken.give_back(ctx).await;
+    }
+}
+
 /// [`Ctx::decide`] about what is sent with the postage that was `paid`: what the decision does not use is given
 /// back. So of many who ask for the same at once, those who come too late have used up nothing.
 ///

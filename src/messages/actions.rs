@@ -102,19 +102,19 @@ async fn settle(ctx: &Ctx, id: Uuid, rule: impl Fn(&mut Message, &Moment) -> boo
         true => another_way(ctx, &before).await?,
         false => None,
     };
-    let (rule, way) = (&rule, way.as_ref());
-    let news = ctx
-        .decide(async |moment| {
-            let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
-            let decision = noted(change(seen, |message| rule(message, &moment)), &moment);
-            let Ok(Some(news)) = &decision.outcome else { return Ok(decision) };
-            let (before_it, is_wanted) = (news.before, news.message.wants_another_way(moment.now));
-            let is_over = !before_it.is_final() && is_wanted;
-            let Some(way) = way.filter(|_| is_over) else { return Ok(decision) };
-            let next = before.follow(ctx, &way.postage, way.channel, &way.to, &way.letter, &moment);
-            Ok(decision.insert(&next))
-        })
-        .await?;
+    let (rule, before, way) = (&rule, &before, way.as_ref());
+    let paid = || way.iter().map(|way| &way.postage).collect();
+    let news = limits::decide(ctx, paid, |moment| async move {
+        let Some(seen) = ctx.app.store.get::<Message>(id).await? else { return Ok(answer(None)) };
+        let decision = noted(change(seen, |message| rule(message, &moment)), &moment);
+        let Ok(Some(news)) = &decision.outcome else { return Ok(decision) };
+        let (before_it, is_wanted) = (news.before, news.message.wants_another_way(moment.now));
+        let is_over = !before_it.is_final() && is_wanted;
+        let Some(way) = way.filter(|_| is_over) else { return Ok(decision) };
+        let next = before.follow(ctx, &way.postage, way.channel, &way.to, &way.letter, &moment);
+        Ok(decision.insert(&next))
+    })
+    .await?;
     tell(ctx, news);
     Ok(true)
 }

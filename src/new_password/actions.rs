@@ -49,7 +49,8 @@ pub async fn change(ctx: &Ctx, caller: &Caller, current: Option<GivenPassword>, 
         None => {}
     }
     let ready = &Ready::of(ctx, user, stored, new, None).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || ready.notices.postage();
+    limits::decide(ctx, paid, move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let session_id = session.id;
         let device = devices::find(ctx, session.device_id, &user).await?;
@@ -102,26 +103,26 @@ pub async fn by_recovery(ctx: &Ctx, token: Option<&Token>, new: &Secret) -> Resu
     let Standing { recovery: begun, user, .. } = Standing::read(ctx, token).await?;
     let stored = ctx.app.store.get::<Password>(user.id).await?;
     let ready = &Ready::of(ctx, &user, stored, new, begun.identifier_id).await?;
-    let device = ctx
-        .decide(move |moment| async move {
-            let Standing { recovery, user, shown } = Standing::read(ctx, token).await?;
-            let event = note(What::Recovered).user(user.id);
-            let shown = match shown {
-                Some(shown) => Some(prove(ctx, shown, &moment).await?),
-                None => None,
-            };
-            let device = devices::find(ctx, recovery.device_id, &user).await?;
-            let (decision, user) = ready.set(ctx, user, &moment, |_| true).await?;
-            let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
-            Ok(match device.map(|device| devices::keep(device, user.sessions_from)) {
-                Some(kept) => decision.update(&kept).map(|()| None),
-                None => {
-                    let made = devices::arrive(None, &user, None, &ctx.policy.devices, &moment);
-                    decision.and([made.change]).map(|()| made.token)
-                }
-            })
+    let paid = || ready.notices.postage();
+    let device = limits::decide(ctx, paid, move |moment| async move {
+        let Standing { recovery, user, shown } = Standing::read(ctx, token).await?;
+        let event = note(What::Recovered).user(user.id);
+        let shown = match shown {
+            Some(shown) => Some(prove(ctx, shown, &moment).await?),
+            None => None,
+        };
+        let device = devices::find(ctx, recovery.device_id, &user).await?;
+        let (decision, user) = ready.set(ctx, user, &moment, |_| true).await?;
+        let decision = decision.update(&user).delete(&recovery).and(shown).note(&moment, event);
+        Ok(match device.map(|device| devices::keep(device, user.sessions_from)) {
+            Some(kept) => decision.update(&kept).map(|()| None),
+            None => {
+                let made = devices::arrive(None, &user, None, &ctx.policy.devices, &moment);
+                decision.and([made.change]).map(|()| made.token)
+            }
         })
-        .await?;
+    })
+    .await?;
     limits::forgive(ctx, user.id).await;
     Ok(device)
 }

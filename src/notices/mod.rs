@@ -195,7 +195,10 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
             Err(error) if error.problem == Problem::NumberNotServed => {}
             Err(error) if (about.may_be_left_out || addressee.is_second) && error.problem.is_no_postage() => {
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                limits::give_back(ctx, addressed.iter().map(|(_, postage)| postage).collect()).await;
+                return Err(error);
+            }
         }
     }
     let undo = match about.undo {

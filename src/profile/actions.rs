@@ -7,7 +7,7 @@ use crate::audit::{Noting, What, note};
 use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{self, Factor, Held};
-use crate::identifiers::{self, Identifier};
+use crate::identifiers::{self, Identifier, Name};
 use crate::limits::{self, Postage, Sender};
 use crate::notices::{self, About, Notice, Notices};
 use crate::organizations::{self, actions::Heirs};
@@ -62,23 +62,23 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         }
     }
     let paid = &pay(ctx, &caller.user, &wanted, &known).await?;
-    let verifications = ctx
-        .decide(move |moment| async move {
-            let (session, user) = caller.standing(ctx).await?;
-            let mut changing = Changing::read(ctx, user, asked, paid).await?;
-            changing.withdrawn.retain(|_| withdraws);
-            // Judged again: a factor may have been bound or taken away since, and what is known of them gone.
-            for (_, operation) in changing.wanted.operations() {
-                step_up::permit(ctx, caller, operation).await?;
-            }
-            let mut needed = changing.wanted.needed(&ctx.policy, &changing.identifiers);
-            needed.extend(last_factor(ctx, &changing.user, &changing.wanted, &changing.identifiers).await?);
-            if !needed.is_empty() {
-                return Err(Error::invalid(needed));
-            }
-            Ok(changing.decide(ctx, &moment).await?.require(&session))
-        })
-        .await?;
+    let postage = || paid.iter().flat_map(Paid::postage).collect();
+    let verifications = limits::decide(ctx, postage, move |moment| async move {
+        let (session, user) = caller.standing(ctx).await?;
+        let mut changing = Changing::read(ctx, user, asked, paid).await?;
+        changing.withdrawn.retain(|_| withdraws);
+        // Judged again: a factor may have been bound or taken away since, and what is known of them gone.
+        for (_, operation) in changing.wanted.operations() {
+            step_up::permit(ctx, caller, operation).await?;
+        }
+        let mut needed = changing.wanted.needed(&ctx.policy, &changing.identifiers);
+        needed.extend(last_factor(ctx, &changing.user, &changing.wanted, &changing.identifiers).await?);
+        if !needed.is_empty() {
+            return Err(Error::invalid(needed));
+        }
+        Ok(changing.decide(ctx, &moment).await?.require(&session))
+    })
+    .await?;
     let user = ctx.app.store.get::<User>(caller.user.id).await?.ok_or(Problem::Unauthenticated)?;
     Ok(Changed { user: accounts::view(ctx, &user).await?, verifications })
 }
@@ -120,22 +120,41 @@ struct Paid {
     told: Option<Notices>,
 }
 
+impl Paid {
+    async fn pay(
+        &mut self,
+        ctx: &Ctx,
+        user: &User,
+        name: Option<&Name>,
+        about: Option<About<'_>>,
+    ) -> Result<()> {
+        if let Some(about) = about {
+            self.told = Some(notices::prepare(ctx, user, about).await?);
+        }
+        if let Some(name) = name.filter(|_| self.kind != IdentifierKind::Username) {
+            self.code = Some(limits::postage(ctx, name.value(), Sender::Stranger).await?);
+        }
+        Ok(())
+    }
+
+    fn postage(&self) -> Vec<&Postage> {
+        self.code.iter().chain(self.told.iter().flat_map(Notices::postage)).collect()
+    }
+}
+
 /// Counts every message. One that cannot be counted refuses the change: nobody's address goes untold.
 async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
     let mut all = Vec::new();
     let factors = factors::of_user(ctx, user.id).await?;
     for (kind, name) in &wanted.names {
-        let told = match about(*kind, name.is_none(), known, &factors) {
-            Some(about) => Some(notices::prepare(ctx, user, about).await?),
-            None => None,
-        };
-        let code = match name {
-            Some(name) if *kind != IdentifierKind::Username => {
-                Some(limits::postage(ctx, name.value(), Sender::Stranger).await?)
-            }
-            _ => None,
-        };
-        all.push(Paid { kind: *kind, code, told });
+        let mut paid = Paid { kind: *kind, code: None, told: None };
+        let about = about(*kind, name.is_none(), known, &factors);
+        let outcome = paid.pay(ctx, user, name.as_ref(), about).await;
+        all.push(paid);
+        if let Err(error) = outcome {
+            limits::give_back(ctx, all.iter().flat_map(Paid::postage).collect()).await;
+            return Err(error);
+        }
     }
     Ok(all)
 }
@@ -306,7 +325,8 @@ pub async fn delete(ctx: &Ctx, caller: &Caller) -> Result<bool> {
     let permit = &permit(ctx, caller, operation::DELETE).await?;
     let told = &notices::prepare(ctx, &caller.user, deletion()).await?;
     let grace = *ctx.policy.account.grace;
-    ctx.decide(move |moment| async move {
+    let paid = || told.postage();
+    limits::decide(ctx, paid, move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let Heirs { users: mut heirs, unchanged } = organizations::actions::heirs(ctx, user.id).await?;
         if user.rank() == Rank::Admin {

@@ -207,7 +207,8 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
     limits::take(ctx, Limit::ExportUser, &caller.user.id.to_string()).await?;
     let about = About::operation(operation::EXPORT, Notice::DataExported);
     let told = &notices::prepare(ctx, &caller.user, about).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || told.postage();
+    limits::decide(ctx, paid, move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let event = note(What::Exported).user(user.id).session(session.id);
         let decision = answer(()).require(&session).require(&user).note(&moment, event);

@@ -57,7 +57,8 @@ pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Resul
         Err(error) => return Err(error),
     };
     let postage = postage.as_ref();
-    ctx.decide(move |moment| async move {
+    let paid = || postage.into_iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let (challenge, token, message) = blind::ask(ctx, asked, known, postage, &moment);
         let event = note(What::RecoveryAsked);
         let event = asked.into_iter().fold(event, |event, (user, ..)| event.user(user.id));
@@ -134,7 +135,14 @@ pub async fn verify(ctx: &Ctx, token: Option<&Token>, given: &str) -> Result<Pro
             // A second factor that is sent tells where it goes.
             let shown = Some(target.id).filter(|_| second.as_ref().and_then(Second::postage).is_none());
             let about = About::event(Notice::RecoveryStarted, policy.notices.recovery).shown(shown);
-            Some((second, notices::prepare(ctx, user, about).await?))
+            let told = match notices::prepare(ctx, user, about).await {
+                Ok(told) => told,
+                Err(error) => {
+                    limits::give_back(ctx, second.iter().filter_map(Second::postage).collect()).await;
+                    return Err(error);
+                }
+            };
+            Some((second, told))
         }
     };
     let prepared = prepared.as_ref();

@@ -16,6 +16,7 @@ use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{Factor, Guess, Held};
 use crate::identifiers::{self, Name};
 use crate::limits::{self, Limit, Sender};
+use crate::notices::Notices;
 use crate::passwords::{self, GivenPassword, Password, Verdict};
 use crate::policy::{FactorKind, Gate, IdentifierKind, Proofs, after_first_factor};
 use crate::secret::Token;
@@ -146,7 +147,8 @@ pub async fn sign_in(
                 Some(_) => None,
             };
             let news = &news;
-            let opened = ctx.decide(move |moment| async move {
+            let paid = || news.iter().flat_map(Notices::postage).collect();
+            let opened = limits::decide(ctx, paid, move |moment| async move {
                 let standing = standing(ctx, user, stored, rehashed, takes, moment.again).await?;
                 // A factor that was bound meanwhile changed the user: what is seen here still stands
                 // when the session is opened, or this is done again.
@@ -180,7 +182,8 @@ pub async fn sign_in(
             let sender = Sender::user(user.id, device.is_some());
             let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, sender).await?;
             let kinds = kinds.as_slice();
-            let asked = ctx.decide(move |moment| async move {
+            let paid = || chosen.postage.iter().collect();
+            let asked = limits::decide(ctx, paid, move |moment| async move {
                 let standing = standing(ctx, user, stored, rehashed, takes, moment.again).await?;
                 let ask = Ask {
                     purpose: Purpose::SignIn,

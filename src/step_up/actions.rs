@@ -197,7 +197,8 @@ async fn by_challenge(
     let chosen = &choose(ctx, factors, &kinds, wanted, Guess::Usual, Sender::Device).await?;
     let permit = &Permit { operation: operation.to_owned(), caller: caller.clone() };
     let kinds = kinds.as_slice();
-    ctx.decide(move |moment| async move {
+    let paid = || chosen.postage.iter().collect();
+    limits::decide(ctx, paid, move |moment| async move {
         let (session, user) = permit.standing(ctx).await?;
         let ask = Ask {
             purpose: Purpose::StepUp,

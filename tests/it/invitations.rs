@@ -327,3 +327,26 @@ async fn an_invitation_that_did_not_go_out_is_news_of_nobody() {
     let told: Vec<_> = failed.iter().map(|event| (&event.detail["purpose"], event.user_id)).collect();
     assert_eq!(told, [(&json!("invited"), None)]);
 }
+
+/// What is refused after it was counted is not missing to somebody else.
+#[tokio::test]
+async fn what_is_refused_uses_up_nothing_of_what_an_address_may_be_told() {
+    let world = plan().policy(|policy| policy.limits.send_notice.limit = 2).build().await;
+    let (owner, lower, other) = (verified(&world).await, verified(&world).await, verified(&world).await);
+    let (harbour, lights) = (founded(&owner, "Harbour").await, founded(&other, "Lights").await);
+    joins(&owner, harbour, &lower, "admin").await;
+    for _ in 0..3 {
+        invites(&lower, harbour, "guest@example.org", "admin").await.problem(403, "not-allowed");
+    }
+    invites(&other, lights, "guest@example.org", "member").await.expect(StatusCode::CREATED);
+
+    let admin = with_roles(&world, &["admin"]).await;
+    let make = async |name: &str| {
+        let body = json!({"username": name, "email": "new@example.org", "mobile": "+4915112340987"});
+        admin.post("/api/v1/admin/users", body).await
+    };
+    for _ in 0..3 {
+        make(&owner.username).await.problem(409, "identifier-taken");
+    }
+    make("newcomer").await.expect(StatusCode::CREATED);
+}

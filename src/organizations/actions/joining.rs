@@ -38,7 +38,8 @@ pub async fn invite(
     limits::take(ctx, Limit::InvitationUser, &asks).await?;
     let sender = Sender::Notice(Notice::Invited.as_str());
     let postage = &limits::postage(ctx, email.value(), sender).await?;
-    ctx.decide(move |moment| async move {
+    let paid = || vec![postage];
+    limits::decide(ctx, paid, move |moment| async move {
         let standing = by.standing(ctx).await?;
         let entered = enter(ctx, asker, id).await?;
         rules::at_least(entered.role, Role::Admin)?;
