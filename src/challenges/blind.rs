@@ -17,6 +17,7 @@ use crate::audit::{Noting, What, note};
 use crate::clock::Timestamp;
 use crate::devices;
 use crate::error::{Error, Problem, Result};
+use crate::factors::is_carried;
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender, Whence};
 use crate::messages::{self, Fallback, Kind, Message};
@@ -65,7 +66,7 @@ pub fn ask(
     let id = moment.uuid("challenge");
     let token = Token::new(TokenKind::Challenge, id, &moment.seed);
     let code = Zeroizing::new(moment.seed.code("code", policy.code.digits.max(DIGITS)));
-    let kind = asked.map_or_else(|| first(policy), |(_, _, kind)| kind);
+    let kind = asked.map_or_else(|| first(ctx), |(_, _, kind)| kind);
     let challenge = Challenge {
         id,
         digest: token.digest(),
@@ -95,15 +96,16 @@ pub fn ask(
     (challenge, token, message)
 }
 
-/// The kind that whoever asks is told of, whichever way the code goes.
-fn first(policy: &Policy) -> FactorKind {
-    policy.recovery.channels.first().copied().unwrap_or(FactorKind::Email)
+/// The kind that whoever asks is told of, whichever way the code goes: the first that somebody carries.
+fn first(ctx: &Ctx) -> FactorKind {
+    let mut channels = ctx.policy.recovery.channels.iter().copied();
+    channels.find(|kind| is_carried(ctx, *kind)).unwrap_or(FactorKind::Email)
 }
 
 /// What whoever asked is told: the same for everybody.
-pub fn view(challenge: &Challenge, token: &Token, policy: &Policy) -> ChallengeView {
-    let view = challenge.view(token, &policy.code);
-    ChallengeView { factor: first(policy), sent_to: None, alternatives: Vec::new(), ..view }
+pub fn view(ctx: &Ctx, challenge: &Challenge, token: &Token) -> ChallengeView {
+    let view = challenge.view(token, &ctx.policy.code);
+    ChallengeView { factor: first(ctx), sent_to: None, alternatives: Vec::new(), ..view }
 }
 
 /// What a recovery asks, for whoever shows the token of it; of its first code no more than everybody is told.
@@ -116,7 +118,7 @@ pub async fn look(ctx: &Ctx, token: &Token) -> Result<ChallengeView> {
         return Err(Problem::CodeGone.into());
     }
     Ok(match challenge.is_blind() {
-        true => view(&challenge, token, policy),
+        true => view(ctx, &challenge, token),
         false => challenge.view(token, &policy.code),
     })
 }
@@ -222,7 +224,7 @@ impl Case {
 /// Sends the code again, or does as if.
 pub(super) async fn resend(ctx: &Ctx, token: &Token, wanted: Option<FactorKind>) -> Result<ChallengeView> {
     let policy = &*ctx.policy;
-    if wanted.is_some_and(|wanted| wanted != first(policy)) {
+    if wanted.is_some_and(|wanted| wanted != first(ctx)) {
         return Err(Problem::FactorMissing.into());
     }
     let judged = case(ctx, token).await?;
@@ -242,7 +244,7 @@ pub(super) async fn resend(ctx: &Ctx, token: &Token, wanted: Option<FactorKind>)
             Err(refusal) => return Ok(refuse(refusal)),
             Ok(challenge) => challenge,
         };
-        let decision = answer(view(&challenge, token, policy)).update(&challenge);
+        let decision = answer(view(ctx, &challenge, token)).update(&challenge);
         // What a budget holds back is not told: only somebody's budget can be used up.
         let Ok(postage) = postage else { return Ok(decision) };
         let user = case.asked().map(|(user, _)| &**user);

@@ -132,20 +132,20 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
 
 /// Prepares telling of what the right answer to `case` changes; wrong answers must not use up the
 /// messages. What cannot be counted is left out: the change was announced when it was asked for. The first
-/// address or number is told by another, which from then on may be told of nothing.
+/// address or number was not: it is told by another, which from then on may be told of nothing.
 ///
 /// # Errors
-/// The store's.
+/// [`Problem::LimitReached`] and [`Problem::MessagesPaused`], when the first one cannot be told; the store's.
 pub(super) async fn notices(ctx: &Ctx, case: &Case, given: &str) -> Result<Option<Notices>> {
     let is_right = case.challenge.purpose == Purpose::Verify && case.judge(given, &ctx.moment()).is_some();
     let Some(claim) = case.identifier.as_deref().filter(|_| is_right) else { return Ok(None) };
     let Some((name, what)) = change_of(claim.kind) else { return Ok(None) };
-    let about = About::operation(name, what).may_be_left_out();
+    let about = About::operation(name, what);
     let mut others = case.identifiers.iter().filter(|one| one.kind == claim.kind && one.id != claim.id);
     let about = match others.find(|one| one.verified_at.is_some()) {
         Some(old) => {
-            let before = undo::Claim::of(old, &case.factors);
-            about.change(Some(old), Some(claim)).undo(undo::What::Change { before })
+            let about = about.change(Some(old), Some(claim)).may_be_left_out();
+            about.undo(undo::What::Change { kind: claim.kind, done: true })
         }
         // What was given at sign-up is confirmed, and changes nothing.
         None if claim.created_at <= case.user.created_at => return Ok(None),

@@ -11,14 +11,14 @@
 //!
 //! ```ignore
 //! let told = notices::prepare(ctx, &user, About::operation(operation::FACTOR_ADD, Notice::FactorAdded)).await?;
-//! ctx.decide(move |moment| async move {
+//! limits::decide(ctx, || told.postage(), move |moment| async move {
 //!     Ok(answer(()).insert(&factor).and(told.changes(ctx, &moment)))
 //! })
 //! ```
 
 use uuid::Uuid;
 
-use crate::accounts::{self, User};
+use crate::accounts::User;
 use crate::app::{Ctx, Moment};
 use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
@@ -62,13 +62,13 @@ impl<'a> About<'a> {
     /// An operation was done; the policy's `notify` for it says who is told.
     pub fn operation(operation: &'a str, what: Notice) -> Self {
         debug_assert!(!tells(operation).is_empty(), "a policy must be able to ask for this");
-        let undo = undo::What::NotMe { operation: operation.to_owned(), protected: false };
+        let undo = undo::What::NotMe { operation: operation.to_owned() };
         Self::new(what, Told::Operation(operation), undo)
     }
 
     /// Something else happened that the user is told of, when `told`: a setting of `[notices]`.
     pub fn event(what: Notice, told: bool) -> Self {
-        let undo = undo::What::NotMe { operation: what.as_str().to_owned(), protected: false };
+        let undo = undo::What::NotMe { operation: what.as_str().to_owned() };
         Self::new(what, Told::When(told), undo)
     }
 
@@ -201,16 +201,9 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
             }
         }
     }
-    let undo = match about.undo {
-        undo::What::NotMe { operation, .. } if !addressed.is_empty() => {
-            let (_, held) = accounts::held(ctx, user).await?;
-            undo::What::NotMe { operation, protected: held.has_second() }
-        }
-        undo => undo,
-    };
     let may_object = addressed.iter().any(|(addressee, _)| addressee.may_object);
-    let known = if may_object { undo::actions::known(ctx, user.id).await? } else { undo::Known::default() };
-    Ok(Notices { user: user.clone(), what: about.what, undo, known, addressed })
+    let known = if may_object { undo::actions::known(ctx, user).await? } else { undo::Known::default() };
+    Ok(Notices { user: user.clone(), what: about.what, undo: about.undo, known, addressed })
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is

@@ -1,5 +1,7 @@
 //! Changing, verifying and deleting one's account.
 
+use std::time::Duration;
+
 use super::rules::{self, Claimed, Wanted, current};
 use crate::accounts::{self, User, UserView};
 use crate::app::{Ctx, Moment};
@@ -67,6 +69,11 @@ pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Change
         let (session, user) = caller.standing(ctx).await?;
         let mut changing = Changing::read(ctx, user, asked, paid).await?;
         changing.withdrawn.retain(|_| withdraws);
+        // Whoever is in a race with themselves: nothing is done of which nobody is told.
+        let is_paid = |kind| paid.iter().any(|paid| paid.kind == kind);
+        if !changing.wanted.names.iter().all(|(kind, _)| is_paid(*kind)) {
+            return Err(Error::new(Problem::Busy).retry_after(Duration::from_secs(1)));
+        }
         // Judged again: a factor may have been bound or taken away since, and what is known of them gone.
         for (_, operation) in changing.wanted.operations() {
             step_up::permit(ctx, caller, operation).await?;
@@ -145,10 +152,9 @@ impl Paid {
 /// Counts every message. One that cannot be counted refuses the change: nobody's address goes untold.
 async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]) -> Result<Vec<Paid>> {
     let mut all = Vec::new();
-    let factors = factors::of_user(ctx, user.id).await?;
     for (kind, name) in &wanted.names {
         let mut paid = Paid { kind: *kind, code: None, told: None };
-        let about = about(*kind, name.is_none(), known, &factors);
+        let about = about(*kind, name.is_none(), known);
         let outcome = paid.pay(ctx, user, name.as_ref(), about).await;
         all.push(paid);
         if let Err(error) = outcome {
@@ -161,12 +167,7 @@ async fn pay(ctx: &Ctx, user: &User, wanted: &Wanted, known: &[Seen<Identifier>]
 
 /// What is told of a change of this kind. A new number is told of once it is confirmed: the code of
 /// the step-up has just come to the old one.
-fn about<'a>(
-    kind: IdentifierKind,
-    is_removal: bool,
-    known: &'a [Seen<Identifier>],
-    factors: &[Seen<Factor>],
-) -> Option<About<'a>> {
+fn about<'a>(kind: IdentifierKind, is_removal: bool, known: &'a [Seen<Identifier>]) -> Option<About<'a>> {
     let what = match (kind, is_removal) {
         (IdentifierKind::Username, _) => Notice::UsernameChanged,
         (IdentifierKind::Email, false) => Notice::EmailChangeAsked,
@@ -180,8 +181,7 @@ fn about<'a>(
     }
     // What was never shown to be the user's own is nothing that anybody would want back.
     let old = current(known, kind).filter(|one| one.verified_at.is_some())?;
-    let before = undo::Claim::of(old, factors);
-    Some(about.change(Some(old), None).undo(undo::What::Change { before }))
+    Some(about.change(Some(old), None).undo(undo::What::Change { kind, done: is_removal }))
 }
 
 /// A change, and everything that it looks at.

@@ -244,16 +244,13 @@ pub async fn export(ctx: &Ctx, caller: &Caller) -> Result<Export> {
         .await?,
         undos: all(ctx, Undo::BY_USER, id, |one: &Undo| UndoView {
             what: one.what.word(),
-            before: match &one.what {
-                undo::What::Change { before } => Some(IdentifierView {
-                    kind: before.kind,
-                    value: before.value.clone(),
-                    verified: before.verified_at.is_some(),
-                }),
-                undo::What::Deletion | undo::What::NotMe { .. } => None,
-            },
+            before: one.before().map(|before| IdentifierView {
+                kind: before.kind,
+                value: before.value.clone(),
+                verified: true,
+            }),
             operation: match &one.what {
-                undo::What::NotMe { operation, .. } => Some(operation.clone()),
+                undo::What::NotMe { operation } => Some(operation.clone()),
                 undo::What::Change { .. } | undo::What::Deletion => None,
             },
             created_at: one.created_at,

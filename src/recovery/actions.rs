@@ -62,7 +62,7 @@ pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Resul
         let (challenge, token, message) = blind::ask(ctx, asked, known, postage, &moment);
         let event = note(What::RecoveryAsked);
         let event = asked.into_iter().fold(event, |event, (user, ..)| event.user(user.id));
-        let view = blind::view(&challenge, &token, &ctx.policy);
+        let view = blind::view(ctx, &challenge, &token);
         let decision = answer(view).insert(&challenge).note(&moment, event);
         Ok(message.iter().fold(decision, |decision, message| decision.insert(message)))
     })

@@ -3,11 +3,11 @@
 use uuid::Uuid;
 
 use super::rules::{self, Case};
-use super::{Known, Undo, What};
+use super::{Claim, Known, Undo, What};
 use crate::accounts::{self, User};
 use crate::app::Ctx;
 use crate::error::{Problem, Result};
-use crate::factors;
+use crate::factors::{self, Held};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Limit};
 use crate::passwords::Password;
@@ -35,29 +35,38 @@ async fn case(ctx: &Ctx, token: &Token) -> Result<Case> {
     later.retain(|one| one.id != undo.id && !undo.known.has(one.id));
     let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
     let factors = factors::of_user(ctx, user.id).await?;
-    let owner = match &undo.what {
-        What::Change { before } => {
-            store.first(Query::along(Identifier::BY_OWNED).equal(before.canonical.clone())).await?
+    let mut taken = Vec::new();
+    for before in &undo.known.claims {
+        let owner = Query::<Identifier>::along(Identifier::BY_OWNED).equal(before.canonical.clone());
+        if store.first(owner).await?.is_some_and(|owner| owner.user_id != user.id) {
+            taken.push(before.canonical.clone());
         }
-        What::Deletion | What::NotMe { .. } => None,
-    };
+    }
     let password = store.get::<Password>(user.id).await?;
     let demanded = accounts::demanded(&ctx.policy.sign_in.second, &user).to_vec();
-    Ok(Case { undo, user, later, identifiers, factors, demanded, owner, password })
+    Ok(Case { undo, user, later, identifiers, factors, demanded, taken, password })
 }
 
-/// What there is of the user `id` now. What comes while it is read, or after it, came later.
+/// What the account of `user` is now. What comes while it is read, or after it, came later.
 ///
 /// # Errors
 /// The store's.
-pub async fn known(ctx: &Ctx, id: Uuid) -> Result<Known> {
-    let identifiers = identifiers::actions::of_user(ctx, id).await?;
-    let factors = factors::of_user(ctx, id).await?;
+pub async fn known(ctx: &Ctx, user: &User) -> Result<Known> {
+    let password = ctx.app.store.get::<Password>(user.id).await?;
+    let identifiers = identifiers::actions::of_user(ctx, user.id).await?;
+    let factors = factors::of_user(ctx, user.id).await?;
     // The links last: each of them came with what it takes away, or before whoever it was sent to could be told more.
-    let undos = of_user(ctx, id).await?;
-    let pending = identifiers.iter().filter(|one| one.verified_at.is_none()).map(|one| one.id);
+    let undos = of_user(ctx, user.id).await?;
+    let demanded = accounts::demanded(&ctx.policy.sign_in.second, user);
     let bound = factors.iter().filter(|factor| factor.bound_at.is_some()).map(|factor| factor.id);
-    Ok(Known(pending.chain(bound).chain(undos.iter().map(|undo| undo.id)).collect()))
+    let ids = identifiers.iter().map(|one| one.id).chain(bound).chain(undos.iter().map(|undo| undo.id));
+    Ok(Known {
+        ids: ids.collect(),
+        claims: identifiers.iter().filter_map(|one| Claim::of(one, &factors)).collect(),
+        password: password.map(|password| password.changed_at),
+        protected: Held::new(factors.iter().map(|factor| &**factor), false, demanded, &user.roles.0)
+            .has_second(),
+    })
 }
 
 /// What can be taken back of what was done to the user `id`.

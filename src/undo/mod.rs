@@ -2,9 +2,10 @@
 //!
 //! Always holds: a link undoes once, because undoing deletes what was seen; it undoes for as long as
 //! its record says and for no longer; whatever it undoes, every session of the user and everything
-//! that was asked before ends with it. Taking back a change takes back what could be undone after it,
-//! and does what "that was not me" to it would have done: whoever holds the older address wins, since the
-//! newer one may be a thief's.
+//! that was asked before ends with it. What takes back something that was done makes the account what it was
+//! before that: the address and the number, the factors, and no password that was set since. Whoever holds the older
+//! address wins, since the newer one may be a thief's; and no link to what came later is left, nor needed. Links to
+//! what came before go further back.
 
 pub mod actions;
 pub mod api;
@@ -18,7 +19,7 @@ use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
 use crate::factors::Factor;
 use crate::identifiers::Identifier;
-use crate::policy::IdentifierKind;
+use crate::policy::{FactorKind, IdentifierKind};
 use crate::secret::{Token, TokenKind};
 use crate::store::{Seen, entity, json_field};
 
@@ -28,19 +29,18 @@ use crate::store::{Seen, entity, json_field};
 pub enum What {
     /// The e-mail address or number was changed, or somebody asked for that.
     Change {
-        /// What it was before.
-        before: Claim,
+        /// Which of them.
+        kind: IdentifierKind,
+        /// Whether another has taken its place.
+        done: bool,
     },
     /// The account was deleted.
     Deletion,
     /// Something else was done that the user has not done. Whoever did it is signed out, the password
-    /// counts no more until the account is recovered, and factors that were bound since are gone.
+    /// counts no more until the account is recovered, and what was done since is gone.
     NotMe {
         /// The operation that was done, such as `password.change`.
         operation: String,
-        /// Whether there was a second factor before. Then a mail alone does not do away with the last one: what
-        /// would be gone is locked, and whoever helps looks at who asks.
-        protected: bool,
     },
 }
 json_field!(What);
@@ -55,7 +55,7 @@ pub struct Claim {
     /// What is compared.
     pub canonical: String,
     /// When it was proved.
-    pub verified_at: Option<Timestamp>,
+    pub verified_at: Timestamp,
     /// When it was claimed.
     pub created_at: Timestamp,
     /// Whether its owner had chosen it as a second factor.
@@ -63,30 +63,68 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// What puts `identifier` back as it is, whose owner has these `factors`.
-    pub fn of(identifier: &Identifier, factors: &[Seen<Factor>]) -> Self {
+    /// What puts `identifier` back as it is, whose owner has these `factors`; nothing for what was not shown to be
+    /// theirs.
+    fn of(identifier: &Identifier, factors: &[Seen<Factor>]) -> Option<Self> {
         let is_chosen = |factor: &Seen<Factor>| factor.chosen && factor.identifier_id == Some(identifier.id);
-        Self {
+        Some(Self {
             kind: identifier.kind,
             value: identifier.value.clone(),
             canonical: identifier.canonical.clone(),
-            verified_at: identifier.verified_at,
+            verified_at: identifier.verified_at.filter(|_| identifier.takes_codes())?,
             created_at: identifier.created_at,
             chosen: factors.iter().any(is_chosen),
+        })
+    }
+
+    /// The record of it, as `id`.
+    fn identifier(&self, id: Uuid, user_id: Uuid) -> Identifier {
+        Identifier {
+            id,
+            user_id,
+            kind: self.kind,
+            value: self.value.clone(),
+            canonical: self.canonical.clone(),
+            owned: Some(self.canonical.clone()),
+            verified_at: Some(self.verified_at),
+            created_at: self.created_at,
+        }
+    }
+
+    /// As which factor it is reached.
+    fn factor(&self) -> FactorKind {
+        match self.kind {
+            IdentifierKind::Email => FactorKind::Email,
+            IdentifierKind::Mobile | IdentifierKind::Username => FactorKind::Sms,
         }
     }
 }
 
-/// What there was of a user's when something was done: links, bound factors, addresses and numbers asked for.
+/// What an account was when something was done to it, told by what there was and not by when: no clock of any node
+/// decides what came later.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Known(Vec<Uuid>);
+pub struct Known {
+    /// The links, bound factors, addresses and numbers that there were.
+    ids: Vec<Uuid>,
+    /// The address and the number that were shown to be the user's own.
+    claims: Vec<Claim>,
+    /// When the password was set.
+    password: Option<Timestamp>,
+    /// Whether there was a second factor. Then a mail alone does not do away with the last one: what would be gone is
+    /// locked, and whoever helps looks at who asks.
+    protected: bool,
+}
 json_field!(Known);
 
 impl Known {
     /// Whether this was there.
     fn has(&self, id: Uuid) -> bool {
-        self.0.contains(&id)
+        self.ids.contains(&id)
+    }
+
+    /// What there was of this kind.
+    pub fn claim(&self, kind: IdentifierKind) -> Option<&Claim> {
+        self.claims.iter().find(|claim| claim.kind == kind)
     }
 }
 
@@ -101,7 +139,7 @@ entity! {
         user_id: Uuid,
         /// What would be taken back.
         what: What,
-        /// What was there already. All else came later, whatever any clock said.
+        /// What the account was before.
         known: Known,
         /// When it was done.
         created_at: Timestamp,
@@ -133,6 +171,11 @@ pub fn offer(ctx: &Ctx, user: &User, what: What, known: Known, moment: &Moment) 
 }
 
 impl Undo {
+    /// What a change would put back.
+    pub fn before(&self) -> Option<&Claim> {
+        self.what.kind().and_then(|kind| self.known.claim(kind))
+    }
+
     /// The path of the page on which its `token` is used. Opening it changes nothing.
     pub fn path(&self, token: &Token) -> String {
         let page = if matches!(self.what, What::NotMe { .. }) { "not-me" } else { "undo" };

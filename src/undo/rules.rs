@@ -1,5 +1,7 @@
 //! What taking back changes. Pure.
 
+use uuid::Uuid;
+
 use super::{Claim, Undo, What};
 use crate::accounts::{Status, User};
 use crate::app::Moment;
@@ -8,7 +10,7 @@ use crate::error::Problem;
 use crate::factors::{Factor, Held};
 use crate::identifiers::Identifier;
 use crate::passwords::Password;
-use crate::policy::{self, FactorKind, IdentifierKind};
+use crate::policy::{FactorKind, IdentifierKind, operation};
 use crate::store::{Decision, Seen, answer, refuse};
 
 /// Everything that taking back looks at.
@@ -23,37 +25,45 @@ pub(super) struct Case {
     pub factors: Vec<Seen<Factor>>,
     /// The kinds of factor that count without being asked for.
     pub demanded: Vec<FactorKind>,
-    /// Who owns today what would be put back, when somebody does.
-    pub owner: Option<Seen<Identifier>>,
+    /// What there was and somebody else has shown meanwhile to be theirs.
+    pub taken: Vec<String>,
     /// The user's password.
     pub password: Option<Seen<Password>>,
 }
 
-/// How much is taken back, from less to more.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// Nothing but what a thief knows: what there was news of has changed nothing itself.
+/// How far a link goes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Nothing but what a thief knows: what there was news of has changed nothing itself. Whoever reads the mails
+    /// could otherwise undo a second factor with an old one.
     News,
-    /// What was done as well.
-    Deed,
-    /// What the account is known by, or that there is one.
-    Change,
+    /// What was asked for and has taken nobody's place: all that was done since was told where this was.
+    Claim(IdentifierKind),
+    /// That there is no account.
+    Deletion,
+    /// All that was done since: the account is what it was.
+    All,
 }
 
 /// Takes back, once.
 pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
-    let Case { undo, user, later, .. } = &case;
+    let Case { undo, user, later, password, .. } = &case;
     let is_deleted = user.status == Status::Deleted;
     let stands = moment.now < undo.expires_at
         && !user.is_past_grace(moment.now)
         && match undo.what {
             What::Deletion => is_deleted,
             // Whoever changed the address may have deleted the account after it.
-            What::Change { .. } => true,
+            What::Change { kind, .. } => undo.known.claim(kind).is_some(),
             What::NotMe { .. } => !is_deleted,
         };
     if !stands {
         return refuse(Problem::CodeGone);
+    }
+    let extent = case.extent();
+    let changed = undo.what.kind();
+    if extent == Extent::All && changed.is_some_and(|kind| case.is_taken(kind)) {
+        return refuse(Problem::IdentifierTaken);
     }
     let event = note(audit::What::Undone).user(user.id);
     let event = event.detail(serde_json::json!({"what": undo.what.word()}));
@@ -66,137 +76,219 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
         }
     });
     let mut decision = answer(undo.what.clone()).update(&user).delete(undo).note(moment, event);
-    // Who says "that was not me" may still want to take back what was changed after it.
-    let first = undo.what.first();
-    let is_after = |what: &What| matches!(what, What::Change { before } if Some(before.kind) == first);
-    let with_it = |one: &&Seen<Undo>| one.what.weight() <= undo.what.weight() || is_after(&one.what);
-    for one in later.iter().filter(with_it) {
+    for one in later.iter().filter(|one| extent.covers(&one.what)) {
         decision = decision.delete(one);
     }
-    let disowned = match &undo.what {
-        What::Deletion => None,
-        What::NotMe { .. } => Some(&undo.what),
-        // Of what was done after it, whoever has the newer address was told, and maybe nobody else: no link but
-        // this one takes it back.
-        What::Change { .. } => later.iter().map(|one| &one.what).find(|what| what.weight() == Weight::Deed),
+    let names = Names::back(&case, extent, moment);
+    let factors = Factors::back(&case, extent, &names, moment);
+    // Who takes back a mistake of their own keeps the password that they have.
+    let is_touched = password.as_ref().map(|password| password.changed_at) != undo.known.password
+        || !factors.lost.is_empty()
+        || later.iter().any(|one| one.what.goes_beyond(changed));
+    let ends = match extent {
+        Extent::Claim(_) | Extent::Deletion => false,
+        Extent::News => true,
+        Extent::All => changed.is_none() || is_touched,
     };
-    if let Some(What::NotMe { protected, .. }) = disowned {
-        decision = disown(decision, &case, *protected, moment);
+    if let Some(password) = password.as_ref().filter(|_| ends) {
+        decision = decision.delete(password);
     }
-    let What::Change { before } = &undo.what else { return decision };
-    if case.owner.as_ref().is_some_and(|owner| owner.user_id != user.id) {
-        return refuse(Problem::IdentifierTaken);
-    }
-    put_back(decision, before, &case, moment)
+    names.changes(factors.changes(decision, &case, moment))
 }
 
-/// What a thief has done since counts no more; the owner gets back in by recovery. Whether the account was
-/// `protected` by a second factor.
-fn disown(mut decision: Decision<What>, case: &Case, protected: bool, moment: &Moment) -> Decision<What> {
-    let Case { undo, user, identifiers, factors, demanded, password, .. } = case;
-    // News of a sign-in or a recovery takes nothing away that was bound since: whoever reads the mails could
-    // otherwise undo a second factor with an old one.
-    let takes_factors = undo.what.weight() > Weight::News;
-    // Those of its kind go with whatever takes its place.
-    let replaced = match &undo.what {
-        What::Change { before } => Some(before.kind),
-        What::Deletion | What::NotMe { .. } => None,
-    };
-    // An address that is only being changed to is nobody's, and the first of its kind is the thief's.
-    let first = undo.what.first();
-    let pending = |one: &&Seen<Identifier>| {
-        one.kind != IdentifierKind::Username
-            && Some(one.kind) != replaced
-            && match one.verified_at {
-                None => !undo.known.has(one.id),
-                // By the same commit as this link, or after it.
-                Some(at) => Some(one.kind) == first && at >= undo.created_at,
+impl Case {
+    fn extent(&self) -> Extent {
+        match &self.undo.what {
+            What::Deletion => Extent::Deletion,
+            What::NotMe { operation } if is_deed(operation) => Extent::All,
+            What::NotMe { .. } => Extent::News,
+            What::Change { done: true, .. } => Extent::All,
+            What::Change { kind, done: false } => {
+                let replaces = |one: &Seen<Undo>| one.what == What::Change { kind: *kind, done: true };
+                // What came back otherwise than by the link to that change was away, and told nothing meanwhile.
+                match self.standing(*kind).is_some() && !self.later.iter().any(replaces) {
+                    true => Extent::Claim(*kind),
+                    false => Extent::All,
+                }
             }
-    };
-    let pending: Vec<_> = identifiers.iter().filter(pending).collect();
-    let bound = |factor: &&Seen<Factor>| match factor.identifier_id {
-        Some(reached) => pending.iter().any(|one| one.id == reached),
-        None => takes_factors && !undo.known.has(factor.id),
-    };
-    let (gone, left): (Vec<_>, Vec<_>) = factors.iter().partition(bound);
-    let left = Held::new(left.into_iter().map(|factor| &**factor), false, demanded, &user.roles.0);
-    // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
-    let locks = protected && !left.has_second();
-    for factor in gone {
-        let is_locked = locks && factor.bound_at.is_some() && factor.identifier_id.is_none();
-        decision = match is_locked {
-            true => decision.update(&factor.clone().with(|factor| factor.locked_at = Some(moment.now))),
-            false => decision.delete(factor),
-        };
+        }
     }
-    decision = password.iter().fold(decision, |decision, password| decision.delete(password));
-    pending.into_iter().fold(decision, |decision, one| decision.delete(one))
+
+    /// What there was of this `kind`, where the user still has it.
+    fn standing(&self, kind: IdentifierKind) -> Option<&Seen<Identifier>> {
+        let before = self.undo.known.claim(kind)?;
+        let is_it = |one: &&Seen<Identifier>| {
+            one.kind == kind && one.canonical == before.canonical && one.verified_at.is_some()
+        };
+        self.identifiers.iter().find(is_it)
+    }
+
+    /// Whether what there was of this `kind` is somebody else's.
+    fn is_taken(&self, kind: IdentifierKind) -> bool {
+        self.undo.known.claim(kind).is_some_and(|before| self.taken.contains(&before.canonical))
+    }
 }
 
-/// Puts the claim back in the place of every other of its kind; what reached those reaches it.
-fn put_back(mut decision: Decision<What>, before: &Claim, case: &Case, moment: &Moment) -> Decision<What> {
-    let Case { user, identifiers, factors, .. } = case;
-    let of_kind = identifiers.iter().filter(|one| one.kind == before.kind);
-    let (kept, gone): (Vec<_>, Vec<_>) = of_kind.partition(|one| {
-        one.canonical == before.canonical && (one.verified_at.is_some() || before.verified_at.is_none())
-    });
-    let restored = match kept.first() {
-        Some(kept) => kept.id,
-        None => {
-            let claim = Identifier {
-                id: moment.uuid("identifier"),
-                user_id: user.id,
-                kind: before.kind,
-                value: before.value.clone(),
-                canonical: before.canonical.clone(),
-                owned: before.verified_at.map(|_| before.canonical.clone()),
-                verified_at: before.verified_at,
-                created_at: before.created_at,
-            };
-            decision = decision.insert(&claim);
-            claim.id
+impl Extent {
+    /// Whether nothing of `later` is left to take back.
+    fn covers(self, later: &What) -> bool {
+        match (self, later) {
+            (Self::All, _) | (Self::Deletion, What::Deletion) => true,
+            (Self::News, What::NotMe { operation }) => !is_deed(operation),
+            (Self::Claim(own), What::Change { kind, done: false }) => own == *kind,
+            _ => false,
         }
-    };
-    let is_reached = |factor: &Seen<Factor>| {
-        let reaches = |id| factor.identifier_id == Some(id);
-        factor.bound_at.is_some() && (reaches(restored) || gone.iter().any(|gone| reaches(gone.id)))
-    };
-    if let (None, false) = (kept.first(), factors.iter().any(is_reached)) {
-        // Removed together with what it reached.
-        let kind = if before.kind == IdentifierKind::Email { FactorKind::Email } else { FactorKind::Sms };
-        let factor = Factor::new(moment, user.id, kind);
-        let bound_at = Some(moment.now);
-        decision = decision.insert(&Factor {
-            identifier_id: Some(restored),
-            chosen: before.chosen,
-            bound_at,
-            ..factor
-        });
     }
-    for factor in factors {
-        let reaches = gone.iter().any(|gone| factor.identifier_id == Some(gone.id));
-        decision = match (reaches, factor.bound_at) {
-            (false, _) => decision,
-            (true, None) => decision.delete(factor),
-            (true, Some(_)) => decision.update(&factor.clone().with(|factor| {
-                factor.identifier_id = Some(restored);
-                // What was guessed at the other address says nothing of this one.
-                factor.unlock();
-            })),
-        };
+}
+
+/// The address and the number on their way back.
+struct Names<'a> {
+    /// Those that go.
+    gone: Vec<&'a Seen<Identifier>>,
+    /// What there was, and which record it is now.
+    back: Vec<(&'a Claim, Uuid)>,
+    /// The records that have to be made for that.
+    made: Vec<Identifier>,
+}
+
+impl<'a> Names<'a> {
+    fn back(case: &'a Case, extent: Extent, moment: &Moment) -> Self {
+        let known = &case.undo.known;
+        let mut names = Self { gone: Vec::new(), back: Vec::new(), made: Vec::new() };
+        for kind in [IdentifierKind::Email, IdentifierKind::Mobile] {
+            let (before, kept) = (known.claim(kind), case.standing(kind));
+            let goes = |one: &&Seen<Identifier>| {
+                let is_new = !known.has(one.id);
+                let is_claim = one.verified_at.is_none();
+                match extent {
+                    Extent::Deletion => false,
+                    Extent::News => is_new && is_claim,
+                    Extent::Claim(own) => is_new && is_claim && own == kind,
+                    // Nothing could be put in the place of what the user has.
+                    Extent::All if case.is_taken(kind) => is_new && is_claim,
+                    // What was only asked for then may have taken the place of what there was.
+                    Extent::All => {
+                        kept.is_none_or(|kept| kept.id != one.id) && (is_new || before.is_some() && !is_claim)
+                    }
+                }
+            };
+            names.gone.extend(case.identifiers.iter().filter(|one| one.kind == kind).filter(goes));
+            let Some(before) = before.filter(|_| extent == Extent::All && !case.is_taken(kind)) else {
+                continue;
+            };
+            let id = kept.map_or_else(|| moment.uuid(&format!("identifier:{kind}")), |kept| kept.id);
+            names.back.push((before, id));
+            if kept.is_none() {
+                names.made.push(before.identifier(id, case.user.id));
+            }
+        }
+        names
     }
-    gone.iter().fold(decision, |decision, gone| decision.delete(gone))
+
+    fn changes(self, decision: Decision<What>) -> Decision<What> {
+        let decision = self.made.iter().fold(decision, |decision, made| decision.insert(made));
+        self.gone.into_iter().fold(decision, |decision, gone| decision.delete(gone))
+    }
+}
+
+/// The factors on their way back.
+struct Factors<'a> {
+    /// Those that stay, as they will be, and whether that is otherwise than they are.
+    kept: Vec<(Seen<Factor>, bool)>,
+    /// Those that are made for what is put back.
+    made: Vec<Factor>,
+    /// What was bound since and reaches nothing: apps and codes.
+    lost: Vec<&'a Seen<Factor>>,
+    /// What reaches nobody any more, or was never bound.
+    gone: Vec<&'a Seen<Factor>>,
+}
+
+impl<'a> Factors<'a> {
+    fn back(case: &'a Case, extent: Extent, names: &Names<'_>, moment: &Moment) -> Self {
+        let mut all = Self { kept: Vec::new(), made: Vec::new(), lost: Vec::new(), gone: Vec::new() };
+        for factor in &case.factors {
+            let gone = names.gone.iter().find(|gone| factor.identifier_id == Some(gone.id));
+            let is_its = |(before, id): &&(&Claim, Uuid)| {
+                factor.identifier_id == Some(*id) || gone.is_some_and(|gone| gone.kind == before.kind)
+            };
+            let back = names.back.iter().find(is_its).filter(|_| factor.bound_at.is_some());
+            let is_new = factor.identifier_id.is_none() && !case.undo.known.has(factor.id);
+            match (gone, back) {
+                (_, Some((before, id))) => all.kept.push(points_back(factor, before, *id)),
+                (Some(_), None) => all.gone.push(factor),
+                (None, None) if is_new && extent == Extent::All => match factor.bound_at {
+                    Some(_) => all.lost.push(factor),
+                    None => all.gone.push(factor),
+                },
+                (None, None) => all.kept.push((factor.clone(), false)),
+            }
+        }
+        for (before, id) in &names.back {
+            let reaches =
+                |(kept, _): &(Seen<Factor>, bool)| kept.identifier_id == Some(*id) && kept.bound_at.is_some();
+            let is_made = names.made.iter().any(|made| made.id == *id);
+            // Taken away together with what it reached, or by itself.
+            if (is_made || before.chosen) && !all.kept.iter().any(reaches) {
+                let factor = Factor::new(moment, case.user.id, before.factor());
+                let (identifier_id, bound_at) = (Some(*id), Some(moment.now));
+                all.made.push(Factor { identifier_id, chosen: before.chosen, bound_at, ..factor });
+            }
+        }
+        all
+    }
+
+    fn changes(self, mut decision: Decision<What>, case: &Case, moment: &Moment) -> Decision<What> {
+        let left = self.kept.iter().map(|(kept, _)| &**kept).chain(&self.made);
+        let left = Held::new(left, false, &case.demanded, &case.user.roles.0);
+        // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
+        let locks = case.undo.known.protected && !left.has_second();
+        for lost in self.lost {
+            decision = match locks {
+                true => decision.update(&lost.clone().with(|factor| factor.locked_at = Some(moment.now))),
+                false => decision.delete(lost),
+            };
+        }
+        decision = self.gone.into_iter().fold(decision, |decision, gone| decision.delete(gone));
+        decision = self.made.iter().fold(decision, |decision, made| decision.insert(made));
+        let changed = self.kept.iter().filter(|(_, is_changed)| *is_changed);
+        changed.fold(decision, |decision, (changed, _)| decision.update(changed))
+    }
+}
+
+/// The factor that reaches what is there again as `id`.
+fn points_back(factor: &Seen<Factor>, before: &Claim, id: Uuid) -> (Seen<Factor>, bool) {
+    let is_moved = factor.identifier_id != Some(id);
+    let is_changed = is_moved || factor.chosen != before.chosen;
+    let factor = factor.clone().with(|factor| {
+        (factor.identifier_id, factor.chosen) = (Some(id), before.chosen);
+        if is_moved {
+            // What was guessed at the other address says nothing of this one.
+            factor.unlock();
+        }
+    });
+    (factor, is_changed)
+}
+
+/// Whether an operation of ours was done, and not only somebody was there.
+fn is_deed(operation: &str) -> bool {
+    operation::OWN.contains(&operation)
 }
 
 impl What {
-    /// The kind of which the user had nothing before somebody gave an address or a number that was not theirs:
-    /// there is none to put back.
-    fn first(&self) -> Option<IdentifierKind> {
-        let Self::NotMe { operation, .. } = self else { return None };
-        match operation.as_str() {
-            policy::operation::EMAIL_CHANGE => Some(IdentifierKind::Email),
-            policy::operation::MOBILE_CHANGE => Some(IdentifierKind::Mobile),
-            _ => None,
+    /// The kind that was changed, or asked to be.
+    pub(super) fn kind(&self) -> Option<IdentifierKind> {
+        match self {
+            Self::Change { kind, .. } => Some(*kind),
+            Self::Deletion | Self::NotMe { .. } => None,
+        }
+    }
+
+    /// Whether this is more than another change of the kind that was `changed`.
+    fn goes_beyond(&self, changed: Option<IdentifierKind>) -> bool {
+        match self {
+            Self::Change { kind, done } => *done && Some(*kind) != changed,
+            Self::Deletion => false,
+            Self::NotMe { operation } => is_deed(operation),
         }
     }
 
@@ -206,16 +298,6 @@ impl What {
             Self::Change { .. } => "change",
             Self::Deletion => "deletion",
             Self::NotMe { .. } => "not_me",
-        }
-    }
-
-    fn weight(&self) -> Weight {
-        match self {
-            Self::NotMe { operation, .. } if policy::operation::OWN.contains(&operation.as_str()) => {
-                Weight::Deed
-            }
-            Self::NotMe { .. } => Weight::News,
-            Self::Change { .. } | Self::Deletion => Weight::Change,
         }
     }
 }

@@ -873,7 +873,7 @@ async fn where_it_is_optional_the_codes_go_with_the_last_second_factor() {
 }
 
 /// What the operator does to somebody.
-async fn does(person: &Person<'_>, deed: Deed<'_>) {
+pub async fn does(person: &Person<'_>, deed: Deed<'_>) {
     act(&person.world.ctx(), &By::Operator, user_of(person).await.id, deed).await.unwrap();
 }
 

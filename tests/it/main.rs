@@ -60,6 +60,7 @@ mod store;
 mod tokens;
 mod told;
 mod twilio_library;
+mod undo;
 mod users;
 mod verify;
 mod walkthroughs;

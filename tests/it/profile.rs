@@ -32,7 +32,7 @@ fn plan() -> Plan {
 }
 
 /// Lets mobile numbers change, as a policy may.
-fn mobile_may_change(policy: &mut Policy) {
+pub fn mobile_may_change(policy: &mut Policy) {
     let mut rule = policy.operation.get(operation::MOBILE_CHANGE).unwrap().clone();
     rule.never = false;
     policy.operation.set(operation::MOBILE_CHANGE, rule);
@@ -44,7 +44,7 @@ fn fields(answer: &Json) -> Vec<(String, String)> {
     errors.iter().map(|one| (text(one, "field"), text(one, "code"))).collect()
 }
 
-async fn change(person: &Person<'_>, body: Json) -> Answer {
+pub async fn change(person: &Person<'_>, body: Json) -> Answer {
     person.send("PATCH", ME, Some(("application/json", body.to_string().into_bytes()))).await
 }
 
@@ -52,22 +52,22 @@ async fn me(person: &Person<'_>) -> Json {
     person.get(ME).await.expect(StatusCode::OK).body
 }
 
-async fn answers(person: &Person<'_>, challenge: &Json, code: &str) -> Answer {
+pub async fn answers(person: &Person<'_>, challenge: &Json, code: &str) -> Answer {
     person.post("/api/v1/auth/verify-code", json!({"challenge": challenge["id"], "code": code})).await
 }
 
-async fn undo(person: &Person<'_>, token: &str) -> Answer {
+pub async fn undo(person: &Person<'_>, token: &str) -> Answer {
     person.post("/api/v1/auth/undo", json!({"token": token})).await
 }
 
 /// The newest code that was mailed to `address`.
-async fn mailed_code(world: &World, address: &str) -> String {
+pub async fn mailed_code(world: &World, address: &str) -> String {
     world.run_due().await;
     world.last_code(address).await
 }
 
 /// The token of the link that undoes, in the newest message at `to`.
-async fn undo_token(world: &World, to: &str) -> String {
+pub async fn undo_token(world: &World, to: &str) -> String {
     world.run_due().await;
     let messages = world.messages(to).await;
     let bodies = messages["items"].as_array().unwrap().iter().filter_map(|item| item["body"].as_str());
@@ -77,7 +77,7 @@ async fn undo_token(world: &World, to: &str) -> String {
 }
 
 /// Somebody who is signed in and whose e-mail address is verified.
-async fn verified(world: &World) -> Person<'_> {
+pub async fn verified(world: &World) -> Person<'_> {
     let person = world.alice().await;
     let asked =
         person.post("/api/v1/users/me/verify", json!({"kind": "email"})).await.expect(StatusCode::OK).body;
@@ -93,7 +93,7 @@ fn is_verified(user: &Json, kind: &str) -> Option<bool> {
     all.iter().find(|one| one["kind"] == kind && one["value"] == user[kind])?["verified"].as_bool()
 }
 
-async fn steps_up(person: &Person<'_>, operation: &str) {
+pub async fn steps_up(person: &Person<'_>, operation: &str) {
     let body = json!({"operation": operation, "factor": "sms"});
     let asked = person.post("/api/v1/auth/step-up", body).await.expect(StatusCode::OK).body;
     person.world.run_due().await;
@@ -459,7 +459,7 @@ async fn whoever_took_an_account_over_cannot_keep_its_address() {
 
 /// A second factor is there for those who have one, an address may be one and may go, and what a session asks for
 /// needs no further proof.
-fn chosen_by_its_owner(policy: &mut Policy) {
+pub fn chosen_by_its_owner(policy: &mut Policy) {
     let second = &mut policy.sign_in.second;
     second.when = When::WhenEnrolled;
     second.factors.push(FactorKind::Email);
@@ -472,7 +472,7 @@ fn chosen_by_its_owner(policy: &mut Policy) {
 }
 
 /// Somebody signed in by password alone whose address is known to be theirs.
-async fn by_password(world: &World) -> Person<'_> {
+pub async fn by_password(world: &World) -> Person<'_> {
     let mut person = world.member().await;
     recovery::shows_email(&person).await;
     let done = recovery::logs_in(&person, PASSWORD).await.expect(StatusCode::OK).body;
@@ -482,7 +482,7 @@ async fn by_password(world: &World) -> Person<'_> {
 }
 
 /// Makes this address the account's: the token that takes it back.
-async fn moves_to(person: &Person<'_>, address: &str) -> String {
+pub async fn moves_to(person: &Person<'_>, address: &str) -> String {
     let asked = change(person, json!({"email": address})).await.expect(StatusCode::OK).body;
     let code = mailed_code(person.world, address).await;
     answers(person, &asked["verification"], &code).await.expect(StatusCode::OK);
