@@ -55,9 +55,10 @@ impl Policy {
         if second.when == When::Always {
             let offers = "sign_in.second.factors";
             let other = if layers.is_said(offers) { offers } else { "sign_in.second.when" };
-            let mut kinds: Vec<_> = second.factors.iter().filter_map(|factor| reaches(*factor)).collect();
-            kinds.dedup();
-            let kinds: Vec<&str> = kinds.into_iter().map(IdentifierKind::as_str).collect();
+            let kinds = [IdentifierKind::Mobile, IdentifierKind::Email].into_iter();
+            let reached =
+                |kind: &IdentifierKind| second.factors.iter().any(|one| reaches(*one) == Some(*kind));
+            let kinds: Vec<&str> = kinds.filter(reached).map(IdentifierKind::as_str).collect();
             layers.must_with(
                 second.factors.is_empty() || !kinds.is_empty(),
                 offers,
@@ -143,8 +144,8 @@ impl Policy {
         if self.sign_in.second.when == When::Always && !has_second {
             layers.warn(
                 "recovery.channels",
-                "leads back in only those with an authenticator app or recovery codes: sign_in.second.when is \
-                 \"always\", and sign_up.required names no second place that a code could go to",
+                "leads back in only those who have added a second factor: sign_in.second.when is \"always\", and \
+                 whoever has shown the first of these is sent no code to another place",
             );
         }
     }
@@ -154,12 +155,12 @@ impl Policy {
         reaches(factor).is_some_and(|kind| self.sign_up.required.contains(&kind))
     }
 
-    /// Whether whoever signs up has this factor without doing anything more: what is sent is one where it is
-    /// demanded. To choose it is to add it.
+    /// Whether somebody can have this factor without adding it: what is sent is one where it is demanded, and where
+    /// whoever signs up may ask for one.
     fn is_had_at_once(&self, factor: FactorKind) -> bool {
         let second = &self.sign_in.second;
         factor == FactorKind::Password
-            || second.when == When::Always && self.comes_with_sign_up(factor) && self.offers(factor)
+            || second.when != When::Never && self.comes_with_sign_up(factor) && self.offers(factor)
     }
 
     /// Whether this factor, or another one that reaches the same place, is on offer.
@@ -236,6 +237,13 @@ impl Policy {
                     &format!("{path}.proof.any"),
                     "only names factors that nobody could ever add, since adding one asks for them",
                 );
+                let always = |kind| kind == FactorKind::Password || self.sign_in.second.when == When::Always;
+                if could(&|kind| self.is_had_at_once(kind)) && !could(&always) {
+                    layers.warn(
+                        &format!("{path}.proof.any"),
+                        "only names factors that not everybody has: who has none of them can never add one",
+                    );
+                }
             } else if !could(&|kind| self.can_be_had(kind, name)) {
                 layers.warn(
                     &format!("{path}.proof.any"),
@@ -415,8 +423,8 @@ mod tests {
                 "recovery.channels = [\"email\"]\nsign_up.required = [\"username\", \"mobile\"]",
                 "no way to what",
             ),
-            ("recovery.channels = [\"sms\"]\nsign_up.required = [\"mobile\"]", "an authenticator app"),
-            ("recovery.channels = [\"email\"]\nsign_in.second.factors = [\"email\"]", "an authenticator app"),
+            ("recovery.channels = [\"sms\"]\nsign_up.required = [\"mobile\"]", "who have added"),
+            ("recovery.channels = [\"email\"]\nsign_in.second.factors = [\"email\"]", "who have added"),
         ] {
             let (faults, warnings) = told("", text);
             assert!(faults.is_empty() && warnings.contains(warning), "{text}: {faults}{warnings}");
@@ -429,6 +437,9 @@ mod tests {
         ] {
             assert_eq!(told("", sound), Default::default(), "{sound}");
         }
+        let names =
+            "sign_in.second.factors = [\"sms\", \"email\", \"call\"]\nsign_up.required = [\"username\"]";
+        assert!(told("", names).0.contains("must name mobile or email, since"));
         assert!(told("", "recovery.channels = [\"call\"]").0.contains("may only name email and sms"));
     }
 
@@ -446,12 +457,22 @@ mod tests {
         };
         let mobile = "sign_up.required = [\"email\", \"mobile\"]\n";
         for (below, text) in [
-            ("sessions", format!("{mobile}{}", only("factor.add", "sms"))),
+            ("sessions", format!("sign_in.second.when = \"never\"\n{mobile}{}", only("factor.add", "sms"))),
             ("", only("factor.add", "email")),
         ] {
             assert!(told(below, &text).0.contains("nobody could ever add"), "{text}");
         }
         assert_eq!(told("", &only("factor.add", "sms")), Default::default());
+        // Who asks for a second factor at sign-up has it, and who is given a role that demands one.
+        let by_role = "sign_in.second = { when = \"by_role\", roles = [\"admin\"], factors = [\"sms\"] }\n";
+        for (below, text) in [
+            ("optional-otp", only("factor.add", "email")),
+            ("sessions", format!("{mobile}{}", only("factor.add", "sms"))),
+            ("", format!("{by_role}{}", only("factor.add", "sms"))),
+        ] {
+            let (faults, warnings) = told(below, &text);
+            assert!(faults.is_empty() && warnings.contains("not everybody"), "{text}: {faults}{warnings}");
+        }
         let number = "operation.\"user.mobile.change\".never = false";
         for (below, text) in
             [("", only("payments.transfer", "email")), ("optional-otp", only("own.act", "sms"))]

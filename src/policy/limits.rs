@@ -316,7 +316,7 @@ impl Limits {
                 "limits.password_failures",
                 format_args!(
                     "is {}, and without limits.device_failures not above limits.sign_in_account_month.limit, which is \
-                     {month}: no wait comes before an account is closed to devices that are not known",
+                     {month}: an account is closed to devices that are not known before that limit makes anybody wait",
                     self.password_failures
                 ),
             );
