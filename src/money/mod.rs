@@ -113,8 +113,12 @@ impl Purse {
     pub fn change(&mut self, day: &str, lot: &'static str, drawn: Micros, spent: Micros) {
         let left = self.0.entry((day.to_owned(), lot)).or_default();
         *left = (*left + drawn - spent).max(0);
+        // Days of a clock that was ahead go first: they are the last ones.
         while self.0.len() > HELD {
-            self.0.pop_first();
+            match self.0.keys().next().is_some_and(|(oldest, _)| oldest == day) {
+                true => self.0.pop_last(),
+                false => self.0.pop_first(),
+            };
         }
     }
 }
@@ -122,6 +126,19 @@ impl Purse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_of_a_clock_that_was_ahead_take_nothing_from_today() {
+        let mut purse = Purse::default();
+        for day in 1..=8 {
+            purse.change(&format!("2031-01-0{day}"), "home", 100, 10);
+        }
+        purse.change("2030-01-01", "home", 100, 10);
+        purse.change("2030-01-01", "home", 0, 10);
+        assert_eq!(purse.left("2030-01-01", "home"), 80);
+        purse.change("2030-01-02", "home", 100, 10);
+        assert_eq!((purse.left("2030-01-02", "home"), purse.0.len()), (90, HELD));
+    }
 
     #[test]
     fn the_built_in_table_has_a_price_for_everywhere() {
