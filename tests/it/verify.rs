@@ -570,3 +570,25 @@ async fn in_typescript_a_clock_that_was_set_back_keeps_no_new_key_out() {
     assert_eq!(node.says(&hers).await, user_of(&hers));
     server.stop().await;
 }
+
+/// What is no key is refused by itself: what `fetch` throws of it would quote it in the log.
+#[tokio::test]
+async fn in_typescript_a_key_that_cannot_be_sent_is_not_told() {
+    let Ok(module) = std::env::var("VESTIBULE_TEST_TYPESCRIPT") else {
+        return told::left_out(
+            "VESTIBULE_TEST_TYPESCRIPT names no compiled verifier; scripts/test makes one.",
+        );
+    };
+    let tries = format!(
+        "const {{ Verifier }} = await import('file://{module}');
+         const made = (key) => {{
+           try {{ new Verifier({{ issuer: 'http://127.0.0.1', key, whenStale: 'accept' }}); return 'made'; }}
+           catch (error) {{ return String(error); }}
+         }};
+         console.log(made('vk_abc\\nvk_def'), made('vk_abc\\n'));"
+    );
+    let mut node = tokio::process::Command::new("node");
+    let said = node.args(["--input-type=module", "-e", &tries]).output().await.unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("not one API key") && said.ends_with("made\n") && !said.contains("vk_"), "{said}");
+}

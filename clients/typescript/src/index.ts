@@ -221,8 +221,10 @@ export class Verifier {
 
   constructor(settings: Settings) {
     const { issuer } = settings;
+    // What `fetch` throws of a header that it cannot send quotes it whole.
+    if (!/^[\x21-\x7e]+$/.test(settings.key.trim())) throw new TypeError("the key of the feed is not one API key");
     const warn = (why: string) => console.warn(`vestibule: ${why}`);
-    this.#settings = { audience: issuer, server: issuer, patience: 15_000, clock: Date.now, warn, ...settings };
+    this.#settings = { audience: issuer, server: issuer, patience: 15_000, clock: Date.now, warn, ...settings, key: settings.key.trim() };
     this.#settings.server = new URL(this.#settings.server).href.replace(/\/+$/, "");
   }
 
