@@ -59,7 +59,7 @@ catalogue! {
     LastAdministrator = "last-administrator" 409 "Nobody would be left to administer this.", "Give the role to somebody else first.";
     FactorRequired = "factor-required" 409 "This account would be left without a second factor that it needs.", "Add another second factor first.";
     BodyTooLarge = "body-too-large" 413 "The body is too large.", "Send less; the limit is `server.body_limit`.";
-    UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "Send the `Content-Type` that the detail names.";
+    UnsupportedMediaType = "unsupported-media-type" 415 "The body is of the wrong type.", "The detail says as what to send it.";
     Invalid = "invalid" 422 "Some of what was sent cannot be accepted.", "The list `errors` names each field and says why.";
     ImmutableField = "immutable-field" 422 "This cannot be changed here.", "The list `errors` names each field; the policy of this server keeps them as they are. Leave them out.";
     IdempotencyKeyReused = "idempotency-key-reused" 422 "This idempotency key belongs to another request.", "Use a fresh key for a different request.";

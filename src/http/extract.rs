@@ -116,6 +116,9 @@ impl FromRequestParts<Arc<App>> for RegisteredClient {
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        if !is_plain(request.headers()) {
+            return Err(no_json(request.headers()));
+        }
         match axum::Form::from_request(request, app).await {
             Ok(axum::Form(form)) => Ok(Self(form)),
             Err(FormRejection::InvalidFormContentType(_)) => {
@@ -186,8 +189,13 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Search<T> {
 
 /// Whether the body is as it is, not compressed or otherwise wrapped (RFC 9110 §8.4).
 fn is_plain(headers: &HeaderMap) -> bool {
-    let mut wraps = headers.get_all(header::CONTENT_ENCODING).iter();
-    wraps.all(|wrap| wrap.as_bytes().eq_ignore_ascii_case(b"identity"))
+    const WRAPS: [&[u8]; 8] =
+        [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"dcb"];
+    let named = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut wraps =
+        named.flat_map(|names| names.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    // Names of other things, such as of a character set, wrap nothing.
+    !wraps.any(|name| WRAPS.iter().any(|wrap| name.eq_ignore_ascii_case(wrap)))
 }
 
 /// `application/json`, with no parameter but `charset=utf-8`, and as it is.
@@ -428,10 +436,26 @@ mod tests {
             assert!(!with(&[kind]), "{kind}");
         }
         assert!(!with(&[]) && !with(&["application/json", "text/plain"]));
-        for (wrap, is) in [("gzip", false), ("Identity", true), ("br", false)] {
+        for (wrap, is) in
+            [("gzip", false), ("Identity", true), ("identity, BR", false), ("", true), ("UTF-8", true)]
+        {
             let json = [("content-type", "application/json"), ("content-encoding", wrap)];
             let json = json.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             assert_eq!(is_json(&HeaderMap::from_iter(json)), is, "{wrap}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_form_that_is_compressed_is_not_taken_for_an_empty_one() {
+        let app = crate::http::testing::app();
+        for (wrap, is) in [("gzip", false), ("identity", true)] {
+            let request = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+            let request = request.header("content-encoding", wrap).body("a=b".into()).unwrap();
+            let form = Form::<std::collections::BTreeMap<String, String>>::from_request(request, &app).await;
+            assert_eq!(
+                form.map_err(|error| error.problem).map(drop),
+                is.then_some(()).ok_or(Problem::UnsupportedMediaType)
+            );
         }
     }
 
