@@ -180,6 +180,9 @@ async fn spent(ctx: &Ctx, day: Timestamp) -> Result<Option<i64>> {
     Ok(day.map(|day| sum(&day)))
 }
 
+/// So many are counted of what waits.
+const COUNTED: usize = 1_000;
+
 /// Something that waits to be done.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Queue")]
@@ -209,7 +212,7 @@ pub async fn queues(ctx: &Ctx) -> Result<Vec<QueueView>> {
     for kind in Kind::ALL.iter().copied() {
         let due = Query::<Message>::along(Message::BY_DUE).equal(kind).until(now);
         let of_kind = waiting(ctx, "messages", due, |one| one.due_at).await?;
-        messages.waiting += of_kind.waiting;
+        messages.waiting = (messages.waiting + of_kind.waiting).min(COUNTED);
         messages.more |= of_kind.more;
         messages.since = messages.since.into_iter().chain(of_kind.since).min();
     }
@@ -242,7 +245,7 @@ async fn waiting<T: Entity>(
     query: Query<T>,
     since: impl Fn(&T) -> Option<Timestamp>,
 ) -> Result<QueueView> {
-    let page = ctx.app.store.find(query.limit(1_000)).await?;
+    let page = ctx.app.store.find(query.limit(COUNTED)).await?;
     let since = page.items.first().and_then(|first| since(first));
     Ok(QueueView { name, waiting: page.items.len(), more: page.next.is_some(), since })
 }

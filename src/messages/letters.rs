@@ -132,6 +132,11 @@ impl Notice {
 }
 
 impl Notice {
+    /// Whether its link is what it is for: without one that is still good it says nothing.
+    pub(super) fn is_a_way_in(self) -> bool {
+        matches!(self, Self::AccountMade | Self::Invited)
+    }
+
     /// Whether somebody else did it than the user or a stranger.
     fn is_by_staff(self) -> bool {
         matches!(

@@ -260,13 +260,14 @@ pub struct Notify<'a> {
 /// The message that tells what has happened. The caller inserts it in the commit in which it happens,
 /// with postage as [`crate::limits::Sender::Notice`].
 pub fn notice(ctx: &Ctx, postage: &Postage, notify: Notify<'_>, moment: &Moment) -> Message {
+    let news = moment.now + NEWS;
     let address = Address {
         channel: notify.channel,
         purpose: notify.what.as_str(),
         to: notify.to,
         user: notify.user,
         challenge: None,
-        valid_until: moment.now + NEWS,
+        valid_until: notify.until.filter(|_| notify.what.is_a_way_in()).map_or(news, |until| until.min(news)),
     };
     Message::new(ctx, postage, address, &Letter::notice(&notify, moment), moment)
 }
@@ -274,7 +275,8 @@ pub fn notice(ctx: &Ctx, postage: &Postage, notify: Notify<'_>, moment: &Moment)
 /// What a message is for whose code is to show that an address or a number is the user's own.
 const VERIFY: &str = "verify";
 
-/// For how long news is worth sending: over a weekend on which a provider does not work.
+/// For how long news is worth sending, over a weekend on which a provider does not work; unless it is its link that
+/// counts.
 const NEWS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Where a letter goes, and on whose account.

@@ -15,8 +15,8 @@ use vestibule::store::Seen;
 
 use crate::factors::{binds, does};
 use crate::profile::{
-    answers, by_password, change, chosen_by_its_owner, mailed_code, mobile_may_change, moves_to, steps_up,
-    undo, undo_token, verified,
+    answers, by_password, change, chosen_by_its_owner, mailed_code, mobile_may_change, moves_to, undo,
+    undo_token, verified,
 };
 use crate::recovery::{NEW, linked, logs_in, sets};
 use crate::world::{PASSWORD, Person, Plan, World, unlimited};
@@ -106,7 +106,7 @@ async fn the_first_address_goes_with_what_was_done_before_it() {
     assert_ne!(password, address);
     goes(&world, &password).await;
     is_gone(&world, &address).await;
-    assert_eq!(owned(&alice).await, [alice.mobile.clone()]);
+    assert_eq!(owned(&alice).await, std::slice::from_ref(&alice.mobile));
 }
 
 /// A thief changes what there is of both kinds. Either link leads back: the older one at once, the newer one as far
@@ -157,7 +157,7 @@ async fn the_first_of_another_kind_goes_with_a_change() {
     let code = mailed_code(&world, "thief@example.org").await;
     answers(&thief, &asked["verification"], &code).await.expect(StatusCode::OK);
     goes(&world, &link).await;
-    assert_eq!(owned(&alice).await, [alice.mobile.clone()]);
+    assert_eq!(owned(&alice).await, std::slice::from_ref(&alice.mobile));
 }
 
 /// "That was not me" to a password takes back a change of address that came after it, unless the address is

@@ -41,7 +41,7 @@ pub async fn carry(app: &App, parcel: Parcel<'_>) -> (Sent, Vec<Try>) {
         // The one before it may have taken its time.
         let parcel = Parcel { now: app.clock.now(), ..parcel };
         if !parcel.message.is_worth_sending(parcel.now) {
-            hope = Some(Sent::NotProcessed(None));
+            hope.get_or_insert(Sent::NotProcessed(None));
             break;
         }
         if !app.circuits.admits(name, parcel.now) {
