@@ -67,15 +67,16 @@ catalogue! {
     HeadersTooLarge = "headers-too-large" 431 "The headers are too large.", "Send fewer or shorter headers.";
     MessagesPaused = "messages-paused" 503 "No text messages or calls go there at the moment.", "What they may cost today is spent. Use another factor, such as an authenticator app or e-mail, or try again after the time in `Retry-After`.";
     NumberNotServed = "number-not-served" 422 "Nothing is sent to this number from here.", "Use a mobile number of a country that this server serves.";
+    NotCarried = "not-carried" 422 "No such messages are sent from here.", "Use another way, or ask whoever runs this server to name a provider for them.";
     Internal = "internal" 500 "Something went wrong here.", "It has been logged under the request id. Trying again later may help.";
     Busy = "busy" 503 "The server is busy.", "Try again after the time in `Retry-After`.";
     Unavailable = "unavailable" 503 "Something that this needs is not available.", "Try again after the time in `Retry-After`.";
 }
 
 impl Problem {
-    /// Whether it stands between a message and its number, whoever asks for it.
+    /// Whether it stands between a message and where it goes, whoever asks for it.
     pub fn is_no_postage(self) -> bool {
-        matches!(self, Self::LimitReached | Self::MessagesPaused | Self::NumberNotServed)
+        matches!(self, Self::LimitReached | Self::MessagesPaused | Self::NumberNotServed | Self::NotCarried)
     }
 }
 

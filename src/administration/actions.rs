@@ -286,11 +286,12 @@ pub struct Made {
 }
 
 /// Makes an account for somebody, without a password: by a link that is sent to their address or number
-/// they set one. `roles` are what they may do from the beginning; only the operator gives any.
+/// they set one; the operator gives it to whom nothing can be sent from here. `roles` are what they may do from the
+/// beginning; only the operator gives any.
 ///
 /// # Errors
 /// [`Problem::Invalid`] for what the policy requires and is missing; [`Problem::IdentifierTaken`];
-/// [`Problem::LimitReached`].
+/// [`Problem::LimitReached`]; [`Problem::NotCarried`].
 pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Result<Made> {
     if let Some(error) = roles.refused() {
         return Err(error.into());
@@ -299,9 +300,11 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         return Err(Problem::NotAllowed.into());
     }
     let mut missing = wanted.missing(&ctx.policy);
-    let reached =
-        [IdentifierKind::Email, IdentifierKind::Mobile].into_iter().find_map(|kind| wanted.name(kind));
+    let reached = reaching(ctx).find_map(|kind| wanted.name(kind));
     if reached.is_none() && missing.is_empty() && matches!(by, By::User(_)) {
+        if wanted.names.iter().any(|name| name.kind() != IdentifierKind::Username) {
+            return Err(Problem::NotCarried.into());
+        }
         let sentence = "Give an e-mail address or a mobile number: the link to set a password goes there.";
         missing.push(FieldError::new("email", "missing", sentence));
     }
@@ -354,8 +357,7 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
 /// oneself, and for those of the same or a higher rank; [`Problem::LimitReached`]; those of [`By::standing`].
 pub async fn link(ctx: &Ctx, by: &By, id: Uuid) -> Result<String> {
     let own = identifiers::actions::of_user(ctx, id).await?;
-    let kinds = [IdentifierKind::Email, IdentifierKind::Mobile];
-    let target = kinds.into_iter().find_map(|kind| own.iter().find(|one| one.kind == kind));
+    let target = reaching(ctx).find_map(|kind| own.iter().find(|one| one.kind == kind));
     let postage = &postage(ctx, target.map(|one| one.value.as_str())).await?;
     let paid = || postage.iter().collect();
     limits::decide(ctx, paid, move |moment| async move {
@@ -382,6 +384,12 @@ pub async fn link(ctx: &Ctx, by: &By, id: Uuid) -> Result<String> {
     .await
 }
 
+/// To what the link of an account can be sent, the preferred first. Only what was sent shows that something is theirs.
+fn reaching(ctx: &Ctx) -> impl Iterator<Item = IdentifierKind> {
+    let kinds = [IdentifierKind::Email, IdentifierKind::Mobile];
+    kinds.into_iter().filter(|kind| factors::is_carried(ctx, way(*kind).0))
+}
+
 /// Postage for the link of an account that is made for somebody: how they get in, whoever a policy has told of what.
 async fn postage(ctx: &Ctx, to: Option<&str>) -> Result<Option<Postage>> {
     let Some(to) = to else { return Ok(None) };
@@ -390,7 +398,7 @@ async fn postage(ctx: &Ctx, to: Option<&str>) -> Result<Option<Postage>> {
 
 /// The right to set the first password, and the path of the page that takes it.
 fn opens(ctx: &Ctx, user: &User, target: Option<&Identifier>, moment: &Moment) -> (Recovery, String) {
-    let kind = target.map_or(FactorKind::Password, |one| way(one).0);
+    let kind = target.map_or(FactorKind::Password, |one| way(one.kind).0);
     let (mut recovery, token) = Recovery::open(ctx, user, kind, false, moment);
     recovery.expires_at = moment.now + *ctx.policy.invitations.account;
     recovery.identifier_id = target.map(|one| one.id);
@@ -398,8 +406,8 @@ fn opens(ctx: &Ctx, user: &User, target: Option<&Identifier>, moment: &Moment) -
 }
 
 /// By which factor an address or a number is reached, and by which messages.
-fn way(target: &Identifier) -> (FactorKind, Kind) {
-    match target.kind {
+fn way(kind: IdentifierKind) -> (FactorKind, Kind) {
+    match kind {
         IdentifierKind::Email => (FactorKind::Email, Kind::Email),
         _ => (FactorKind::Sms, Kind::Sms),
     }
@@ -416,7 +424,7 @@ fn letter(
 ) -> messages::Message {
     let notify = messages::Notify {
         what: Notice::AccountMade,
-        channel: way(target).1,
+        channel: way(target.kind).1,
         to: &target.value,
         user: Some(user.id),
         locale: user.language(),

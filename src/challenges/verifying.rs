@@ -16,6 +16,7 @@ use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
 use crate::messages::{self, Kind, Message};
+use crate::money::Way;
 use crate::notices::{self, About, Notice, Notices};
 use crate::policy::{FactorKind, IdentifierKind, Proofs, operation};
 use crate::secret::Token;
@@ -35,14 +36,7 @@ pub fn ask_to_verify(
     postage: &Postage,
     moment: &Moment,
 ) -> (Asked, Option<Message>) {
-    let (kind, offered): (_, &[FactorKind]) = match identifier.kind {
-        IdentifierKind::Email => (FactorKind::Email, &[FactorKind::Email]),
-        // A call costs more than a message: only where the policy wants calls at all.
-        _ if ctx.policy.sign_in.second.factors.contains(&FactorKind::Call) => {
-            (FactorKind::Sms, &[FactorKind::Sms, FactorKind::Call])
-        }
-        _ => (FactorKind::Sms, &[FactorKind::Sms]),
-    };
+    let (kind, offered) = ways(ctx, identifier.kind);
     let request = Ask {
         purpose: Purpose::Verify,
         factor,
@@ -60,6 +54,27 @@ pub fn ask_to_verify(
         Some(owner) => (asked, Some(attempt(ctx, owner, postage, moment))),
         None => (asked, message),
     }
+}
+
+/// By which way the code goes first that shows what is of this `kind` to be somebody's own, and all that would do.
+fn ways(ctx: &Ctx, kind: IdentifierKind) -> (FactorKind, &'static [FactorKind]) {
+    // A call costs more than a message: only where the policy wants calls at all.
+    let calls = ctx.policy.sign_in.second.factors.contains(&FactorKind::Call);
+    match kind {
+        IdentifierKind::Email => (FactorKind::Email, &[FactorKind::Email]),
+        _ if calls && !factors::is_carried(ctx, FactorKind::Sms) => (FactorKind::Call, &[FactorKind::Call]),
+        _ if calls => (FactorKind::Sms, &[FactorKind::Sms, FactorKind::Call]),
+        _ => (FactorKind::Sms, &[FactorKind::Sms]),
+    }
+}
+
+/// Postage for the code that is to show `to`, which is of this `kind`, to be somebody's own.
+///
+/// # Errors
+/// Those of [`limits::postage_by`].
+pub async fn postage(ctx: &Ctx, kind: IdentifierKind, to: &str) -> Result<Postage> {
+    let way = if ways(ctx, kind).0 == FactorKind::Call { Way::Call } else { Way::Text };
+    limits::postage_by(ctx, to, way, Sender::Stranger).await
 }
 
 /// Whether the owner of what `claim` names is told of the claim and gets no code. Whoever types a
@@ -92,11 +107,11 @@ pub(super) fn attempt(ctx: &Ctx, owner: &Identifier, postage: &Postage, moment: 
 ///
 /// # Errors
 /// [`Problem::NotFound`] when there is no such claim, or it was verified; [`Problem::FactorLocked`];
-/// [`Problem::LimitReached`].
+/// those of [`postage`].
 pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(ChallengeView, Token)> {
     let store = &ctx.app.store;
     let found = store.get::<Identifier>(identifier).await?.ok_or(Problem::NotFound)?;
-    let postage = &limits::postage(ctx, &found.value, Sender::Stranger).await?;
+    let postage = &postage(ctx, found.kind, &found.value).await?;
     let paid = || vec![postage];
     limits::decide(ctx, paid, move |moment| async move {
         let user =

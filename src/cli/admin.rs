@@ -81,7 +81,7 @@ enum What {
     },
     /// Let somebody in again who was suspended or deleted.
     Restore(Whom),
-    /// Make the link anew by which somebody sets their first password: it is printed, and sent to their address.
+    /// Make the link anew by which somebody sets their first password: it is printed, and sent to them where it can be.
     Link(Whom),
     /// Sign somebody out everywhere.
     EndSessions(Whom),

@@ -23,8 +23,8 @@ pub fn unheard(config: &Config, needs: Needs) -> Vec<&'static str> {
     let mut found = Vec::new();
     if needs.notices && !needs.email && !config.delivery.serves(config, Channel::Email) {
         found.push(
-            "smtp.host is not set: users with an e-mail address that was taken in as theirs are told nothing of what \
-             happens in their account.",
+            "smtp.host is not set: users who are reached by e-mail alone are told nothing of what happens in their \
+             account.",
         );
     }
     let costs = needs.sms || needs.call;

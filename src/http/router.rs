@@ -61,8 +61,8 @@ const CALL: &[Limit] = &[
     Limit::SendOthersDay,
     Limit::SendStrangerDay,
 ];
-/// How what costs money may be refused.
-const UNPAID: [Problem; 2] = [Problem::MessagesPaused, Problem::NumberNotServed];
+/// How what is sent may be refused.
+const UNPAID: [Problem; 3] = [Problem::MessagesPaused, Problem::NumberNotServed, Problem::NotCarried];
 /// What a password is counted by.
 const SIGN_IN: &[Limit] =
     &[Limit::SignInIdentifier, Limit::SignInDevice, Limit::SignInDeviceDay, Limit::SignInAddress];

@@ -2,8 +2,8 @@
 //!
 //! Always holds: what is counted is stored under a keyed hash, never as typed; what cannot be
 //! counted is refused, never let through. A message or a call cannot be made without [`Postage`], and
-//! postage is only had by counting it against the limits of its number and of its asker, and by paying; what is decided
-//! with it and does not use it gives it back ([`decide`]).
+//! postage is only had by counting it against the limits of its number and of its asker, and by paying, where somebody
+//! carries such messages at all; what is decided with it and does not use it gives it back ([`decide`]).
 //! What one number gets is counted exactly (`window`), in the store; all else in [`crate::shared`].
 
 mod postage;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::app::Ctx;
+use crate::config::Channel;
 use crate::error::{Error, Problem, Result};
 use crate::money::Way;
 use crate::policy::{Budget, Limits, Wider};
@@ -354,8 +355,8 @@ impl Sender {
 /// Postage for one text message or mail to `to`, a number (E.164) or an e-mail address.
 ///
 /// # Errors
-/// [`Problem::LimitReached`]; [`Problem::NumberNotServed`], [`Problem::MessagesPaused`]. A notice
-/// without postage is left out; what it tells of goes on.
+/// [`Problem::LimitReached`]; [`Problem::NumberNotServed`], [`Problem::MessagesPaused`];
+/// [`Problem::NotCarried`]. A notice without postage is left out; what it tells of goes on.
 pub async fn postage(ctx: &Ctx, to: &str, sender: Sender) -> Result<Postage> {
     postage_by(ctx, to, Way::Text, sender).await
 }
@@ -369,6 +370,16 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
         return Ok(Postage::new(Taken::default()));
     }
     let destination = Destination::of(ctx, to, way)?;
+    let channel = match (&destination, way) {
+        (None, _) => Channel::Email,
+        (Some(_), Way::Text) => Channel::Sms,
+        (Some(_), Way::Call) => Channel::Call,
+    };
+    // A recovery looks for itself, and costs the same where nobody is known.
+    let is_recovery = matches!(sender, Sender::Recovery(_));
+    if !is_recovery && !ctx.app.config.delivery.serves(&ctx.app.config, channel) {
+        return Err(Problem::NotCarried.into());
+    }
     let budgets = count(ctx, to, sender).await?;
     let share = Share::of(sender);
     let Some(destination) = destination else {

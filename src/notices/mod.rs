@@ -176,7 +176,8 @@ async fn whom(ctx: &Ctx, user: &User, about: &About<'_>) -> Result<Vec<Addressee
     } else {
         Vec::new()
     };
-    Ok(addressees(&told, &own, about))
+    let config = &ctx.app.config;
+    Ok(addressees(&told, &own, about, |kind| config.delivery.serves(config, kind.channel())))
 }
 
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
@@ -207,9 +208,16 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
 }
 
 /// Who is told, each address once. The user is told by e-mail, or, without an address that is
-/// known to be theirs, by text message.
-fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> Vec<Addressee> {
-    let reaches = |kind| own.iter().filter(move |one| one.kind == kind && one.verified_at.is_some());
+/// known to be theirs, by text message; nobody by what is not `carried`.
+fn addressees(
+    told: &[Notify],
+    own: &[Seen<Identifier>],
+    about: &About<'_>,
+    carried: impl Fn(Kind) -> bool,
+) -> Vec<Addressee> {
+    let channel = |one: &Identifier| way(one.kind).filter(|channel| carried(*channel));
+    let is_theirs = |one: &Identifier| one.verified_at.is_some() && channel(one).is_some();
+    let reaches = |kind| own.iter().filter(move |one| one.kind == kind && is_theirs(one));
     let mut by = reaches(IdentifierKind::Email).chain(reaches(IdentifierKind::Mobile));
     let first = by.clone().next();
     let user = by.find(|one| Some(one.id) != about.besides).or(first);
@@ -225,11 +233,7 @@ fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> V
         };
         let second = second.filter(|_| *notify == Notify::User).map(|one| (&**one, true));
         for (found, is_second) in found.map(|found| (found, false)).into_iter().chain(second) {
-            let channel = match found.kind {
-                IdentifierKind::Email => Kind::Email,
-                IdentifierKind::Mobile => Kind::Sms,
-                IdentifierKind::Username => continue,
-            };
+            let Some(channel) = channel(found) else { continue };
             if all.iter().all(|one| one.to != found.value) {
                 let may_object = *notify != Notify::New;
                 all.push(Addressee { channel, to: found.value.clone(), may_object, is_second });
@@ -237,6 +241,15 @@ fn addressees(told: &[Notify], own: &[Seen<Identifier>], about: &About<'_>) -> V
         }
     }
     all
+}
+
+/// By which way what is of this `kind` is told.
+fn way(kind: IdentifierKind) -> Option<Kind> {
+    match kind {
+        IdentifierKind::Email => Some(Kind::Email),
+        IdentifierKind::Mobile => Some(Kind::Sms),
+        IdentifierKind::Username => None,
+    }
 }
 
 impl Notices {

@@ -10,7 +10,7 @@ use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{self, Factor, Held};
 use crate::identifiers::{self, Identifier, Name};
-use crate::limits::{self, Postage, Sender};
+use crate::limits::{self, Postage};
 use crate::notices::{self, About, Notice, Notices};
 use crate::organizations::{self, actions::Heirs};
 use crate::policy::{FactorKind, Gate, IdentifierKind, Rank, after_first_factor, operation};
@@ -33,7 +33,7 @@ pub struct Changed {
 /// # Errors
 /// [`Problem::ImmutableField`] for what the policy never lets change; [`Problem::Invalid`] for what
 /// cannot be removed; those of [`permit`], for every operation that it comes to;
-/// [`Problem::IdentifierTaken`] for a username; [`Problem::LimitReached`].
+/// [`Problem::IdentifierTaken`] for a username; [`Problem::LimitReached`]; [`Problem::NotCarried`].
 pub async fn change(ctx: &Ctx, caller: &Caller, wanted: Wanted) -> Result<Changed> {
     let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
     let asked = &wanted;
@@ -139,7 +139,7 @@ impl Paid {
             self.told = Some(notices::prepare(ctx, user, about).await?);
         }
         if let Some(name) = name.filter(|_| self.kind != IdentifierKind::Username) {
-            self.code = Some(limits::postage(ctx, name.value(), Sender::Stranger).await?);
+            self.code = Some(verifying::postage(ctx, self.kind, name.value()).await?);
         }
         Ok(())
     }
@@ -287,7 +287,7 @@ impl<'a> Changing<'a> {
 /// # Errors
 /// [`Problem::NotFound`] when there is none of this kind; [`Problem::Invalid`] when it is verified, or
 /// no codes can be sent to its kind; those of [`permit`] where it would take the place of another that is;
-/// [`Problem::FactorLocked`]; [`Problem::LimitReached`].
+/// [`Problem::FactorLocked`]; [`Problem::LimitReached`]; [`Problem::NotCarried`].
 pub async fn verify(ctx: &Ctx, caller: &Caller, kind: IdentifierKind) -> Result<ChallengeView> {
     let known = identifiers::actions::of_user(ctx, caller.user.id).await?;
     let mut of_kind = known.iter().filter(|one| one.kind == kind && one.takes_codes());

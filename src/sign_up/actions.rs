@@ -10,7 +10,7 @@ use crate::challenges::{Asked, ChallengeView, verifying};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::idempotency::{Before, Once};
 use crate::identifiers::{self, Name};
-use crate::limits::{self, Limit, Postage, Sender};
+use crate::limits::{self, Limit, Postage};
 use crate::organizations;
 use crate::passwords::{self, NewPassword, Password, Verdict};
 use crate::policy::{FactorKind, IdentifierKind, When};
@@ -25,7 +25,7 @@ pub struct SignedUp {
     /// The first of `verifications`: that of the mobile number, when one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<ChallengeView>,
-    /// What is asked to verify the mobile number and the e-mail address.
+    /// What is asked to verify the mobile number and the e-mail address; nothing of what no message goes to from here.
     #[serde(default)]
     pub verifications: Vec<ChallengeView>,
 }
@@ -172,7 +172,8 @@ async fn told_taken(ctx: &Ctx, wanted: &Wanted, is_invited: bool) -> Result<Opti
 }
 
 /// Postage for the codes, the mobile number's first. The account can do without the mail, which can
-/// be asked for again; whether the text message can go out decides about everything.
+/// be asked for again, and without what nobody carries, which nobody is promised; whether the text message can go
+/// out decides about everything.
 async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Postage)>> {
     let mut all = Vec::new();
     for kind in [IdentifierKind::Mobile, IdentifierKind::Email] {
@@ -180,8 +181,9 @@ async fn postage(ctx: &Ctx, wanted: &Wanted) -> Result<Vec<(IdentifierKind, Post
         if wanted.signs_in && is_shown_by_sign_in(ctx, wanted, kind) {
             continue;
         }
-        match limits::postage(ctx, name.value(), Sender::Stranger).await {
+        match verifying::postage(ctx, kind, name.value()).await {
             Ok(postage) => all.push((kind, postage)),
+            Err(error) if error.problem == Problem::NotCarried => {}
             Err(error) if kind == IdentifierKind::Email && error.problem == Problem::LimitReached => {}
             Err(error) => return Err(error),
         }

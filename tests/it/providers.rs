@@ -7,21 +7,31 @@ use aws_lc_rs::hmac;
 use axum::http::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
+use vestibule::accounts::Roles;
+use vestibule::administration::actions::{self, Deed};
 use vestibule::audit::{Event, What};
 use vestibule::challenges::Challenge;
 use vestibule::config::{Channel, Config, Route};
-use vestibule::identifiers::Identifier;
+use vestibule::error::Problem;
+use vestibule::identifiers::{Identifier, Name};
 use vestibule::limits::{self, Sender};
 use vestibule::messages::rules::Heard;
 use vestibule::messages::{self, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
-use vestibule::policy::IdentifierKind;
+use vestibule::policy::{FactorKind, IdentifierKind, Policy, When};
 use vestibule::secret::Secret;
+use vestibule::sign_up::Wanted;
+use vestibule::step_up::By;
 use vestibule::store::{Change, Query, answer as decided};
 use vestibule::twilio::errors::Class;
 use vestibule::words::Locale;
 
+use crate::administration::{id_of, put, with_roles};
+use crate::matrix::plan;
+use crate::organizations::founded;
+use crate::recovery::{linked, owner};
 use crate::scripted::{Reply, Scripted, Told, answer, taken};
-use crate::world::{Person, World};
+use crate::spoken::call_at;
+use crate::world::{PASSWORD, Person, World};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const USER: Uuid = Uuid::from_u128(7);
@@ -1036,4 +1046,89 @@ async fn a_code_that_went_another_way_proves_that_way() {
         let amr = done["session"]["amr"].as_array().unwrap();
         assert!(amr.len() == 2 && !amr.contains(&Json::from("sms")), "{done}");
     }
+}
+
+/// Without this channel.
+fn without(channel: Channel) -> impl FnOnce(&mut Config) {
+    move |config| config.delivery.routes.retain(|route| route.channel != channel)
+}
+
+/// Where nobody carries mails none is promised: what can do without goes on without, all else is refused.
+#[tokio::test]
+async fn no_mail_is_promised_where_nobody_carries_mails() {
+    let world = plan().config(without(Channel::Email)).build().await;
+    let alice = world.stranger();
+    let made = alice.signs_up().await.expect(StatusCode::CREATED).body;
+    let asked = made["verifications"].as_array().unwrap();
+    assert!(asked.len() == 1 && asked[0]["factor"] == "sms", "{made}");
+
+    let admin = with_roles(&world, &["admin"]).await;
+    let verify = admin.post("/api/v1/users/me/verify", json!({"kind": "email"})).await;
+    verify.problem(422, "not-carried");
+    let organization = founded(&admin, "Harbour Lights").await;
+    for mount in ["organizations", "admin/organizations"] {
+        let path = format!("/api/v1/{mount}/{organization}/invitations");
+        let body = json!({"email": "guest@example.org", "role": "member"});
+        admin.post(&path, body).await.problem(422, "not-carried");
+    }
+    // By text message where there is a number.
+    let (path, mobile) = ("/api/v1/admin/users", "+12025559001");
+    let body = json!({"username": "grace", "email": "grace@example.com", "mobile": mobile});
+    let grace = admin.post(path, body).await.expect(StatusCode::CREATED).body;
+    linked(&world, mobile, "/recover/password").await;
+    admin
+        .post(&format!("{path}/{}/link", grace["id"].as_str().unwrap()), json!({}))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let mails = Query::<Message>::along(Message::BY_CREATED).limit(1_000);
+    let sent = world.app.store.find(mails).await.unwrap().items;
+    assert!(sent.iter().all(|message| message.kind == Kind::Sms), "{}", sent.len());
+}
+
+/// A link that was not sent shows nobody's address to be theirs.
+#[tokio::test]
+async fn only_the_operator_makes_an_account_whose_link_nobody_carries() {
+    let by_mail = |policy: &mut Policy| policy.sign_up.required = vec![IdentifierKind::Email];
+    let world = plan().policy(by_mail).config(without(Channel::Email)).build().await;
+    let admin = with_roles(&world, &["admin"]).await;
+    let refused = admin.post("/api/v1/admin/users", json!({"email": "grace@example.com"})).await;
+    refused.problem(422, "not-carried");
+    let names = vec![Name::parse(IdentifierKind::Email, "ada@example.com").unwrap()];
+    let wanted = Wanted { names, name: None, locale: None, wants_second_factor: false, signs_in: false };
+    let made = actions::create(&world.ctx(), &By::Operator, &wanted, &Roles::default()).await.unwrap();
+    let token = made.link.split("token=").nth(1).unwrap();
+    let set = json!({"recovery_token": token, "new_password": PASSWORD});
+    put(&world.stranger(), "/api/v1/users/me/password", set).await.expect(StatusCode::OK);
+    let named = actions::named(&world.ctx(), "ada@example.com").await;
+    assert_eq!(named.unwrap_err().problem, Problem::NotFound, "nobody has shown it to be theirs");
+}
+
+#[tokio::test]
+async fn a_number_is_shown_by_call_where_nobody_carries_text_messages() {
+    let by_call = |policy: &mut Policy| {
+        policy.sign_in.second.factors = vec![FactorKind::Call];
+        policy.sign_in.second.when = When::WhenEnrolled;
+    };
+    let world = plan().policy(by_call).config(without(Channel::Sms)).build().await;
+    let alice = world.stranger();
+    let made = alice.signs_up().await.expect(StatusCode::CREATED).body;
+    assert_eq!(made["verification"]["factor"], "call", "{made}");
+    let code = call_at(&world, &alice.mobile).await["code"].clone();
+    let body = json!({"challenge": made["verification"]["id"], "code": code});
+    alice.post(VERIFY, body).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn users_are_told_by_the_way_that_is_left() {
+    let mut world = plan().build().await;
+    let id = {
+        let alice = owner(&world).await;
+        id_of(&alice).await
+    };
+    world.restart(without(Channel::Email));
+    let by = By::Operator;
+    actions::act(&world.ctx(), &by, id, Deed::EndSessions).await.unwrap();
+    let sent = world.app.store.find(Query::<Message>::along(Message::BY_USER).equal(id)).await.unwrap();
+    let told: Vec<_> = sent.items.iter().filter(|one| one.purpose == "sessions_ended").collect();
+    assert!(told.len() == 1 && told[0].kind == Kind::Sms, "{}", told.len());
 }

@@ -22,8 +22,8 @@ use crate::words::Locale;
 /// of what was asked before. Nothing tells whether the address has an account.
 ///
 /// # Errors
-/// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::Invalid`]; [`Problem::LimitReached`]; those of
-/// [`permit`](crate::step_up::permit).
+/// [`Problem::NotFound`]; [`Problem::NotAllowed`]; [`Problem::Invalid`]; [`Problem::LimitReached`];
+/// [`Problem::NotCarried`]; those of [`permit`](crate::step_up::permit).
 pub async fn invite(
     ctx: &Ctx,
     asker: Asker<'_>,

@@ -206,6 +206,7 @@ problem-limit-reached = محاولات كثيرة جدًا. انتظر قليل�
 problem-limit-reached-sending = لا يمكننا إرسال رسالة أخرى بعد.
 problem-messages-paused = لا يمكن إرسال رسائل نصية حاليًا. استخدم طريقة أخرى أو حاول لاحقًا.
 problem-number-not-served = لا يمكننا إرسال شيء إلى هذا الرقم.
+problem-not-carried = لا يمكننا إرسال رسائل من هذا النوع. استخدم طريقة أخرى.
 problem-internal = حدث خطأ من جهتنا. حاول لاحقًا من فضلك.
 problem-busy = هناك ضغط كبير الآن. حاول بعد لحظات.
 problem-unavailable = هذا غير متاح حاليًا. حاول لاحقًا من فضلك.

@@ -196,6 +196,7 @@ problem-limit-reached = Zu viele Versuche. Bitte warten Sie ein wenig und versuc
 problem-limit-reached-sending = Wir können noch keine weitere Nachricht schicken.
 problem-messages-paused = Zurzeit können keine SMS gesendet werden. Nehmen Sie einen anderen Weg oder versuchen Sie es später.
 problem-number-not-served = An diese Nummer können wir nichts senden.
+problem-not-carried = Nachrichten dieser Art können wir nicht senden. Nehmen Sie einen anderen Weg.
 problem-internal = Bei uns ist etwas schiefgegangen. Bitte versuchen Sie es später wieder.
 problem-busy = Gerade ist viel los. Bitte versuchen Sie es gleich noch einmal.
 problem-unavailable = Das ist zurzeit nicht verfügbar. Bitte versuchen Sie es später wieder.

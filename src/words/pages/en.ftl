@@ -197,6 +197,7 @@ problem-limit-reached = Too many tries. Please wait a little and try again.
 problem-limit-reached-sending = We cannot send another message yet.
 problem-messages-paused = No text messages can be sent at the moment. Use another way, or try again later.
 problem-number-not-served = We cannot send anything to this number.
+problem-not-carried = We cannot send messages of this kind. Use another way.
 problem-internal = Something went wrong on our side. Please try again later.
 problem-busy = There is a lot going on right now. Please try again in a moment.
 problem-unavailable = This is not available at the moment. Please try again later.

@@ -196,6 +196,7 @@ problem-limit-reached = Demasiados intentos. Espera un poco y vuelve a intentarl
 problem-limit-reached-sending = Todavía no podemos enviar otro mensaje.
 problem-messages-paused = Ahora mismo no se pueden enviar mensajes de texto. Usa otra forma o inténtalo más tarde.
 problem-number-not-served = No podemos enviar nada a este número.
+problem-not-carried = No podemos enviar mensajes de este tipo. Usa otra forma.
 problem-internal = Algo ha fallado por nuestra parte. Inténtalo más tarde.
 problem-busy = Hay mucha actividad en este momento. Inténtalo enseguida.
 problem-unavailable = No está disponible en este momento. Inténtalo más tarde.

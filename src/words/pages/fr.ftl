@@ -196,6 +196,7 @@ problem-limit-reached = Trop d’essais. Attendez un peu et réessayez.
 problem-limit-reached-sending = Nous ne pouvons pas encore envoyer d’autre message.
 problem-messages-paused = Aucun SMS ne peut être envoyé pour le moment. Utilisez un autre moyen ou réessayez plus tard.
 problem-number-not-served = Nous ne pouvons rien envoyer à ce numéro.
+problem-not-carried = Nous ne pouvons pas envoyer de messages de ce type. Utilisez un autre moyen.
 problem-internal = Quelque chose s’est mal passé de notre côté. Réessayez plus tard.
 problem-busy = Il y a beaucoup de monde en ce moment. Réessayez dans un instant.
 problem-unavailable = Ce n’est pas disponible pour le moment. Réessayez plus tard.

@@ -188,6 +188,7 @@ problem-limit-reached = 試行回数が多すぎます。少し待ってから�
 problem-limit-reached-sending = まだ次のメッセージを送ることができません。
 problem-messages-paused = 現在、SMS を送れません。別の方法を使うか、後でお試しください。
 problem-number-not-served = この番号には送信できません。
+problem-not-carried = この種類のメッセージは送れません。別の方法を使ってください。
 problem-internal = こちら側で問題が起きました。後でもう一度お試しください。
 problem-busy = 現在混み合っています。少ししてからもう一度お試しください。
 problem-unavailable = 現在ご利用いただけません。後でもう一度お試しください。

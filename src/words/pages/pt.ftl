@@ -196,6 +196,7 @@ problem-limit-reached = Demasiadas tentativas. Espere um pouco e tente de novo.
 problem-limit-reached-sending = Ainda não podemos enviar outra mensagem.
 problem-messages-paused = De momento não é possível enviar mensagens de texto. Use outra forma ou tente mais tarde.
 problem-number-not-served = Não podemos enviar nada para este número.
+problem-not-carried = Não podemos enviar mensagens deste tipo. Use outra forma.
 problem-internal = Algo correu mal do nosso lado. Tente mais tarde.
 problem-busy = Há muito movimento neste momento. Tente daqui a pouco.
 problem-unavailable = De momento não está disponível. Tente mais tarde.
