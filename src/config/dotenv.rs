@@ -1,6 +1,6 @@
 //! The file `.env`, which stands in for the environment in development.
 
-use super::layers::{Source, Variable};
+use super::{Source, Variable};
 
 /// Reads `KEY=value` lines. Comments start with `#`; values may be quoted; `export` before the key is allowed.
 ///

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
@@ -60,7 +59,7 @@ struct Leaf {
 
 /// Layers of settings over one file of defaults.
 pub struct Layers {
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     shorts: &'static [(&'static str, &'static str)],
     leaves: BTreeMap<String, Leaf>,
     /// A section in which a file may make entries of its own, and what such an entry starts from.
@@ -361,83 +360,6 @@ impl Layers {
         };
         known.into_iter().min_by_key(distance).unwrap_or_default().to_owned()
     }
-}
-
-/// One variable of the environment, or of a file that stands in for it.
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// Its value; none when it is not UTF-8.
-    pub value: Option<String>,
-    /// Where it was said.
-    pub source: Source,
-}
-
-/// Variables that tests of this project use for themselves.
-const NOT_OURS: &str = "VESTIBULE_TEST_";
-
-/// What a variable sets.
-pub struct Assignment {
-    /// Which of the trees.
-    pub tree: usize,
-    /// The setting's path in it.
-    pub path: String,
-    /// The value, already read when the variable named a file.
-    pub text: String,
-    /// Where it was said.
-    pub source: Source,
-}
-
-/// Finds what `variables` set in `trees`, and what is wrong with them. Those that do not start with
-/// `VESTIBULE_` are none of our business; one that does and names no setting is a fault, and so are
-/// two that name the same one.
-pub fn assignments(trees: &[&Layers], variables: Vec<Variable>) -> (Vec<Assignment>, Vec<String>) {
-    let mut known = BTreeMap::new();
-    for (tree, layers) in trees.iter().enumerate() {
-        known.extend(layers.variables().into_iter().map(|(name, path)| (name, (tree, path))));
-    }
-    let mut said: BTreeMap<(usize, String), String> = BTreeMap::new();
-    let (mut found, mut faults) = (Vec::new(), Vec::new());
-    for Variable { name, value, source } in variables {
-        if !name.starts_with("VESTIBULE_") || name.starts_with(NOT_OURS) {
-            continue;
-        }
-        let base = name.strip_suffix("_FILE").filter(|_| !known.contains_key(&name));
-        let Some((tree, path)) = known.get(base.unwrap_or(&name)).cloned() else {
-            let wrong = base.unwrap_or(&name);
-            // A right name below the other tree's prefix is meant, however many letters that is.
-            let bare = wrong.trim_start_matches("VESTIBULE_");
-            let other = trees.iter().map(|tree| format!("{}{bare}", tree.prefix));
-            let other = other.filter_map(|name| known.get_key_value(&name)).map(|(name, _)| name).next();
-            let near = other.or_else(|| known.keys().min_by_key(|known| strsim::osa_distance(known, wrong)));
-            let (near, end) = (near.map_or("", String::as_str), base.map_or("", |_| "_FILE"));
-            let place =
-                if source == Source::Named(name.clone()) { String::new() } else { format!("{source}: ") };
-            faults.push(format!("{place}{name} is not a setting; did you mean {near}{end}?"));
-            continue;
-        };
-        if let Some(other) = said.insert((tree, path.clone()), name.clone()) {
-            faults.push(format!("{source}: {path} is set twice, by {other} and by {name}; keep one."));
-            continue;
-        }
-        let Some(value) = value else {
-            faults.push(format!("{source}: {path} must be UTF-8 text."));
-            continue;
-        };
-        let text = match base.map(|_| std::fs::read_to_string(Path::new(&value))) {
-            None => value,
-            Some(Ok(content)) => content.trim_end_matches(['\r', '\n']).to_owned(),
-            Some(Err(error)) => {
-                // Not the value: by mistake it may be the secret itself.
-                faults.push(format!(
-                    "{source}: {path} cannot be read from the file that is named there: {error}."
-                ));
-                continue;
-            }
-        };
-        found.push(Assignment { tree, path, text, source });
-    }
-    (found, faults)
 }
 
 fn join(above: &str, key: &str) -> String {

@@ -29,6 +29,7 @@ mod spending;
 mod store;
 mod tokens;
 mod twilio;
+mod variables;
 mod webhook;
 
 pub use audit::Audit;
@@ -39,7 +40,7 @@ pub use development::Development;
 pub use dotenv::parse as parse_dotenv;
 pub use events::Events;
 pub use hashing::HashingSettings;
-pub use layers::{Assignment, Faults, Layers, Source, Variable, assignments};
+pub use layers::{Faults, Layers, Source};
 pub use log::{Log, LogFormat};
 pub use network::Network;
 pub use pages::Pages;
@@ -54,6 +55,7 @@ pub use spending::{Spending, is_country};
 pub use store::StoreSettings;
 pub use tokens::Tokens;
 pub use twilio::Twilio;
+pub use variables::{Assignment, Variable, assignments};
 pub use webhook::Webhook;
 
 use std::net::SocketAddr;
