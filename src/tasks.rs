@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::Ctx;
 use crate::audit::chain;
 use crate::error::Result;
-use crate::messages::Kind;
+use crate::messages::Channel;
 use crate::worker::Task;
 use crate::{administration, calls, events, keys, messages, organizations, profile, revocations, schema};
 
@@ -16,19 +16,19 @@ pub fn all() -> Vec<Task> {
             name: "messages-sms",
             every: Duration::from_secs(1),
             heeds: true,
-            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Sms).await }),
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Channel::Sms).await }),
         },
         Task {
             name: "messages-call",
             every: Duration::from_secs(1),
             heeds: true,
-            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Call).await }),
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Channel::Call).await }),
         },
         Task {
             name: "messages-email",
             every: Duration::from_secs(1),
             heeds: true,
-            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Kind::Email).await }),
+            run: |ctx| Box::pin(async move { messages::actions::run_due(&ctx, Channel::Email).await }),
         },
         Task {
             name: "messages-look-after",

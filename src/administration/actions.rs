@@ -12,7 +12,7 @@ use crate::error::{Error, FieldError, Problem, Result};
 use crate::factors::{self, Factor, Guess};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Kind};
+use crate::messages::{self, Channel};
 use crate::notices::{self, About, Notice, Notices};
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Rank, operation};
@@ -406,10 +406,10 @@ fn opens(ctx: &Ctx, user: &User, target: Option<&Identifier>, moment: &Moment) -
 }
 
 /// By which factor an address or a number is reached, and by which messages.
-fn way(kind: IdentifierKind) -> (FactorKind, Kind) {
+fn way(kind: IdentifierKind) -> (FactorKind, Channel) {
     match kind {
-        IdentifierKind::Email => (FactorKind::Email, Kind::Email),
-        _ => (FactorKind::Sms, Kind::Sms),
+        IdentifierKind::Email => (FactorKind::Email, Channel::Email),
+        _ => (FactorKind::Sms, Channel::Sms),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::calls::Call;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::limits::Limit;
-use crate::messages::{Kind, Message};
+use crate::messages::{Channel, Message};
 use crate::spending::{self, Day};
 use crate::store::{Change, Entity, Query, answer};
 
@@ -209,7 +209,7 @@ pub async fn queues(ctx: &Ctx) -> Result<Vec<QueueView>> {
     let sealing = Query::<audit::Event>::along(audit::Event::BY_BLOCK).equal(0_i64);
     let removal = Query::<User>::along(User::BY_PURGE).until(now);
     let mut messages = QueueView { name: "messages", waiting: 0, more: false, since: None };
-    for kind in Kind::ALL.iter().copied() {
+    for kind in Channel::ALL.iter().copied() {
         let due = Query::<Message>::along(Message::BY_DUE).equal(kind).until(now);
         let of_kind = waiting(ctx, "messages", due, |one| one.due_at).await?;
         messages.waiting = (messages.waiting + of_kind.waiting).min(COUNTED);

@@ -8,7 +8,7 @@ use crate::error::{Problem, Result};
 use crate::factors::{Factor, Guess, is_carried};
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Message};
+use crate::messages::{self, Channel, Message};
 use crate::money::Way;
 use crate::policy::FactorKind;
 use crate::secret::{Sealed, Token};
@@ -126,7 +126,7 @@ pub(super) fn message(
     let link = (challenge.purpose == Purpose::Verify && challenge.factor == FactorKind::Email)
         .then(|| format!("/verify?challenge={}&code={code}", token.reveal()));
     let code = messages::Code {
-        channel: channel(challenge.factor),
+        channel: challenge.factor.channel().unwrap_or(Channel::Sms),
         to: challenge.sent_to.as_deref().unwrap_or_default(),
         user: challenge.user_id,
         challenge: challenge.id,
@@ -143,24 +143,6 @@ pub(super) fn message(
     };
     let mut message = messages::code(ctx, postage, code, moment);
     // Another way only where what it proves would do as well.
-    message.fallback.0.retain(|way| challenge.offered.0.contains(&kind(*way)));
+    message.fallback.0.retain(|way| challenge.offered.0.iter().any(|kind| kind.channel() == Some(*way)));
     message
-}
-
-/// By which way the code of such a factor goes.
-fn channel(kind: FactorKind) -> messages::Kind {
-    match kind {
-        FactorKind::Call => messages::Kind::Call,
-        FactorKind::Email => messages::Kind::Email,
-        _ => messages::Kind::Sms,
-    }
-}
-
-/// What a code proves that went this way.
-fn kind(way: messages::Kind) -> FactorKind {
-    match way {
-        messages::Kind::Sms => FactorKind::Sms,
-        messages::Kind::Call => FactorKind::Call,
-        messages::Kind::Email => FactorKind::Email,
-    }
 }

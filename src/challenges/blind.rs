@@ -20,7 +20,7 @@ use crate::error::{Error, Problem, Result};
 use crate::factors::is_carried;
 use crate::identifiers::Identifier;
 use crate::limits::{self, Postage, Sender, Whence};
-use crate::messages::{self, Fallback, Kind, Message};
+use crate::messages::{self, Channel, Fallback, Message};
 use crate::policy::{FactorKind, IdentifierKind, Policy, Proofs};
 use crate::secret::{Token, TokenKind, same};
 use crate::sessions::Carry;
@@ -135,7 +135,7 @@ fn message(
 ) -> Message {
     let link = format!("/recover?challenge={}&code={code}", token.reveal());
     let code = messages::Code {
-        channel: if challenge.factor == FactorKind::Email { Kind::Email } else { Kind::Sms },
+        channel: if challenge.factor == FactorKind::Email { Channel::Email } else { Channel::Sms },
         to: challenge.sent_to.as_deref().unwrap_or_default(),
         user: challenge.user_id,
         challenge: challenge.id,

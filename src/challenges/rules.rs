@@ -161,7 +161,7 @@ impl Case {
     /// What the right answer shows: the way by which the code really went. One that went by mail, because no
     /// text message got through, shows that a mail was read and no more.
     fn shows(&self) -> FactorKind {
-        let was_mailed = self.sent.iter().any(|message| message.kind == messages::Kind::Email);
+        let was_mailed = self.sent.iter().any(|message| message.kind == messages::Channel::Email);
         if was_mailed { FactorKind::Email } else { self.challenge.factor }
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Problem, Result};
 use crate::factors::{self, Factor};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Kind, Message};
+use crate::messages::{self, Channel, Message};
 use crate::money::Way;
 use crate::notices::{self, About, Notice, Notices};
 use crate::policy::{FactorKind, IdentifierKind, Proofs, operation};
@@ -93,7 +93,7 @@ pub(super) fn owner_instead(case: &Case) -> Option<&Identifier> {
 pub(super) fn attempt(ctx: &Ctx, owner: &Identifier, postage: &Postage, moment: &Moment) -> Message {
     let notify = messages::Notify {
         what: Notice::SignUpAttempt,
-        channel: Kind::Email,
+        channel: Channel::Email,
         to: &owner.value,
         user: Some(owner.user_id),
         locale: Locale::En,

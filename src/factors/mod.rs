@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use crate::app::{Ctx, Moment};
 use crate::clock::Timestamp;
-use crate::config::Channel;
 use crate::error::Result;
 use crate::identifiers::Identifier;
 use crate::policy::{FactorKind, Holder, IdentifierKind, Limits};
@@ -286,13 +285,7 @@ pub fn counting<F: Deref<Target = Factor>>(
 /// Whether somebody carries what is sent for a factor of such a `kind`, where something is.
 pub fn is_carried(ctx: &Ctx, kind: FactorKind) -> bool {
     let config = &ctx.app.config;
-    let carried = |channel| config.delivery.serves(config, channel);
-    match kind {
-        FactorKind::Sms => carried(Channel::Sms),
-        FactorKind::Call => carried(Channel::Call),
-        FactorKind::Email => carried(Channel::Email),
-        FactorKind::Password | FactorKind::Totp | FactorKind::RecoveryCode => true,
-    }
+    kind.channel().is_none_or(|channel| config.delivery.serves(config, channel))
 }
 
 /// A code without what people put into it so that it reads better.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::providers::{self, Parcel, twilio};
 use super::rules::{Heard, Lease, Look, Sent};
-use super::{Kind, Letter, Message, Status};
+use super::{Channel, Letter, Message, Status};
 use crate::app::{Ctx, Moment};
 use crate::audit::{Note, Noting, What, note};
 use crate::error::{Error, Problem, Result};
@@ -28,12 +28,12 @@ const AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// The store's.
-pub async fn run_due(ctx: &Ctx, kind: Kind) -> Result<usize> {
+pub async fn run_due(ctx: &Ctx, kind: Channel) -> Result<usize> {
     worker::keep_up(ctx, AT_ONCE, |ctx, limit| lease(ctx, kind, limit), deliver).await
 }
 
 /// Takes up to `limit` due messages; none in place of one that is not to be sent after all.
-async fn lease(ctx: Ctx, kind: Kind, limit: usize) -> Leased<Message> {
+async fn lease(ctx: Ctx, kind: Channel, limit: usize) -> Leased<Message> {
     let query = Query::along(Message::BY_DUE).equal(kind).until(ctx.now).limit(limit);
     let due = match ctx.app.store.find(query).await {
         Ok(due) => due,
@@ -121,7 +121,7 @@ async fn settle(ctx: &Ctx, id: Uuid, rule: impl Fn(&mut Message, &Moment) -> boo
 
 /// Another way for a code: by what, where to, and paid for.
 struct Way {
-    channel: Kind,
+    channel: Channel,
     to: String,
     letter: Letter,
     postage: Postage,
@@ -137,15 +137,15 @@ async fn another_way(ctx: &Ctx, message: &Message) -> Result<Option<Way>> {
     for channel in message.fallback.0.iter().copied() {
         let config = &ctx.app.config;
         let to = match channel {
-            _ if !config.delivery.serves(config, channel.channel()) => None,
-            Kind::Email => {
+            _ if !config.delivery.serves(config, channel) => None,
+            Channel::Email => {
                 own.iter().find(|one| one.kind == IdentifierKind::Email).map(|one| one.value.clone())
             }
-            Kind::Sms | Kind::Call => Some(message.to.clone()),
+            Channel::Sms | Channel::Call => Some(message.to.clone()),
         };
         let Some(to) = to else { continue };
         // It counts like any other message: who cannot be sent one is not.
-        let way = if channel == Kind::Call { money::Way::Call } else { money::Way::Text };
+        let way = if channel == Channel::Call { money::Way::Call } else { money::Way::Text };
         match limits::postage_by(ctx, &to, way, sender).await {
             Ok(postage) => return Ok(Some(Way { channel, to, letter, postage })),
             Err(error) if error.problem.is_no_postage() => {}
@@ -308,7 +308,7 @@ mod tests {
 
     fn code(challenge: u128, moment: &Moment) -> Code<'static> {
         Code {
-            channel: Kind::Sms,
+            channel: Channel::Sms,
             to: "+12025550123",
             user: Uuid::from_u128(7),
             challenge: Uuid::from_u128(challenge),
@@ -324,7 +324,7 @@ mod tests {
     async fn mails_that_wait_keep_no_text_waiting() {
         let app = testing::app();
         let ctx = &Ctx::new(app.clone(), None);
-        for (at, kind) in [Kind::Email; 40].into_iter().chain([Kind::Sms]).enumerate() {
+        for (at, kind) in [Channel::Email; 40].into_iter().chain([Channel::Sms]).enumerate() {
             let made = ctx.decide(async |moment| {
                 let code = Code { channel: kind, to: "somebody", ..code(at as u128, &moment) };
                 let message = super::super::code(ctx, &Postage::of_a_test(), code, &moment);
@@ -332,10 +332,10 @@ mod tests {
             });
             made.await.unwrap();
         }
-        let (leased, _) = lease(ctx.clone(), Kind::Sms, AT_ONCE).await;
-        assert_eq!(leased.into_iter().flatten().map(|one| one.kind).collect::<Vec<_>>(), [Kind::Sms]);
-        let (leased, _) = lease(ctx.clone(), Kind::Email, AT_ONCE).await;
-        assert!(leased.len() == AT_ONCE && leased.iter().flatten().all(|one| one.kind == Kind::Email));
+        let (leased, _) = lease(ctx.clone(), Channel::Sms, AT_ONCE).await;
+        assert_eq!(leased.into_iter().flatten().map(|one| one.kind).collect::<Vec<_>>(), [Channel::Sms]);
+        let (leased, _) = lease(ctx.clone(), Channel::Email, AT_ONCE).await;
+        assert!(leased.len() == AT_ONCE && leased.iter().flatten().all(|one| one.kind == Channel::Email));
     }
 
     #[tokio::test]
@@ -350,7 +350,7 @@ mod tests {
         made.await.unwrap();
         // As if those before it had taken so long.
         app.clock.advance(LEASE);
-        let (leased, trouble) = lease(ctx.clone(), Kind::Sms, 1).await;
+        let (leased, trouble) = lease(ctx.clone(), Channel::Sms, 1).await;
         assert!(trouble.is_none());
         let message = leased.into_iter().flatten().next().unwrap();
         assert_eq!(message.due_at, Some(app.clock.now() + LEASE));
@@ -361,7 +361,7 @@ mod tests {
         let left = app.store.get::<Message>(id).await.unwrap().unwrap();
         assert_eq!((left.status, left.tries.0.len()), (Status::Queued, 0));
         app.clock.advance(Duration::from_secs(1));
-        run_due(&Ctx::new(app.clone(), None), Kind::Sms).await.unwrap();
+        run_due(&Ctx::new(app.clone(), None), Channel::Sms).await.unwrap();
         assert_eq!(app.store.get::<Message>(id).await.unwrap().unwrap().status, Status::Failed);
     }
 }

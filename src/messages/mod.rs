@@ -36,24 +36,13 @@ use crate::store::{entity, json_field, text_enum};
 use crate::twilio::errors::Class;
 use crate::words::Locale;
 
+pub use crate::config::Channel;
 pub use letters::{CodePurpose, Content, Letter, Notice};
 pub use rules::Try;
 
 /// How long a message's record is kept: long enough to answer a complaint or check a bill; it holds
 /// a phone number, so no longer.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-text_enum! {
-    /// By which way a message goes.
-    pub enum Kind {
-        /// A text message.
-        Sms = "sms",
-        /// A call in which a voice says it.
-        Call = "call",
-        /// A mail.
-        Email = "email",
-    }
-}
 
 text_enum! {
     /// How far a message has come. The declared order is the lattice: of two statuses the later one
@@ -131,7 +120,7 @@ json_field!(Tries);
 /// The ways that are left, the next one first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Fallback(pub Vec<Kind>);
+pub struct Fallback(pub Vec<Channel>);
 json_field!(Fallback);
 
 entity! {
@@ -140,7 +129,7 @@ entity! {
         /// Its id.
         id: Uuid,
         /// By which way it goes.
-        kind: Kind,
+        kind: Channel,
         /// What it is for, such as `code`; for people who read the list. A code that is to show whose something is
         /// goes as `verify`.
         purpose: String,
@@ -206,7 +195,7 @@ entity! {
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
     /// By which way it goes.
-    pub channel: Kind,
+    pub channel: Channel,
     /// Where it goes: E.164, or an e-mail address.
     pub to: &'a str,
     /// Whom it concerns.
@@ -244,7 +233,7 @@ pub struct Notify<'a> {
     /// What happened. When, from which address and with what device is taken from the moment.
     pub what: Notice,
     /// By which way they are told.
-    pub channel: Kind,
+    pub channel: Channel,
     /// Where it goes: E.164, or an e-mail address.
     pub to: &'a str,
     /// Whom it concerns; nobody, while nobody is known by the address.
@@ -282,7 +271,7 @@ const NEWS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Where a letter goes, and on whose account.
 #[derive(Clone, Copy)]
 struct Address<'a> {
-    channel: Kind,
+    channel: Channel,
     purpose: &'a str,
     to: &'a str,
     user: Option<Uuid>,
@@ -346,7 +335,7 @@ impl Message {
         &self,
         ctx: &Ctx,
         postage: &Postage,
-        channel: Kind,
+        channel: Channel,
         to: &str,
         letter: &Letter,
         moment: &Moment,
@@ -368,7 +357,7 @@ impl Message {
     /// Who may hear of it: the user whom it concerns. Of a mail that is to show whose an address is, nobody: where the
     /// address is another's no such mail goes out, and its owner is written to instead.
     pub fn told_to(&self) -> Option<Uuid> {
-        self.user.filter(|_| self.kind != Kind::Email || self.purpose != VERIFY)
+        self.user.filter(|_| self.kind != Channel::Email || self.purpose != VERIFY)
     }
 
     /// What kind of failure ended it or held it up last, when one did.

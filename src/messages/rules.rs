@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::trouble::{Class, class, reason};
-use super::{CodePurpose, Content, Kind, Letter, Message, Status};
+use super::{Channel, CodePurpose, Content, Letter, Message, Status};
 use crate::clock::Timestamp;
-use crate::config::Channel;
 use crate::store::{Change, Seen};
 use crate::worker;
 
@@ -138,15 +137,15 @@ pub enum Look {
 ///
 /// Only codes take another way; a call goes to the same number. A code that is to verify a number
 /// never goes by mail: whoever reads the mail has not shown the number.
-pub fn fallback(allowed: &[Channel], kind: Kind, letter: &Letter) -> Vec<Kind> {
+pub fn fallback(allowed: &[Channel], kind: Channel, letter: &Letter) -> Vec<Channel> {
     let Content::Code { purpose, .. } = &letter.content else { return Vec::new() };
     let ways = match kind {
-        Kind::Sms => allowed,
-        Kind::Call => allowed.split(|channel| *channel == Channel::Call).nth(1).unwrap_or_default(),
-        Kind::Email => &[],
+        Channel::Sms => allowed,
+        Channel::Call => allowed.split(|channel| *channel == Channel::Call).nth(1).unwrap_or_default(),
+        Channel::Email => &[],
     };
-    let fits = |kind: &Kind| *kind != Kind::Email || *purpose != CodePurpose::Verify;
-    ways.iter().map(|channel| Kind::of(*channel)).filter(fits).collect()
+    let fits = |kind: &Channel| *kind != Channel::Email || *purpose != CodePurpose::Verify;
+    ways.iter().copied().filter(fits).collect()
 }
 
 /// The changes that withdraw `sent`, for the decision after which their code counts no more.

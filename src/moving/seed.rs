@@ -408,7 +408,7 @@ impl Person<'_> {
         let id = self.seed.uuid(&format!("message:{at}"), created);
         let message = Message {
             id,
-            kind: messages::Kind::Sms,
+            kind: messages::Channel::Sms,
             purpose: "code".to_owned(),
             to: mobile.to_owned(),
             body: None,

@@ -23,7 +23,7 @@ use crate::app::{Ctx, Moment};
 use crate::error::{Problem, Result};
 use crate::identifiers::{self, Identifier};
 use crate::limits::{self, Postage, Sender};
-use crate::messages::{self, Kind};
+use crate::messages::{self, Channel};
 use crate::policy::operation::tells;
 use crate::policy::{IdentifierKind, Notify};
 use crate::store::{Change, Seen};
@@ -146,7 +146,7 @@ pub struct Notices {
 /// Whom a notice goes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Addressee {
-    channel: Kind,
+    channel: Channel,
     to: String,
     /// Whether they may say "that was not me": not at an address that is only about to be the user's.
     may_object: bool,
@@ -177,7 +177,7 @@ async fn whom(ctx: &Ctx, user: &User, about: &About<'_>) -> Result<Vec<Addressee
         Vec::new()
     };
     let config = &ctx.app.config;
-    Ok(addressees(&told, &own, about, |kind| config.delivery.serves(config, kind.channel())))
+    Ok(addressees(&told, &own, about, |kind| config.delivery.serves(config, kind)))
 }
 
 /// Looks up who is told, and counts the messages. Call it before the decision that makes it true.
@@ -213,7 +213,7 @@ fn addressees(
     told: &[Notify],
     own: &[Seen<Identifier>],
     about: &About<'_>,
-    carried: impl Fn(Kind) -> bool,
+    carried: impl Fn(Channel) -> bool,
 ) -> Vec<Addressee> {
     let channel = |one: &Identifier| way(one.kind).filter(|channel| carried(*channel));
     let is_theirs = |one: &Identifier| one.verified_at.is_some() && channel(one).is_some();
@@ -244,10 +244,10 @@ fn addressees(
 }
 
 /// By which way what is of this `kind` is told.
-fn way(kind: IdentifierKind) -> Option<Kind> {
+fn way(kind: IdentifierKind) -> Option<Channel> {
     match kind {
-        IdentifierKind::Email => Some(Kind::Email),
-        IdentifierKind::Mobile => Some(Kind::Sms),
+        IdentifierKind::Email => Some(Channel::Email),
+        IdentifierKind::Mobile => Some(Channel::Sms),
         IdentifierKind::Username => None,
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::config::Channel;
 use crate::store::{json_field, text_enum};
 
 text_enum! {
@@ -45,9 +46,19 @@ impl FactorKind {
         matches!(self, Self::Sms | Self::Call | Self::Totp | Self::RecoveryCode)
     }
 
+    /// By which way its code is sent, where one is.
+    pub fn channel(self) -> Option<Channel> {
+        match self {
+            Self::Sms => Some(Channel::Sms),
+            Self::Call => Some(Channel::Call),
+            Self::Email => Some(Channel::Email),
+            Self::Password | Self::Totp | Self::RecoveryCode => None,
+        }
+    }
+
     /// Whether a code is sent to somewhere.
     pub fn is_sent(self) -> bool {
-        matches!(self, Self::Sms | Self::Call | Self::Email)
+        self.channel().is_some()
     }
 
     /// How much it says; only the order counts.

@@ -108,7 +108,7 @@ pub struct MembershipView {
 #[schemars(rename = "MessageSent")]
 pub struct MessageView {
     /// By which way.
-    pub kind: messages::Kind,
+    pub kind: messages::Channel,
     /// What it was for.
     pub purpose: String,
     /// Where it went.

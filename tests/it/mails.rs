@@ -13,7 +13,7 @@ use uuid::Uuid;
 use vestibule::app::{Client, Ctx};
 use vestibule::config::{Config, SmtpTls};
 use vestibule::limits::{self, Sender};
-use vestibule::messages::{self, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::messages::{self, Channel, Code, CodePurpose, Message, Notice, Notify, Status};
 use vestibule::secret::Secret;
 use vestibule::store::answer as decided;
 use vestibule::twilio::errors::Class;
@@ -44,7 +44,7 @@ async fn mail(
         let message = match code {
             Some(code) => {
                 let code = Code {
-                    channel: Kind::Email,
+                    channel: Channel::Email,
                     to,
                     user,
                     challenge: Uuid::from_u128(9),
@@ -59,7 +59,7 @@ async fn mail(
             None => {
                 let notify = Notify {
                     what: Notice::EmailChangeAsked,
-                    channel: Kind::Email,
+                    channel: Channel::Email,
                     to,
                     user: Some(user),
                     locale,
@@ -321,10 +321,12 @@ async fn what_a_mail_server_answers_is_taken_for_what_it_means() {
         server.answers(replies);
         let world = house(server.start().await, |_| {}).await;
         let sent = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
-        vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+        vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email)
+            .await
+            .unwrap();
         if status == Status::Unknown {
             world.advance(Duration::from_secs(1));
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email)
                 .await
                 .unwrap();
         }
@@ -360,7 +362,7 @@ async fn a_mailbox_that_is_busy_holds_up_no_other_mail() {
         let world = house(server.start().await, |_| {}).await;
         let busy = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
         for _ in 0..5 {
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email)
                 .await
                 .unwrap();
             world.advance(Duration::from_secs(4));
@@ -372,7 +374,9 @@ async fn a_mailbox_that_is_busy_holds_up_no_other_mail() {
         );
         server.answers(FINE);
         let other = mail(&world, "grace@example.com", Some("123456"), "/a", Locale::En, "x").await;
-        vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+        vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email)
+            .await
+            .unwrap();
         assert_eq!(now(&world, &other).await.status == Status::Sent, goes_on, "{replies:?}");
     }
 }
@@ -389,7 +393,7 @@ async fn a_mail_server_that_lets_nobody_sign_in_for_now_is_left_alone() {
         .await;
         let sent = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
         for _ in 0..6 {
-            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email)
+            vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email)
                 .await
                 .unwrap();
             world.advance(Duration::from_secs(4));
@@ -421,7 +425,7 @@ async fn protected(tls: Option<TlsAcceptor>, authorities: String) -> (Status, Op
     })
     .await;
     let sent = mail(&world, TO, Some("123456"), "/a", Locale::En, "x").await;
-    vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Kind::Email).await.unwrap();
+    vestibule::messages::actions::run_due(&world.ctx(), vestibule::messages::Channel::Email).await.unwrap();
     let found = now(&world, &sent).await;
     (found.status, found.failure(), server)
 }

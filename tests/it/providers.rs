@@ -11,12 +11,12 @@ use vestibule::accounts::Roles;
 use vestibule::administration::actions::{self, Deed};
 use vestibule::audit::{Event, What};
 use vestibule::challenges::Challenge;
-use vestibule::config::{Channel, Config, Route};
+use vestibule::config::{Config, Route};
 use vestibule::error::Problem;
 use vestibule::identifiers::{Identifier, Name};
 use vestibule::limits::{self, Sender};
 use vestibule::messages::rules::Heard;
-use vestibule::messages::{self, Code, CodePurpose, Kind, Message, Notice, Notify, Status};
+use vestibule::messages::{self, Channel, Code, CodePurpose, Message, Notice, Notify, Status};
 use vestibule::policy::{FactorKind, IdentifierKind, Policy, When};
 use vestibule::secret::Secret;
 use vestibule::sign_up::Wanted;
@@ -82,7 +82,7 @@ async fn house_with(
 
 async fn send_code(world: &World, to: &str, code: &str, purpose: CodePurpose, life: Duration) -> Uuid {
     let ctx = &world.ctx();
-    let channel = if to.contains('@') { Kind::Email } else { Kind::Sms };
+    let channel = if to.contains('@') { Channel::Email } else { Channel::Sms };
     let postage = &limits::postage(ctx, to, Sender::Stranger).await.unwrap();
     let made = ctx.decide(move |moment| async move {
         let code = Code {
@@ -123,9 +123,10 @@ async fn of_many_workers_one_has_a_message() {
         sent(&world, number).await;
     }
     let workers: Vec<_> = (0..4).map(|_| world.ctx()).collect();
-    for ran in
-        futures_util::future::join_all(workers.iter().map(|ctx| messages::actions::run_due(ctx, Kind::Sms)))
-            .await
+    for ran in futures_util::future::join_all(
+        workers.iter().map(|ctx| messages::actions::run_due(ctx, Channel::Sms)),
+    )
+    .await
     {
         ran.unwrap();
     }
@@ -178,7 +179,7 @@ async fn the_next_provider_is_asked_only_when_nothing_was_done() {
         let (twilio, webhook) = (Scripted::new([first.clone()]).await, Scripted::new([taken()]).await);
         let world = house(Some(&twilio), Some(&webhook), &["sms: twilio webhook"]).await;
         let id = sent(&world, 102).await;
-        messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
+        messages::actions::run_due(&world.ctx(), Channel::Sms).await.unwrap();
         let message = message(&world, id).await;
         assert_eq!(message.status, status, "{first:?} {:?}", message.tries);
         assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, usize::from(asked)), "{first:?}");
@@ -203,7 +204,7 @@ async fn a_code_that_ran_out_while_one_provider_was_asked_goes_to_no_other() {
         world.advance(Duration::from_secs(601));
         told.0.notify_one();
     };
-    let (ran, ()) = tokio::join!(messages::actions::run_due(&ctx, Kind::Sms), time_passes);
+    let (ran, ()) = tokio::join!(messages::actions::run_due(&ctx, Channel::Sms), time_passes);
     ran.unwrap();
     world.advance(Duration::from_secs(60));
     world.run_due().await;
@@ -221,7 +222,7 @@ async fn a_country_has_its_own_providers() {
     assert_eq!((twilio.requests().len(), webhook.requests().len()), (0, 1));
     let british = "+447400123456";
     send_code(&world, british, "123456", CodePurpose::SignIn, Duration::from_secs(60)).await;
-    messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
+    messages::actions::run_due(&world.ctx(), Channel::Sms).await.unwrap();
     assert_eq!((twilio.requests().len(), webhook.requests().len()), (1, 1));
 }
 
@@ -258,7 +259,7 @@ async fn a_message_waits_for_the_only_provider_while_its_breaker_is_open() {
     let world = house(None, Some(&webhook), &["sms: webhook"]).await;
     let id = sent(&world, 104).await;
     for _ in 0..20 {
-        messages::actions::run_due(&world.ctx(), Kind::Sms).await.unwrap();
+        messages::actions::run_due(&world.ctx(), Channel::Sms).await.unwrap();
         world.advance(Duration::from_secs(1));
     }
     let asked = webhook.requests().len();
@@ -653,7 +654,7 @@ async fn a_notice_by_text_message_is_short_and_leads_to_a_page() {
     let postage = &limits::postage(ctx, number, Sender::Notice("password_changed")).await.unwrap();
     let notify = Notify {
         what: Notice::PasswordChanged,
-        channel: Kind::Sms,
+        channel: Channel::Sms,
         to: number,
         user: Some(USER),
         locale: Locale::En,
@@ -871,13 +872,13 @@ async fn asks(world: &World, alice: &Person<'_>) -> (Json, Message) {
     let asked = alice.gives_password().await.expect(StatusCode::OK).body;
     let query = Query::<Message>::along(Message::BY_CREATED).descending().limit(1);
     let text = world.app.store.find(query).await.unwrap().items.remove(0).into_inner();
-    assert_eq!(text.kind, Kind::Sms);
+    assert_eq!(text.kind, Channel::Sms);
     hears(world, &text, Status::Accepted).await;
     (asked["challenge"]["id"].clone(), text)
 }
 
 /// Where the code went after `text`, and by which way.
-async fn went(world: &World, text: &Message) -> Vec<(Kind, String)> {
+async fn went(world: &World, text: &Message) -> Vec<(Channel, String)> {
     let query = Query::<Message>::along(Message::BY_CREATED).from(text.created_at).limit(100);
     let found = world.app.store.find(query).await.unwrap().items;
     let codes = found.into_iter().filter(|one| one.purpose == "code" && one.id != text.id);
@@ -909,7 +910,7 @@ async fn only_the_code_that_counts_takes_another_way() {
         let world = who_can_be_mailed(r#"["sms", "call", "email"]"#).await;
         let alice = world.alice().await;
         let (challenge, text) = asks(&world, &alice).await;
-        let (mail, call) = ((Kind::Email, alice.email()), (Kind::Call, alice.mobile.clone()));
+        let (mail, call) = ((Channel::Email, alice.email()), (Channel::Call, alice.mobile.clone()));
         if lost_before {
             hears(&world, &text, Status::Undelivered).await;
             assert_eq!(went(&world, &text).await, std::slice::from_ref(&mail));
@@ -943,7 +944,7 @@ async fn another_way_to_a_number_that_is_only_claimed_counts_as_a_stranger_s() {
         let alice = if is_proven { world.alice().await } else { world.member().await };
         let (_, text) = asks(&world, &alice).await;
         hears(&world, &text, Status::Undelivered).await;
-        let expected = if is_proven { vec![(Kind::Call, alice.mobile.clone())] } else { Vec::new() };
+        let expected = if is_proven { vec![(Channel::Call, alice.mobile.clone())] } else { Vec::new() };
         assert_eq!(went(&world, &text).await, expected);
     }
 }
@@ -963,7 +964,7 @@ async fn the_code_of_a_recovery_takes_no_other_way() {
     crate::recovery::begins(&alice, &alice.username).await;
     let query = Query::<Message>::along(Message::BY_CREATED).descending().limit(1);
     let text = world.app.store.find(query).await.unwrap().items.remove(0).into_inner();
-    assert_eq!((text.kind, &text.to), (Kind::Sms, &alice.mobile));
+    assert_eq!((text.kind, &text.to), (Channel::Sms, &alice.mobile));
     hears(&world, &text, Status::Accepted).await;
     hears(&world, &text, Status::Undelivered).await;
     assert_eq!(went(&world, &text).await, []);
@@ -992,7 +993,7 @@ async fn after_another_way_and_a_wrong_guess_the_next_text_message_goes_to_the_p
     world.advance(Duration::from_secs(60));
     let again = alice.post(RESEND, json!({"challenge": challenge})).await.expect(StatusCode::OK).body;
     assert_eq!(again["factor"], "sms");
-    let ways = [(Kind::Email, alice.email()), (Kind::Sms, alice.mobile.clone())];
+    let ways = [(Channel::Email, alice.email()), (Channel::Sms, alice.mobile.clone())];
     assert_eq!(went(&world, &text).await, ways);
 }
 
@@ -1082,7 +1083,7 @@ async fn no_mail_is_promised_where_nobody_carries_mails() {
         .expect(StatusCode::NO_CONTENT);
     let mails = Query::<Message>::along(Message::BY_CREATED).limit(1_000);
     let sent = world.app.store.find(mails).await.unwrap().items;
-    assert!(sent.iter().all(|message| message.kind == Kind::Sms), "{}", sent.len());
+    assert!(sent.iter().all(|message| message.kind == Channel::Sms), "{}", sent.len());
 }
 
 /// A link that was not sent shows nobody's address to be theirs.
@@ -1130,5 +1131,5 @@ async fn users_are_told_by_the_way_that_is_left() {
     actions::act(&world.ctx(), &by, id, Deed::EndSessions).await.unwrap();
     let sent = world.app.store.find(Query::<Message>::along(Message::BY_USER).equal(id)).await.unwrap();
     let told: Vec<_> = sent.items.iter().filter(|one| one.purpose == "sessions_ended").collect();
-    assert!(told.len() == 1 && told[0].kind == Kind::Sms, "{}", told.len());
+    assert!(told.len() == 1 && told[0].kind == Channel::Sms, "{}", told.len());
 }

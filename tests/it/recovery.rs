@@ -9,9 +9,8 @@ use serde_json::{Value as Json, json};
 use vestibule::accounts::{Status, User};
 use vestibule::challenges::Challenge;
 use vestibule::clock::Clock;
-use vestibule::config::Channel;
 use vestibule::identifiers::Identifier;
-use vestibule::messages::{Kind, Message};
+use vestibule::messages::{Channel, Message};
 use vestibule::passwords::Password;
 use vestibule::policy::{FactorKind, Policy, When, operation};
 use vestibule::store::{Change, Entity, Query, Seen, Value};
@@ -304,7 +303,7 @@ async fn a_recovery_goes_by_a_way_that_somebody_carries() {
     world.restart(|config| config.delivery.routes.retain(|route| route.channel != Channel::Sms));
     begins(&world.stranger(), &email).await;
     let sent = world.app.store.find(Query::<Message>::along(Message::BY_USER).equal(user)).await.unwrap();
-    let is_code = |one: &&Seen<Message>| one.purpose == "code" && one.kind == Kind::Email;
+    let is_code = |one: &&Seen<Message>| one.purpose == "code" && one.kind == Channel::Email;
     let sent: Vec<_> = sent.items.iter().filter(is_code).collect();
     assert!(sent.len() == 1 && sent[0].to == email, "{}", sent.len());
 }
@@ -858,7 +857,7 @@ async fn t34_a_code_goes_to_the_stored_address_only() {
         .into_iter()
         .map(vestibule::store::Seen::into_inner)
         .filter(|message| {
-            message.kind == vestibule::messages::Kind::Email
+            message.kind == vestibule::messages::Channel::Email
                 && message.status != vestibule::messages::Status::Canceled
         })
         .collect();

@@ -21,7 +21,7 @@ use vestibule::app::{App, Ctx};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::config::Config;
 use vestibule::http::entrance::Entrance;
-use vestibule::messages::{self, Kind};
+use vestibule::messages::{self, Channel};
 use vestibule::policy::Policy;
 use vestibule::random::Random;
 use vestibule::store::Engine;
@@ -186,7 +186,7 @@ impl World {
 
     /// Sends every message that is due, and looks after those that were sent.
     pub async fn run_due(&self) {
-        for kind in Kind::ALL.iter().copied() {
+        for kind in Channel::ALL.iter().copied() {
             while messages::actions::run_due(&self.ctx(), kind).await.unwrap() > 0 {}
         }
         while vestibule::calls::actions::run_due(&self.ctx()).await.unwrap() > 0 {}

@@ -17,7 +17,7 @@ use crate::http::extract::{Params, Search};
 use crate::http::listing::{List, Listing};
 use crate::jwt::Algorithm;
 use crate::keys::SigningKey;
-use crate::messages::{History, Kind, Message, Status};
+use crate::messages::{Channel, History, Message, Status};
 use crate::policy::operation;
 use crate::sessions::Caller;
 use crate::step_up::staff;
@@ -29,7 +29,7 @@ pub struct ManagedMessage {
     /// Its id.
     pub id: Uuid,
     /// By which way it goes.
-    pub kind: Kind,
+    pub kind: Channel,
     /// What it is for.
     pub purpose: String,
     /// Where it goes.

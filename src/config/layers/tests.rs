@@ -1,6 +1,7 @@
 //! Settings in layers, tried.
 
 use super::*;
+use crate::config::{Assignment, Variable, assignments};
 
 const DEFAULTS: &str = "name = \"x\"\n[a]\nnumber = 1\nflag = true\nlist = []\n[a.deep]\nwait = \"5s\"\n";
 

@@ -10,10 +10,10 @@ pub mod webhook;
 
 use super::rules::{Sent, Try};
 use super::trouble::{self, Class};
-use super::{Kind, Letter, Message};
+use super::{Letter, Message};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::config::{Carrier, Channel};
+use crate::config::Carrier;
 use crate::identifiers::Mobile;
 
 /// A message that is ready to go.
@@ -99,25 +99,5 @@ fn may_go_on(came_to: &Sent) -> bool {
 fn carriers(app: &App, message: &Message) -> Vec<Carrier> {
     let config = &app.config;
     let country = Mobile::parse(&message.to).ok().and_then(|mobile| mobile.country());
-    config.delivery.carriers(config, message.kind.channel(), &message.to, country.as_deref())
-}
-
-impl Kind {
-    /// The channel of the settings.
-    pub fn channel(self) -> Channel {
-        match self {
-            Self::Sms => Channel::Sms,
-            Self::Call => Channel::Call,
-            Self::Email => Channel::Email,
-        }
-    }
-
-    /// The kind of message that goes by `channel`.
-    pub fn of(channel: Channel) -> Self {
-        match channel {
-            Channel::Sms => Self::Sms,
-            Channel::Call => Self::Call,
-            Channel::Email => Self::Email,
-        }
-    }
+    config.delivery.carriers(config, message.kind, &message.to, country.as_deref())
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::super::rules::{Heard, Sent};
 use super::super::trouble::{self, Class};
-use super::super::{Kind, Message, Status, letters, spoken};
+use super::super::{Channel, Message, Status, letters, spoken};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::Outcome;
@@ -29,9 +29,9 @@ const WORD: usize = 64;
 /// Asks Twilio to send it.
 pub(super) async fn send(app: &App, parcel: Parcel<'_>) -> Sent {
     match parcel.message.kind {
-        Kind::Sms => send_sms(app, parcel).await,
-        Kind::Call => send_call(app, parcel).await,
-        Kind::Email => Sent::Refused(Some(trouble::NOBODY)),
+        Channel::Sms => send_sms(app, parcel).await,
+        Channel::Call => send_call(app, parcel).await,
+        Channel::Email => Sent::Refused(Some(trouble::NOBODY)),
     }
 }
 
@@ -106,11 +106,11 @@ async fn send_sms(app: &App, parcel: Parcel<'_>) -> Sent {
 /// Asks Twilio what became of a message that it has; none when it does not say.
 pub(in super::super) async fn ask(app: &App, message: &Message) -> Option<Heard> {
     let sid = message.provider_ref.as_deref()?;
-    if message.kind == Kind::Call {
+    if message.kind == Channel::Call {
         return voice::fetch(app, sid).await.as_ref().map(heard_call);
     }
     // It becomes a part of the path.
-    if message.kind != Kind::Sms || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if message.kind != Channel::Sms || !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
     let url = twilio::address(app, &format!("Messages/{sid}"));

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::rules::{Heard, Sent};
-use super::super::{Kind, Status, letters, trouble};
+use super::super::{Channel, Status, letters, trouble};
 use super::Parcel;
 use crate::app::App;
 use crate::outbound::{Outcome, SIGNATURE, sign};
@@ -122,13 +122,13 @@ fn body(app: &App, parcel: Parcel<'_>) -> Json {
     });
     let Some(fields) = body.as_object_mut() else { return body };
     match message.kind {
-        Kind::Sms => {
+        Channel::Sms => {
             fields.insert("text".to_owned(), letters::text(letter, &app.origin).into());
         }
-        Kind::Call => {
+        Channel::Call => {
             fields.insert("text".to_owned(), letters::spoken(letter, &app.origin).into());
         }
-        Kind::Email => {
+        Channel::Email => {
             let page = letters::mail(letter, &app.origin);
             fields.insert("text".to_owned(), page.text().into());
             fields.insert("html".to_owned(), page.html(letter.locale).into());

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::messages::letters::code_text;
-use crate::messages::{Fallback, History, Kind, Tries};
+use crate::messages::{Channel, Fallback, History, Tries};
 use crate::secret::Sealed;
 use crate::store::{Field, Value};
 use crate::words::Locale;
@@ -21,7 +21,7 @@ fn sealed() -> Sealed {
 fn message() -> Message {
     Message {
         id: Uuid::nil(),
-        kind: Kind::Sms,
+        kind: Channel::Sms,
         purpose: "sign_in".into(),
         to: "+15005550006".into(),
         body: Some(sealed()),
@@ -145,7 +145,7 @@ fn what_was_not_processed_is_tried_until_its_time_is_over_with_growing_pauses() 
 
 #[test]
 fn what_is_worth_sending_for_days_is_tried_more_rarely() {
-    let mut message = Message { kind: Kind::Email, valid_until: at(3 * 24 * 60 * MINUTES), ..message() };
+    let mut message = Message { kind: Channel::Email, valid_until: at(3 * 24 * 60 * MINUTES), ..message() };
     let (mut now, mut tries) = (at(0), 0);
     while message.lease(now) == Lease::Taken {
         assert!(message.sent(message.attempts, &Sent::NotProcessed(None), now, 255));
@@ -158,7 +158,7 @@ fn what_is_worth_sending_for_days_is_tried_more_rarely() {
 
 #[test]
 fn no_other_way_is_taken_while_a_copy_may_still_arrive() {
-    let with_a_way = || Message { fallback: Fallback(vec![Kind::Call]), ..leased() };
+    let with_a_way = || Message { fallback: Fallback(vec![Channel::Call]), ..leased() };
     let mut once = with_a_way();
     once.sent(1, &Sent::Accepted(heard(Status::Accepted, None)), at(1), 0);
     assert!(once.fold(&heard(Status::Undelivered, Some(30_003)), at(2)) && once.wants_another_way(at(2)));

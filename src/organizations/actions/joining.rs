@@ -11,7 +11,7 @@ use crate::audit::{Noting, What, note};
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::identifiers::{self, Email, Identifier, Name};
 use crate::limits::{self, Limit, Postage, Sender};
-use crate::messages::{self, Kind, Message, Notice};
+use crate::messages::{self, Channel, Message, Notice};
 use crate::policy::operation;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::Caller;
@@ -91,7 +91,7 @@ fn letter(ctx: &Ctx, postage: &Postage, invitation: &Invitation, token: &Token, 
     let link = format!("/invitation?token={}", token.reveal());
     let notify = messages::Notify {
         what: Notice::Invited,
-        channel: Kind::Email,
+        channel: Channel::Email,
         to: &invitation.email,
         // Nobody is known by the address until it is accepted.
         user: None,
