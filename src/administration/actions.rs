@@ -326,25 +326,11 @@ pub async fn create(ctx: &Ctx, by: &By, wanted: &Wanted, roles: &Roles) -> Resul
         let (recovery, link) = opens(ctx, &made.user, target, &moment);
         let event = done(What::AccountMade, made.user.id, standing.actor());
         let view = Made { user: UserView::new(&made.user, &made.identifiers), link: link.clone() };
-        let mut decision = answer(view).insert(&made.user).insert(&recovery).and(standing.unchanged());
-        for one in &made.identifiers {
-            decision = decision.insert(one);
-        }
-        for factor in &made.factors {
-            decision = decision.insert(factor);
-        }
-        if let (Some(postage), Some(target)) = (postage, target) {
-            decision = decision.insert(&letter(
-                ctx,
-                postage,
-                target,
-                &made.user,
-                &link,
-                recovery.expires_at,
-                &moment,
-            ));
-        }
-        Ok(decision.note(&moment, event))
+        let message = postage.as_ref().zip(target).map(|(postage, target)| {
+            letter(ctx, postage, target, &made.user, &link, recovery.expires_at, &moment)
+        });
+        let decision = answer(view).and(made.changes()).insert(&recovery).and(standing.unchanged());
+        Ok(decision.and(message.as_ref().map(Change::insert)).note(&moment, event))
     })
     .await
 }

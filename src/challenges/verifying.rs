@@ -21,7 +21,7 @@ use crate::notices::{self, About, Notice, Notices};
 use crate::policy::{FactorKind, IdentifierKind, Proofs, operation};
 use crate::secret::Token;
 use crate::sessions::Carry;
-use crate::store::{Seen, answer};
+use crate::store::{Change, Seen, answer};
 use crate::undo;
 use crate::words::Locale;
 
@@ -137,10 +137,7 @@ pub async fn verify(ctx: &Ctx, user: Uuid, identifier: Uuid) -> Result<(Challeng
             None => decision.insert(&begun),
         };
         let decision = decision.note(&moment, note(What::CodeSent).user(user.id));
-        Ok(match &message {
-            Some(message) => decision.insert(message),
-            None => decision,
-        })
+        Ok(decision.and(message.as_ref().map(Change::insert)))
     })
     .await
 }

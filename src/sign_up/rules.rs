@@ -1,5 +1,7 @@
 //! Which sign-ups are accepted, and what they make.
 
+use std::iter::once;
+
 use crate::accounts::User;
 use crate::app::Moment;
 use crate::audit::{Noting, What, note};
@@ -10,7 +12,7 @@ use crate::identifiers::{Identifier, Name};
 use crate::messages::Message;
 use crate::passwords::Password;
 use crate::policy::{FactorKind, IdentifierKind, Policy, When};
-use crate::store::{Decision, answer, refuse};
+use crate::store::{Change, Decision, answer, refuse};
 
 /// What somebody asks for, every field read and found good.
 #[derive(Clone, Debug)]
@@ -84,6 +86,14 @@ pub struct Made {
     pub factors: Vec<Factor>,
 }
 
+impl Made {
+    /// All of them, to be stored.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        let identifiers = self.identifiers.iter().map(Change::insert);
+        once(Change::insert(&self.user)).chain(identifiers).chain(self.factors.iter().map(Change::insert))
+    }
+}
+
 /// Makes the records that `wanted` asks for.
 pub fn make(wanted: &Wanted, policy: &Policy, moment: &Moment) -> Made {
     let now = moment.now;
@@ -132,22 +142,13 @@ pub(super) fn sign_up(
         return refuse(taken(kind));
     }
     let password = Password::chosen(made.user.id, phc, moment.now);
-    let mut decision = answer(()).insert(&made.user).insert(&password);
-    for identifier in &made.identifiers {
-        decision = decision.insert(identifier);
-    }
-    for factor in &made.factors {
-        decision = decision.insert(factor);
-    }
+    let mut decision = answer(()).and(made.changes()).insert(&password);
     if !verifications.is_empty() {
         decision = decision.note(moment, note(What::CodeSent).user(made.user.id));
     }
     let mut all = Vec::new();
     for (asked, message) in verifications {
-        decision = decision.insert(&asked.challenge);
-        if let Some(message) = &message {
-            decision = decision.insert(message);
-        }
+        decision = decision.insert(&asked.challenge).and(message.as_ref().map(Change::insert));
         all.push(asked);
     }
     decision.note(moment, note(What::SignedUp).user(made.user.id)).map(|()| all)
