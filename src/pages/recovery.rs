@@ -41,7 +41,7 @@ fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Re
     if ctx.policy.recovery.channels.is_empty() {
         let links = vec![super::link(visit, "/sign-in", "sign-in.button")];
         let given = context! { text => visit.say("page-recover.off"), links };
-        return Ok(visit.shows("say.html", &visit.say("page-recover.title"), given));
+        return visit.answers(error, "say.html", &visit.say("page-recover.title"), given);
     }
     page(visit, context! { step => "ask", identifier }, error)
 }
@@ -214,9 +214,10 @@ pub async fn set(ctx: Ctx, visit: Visit, Sent(sent): Sent<Chosen>) -> Result<Res
             let cookie = device.map(|device| device_cookie(&ctx.app.origin, &device));
             Ok(with_cookies(response, cookie))
         }
-        Err(error) if error.problem == Problem::Invalid => {
-            choose(&ctx, &visit, sent.token.expose(), is_first, Some(error))
+        Err(error) if matches!(error.problem, Problem::CodeGone | Problem::StepUpRequired) => {
+            asked(&ctx, &visit, "", Some(error))
         }
-        Err(error) => asked(&ctx, &visit, "", Some(error)),
+        // The right to set one still counts: what did not do, or came too early, is sent again.
+        Err(error) => choose(&ctx, &visit, sent.token.expose(), is_first, Some(error)),
     }
 }

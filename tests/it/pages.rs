@@ -221,9 +221,45 @@ async fn where_recovery_is_off_no_page_leads_to_it() {
     assert!(!sign_in.contains("/recover"), "{sign_in}");
     let off = person.get("/recover").await.expect(StatusCode::OK);
     let sent = submits(&person, "/recover", &[("identifier", "ada")]).await.expect(StatusCode::OK);
-    for page in [text(&off), text(&sent)] {
+    let fields = [("token", "vp_"), ("first", "true"), ("new_password", NEW)];
+    let gone = submits(&person, "/recover/password", &fields).await.expect(StatusCode::UNAUTHORIZED);
+    assert!(text(&gone).contains("no longer works"), "{}", text(&gone));
+    for page in [text(&off), text(&sent), text(&gone)] {
         assert!(page.contains("There is no way back in without help here."), "{page}");
         assert!(!page.contains("name=\"identifier\""), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_to_wait_before_a_password_is_set_keeps_the_right_to_set_it() {
+    for is_off in [false, true] {
+        let plan =
+            crate::matrix::plan().policy(|policy| policy.sign_up.required = vec![IdentifierKind::Email]);
+        let world = plan.build().await;
+        let admin = crate::administration::with_roles(&world, &["admin"]).await;
+        let mut policy = (*world.app.policy()).clone();
+        policy.limits.code_try_address.limit = 2;
+        if is_off {
+            policy.recovery.channels.clear();
+        }
+        world.app.replace_policy(policy);
+        let guest = world.stranger();
+        let made = admin.post("/api/v1/admin/users", json!({"email": guest.email()})).await;
+        made.expect(StatusCode::CREATED);
+        let token = linked(&world, &guest.email(), "/recover/password").await;
+        let sets = async |token: &str| {
+            let fields = [("token", token), ("first", "true"), ("new_password", NEW)];
+            submits(&guest, "/recover/password", &fields).await
+        };
+        for _ in 0..2 {
+            sets("vp_").await.expect(StatusCode::UNAUTHORIZED);
+        }
+        let early = sets(&token).await.expect(StatusCode::TOO_MANY_REQUESTS);
+        assert!(text(&early).contains("Please try again in"), "{}", text(&early));
+        assert_eq!((hidden(&early, "token"), hidden(&early, "first")), (token.clone(), "true".to_owned()));
+        world.advance(Duration::from_secs(600));
+        let done = sets(&token).await.expect(StatusCode::OK);
+        assert!(text(&done).contains("Your password is set."), "{}", text(&done));
     }
 }
 
