@@ -97,6 +97,6 @@ pub async fn join(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(sent): Sent<T
             let links = vec![link(&visit, "/sign-out", "sign-out.button"), link(&visit, "/account", "nav")];
             visit.shows_why(error, "say.html", &visit.say("page-invitation.title"), context! { links })
         }
-        Err(error) => told(&visit, "page-invitation", Err(error), on(&visit)),
+        Err(error) => told(&visit, "page-invitation", Err(error), on(&visit), |key| visit.say(key)),
     }
 }

@@ -37,27 +37,28 @@ pub struct Tokened {
 }
 
 /// A page that asks whether to do what a link is for.
-pub(super) fn asks(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)]) -> Response {
-    let given = context! { text => visit.say(key), ..question(visit, key, action, hidden, false) };
+fn asks(visit: &Visit, key: &str, text: &str, action: &str, hidden: &[(&str, &str)]) -> Response {
+    let given = context! { text, ..question(visit, key, action, hidden, false) };
     visit.shows("say.html", &visit.say(&format!("{key}.title")), given)
 }
 
-/// A page that says what became of it.
+/// A page that says what became of it, in the words that `say` has.
 pub(super) fn told(
     visit: &Visit,
     key: &str,
     done: Result<()>,
     links: Vec<minijinja::Value>,
+    say: impl Fn(&str) -> String,
 ) -> Result<Response> {
     let title = visit.say(&format!("{key}.title"));
     match done {
         Ok(()) => {
-            let given = context! { notice => visit.say(&format!("{key}.done")), links };
+            let given = context! { notice => say(&format!("{key}.done")), links };
             Ok(visit.shows("say.html", &title, given))
         }
         Err(error) => {
             // Somebody has pressed the button before, most often they themselves.
-            let gone = (error.problem == Problem::CodeGone).then(|| visit.say(&format!("{key}.gone")));
+            let gone = (error.problem == Problem::CodeGone).then(|| say(&format!("{key}.gone")));
             visit.shows_why(error, "say.html", &title, context! { text => gone, links })
         }
     }
@@ -66,7 +67,7 @@ pub(super) fn told(
 /// `GET /verify`
 pub async fn verify(visit: Visit, Search(link): Search<Coded>) -> Response {
     let hidden = [("challenge", link.challenge.expose()), ("code", link.code.expose())];
-    asks(&visit, "page-verify", "/verify", &hidden)
+    asks(&visit, "page-verify", &visit.say("page-verify"), "/verify", &hidden)
 }
 
 /// `POST /verify`
@@ -77,7 +78,7 @@ pub async fn do_verify(
     Sent(sent): Sent<Coded>,
 ) -> Result<Response> {
     let done = confirm(&ctx, &headers, &sent).await;
-    told(&visit, "page-verify", done, vec![link(&visit, "/account", "nav")])
+    told(&visit, "page-verify", done, vec![link(&visit, "/account", "nav")], |key| visit.say(key))
 }
 
 /// Answers a challenge that shows an address to be one's own, and no other: a sign-in is not finished
@@ -92,8 +93,8 @@ async fn confirm(ctx: &Ctx, headers: &HeaderMap, link: &Coded) -> Result<()> {
 }
 
 /// `GET /undo`
-pub async fn undo(visit: Visit, Search(link): Search<Tokened>) -> Response {
-    asks(&visit, "page-undo", "/undo", &[("token", link.token.expose())])
+pub async fn undo(ctx: Ctx, visit: Visit, Search(link): Search<Tokened>) -> Response {
+    asks_back(&ctx, &visit, &link, "page-undo")
 }
 
 /// `POST /undo`
@@ -102,13 +103,27 @@ pub async fn do_undo(ctx: Ctx, visit: Visit, Sent(link): Sent<Tokened>) -> Resul
 }
 
 /// `GET /not-me`
-pub async fn not_me(visit: Visit, Search(link): Search<Tokened>) -> Response {
-    asks(&visit, "page-not-me", "/not-me", &[("token", link.token.expose())])
+pub async fn not_me(ctx: Ctx, visit: Visit, Search(link): Search<Tokened>) -> Response {
+    asks_back(&ctx, &visit, &link, "page-not-me")
 }
 
 /// `POST /not-me`
 pub async fn do_not_me(ctx: Ctx, visit: Visit, Sent(link): Sent<Tokened>) -> Result<Response> {
     take_back(&ctx, &visit, &link, "page-not-me").await
+}
+
+fn asks_back(ctx: &Ctx, visit: &Visit, link: &Tokened, key: &str) -> Response {
+    asks(visit, key, &say_back(ctx, visit, key), &visit.path, &[("token", link.token.expose())])
+}
+
+/// The words of `key`; and whom whoever needs another password then has to ask, where recovery is off.
+fn say_back(ctx: &Ctx, visit: &Visit, key: &str) -> String {
+    let text = visit.say(key);
+    // What was undone may have left the password as it was.
+    if !ctx.policy.recovery.channels.is_empty() || key == "page-undo.done" {
+        return text;
+    }
+    format!("{text} {}", visit.say("page-recover.off"))
 }
 
 async fn take_back(ctx: &Ctx, visit: &Visit, sent: &Tokened, key: &str) -> Result<Response> {
@@ -118,5 +133,5 @@ async fn take_back(ctx: &Ctx, visit: &Visit, sent: &Tokened, key: &str) -> Resul
     if !ctx.policy.recovery.channels.is_empty() {
         links.push(link(visit, "/recover", "page-recover.title"));
     }
-    told(visit, key, done, links)
+    told(visit, key, done, links, |key| say_back(ctx, visit, key))
 }

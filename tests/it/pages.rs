@@ -221,6 +221,13 @@ async fn where_recovery_is_off_no_page_leads_to_it() {
     assert!(!sign_in.contains("/recover"), "{sign_in}");
     let off = person.get("/recover").await.expect(StatusCode::OK);
     let sent = submits(&person, "/recover", &[("identifier", "ada")]).await.expect(StatusCode::OK);
+    for path in ["/undo", "/not-me"] {
+        let asked = text(&person.get(&format!("{path}?token=vu_")).await.expect(StatusCode::OK));
+        let gone = submits(&person, path, &[("token", "vu_")]).await.expect(StatusCode::UNAUTHORIZED);
+        for page in [asked, text(&gone)] {
+            assert!(page.contains("Ask whoever looks after this site"), "{path}: {page}");
+        }
+    }
     let fields = [("token", "vp_"), ("first", "true"), ("new_password", NEW)];
     let gone = submits(&person, "/recover/password", &fields).await.expect(StatusCode::UNAUTHORIZED);
     assert!(text(&gone).contains("no longer works"), "{}", text(&gone));
@@ -228,6 +235,22 @@ async fn where_recovery_is_off_no_page_leads_to_it() {
         assert!(page.contains("There is no way back in without help here."), "{page}");
         assert!(!page.contains("name=\"identifier\""), "{page}");
     }
+}
+
+#[tokio::test]
+async fn where_recovery_is_off_whoever_says_it_was_not_them_is_told_whom_to_ask() {
+    let world = world().await;
+    let alice = owner(&world).await;
+    steps_up(&alice).await;
+    sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
+    let token = linked(&world, &alice.email(), "/not-me").await;
+    let mut policy = (*world.app.policy()).clone();
+    policy.recovery.channels.clear();
+    world.app.replace_policy(policy);
+    let done = submits(&alice, "/not-me", &[("token", &token)]).await.expect(StatusCode::OK);
+    let page = text(&done);
+    assert!(page.contains("the password no longer works") && page.contains("Ask whoever looks"), "{page}");
+    assert!(!page.contains("/recover"), "{page}");
 }
 
 #[tokio::test]
