@@ -78,8 +78,8 @@ fn question(visit: &Visit, key: &str, action: &str, hidden: &[(&str, &str)], gra
 /// what they may do.
 fn leads_to(ctx: &Ctx, caller: &Caller, operation: &str) -> bool {
     let act = caller.session.act.as_ref();
-    let is_done = ctx.policy.operation.get(operation).is_some_and(|rule| !rule.never);
-    is_done && act.is_none_or(|act| !act.read_only && ctx.policy.acting.may(operation))
+    ctx.policy.operation.is_done(operation)
+        && act.is_none_or(|act| !act.read_only && ctx.policy.acting.may(operation))
 }
 
 /// A link that leads on.

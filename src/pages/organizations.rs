@@ -158,9 +158,14 @@ impl Place<'_> {
             Asker::Member(caller) => (Some(entered.role), Some(caller.user.id), None),
             Asker::Staff(caller) => (self.rank, None, Some(caller.user.id)),
         };
+        let leads = |operation| match self.asker {
+            Asker::Member(caller) => super::leads_to(ctx, caller, operation),
+            // What staff may do, their rank has said.
+            Asker::Staff(_) => true,
+        };
         let administers = own.filter(|role| *role >= Role::Admin);
-        let acts = me.is_some()
-            && ctx.policy.operation.get(operation::ORGANIZATION_ACT).is_some_and(|rule| !rule.never);
+        let joins = leads(operation::ORGANIZATION_MEMBERS);
+        let acts = me.is_some() && leads(operation::ORGANIZATION_ACT);
         let here = format!("{}/{organization}", self.start);
         let members = After::place(after.after);
         let page =
@@ -170,7 +175,9 @@ impl Place<'_> {
             let act = (acts && is_over && me != Some(one.user))
                 .then(|| visit.to(&format!("{here}/members/{}/act", one.user)));
             context! {
-                user => one.user.to_string(), is_over, act,
+                user => one.user.to_string(), act,
+                is_over => joins && is_over,
+                leaves => joins && me == Some(one.user),
                 is_self => me == Some(one.user),
                 known => known(&one),
                 username => one.username, email => one.email, role => one.role.as_str(),
@@ -194,8 +201,8 @@ impl Place<'_> {
         let given = context! {
             next => members.next.as_deref().map(|next| visit.with(&here, &[("after", next)])),
             next_invited => invited.map(|next| visit.with(&here, &[("invited", next)])),
-            owns => own == Some(Role::Owner),
-            administers => administers.is_some(),
+            owns => own == Some(Role::Owner) && leads(operation::ORGANIZATION_CHANGE),
+            administers => joins && administers.is_some(),
             created_at => view.created_at.to_string(),
             members => members.items,
             invitations => invitations.map(|list| list.items),

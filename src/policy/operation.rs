@@ -192,6 +192,11 @@ impl Operations {
         self.0.get(name)
     }
 
+    /// Whether there is such an operation, and it is not one that is never done.
+    pub fn is_done(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|rule| !rule.never)
+    }
+
     /// Every operation, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Operation)> {
         self.0.iter().map(|(name, rule)| (name.as_str(), rule))

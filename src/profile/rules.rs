@@ -84,10 +84,9 @@ impl Wanted {
 
     /// The fields that the policy never lets change.
     pub(super) fn immutable(&self, policy: &Policy) -> Vec<FieldError> {
-        let never = |operation| policy.operation.get(operation).is_none_or(|rule| rule.never);
         self.operations()
             .into_iter()
-            .filter(|(_, operation)| never(operation))
+            .filter(|(_, operation)| !policy.operation.is_done(operation))
             .map(|(field, _)| FieldError::new(field, "immutable", "This cannot be changed here."))
             .collect()
     }

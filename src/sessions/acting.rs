@@ -120,7 +120,7 @@ impl Actor {
                 actor.user_id == self.user.id && theirs.user_id == user.id && actor.is_over(theirs)
             }
         };
-        may && policy.operation.get(by).is_some_and(|rule| !rule.never)
+        may && policy.operation.is_done(by)
             && user.rank() == Rank::User
             && self.session.stands(&self.user, &policy.session, now)
     }

@@ -1,5 +1,6 @@
 //! Acting for somebody in a browser: one's own session is laid aside, and comes back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
@@ -115,6 +116,20 @@ async fn whoever_acts_sees_the_users_pages_under_a_banner_and_goes_back_to_their
         };
         assert!(led(&own_page).await > 0, "{path}");
         assert_eq!((led(&acting).await, led(&changing).await), (0, 0), "{path}");
+    }
+    // Of what may be sent where changes are allowed, nothing is refused.
+    let id = organizations::founded(&grace, "Harbour").await;
+    for path in ["/account", "/account/devices", "/account/data", &format!("/account/organizations/{id}")] {
+        let sent = |page: &str| -> BTreeSet<String> {
+            let starts = page.split(" action=\"").skip(1);
+            starts.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+        };
+        let page = text(&changing.get(path).await.expect(StatusCode::OK));
+        let mut ways = sent(&page);
+        for way in ["/account", "/acting", "/sign-out"] {
+            ways.remove(way);
+        }
+        assert!(ways.is_empty(), "{path} {ways:?}: {page}");
     }
     // Read-only changes nothing.
     let refused = sends(&acting, "/account", "name=Eve").await.expect(StatusCode::FORBIDDEN);

@@ -13,6 +13,7 @@ use vestibule::policy::{IdentifierKind, Operation, Policy, When, operation, pres
 use vestibule::undo::Undo;
 
 use crate::factors::{binds, makes_codes};
+use crate::organizations::{founded, invites, joins};
 use crate::recovery::{
     NEW, begins, linked, logs_in, mailed, owner, seen, sets, steps_up, stored_password, world,
 };
@@ -320,6 +321,35 @@ async fn no_page_leads_to_what_is_never_done() {
         submits(&alice, "/account", &fields[1..]).await.expect(StatusCode::SEE_OTHER);
         let both = submits(&alice, "/account", &fields).await;
         assert_eq!(both.status == StatusCode::SEE_OTHER, is_done, "{:?}", both.status);
+    }
+}
+
+#[tokio::test]
+async fn no_page_of_an_organisation_leads_to_what_is_never_done() {
+    let world = crate::matrix::plan().build().await;
+    let owner = owner(&world).await;
+    let reader = crate::matrix::browser(&owner).await;
+    let grace = crate::recovery::owner(&world).await;
+    let id = founded(&owner, "Harbour").await;
+    joins(&owner, id, &grace, "member").await;
+    invites(&owner, id, "guest@example.com", "member").await.expect(StatusCode::CREATED);
+    let shown = async || {
+        let page = text(&reader.get(&format!("/account/organizations/{id}")).await.expect(StatusCode::OK));
+        assert!(page.contains("guest@example.com"), "{page}");
+        let deeds = ["rename", "end", "invite", "uninvite", "role", "remove"];
+        deeds.map(|deed| page.matches(&format!("value=\"{deed}\"")).count())
+    };
+    assert_eq!(shown().await, [1, 1, 1, 1, 1, 2], "they remove another, and leave");
+    let policy = (*world.app.policy()).clone();
+    for (name, left) in [
+        (operation::ORGANIZATION_CHANGE, [0, 0, 1, 1, 1, 2]),
+        (operation::ORGANIZATION_MEMBERS, [1, 1, 0, 0, 0, 0]),
+    ] {
+        let mut policy = policy.clone();
+        let rule = policy.operation.get(name).unwrap().clone();
+        policy.operation.set(name, Operation { never: true, ..rule });
+        world.app.replace_policy(policy);
+        assert_eq!(shown().await, left, "{name}");
     }
 }
 
