@@ -58,9 +58,7 @@ pub struct Desk {
 impl Desk {
     /// Whether they may do `operation`: only what they may do is shown to them.
     pub fn may(&self, operation: &str) -> bool {
-        let policy = &self.ctx.policy;
-        let is_done = policy.operation.get(operation).is_some_and(|rule| !rule.never);
-        is_done && policy.staff.may(self.caller.user.rank(), operation)
+        self.ctx.policy.shows_staff(self.caller.user.rank(), operation)
     }
 
     /// A page.

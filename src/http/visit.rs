@@ -280,7 +280,7 @@ impl Visit {
     #[must_use]
     pub fn by(mut self, policy: &Policy, user: &User, session: &Session) -> Self {
         // Whoever acts for somebody looks after nobody else meanwhile.
-        self.is_staff = session.act.is_none() && policy.staff.may(user.rank(), operation::ADMIN_READ);
+        self.is_staff = session.act.is_none() && policy.shows_staff(user.rank(), operation::ADMIN_READ);
         self
     }
 

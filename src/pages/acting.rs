@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::error::{Error, FieldError, Result};
 use crate::http::visit::{ACCOUNT, Visit};
 use crate::organizations::Member;
-use crate::policy::Rank;
+use crate::policy::operation;
 use crate::secret::Token;
 use crate::sessions::{Session, authenticate, with_cookies};
 
@@ -95,7 +95,7 @@ pub async fn stop(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response
 /// Where they were when they began, as far as that is known.
 async fn back(ctx: &Ctx, stopped: &Stopped) -> Result<String> {
     let Some(own) = &stopped.own else { return Ok("/sign-in".to_owned()) };
-    let is_staff = own.user.rank() > Rank::User;
+    let is_staff = ctx.policy.shows_staff(own.user.rank(), operation::ADMIN_READ);
     let acted = stopped.acted.as_ref();
     let members = acted.and_then(|caller| caller.session.act.as_ref()?.members);
     if let Some([member, _]) = members {

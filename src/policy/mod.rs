@@ -274,6 +274,11 @@ impl Policy {
         Self::from_toml("").expect("the built-in policy is sound")
     }
 
+    /// Whether staff of `rank` are shown the way to `operation`: it is theirs, and is ever done.
+    pub fn shows_staff(&self, rank: Rank, operation: &str) -> bool {
+        self.operation.is_done(operation) && self.staff.may(rank, operation)
+    }
+
     /// What must be sent for it to work: a text message or a code by mail to sign up or in, a call where no text
     /// message would do, a mail also to get back in or to change an address, and a notice of anything at all.
     pub fn needs(&self) -> Needs {

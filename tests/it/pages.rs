@@ -353,6 +353,25 @@ async fn no_page_of_an_organisation_leads_to_what_is_never_done() {
     }
 }
 
+/// Nobody is sent, at every sign-in, to where they are refused.
+#[tokio::test]
+async fn whoever_looks_after_nobody_since_it_is_never_done_begins_with_their_own_account() {
+    for is_done in [true, false] {
+        let never = move |policy: &mut Policy| {
+            let rule = policy.operation.get(operation::ADMIN_READ).unwrap().clone();
+            policy.operation.set(operation::ADMIN_READ, Operation { never: !is_done, ..rule });
+        };
+        let world = crate::matrix::plan().policy(never).build().await;
+        let admin = crate::administration::with_roles(&world, &["admin"]).await;
+        let reader = crate::matrix::browser(&admin).await;
+        let arrives = reader.get("/sign-in").await.expect(StatusCode::SEE_OTHER);
+        let home = if is_done { "/console" } else { "/account" };
+        assert_eq!(arrives.headers[header::LOCATION], home);
+        let page = text(&reader.get("/account").await.expect(StatusCode::OK));
+        assert_eq!(page.contains("href=\"/console\""), is_done, "{page}");
+    }
+}
+
 #[tokio::test]
 async fn a_deletion_promises_the_link_that_is_sent_and_no_other() {
     for is_told in [true, false] {
