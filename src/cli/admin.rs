@@ -11,7 +11,7 @@ use crate::app::Ctx;
 use crate::clock::Timestamp;
 use crate::config::Period;
 use crate::error::{Error, Problem, Result};
-use crate::policy::{Gate, Rank, after_first_factor};
+use crate::policy::{Gate, Holder, Rank, after_first_factor};
 use crate::step_up::By;
 use crate::store::Seen;
 
@@ -182,8 +182,15 @@ async fn shut_out(ctx: &Ctx, user: &User) -> Outcome {
     }
     say(
         "They cannot sign in: the policy (sign_in.second) asks them for a second factor, and they have none that takes \
-         codes. What asks for it by their role ends with `vestibule admin revoke`; then they can add one.",
-    )
+         codes.",
+    )?;
+    let without = Holder { roles: &[], ..held.holder() };
+    match after_first_factor(&ctx.policy.sign_in, &without) {
+        Gate::Open => {
+            say("It asks for one by their role: after `vestibule admin revoke` they can sign in and add one.")
+        }
+        Gate::Ask(_) | Gate::NoFactor => Ok(()),
+    }
 }
 
 /// One person with what they may do, and everything by which to see that it is the right one.

@@ -1045,6 +1045,22 @@ async fn whatever_roles_somebody_moved_in_with_can_be_added_to_and_taken_away() 
         assert!(done, "{change} {role}: {told}");
     }
     assert_eq!(of().await, ["billing/read", "support", "Author"]);
+    // Whom the policy asks for a second factor whatever their roles are, no other role lets in.
+    let settings = fs::read_to_string(program.folder.path().join("v.toml")).unwrap();
+    program.file("v.toml", format!("policy = \"policy.toml\"\n{settings}"));
+    let by_role = "[sign_in.second]\nwhen = \"by_role\"\nroles = [\"Pilot\"]\n";
+    for (policy, change, (is_out, is_by_role)) in [
+        ("", "grant", (true, false)),
+        ("", "revoke", (true, false)),
+        (by_role, "grant", (true, true)),
+        (by_role, "revoke", (false, false)),
+    ] {
+        program.file("policy.toml", policy);
+        let (done, told) = program.run(&["admin", change, "grace", "Pilot", "--config", "v.toml"]);
+        let says = |words: &str| told.contains(words);
+        assert!(done, "{told}");
+        assert_eq!((says("cannot sign in"), says("by their role")), (is_out, is_by_role), "{change}: {told}");
+    }
     // One rule for what comes out of an export, too.
     let mut exported = lines(&world, None).await;
     for line in exported.iter_mut().filter(|line| line["table"] == "users") {
