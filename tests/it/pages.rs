@@ -308,7 +308,7 @@ async fn no_page_leads_to_what_is_never_done() {
         let alice = crate::matrix::browser(&world.alice().await).await;
         for (page, ways) in [
             ("/account", &["name=\"name\""][..]),
-            ("/account/data", &["/account/delete", "/account/export"]),
+            ("/account/data", &["/account/delete", "/account/export", "id=\"delete\"", "id=\"export\""]),
             ("/account/security", &["/account/password", "/account/totp", "/account/recovery-codes"]),
             ("/account/organizations", &["name=\"name\""]),
         ] {
@@ -317,6 +317,8 @@ async fn no_page_leads_to_what_is_never_done() {
                 assert_eq!(shown.contains(way), is_done, "{page} {way}: {shown}");
             }
         }
+        let data = text(&alice.get("/account/data").await.expect(StatusCode::OK));
+        assert_eq!(data.contains("neither get a copy nor delete"), !is_done, "{data}");
         let fields = [("name", "Ada"), ("locale", "de")];
         submits(&alice, "/account", &fields[1..]).await.expect(StatusCode::SEE_OTHER);
         let both = submits(&alice, "/account", &fields).await;

@@ -134,6 +134,7 @@ data = Ihre Daten
     .export-text = Eine Datei mit Ihrem Profil, Ihren Geräten und dem, was in Ihrem Konto geschah.
     .export-button = Kopie holen
     .delete-text = Ihr Konto wird sofort geschlossen. Wenn Sie es jetzt löschen, wird alles darin nach dem { $until } entfernt.
+    .neither = Hier können Sie weder eine Kopie erhalten noch das Konto löschen.
 export = Kopie holen
     .button = Datei herunterladen
 delete = Konto löschen

@@ -135,6 +135,7 @@ data = Your data
     .export-text = One file with your profile, your devices and what happened in your account.
     .export-button = Get a copy
     .delete-text = Your account is closed at once. If you do it now, everything in it is removed after { $until }.
+    .neither = You can neither get a copy nor delete the account here.
 export = Get a copy
     .button = Download the file
 delete = Delete your account

@@ -134,6 +134,7 @@ data = Tus datos
     .export-text = Un archivo con tu perfil, tus dispositivos y lo que pasó en tu cuenta.
     .export-button = Obtener una copia
     .delete-text = Tu cuenta se cierra al momento. Si lo haces ahora, todo lo que contiene se elimina después del { $until }.
+    .neither = Aquí no puedes obtener una copia ni eliminar la cuenta.
 export = Obtener una copia
     .button = Descargar el archivo
 delete = Eliminar tu cuenta

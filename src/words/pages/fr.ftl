@@ -134,6 +134,7 @@ data = Vos données
     .export-text = Un fichier avec votre profil, vos appareils et ce qui s’est passé dans votre compte.
     .export-button = Obtenir une copie
     .delete-text = Votre compte est fermé aussitôt. Si vous le faites maintenant, tout ce qu’il contient sera supprimé après le { $until }.
+    .neither = Ici, vous ne pouvez ni obtenir une copie ni supprimer le compte.
 export = Obtenir une copie
     .button = Télécharger le fichier
 delete = Supprimer votre compte

@@ -134,6 +134,7 @@ data = Os seus dados
     .export-text = Um ficheiro com o seu perfil, os seus dispositivos e o que aconteceu na sua conta.
     .export-button = Obter uma cópia
     .delete-text = A sua conta é fechada de imediato. Se o fizer agora, tudo o que contém é removido depois de { $until }.
+    .neither = Aqui não pode obter uma cópia nem eliminar a conta.
 export = Obter uma cópia
     .button = Transferir o ficheiro
 delete = Eliminar a sua conta
