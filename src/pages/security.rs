@@ -28,7 +28,8 @@ pub async fn security(ctx: Ctx, visit: Visit, caller: Caller) -> Result<Response
     let held = accounts::factors(&ctx, &caller.user).await?;
     let user = accounts::view(&ctx, &caller.user).await?;
     let offered = &ctx.policy.sign_in.second.factors;
-    let has = |kind| held.iter().any(|factor| factor.kind == kind);
+    // One that is locked is bound anew by being added.
+    let has = |kind| held.iter().any(|factor| factor.kind == kind && !factor.locked);
     let verified = |kind| user.identifiers.iter().any(|one| one.kind == kind && one.verified);
     let leads = |operation| leads_to(&ctx, &caller, operation);
     let (adds, removes) = (leads(operation::FACTOR_ADD), leads(operation::FACTOR_REMOVE));

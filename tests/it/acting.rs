@@ -311,6 +311,9 @@ async fn what_somebody_may_not_do_is_not_shown_and_not_done() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(text(&refused).contains("may not do this"), "{}", text(&refused));
     // What was typed wrong is said, and kept.
+    let short = sends(&own, &format!("/console/users/{id}/act"), "reason=t&minutes=15").await;
+    assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(text(&short).contains("one line of 3 to 200 characters"), "{}", text(&short));
     let wrong = sends(&own, &format!("/console/users/{id}/suspend"), "reason=%3Cb%3E&until=never").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(text(&wrong).contains("&lt;b&gt;") && text(&wrong).contains("aria-invalid"), "{}", text(&wrong));

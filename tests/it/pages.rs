@@ -7,9 +7,11 @@ use axum::http::{StatusCode, header};
 use serde_json::json;
 use vestibule::audit::{Event, What};
 use vestibule::config::Period;
+use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
 use vestibule::messages::Message;
-use vestibule::policy::{IdentifierKind, Operation, Policy, When, operation, preset};
+use vestibule::policy::{FactorKind, IdentifierKind, Operation, Policy, When, operation, preset};
+use vestibule::store::{Change, Query};
 use vestibule::undo::Undo;
 
 use crate::factors::{binds, makes_codes};
@@ -372,6 +374,24 @@ async fn whoever_looks_after_nobody_since_it_is_never_done_begins_with_their_own
         let page = text(&reader.get("/account").await.expect(StatusCode::OK));
         assert_eq!(page.contains("href=\"/console\""), is_done, "{page}");
     }
+}
+
+/// What is locked is bound anew by being added once more.
+#[tokio::test]
+async fn a_number_that_is_locked_is_offered_anew() {
+    let world = crate::matrix::plan().build().await;
+    let alice = crate::matrix::browser(&world.alice().await).await;
+    let offers = async || {
+        let page = text(&alice.get("/account/security").await.expect(StatusCode::OK));
+        page.contains("/account/factors/add/mobile")
+    };
+    assert!(!offers().await);
+    let locked = world.app.store.find_all(Query::<Factor>::along(Factor::BY_USER).limit(100)).await.unwrap();
+    let locked = locked.into_iter().find(|factor| factor.kind == FactorKind::Sms).unwrap();
+    let now = world.app.clock.now();
+    let locked = locked.with(|factor| factor.locked_at = Some(now));
+    world.app.store.commit(vec![Change::update(&locked)]).await.unwrap();
+    assert!(offers().await);
 }
 
 #[tokio::test]

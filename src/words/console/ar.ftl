@@ -221,6 +221,7 @@ console-user-act = العمل نيابةً عنه
     .minutes = الدقائق
     .longest = { $count } كحد أقصى.
     .changes = يمكنني أيضًا تغيير ما تسمح به السياسة
+wrong-reason-invalid = اكتب سطرًا واحدًا من 3 إلى 200 حرف.
 console-user-profile = تغيير الاسم واللغة
     .text = ما يُترك فارغًا يُزال.
     .hint = مثل ar أو en أو pt-BR.

@@ -221,6 +221,7 @@ console-user-act = In ihrem Namen handeln
     .minutes = Minuten
     .longest = Höchstens { $count }.
     .changes = Ich darf auch ändern, was die Richtlinie erlaubt
+wrong-reason-invalid = Schreiben Sie eine Zeile mit 3 bis 200 Zeichen.
 console-user-profile = Name und Sprache ändern
     .text = Was leer bleibt, wird entfernt.
     .hint = Zum Beispiel de, ar oder pt-BR.

@@ -221,6 +221,7 @@ console-user-act = Act for them
     .minutes = Minutes
     .longest = At most { $count }.
     .changes = I may also change what the policy allows
+wrong-reason-invalid = Write one line of 3 to 200 characters.
 console-user-profile = Change name and language
     .text = What is left empty is removed.
     .hint = Such as en, ar or pt-BR.

@@ -221,6 +221,7 @@ console-user-act = Agir en son nom
     .minutes = Durée en minutes
     .longest = Au plus { $count }.
     .changes = Je peux aussi modifier ce que la politique permet
+wrong-reason-invalid = Écrivez une seule ligne, de 3 à 200 caractères.
 console-user-profile = Modifier le nom et la langue
     .text = Ce qui reste vide est supprimé.
     .hint = Par exemple fr, ar ou pt-BR.

@@ -221,6 +221,7 @@ console-user-act = 代理で操作
     .minutes = 分数
     .longest = 最大 { $count }。
     .changes = ポリシーが許す範囲で変更も行う
+wrong-reason-invalid = 3文字以上200文字以内の1行で入力してください。
 console-user-profile = 名前と言語を変更
     .text = 空欄にした項目は削除されます。
     .hint = 例: ja、ar、pt-BR

@@ -221,6 +221,7 @@ console-user-act = Agir em seu nome
     .minutes = Minutos
     .longest = No máximo { $count }.
     .changes = Também posso alterar o que a política permite
+wrong-reason-invalid = Escreva uma só linha, de 3 a 200 caracteres.
 console-user-profile = Alterar nome e idioma
     .text = O que ficar vazio é removido.
     .hint = Por exemplo pt, ar ou pt-BR.
