@@ -40,14 +40,14 @@ pub fn language(locale: Option<&str>) -> &'static str {
         "en-gb" => return "en-GB",
         "es-mx" => return "es-MX",
         "fr-ca" => return "fr-CA",
-        "pt-pt" => return "pt-PT",
+        "pt-br" => return "pt-BR",
         _ => {}
     }
     match locale.split('-').next().unwrap_or_default() {
         "es" => "es-ES",
         "fr" => "fr-FR",
         "de" => "de-DE",
-        "pt" => "pt-BR",
+        "pt" => "pt-PT",
         // Modern Standard Arabic by its own code (ISO 639-3), as Twilio names it.
         "ar" => "arb",
         "ja" => "ja-JP",
@@ -82,7 +82,8 @@ mod tests {
             (Some("en"), "en-US"),
             (Some("en-GB"), "en-GB"),
             (Some("de-CH"), "de-DE"),
-            (Some("pt"), "pt-BR"),
+            (Some("pt"), "pt-PT"),
+            (Some("pt-BR"), "pt-BR"),
             (Some("PT-pt"), "pt-PT"),
             (Some("ar-EG"), "arb"),
             (Some("ja"), "ja-JP"),
