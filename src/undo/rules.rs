@@ -166,9 +166,10 @@ impl<'a> Names<'a> {
                     Extent::Claim(own) => is_new && is_claim && own == kind,
                     // Nothing could be put in the place of what the user has.
                     Extent::All if case.is_taken(kind) => is_new && is_claim,
-                    // What was only asked for then may have taken the place of what there was.
+                    // What was only asked for then and is the user's now came later, unless it came with the account.
                     Extent::All => {
-                        kept.is_none_or(|kept| kept.id != one.id) && (is_new || before.is_some() && !is_claim)
+                        let is_first = before.is_none() && one.created_at <= case.user.created_at;
+                        kept.is_none_or(|kept| kept.id != one.id) && (is_new || !is_claim && !is_first)
                     }
                 }
             };

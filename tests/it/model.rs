@@ -40,9 +40,9 @@ const CODE: i64 = 5 * 60_000;
 const FAILURES: u32 = 4;
 
 /// A small generator of its own (xorshift64*), so that a seed names one life.
-struct Dice(u64);
+pub struct Dice(pub u64);
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -10,10 +10,14 @@ use vestibule::administration::actions::Deed;
 use vestibule::clock::Clock;
 use vestibule::factors::Factor;
 use vestibule::identifiers::Identifier;
+use vestibule::passwords::Password;
 use vestibule::policy::{FactorKind, IdentifierKind, Policy, operation};
+use vestibule::secret::{Token, TokenKind};
 use vestibule::store::Seen;
+use vestibule::undo::What;
 
 use crate::factors::{binds, does};
+use crate::model::Dice;
 use crate::profile::{
     answers, by_password, change, chosen_by_its_owner, mailed_code, mobile_may_change, moves_to, undo,
     undo_token, verified,
@@ -22,6 +26,9 @@ use crate::recovery::{NEW, linked, logs_in, sets};
 use crate::world::{PASSWORD, Person, Plan, World, unlimited};
 
 const SECOND: Duration = Duration::from_secs(1);
+const DEEDS: [&str; 9] = ["ask", "address", "back", "number", "remove", "password", "app", "choose", "leave"];
+/// How many lives are lived.
+const LIVES: u64 = 24;
 const OTHER: &str = "nine grey gulls at noon";
 
 fn plan() -> Plan {
@@ -311,4 +318,152 @@ async fn no_clock_says_which_factor_was_there() {
     sets_password(&alice, PASSWORD, NEW).await;
     goes(&world, &link).await;
     assert_eq!(apps(&alice).await, 0);
+}
+
+/// What an account is, as far as a link leads back to it.
+#[derive(Clone, PartialEq, Debug)]
+struct State {
+    owned: Vec<String>,
+    apps: Vec<uuid::Uuid>,
+    chosen: Vec<FactorKind>,
+    password: Option<vestibule::clock::Timestamp>,
+}
+
+async fn state(person: &Person<'_>) -> State {
+    let all = factors(person).await;
+    let bound = all.iter().filter(|one| one.bound_at.is_some());
+    let apps = bound.clone().filter(|one| one.kind == FactorKind::Totp).map(|one| one.id).collect();
+    let chosen = bound.filter(|one| one.chosen && one.identifier_id.is_some()).map(|one| one.kind);
+    let mut chosen: Vec<_> = chosen.collect();
+    chosen.sort_by_key(|kind| kind.as_str());
+    let password = person.world.app.store.get::<Password>(id_of(person).await).await.unwrap();
+    State { owned: owned(person).await, apps, chosen, password: password.map(|password| password.changed_at) }
+}
+
+/// A thief who has a session does this or that, in any order; the owner uses the links in any order.
+#[tokio::test]
+async fn whatever_was_done_each_link_leads_back_to_what_there_was() {
+    let free = |policy: &mut Policy| {
+        for name in [operation::FACTOR_ADD, operation::FACTOR_REMOVE, operation::MOBILE_CHANGE] {
+            let mut rule = policy.operation.get(name).unwrap().clone();
+            (rule.never, rule.proof.any, rule.proof.highest) = (false, Vec::new(), false);
+            policy.operation.set(name, rule);
+        }
+    };
+    for seed in 0..LIVES {
+        let world = plan().policy(chosen_by_its_owner).policy(free).build().await;
+        let alice = by_password(&world).await;
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed + 1) << 20);
+        let (mut said, mut before) = (Vec::new(), std::collections::BTreeMap::new());
+        let mut reached = vec![alice.email(), alice.mobile.clone()];
+        let mut password = PASSWORD.to_owned();
+        let mut tokens: Vec<String> = Vec::new();
+        for step in 0..6 {
+            let now = state(&alice).await;
+            let deed = DEEDS[dice.below(DEEDS.len())];
+            said.push(deed);
+            let (address, number) = (format!("thief{step}@example.org"), format!("+1202555019{step}"));
+            match deed {
+                "ask" => drop(change(&alice, json!({"email": address})).await.expect(StatusCode::OK)),
+                "address" | "back" | "number" => {
+                    let (field, to) = match deed {
+                        "address" => ("email", address),
+                        "back" => ("email", alice.email()),
+                        _ => ("mobile", number),
+                    };
+                    if now.owned.contains(&to) {
+                        continue;
+                    }
+                    let asked = change(&alice, json!({field: to})).await.expect(StatusCode::OK).body;
+                    let code = mailed_code(&world, &to).await;
+                    answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
+                    reached.push(to);
+                }
+                "remove" => drop(change(&alice, json!({"email": null})).await),
+                "password" => {
+                    let new = format!("{step} quiet herons on the pier");
+                    sets_password(&alice, &password, &new).await;
+                    password = new;
+                }
+                "app" => drop(binds(&alice).await),
+                "leave" => {
+                    let all = factors(&alice).await;
+                    let Some(chosen) = all.iter().find(|one| one.chosen && one.identifier_id.is_some())
+                    else {
+                        continue;
+                    };
+                    alice.delete(&format!("/api/v1/factors/{}", chosen.id)).await;
+                }
+                _ => drop(alice.post("/api/v1/factors", json!({"kind": "email"})).await),
+            }
+            world.run_due().await;
+            world.advance(SECOND);
+            for undo in vestibule::undo::actions::of_user(&world.ctx(), id_of(&alice).await).await.unwrap() {
+                before.entry(undo.id).or_insert_with(|| (step, now.clone(), undo.what.clone()));
+            }
+        }
+        for to in &reached {
+            let mails = world.messages(to).await;
+            for mail in mails["items"].as_array().unwrap() {
+                let Some((_, link)) = mail["body"].as_str().unwrap_or_default().split_once("token=vu_")
+                else {
+                    continue;
+                };
+                let link = link.split(char::is_whitespace).next().unwrap();
+                tokens.push(format!("vu_{link}"));
+            }
+        }
+        tokens.sort();
+        tokens.dedup();
+        // Every link is tried, in some order.
+        let (mut last, mut withdrawn) = (usize::MAX, Vec::new());
+        while !tokens.is_empty() {
+            let token = tokens.swap_remove(dice.below(tokens.len()));
+            let id = Token::parse(TokenKind::Undo, &token).unwrap().id;
+            let Some((step, then, what)) = before.get(&id) else { continue };
+            let now = state(&alice).await;
+            let replaced = |kind: &IdentifierKind| {
+                let is_it = |what: &What| matches!(what, What::Change { kind: of, done: true } if of == kind);
+                before.values().any(|(at, _, what)| (*step..last).contains(at) && is_it(what))
+            };
+            let answer = undo(&world.stranger(), &token).await;
+            let told = format!("{seed}: {said:?}, the link of {step} ({what:?}) after that of {last}");
+            let after = state(&alice).await;
+            let locked = factors(&alice).await.into_iter().filter(|one| one.locked_at.is_some());
+            let locked: Vec<_> = locked.map(|one| one.id).collect();
+            let goes_back = match what {
+                What::NotMe { operation } => operation::OWN.contains(&operation.as_str()),
+                What::Change { done: true, .. } => true,
+                What::Change { kind, done: false } => replaced(kind),
+                What::Deletion => unreachable!(),
+            };
+            if *step >= last {
+                // Of one deed there may be two links: what was asked for, and what was done.
+                assert!(answer.status.as_u16() == 401 || *step == last, "{told}");
+                continue;
+            }
+            if withdrawn.contains(&id) {
+                assert_eq!(answer.status.as_u16(), 401, "{told}");
+                continue;
+            }
+            assert_eq!(answer.status.as_u16(), 200, "{told}: {}", answer.body);
+            if !goes_back {
+                // What was asked for after it is withdrawn with it.
+                let later = before.iter().filter(|(_, (at, _, of))| at > step && of == what);
+                withdrawn.extend(later.map(|(id, _)| *id));
+                assert_eq!(
+                    (&after.owned, &after.apps, &after.chosen),
+                    (&now.owned, &now.apps, &now.chosen),
+                    "{told}"
+                );
+                continue;
+            }
+            last = *step;
+            assert_eq!((&after.owned, &after.chosen), (&then.owned, &then.chosen), "{told}");
+            assert!(after.apps.iter().all(|app| then.apps.contains(app) || locked.contains(app)), "{told}");
+            // Nothing that was set since opens it; what a thief knows does not either.
+            let is_kept = matches!(what, What::Change { .. }) && after.password == then.password;
+            assert!(after.password.is_none() || is_kept, "{told}");
+        }
+    }
 }
