@@ -212,8 +212,9 @@ pub async fn queues(ctx: &Ctx) -> Result<Vec<QueueView>> {
     for kind in Channel::ALL.iter().copied() {
         let due = Query::<Message>::along(Message::BY_DUE).equal(kind).until(now);
         let of_kind = waiting(ctx, "messages", due, |one| one.due_at).await?;
-        messages.waiting = (messages.waiting + of_kind.waiting).min(COUNTED);
-        messages.more |= of_kind.more;
+        let sum = messages.waiting + of_kind.waiting;
+        messages.more |= of_kind.more || sum > COUNTED;
+        messages.waiting = sum.min(COUNTED);
         messages.since = messages.since.into_iter().chain(of_kind.since).min();
     }
     Ok(vec![

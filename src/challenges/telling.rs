@@ -27,7 +27,7 @@ impl Told {
     /// Prepares what the right answer tells; `recovered`: whether `given` is a recovery code that is right.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of [`verifying::notices`].
     pub async fn prepare(ctx: &Ctx, case: &Case, recovered: bool, given: &str) -> Result<Self> {
         let changed = verifying::notices(ctx, case, given).await?;
         let finishes = case.challenge.purpose == Purpose::SignIn && case.challenge.device_id.is_none();

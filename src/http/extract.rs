@@ -100,10 +100,17 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
 }
 
 fn no_json(headers: &HeaderMap) -> Error {
-    Error::new(Problem::UnsupportedMediaType).detail(match is_plain(headers) {
-        true => "Send Content-Type: application/json.",
-        false => "Send it as it is, without Content-Encoding.",
-    })
+    let told = "Send Content-Type: application/json.";
+    plain(headers).err().unwrap_or_else(|| Error::new(Problem::UnsupportedMediaType).detail(told))
+}
+
+/// Refuses a body that is compressed or otherwise wrapped.
+///
+/// # Errors
+/// [`Problem::UnsupportedMediaType`].
+pub fn plain(headers: &HeaderMap) -> Result<()> {
+    let told = "Send it as it is, without Content-Encoding.";
+    if is_plain(headers) { Ok(()) } else { Err(Error::new(Problem::UnsupportedMediaType).detail(told)) }
 }
 
 impl FromRequestParts<Arc<App>> for RegisteredClient {
@@ -116,9 +123,7 @@ impl FromRequestParts<Arc<App>> for RegisteredClient {
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
-        if !is_plain(request.headers()) {
-            return Err(no_json(request.headers()));
-        }
+        plain(request.headers())?;
         match axum::Form::from_request(request, app).await {
             Ok(axum::Form(form)) => Ok(Self(form)),
             Err(FormRejection::InvalidFormContentType(_)) => {
@@ -189,13 +194,12 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Search<T> {
 
 /// Whether the body is as it is, not compressed or otherwise wrapped (RFC 9110 §8.4).
 fn is_plain(headers: &HeaderMap) -> bool {
-    const WRAPS: [&[u8]; 8] =
-        [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"dcb"];
+    // Names of character sets wrap nothing; clients of old send them.
+    const NONE: [&[u8]; 4] = [b"", b"identity", b"utf-8", b"utf8"];
     let named = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut wraps =
         named.flat_map(|names| names.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    // Names of other things, such as of a character set, wrap nothing.
-    !wraps.any(|name| WRAPS.iter().any(|wrap| name.eq_ignore_ascii_case(wrap)))
+    wraps.all(|name| NONE.iter().any(|none| name.eq_ignore_ascii_case(none)))
 }
 
 /// `application/json`, with no parameter but `charset=utf-8`, and as it is.
@@ -436,9 +440,14 @@ mod tests {
             assert!(!with(&[kind]), "{kind}");
         }
         assert!(!with(&[]) && !with(&["application/json", "text/plain"]));
-        for (wrap, is) in
-            [("gzip", false), ("Identity", true), ("identity, BR", false), ("", true), ("UTF-8", true)]
-        {
+        for (wrap, is) in [
+            ("gzip", false),
+            ("Identity", true),
+            ("identity, BR", false),
+            ("dcz", false),
+            ("", true),
+            ("UTF-8", true),
+        ] {
             let json = [("content-type", "application/json"), ("content-encoding", wrap)];
             let json = json.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             assert_eq!(is_json(&HeaderMap::from_iter(json)), is, "{wrap}");

@@ -96,7 +96,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/verify-code", challenges::api::verify_code).access(Public).recognises().about("Answer a challenge with its code")
             .takes::<challenges::api::VerifyCode>().answers::<challenges::api::VerifiedView>(200, "Signed in, or verified")
             .may(&[Problem::CodeWrong, Problem::CodeGone, Problem::FactorLocked, Problem::IdentifierTaken, Problem::Unauthenticated])
-            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]),
+            .counted(&[Limit::CodeTryAddress, Limit::CodeTryDevice]).counted(STRANGERS_SEND).counted(NOTICE).may(&UNPAID),
         post("/auth/resend-code", challenges::api::resend_code).access(Public).recognises().about("Send the code of a challenge again")
             .takes::<challenges::api::ResendCode>().answers::<challenges::ChallengeView>(200, "The challenge; the same code, or a new one when another factor is asked for")
             .may(&[Problem::CodeGone, Problem::FactorMissing, Problem::FactorLocked, Problem::Unauthenticated])
@@ -106,6 +106,7 @@ pub fn routes() -> Vec<Route> {
             .counted(&[Limit::PasswordStrengthAddress]),
         post("/auth/recover", recovery::api::recover).access(Public).about("Ask for a code to get back into an account")
             .takes::<recovery::api::Recover>().answers::<recovery::api::RecoveryAsked>(202, "The same whether or not there is such an account")
+            .may(&[Problem::NotCarried])
             .counted(&[Limit::RecoverAddress, Limit::RecoverIdentifier, Limit::RecoverDevice, Limit::SendRecovery, Limit::SendRecoveryKnown]),
         post("/auth/recover/verify", recovery::api::verify).access(Public).about("Answer a recovery with its code")
             .takes::<recovery::api::VerifyRecovery>().answers::<recovery::api::RecoveryProved>(200, "The right to set a new password, and the second factor to show before")

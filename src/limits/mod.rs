@@ -377,7 +377,9 @@ pub async fn postage_by(ctx: &Ctx, to: &str, way: Way, sender: Sender) -> Result
     };
     // A recovery looks for itself, and costs the same where nobody is known.
     let is_recovery = matches!(sender, Sender::Recovery(_));
-    if !is_recovery && !ctx.app.config.delivery.serves(&ctx.app.config, channel) {
+    let country = destination.as_ref().map(|there| there.country.as_str());
+    let config = &ctx.app.config;
+    if !is_recovery && config.delivery.carriers(config, channel, to, country).is_empty() {
         return Err(Problem::NotCarried.into());
     }
     let budgets = count(ctx, to, sender).await?;

@@ -193,7 +193,7 @@ pub async fn prepare(ctx: &Ctx, user: &User, about: About<'_>) -> Result<Notices
         match limits::postage(ctx, &addressee.to, sender).await {
             Ok(postage) => addressed.push((addressee, postage)),
             // Nothing is ever sent there: whoever has no other address is somebody who cannot be told.
-            Err(error) if error.problem == Problem::NumberNotServed => {}
+            Err(error) if matches!(error.problem, Problem::NumberNotServed | Problem::NotCarried) => {}
             Err(error) if (about.may_be_left_out || addressee.is_second) && error.problem.is_no_postage() => {
             }
             Err(error) => {

@@ -120,7 +120,7 @@ fn asks_back(ctx: &Ctx, visit: &Visit, link: &Tokened, key: &str) -> Response {
 fn say_back(ctx: &Ctx, visit: &Visit, key: &str) -> String {
     let text = visit.say(key);
     // What was undone may have left the password as it was.
-    if !ctx.policy.recovery.channels.is_empty() || key == "page-undo.done" {
+    if crate::recovery::actions::is_offered(ctx) || key == "page-undo.done" {
         return text;
     }
     format!("{text} {}", visit.say("page-recover.off"))
@@ -130,7 +130,7 @@ async fn take_back(ctx: &Ctx, visit: &Visit, sent: &Tokened, key: &str) -> Resul
     let token = Token::parse(TokenKind::Undo, sent.token.expose());
     let done = undo::actions::take(ctx, token.as_ref()).await.map(drop);
     let mut links = vec![link(visit, "/sign-in", "sign-in.button")];
-    if !ctx.policy.recovery.channels.is_empty() {
+    if crate::recovery::actions::is_offered(ctx) {
         links.push(link(visit, "/recover", "page-recover.title"));
     }
     told(visit, key, done, links, |key| say_back(ctx, visit, key))

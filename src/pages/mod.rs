@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use crate::app::{App, Ctx};
 use crate::challenges::ChallengeView;
 use crate::error::{Error, Problem, Result};
+use crate::http::extract::plain;
 use crate::http::visit::Visit;
 use crate::policy::FactorKind;
 use crate::sessions::{Caller, pending_cookie, with_cookies};
@@ -39,6 +40,7 @@ pub struct Sent<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Sent<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        plain(request.headers())?;
         // The reader's own words may repeat what was typed.
         match axum::Form::from_request(request, app).await {
             Ok(axum::Form(sent)) => Ok(Self(sent)),

@@ -38,7 +38,7 @@ pub async fn ask(ctx: Ctx, visit: Visit, Search(link): Search<Coded>) -> Result<
 }
 
 fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
-    if ctx.policy.recovery.channels.is_empty() {
+    if !crate::recovery::actions::is_offered(ctx) {
         let links = vec![super::link(visit, "/sign-in", "sign-in.button")];
         let given = context! { text => visit.say("page-recover.off"), links };
         return visit.answers(error, "say.html", &visit.say("page-recover.title"), given);
@@ -56,7 +56,7 @@ pub struct Who {
 /// `POST /recover`
 pub async fn sent(ctx: Ctx, visit: Visit, headers: HeaderMap, Sent(who): Sent<Who>) -> Result<Response> {
     let device = sessions::device(&headers, &ctx.app.origin);
-    if ctx.policy.recovery.channels.is_empty() {
+    if !crate::recovery::actions::is_offered(&ctx) {
         return asked(&ctx, &visit, "", None);
     }
     match begin(&ctx, &who.identifier, device.as_ref()).await {

@@ -34,7 +34,7 @@ pub async fn ask(ctx: Ctx, visit: Visit, headers: HeaderMap) -> Result<Response>
 }
 
 fn asked(ctx: &Ctx, visit: &Visit, identifier: &str, error: Option<Error>) -> Result<Response> {
-    let recovers = !ctx.policy.recovery.channels.is_empty();
+    let recovers = crate::recovery::actions::is_offered(ctx);
     let given = context! { identifier, is_open => ctx.policy.sign_up.open, recovers };
     let title = visit.say("sign-in");
     visit.answers(error, "sign-in.html", &title, given)

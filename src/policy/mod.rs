@@ -280,14 +280,16 @@ impl Policy {
     }
 
     /// What must be sent for it to work: a text message or a code by mail to sign up or in, a call where no text
-    /// message would do, a mail also to get back in or to change an address, and a notice of anything at all.
+    /// message would do, either to get back in, a mail also to change an address, and a notice of anything at all.
     pub fn needs(&self) -> Needs {
         let (second, required) = (&self.sign_in.second, &self.sign_up.required);
         let offers = |kind| second.when != When::Never && second.factors.contains(&kind);
         let changes = self.operation.get(operation::EMAIL_CHANGE).is_none_or(|rule| !rule.never);
         let Notices { new_device, recovery, factor_locked } = self.notices;
         Needs {
-            sms: required.contains(&IdentifierKind::Mobile) || offers(FactorKind::Sms),
+            sms: required.contains(&IdentifierKind::Mobile)
+                || offers(FactorKind::Sms)
+                || self.recovery.channels == [FactorKind::Sms],
             call: offers(FactorKind::Call) && !offers(FactorKind::Sms),
             email: required.contains(&IdentifierKind::Email)
                 || offers(FactorKind::Email)

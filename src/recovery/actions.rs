@@ -19,13 +19,21 @@ use crate::sessions::Carry;
 use crate::store::{Seen, answer, refuse};
 use crate::words::Locale;
 
+/// Whether anybody gets back in by themselves here: the policy names a way, and somebody carries it.
+pub fn is_offered(ctx: &Ctx) -> bool {
+    ctx.policy.recovery.channels.iter().any(|kind| factors::is_carried(ctx, *kind))
+}
+
 /// Asks for a code by which whoever is known by `identifier` gets back in. The answer and what it costs
 /// are the same when nobody is. On a known `device` it is counted by that alone, so that nobody elsewhere
 /// keeps its owner out.
 ///
 /// # Errors
-/// [`Problem::LimitReached`].
+/// [`Problem::LimitReached`]; [`Problem::NotCarried`] where it is not offered.
 pub async fn begin(ctx: &Ctx, identifier: &str, device: Option<&Token>) -> Result<ChallengeView> {
+    if !is_offered(ctx) {
+        return Err(Problem::NotCarried.into());
+    }
     let name = Name::guess(identifier, None);
     let key = identifiers::key(name.as_ref(), identifier);
     if device.is_none() {

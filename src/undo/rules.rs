@@ -228,8 +228,8 @@ impl<'a> Factors<'a> {
             let reaches =
                 |(kept, _): &(Seen<Factor>, bool)| kept.identifier_id == Some(*id) && kept.bound_at.is_some();
             let is_made = names.made.iter().any(|made| made.id == *id);
-            // Taken away together with what it reached, or by itself.
-            if (is_made || before.chosen) && !all.kept.iter().any(reaches) {
+            // Taken away together with what it reached.
+            if is_made && !all.kept.iter().any(reaches) {
                 let factor = Factor::new(moment, case.user.id, before.factor());
                 let (identifier_id, bound_at) = (Some(*id), Some(moment.now));
                 all.made.push(Factor { identifier_id, chosen: before.chosen, bound_at, ..factor });

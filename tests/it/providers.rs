@@ -1086,6 +1086,39 @@ async fn no_mail_is_promised_where_nobody_carries_mails() {
     assert!(sent.iter().all(|message| message.kind == Channel::Sms), "{}", sent.len());
 }
 
+/// A recovery that no code could ever come for is not begun, whoever asks.
+#[tokio::test]
+async fn no_way_back_is_promised_where_nobody_carries_it() {
+    let by_text = |policy: &mut Policy| policy.recovery.channels = vec![FactorKind::Sms];
+    let off = |policy: &mut Policy| policy.recovery.channels.clear();
+    let uncarried = plan().policy(by_text).config(without(Channel::Sms));
+    for world in [uncarried.build().await, plan().policy(off).build().await] {
+        let alice = world.member().await;
+        for name in [alice.username.as_str(), "nobody"] {
+            let asked = alice.post("/api/v1/auth/recover", json!({"identifier": name})).await;
+            asked.problem(422, "not-carried");
+        }
+        let page = String::from_utf8(world.stranger().get("/recover").await.bytes).unwrap();
+        assert!(!page.contains("name=\"identifier\""), "{page}");
+    }
+}
+
+/// What is carried to some countries is promised nowhere else, and costs nothing there.
+#[tokio::test]
+async fn no_text_message_is_promised_where_no_route_leads() {
+    let here = |config: &mut Config| {
+        config.delivery.routes.retain(|route| route.channel != Channel::Sms);
+        config.delivery.routes.push(Route::try_from("sms DE: twilio".to_owned()).unwrap());
+    };
+    let world = plan().config(here).build().await;
+    for (mobile, is_reached) in [("+12025559002", false), ("+4915112345678", true)] {
+        let alice = Person { mobile: mobile.to_owned(), ..world.stranger() };
+        let made = alice.signs_up().await.expect(StatusCode::CREATED).body;
+        let asked = made["verifications"].as_array().unwrap();
+        assert_eq!(asked.iter().any(|one| one["factor"] == "sms"), is_reached, "{made}");
+    }
+}
+
 /// A link that was not sent shows nobody's address to be theirs.
 #[tokio::test]
 async fn only_the_operator_makes_an_account_whose_link_nobody_carries() {

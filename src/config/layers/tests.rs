@@ -118,13 +118,3 @@ fn what_is_not_toml_is_told_with_its_line_and_not_repeated() {
     assert!(told.starts_with("f.toml line 3: this is not TOML: "), "{told}");
     assert!(!told.contains("hush"), "{told}");
 }
-
-#[test]
-fn a_secret_comes_from_a_file_without_its_last_line_end() {
-    let file = std::env::temp_dir().join(format!("vestibule-layers-{}", std::process::id()));
-    std::fs::write(&file, "a b \r\n").unwrap();
-    let mut layers = layers();
-    lay_variables(&mut layers, vec![variable("VESTIBULE_NAME_FILE", file.to_str().unwrap())]);
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(layers.text("name"), Some("a b "));
-}
