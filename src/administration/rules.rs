@@ -119,7 +119,9 @@ pub(super) fn reset(
     actor: Option<Uuid>,
     at: &Moment,
 ) -> Decision<usize> {
-    let (sent, own): (Vec<_>, Vec<_>) = factors.into_iter().partition(|factor| factor.kind.is_sent());
+    // What reaches nobody any more was locked when its address or number was taken back.
+    let is_sent = |factor: &Seen<Factor>| factor.kind.is_sent() && factor.identifier_id.is_some();
+    let (sent, own): (Vec<_>, Vec<_>) = factors.into_iter().partition(is_sent);
     let kinds: Vec<FactorKind> = own.iter().map(|factor| factor.kind).collect();
     let event = done(audit::What::FactorsReset, user.id, actor).detail(serde_json::json!({"factors": kinds}));
     let user = user.with(|user| {

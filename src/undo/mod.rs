@@ -58,7 +58,9 @@ pub struct Claim {
     pub verified_at: Timestamp,
     /// When it was claimed.
     pub created_at: Timestamp,
-    /// Whether its owner had chosen it as a second factor.
+    /// Whether a factor reached it.
+    pub reached: bool,
+    /// Whether its owner had chosen that as a second factor.
     pub chosen: bool,
 }
 
@@ -66,14 +68,17 @@ impl Claim {
     /// What puts `identifier` back as it is, whose owner has these `factors`; nothing for what was not shown to be
     /// theirs.
     fn of(identifier: &Identifier, factors: &[Seen<Factor>]) -> Option<Self> {
-        let is_chosen = |factor: &Seen<Factor>| factor.chosen && factor.identifier_id == Some(identifier.id);
+        let reaches =
+            |factor: &&Seen<Factor>| factor.identifier_id == Some(identifier.id) && factor.bound_at.is_some();
+        let mut factors = factors.iter().filter(reaches);
         Some(Self {
             kind: identifier.kind,
             value: identifier.value.clone(),
             canonical: identifier.canonical.clone(),
             verified_at: identifier.verified_at.filter(|_| identifier.takes_codes())?,
             created_at: identifier.created_at,
-            chosen: factors.iter().any(is_chosen),
+            reached: factors.clone().next().is_some(),
+            chosen: factors.any(|factor| factor.chosen),
         })
     }
 

@@ -53,9 +53,8 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
         && !user.is_past_grace(moment.now)
         && match undo.what {
             What::Deletion => is_deleted,
-            // Whoever changed the address may have deleted the account after it.
             What::Change { kind, .. } => undo.known.claim(kind).is_some(),
-            What::NotMe { .. } => !is_deleted,
+            What::NotMe { .. } => true,
         };
     if !stands {
         return refuse(Problem::CodeGone);
@@ -65,18 +64,24 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     if extent == Extent::All && changed.is_some_and(|kind| case.is_taken(kind)) {
         return refuse(Problem::IdentifierTaken);
     }
+    let revives = !matches!(undo.what, What::NotMe { .. });
     let event = note(audit::What::Undone).user(user.id);
     let event = event.detail(serde_json::json!({"what": undo.what.word()}));
     let user = user.clone().with(|user| {
         user.end_sessions(moment.now);
         user.updated_at = moment.now;
-        if is_deleted {
+        // Whoever changed the address may have deleted the account after it. Who says only that it was not them has
+        // another link that brings it back.
+        if is_deleted && revives {
             user.status = Status::Active;
             user.purge_at = None;
         }
     });
     let mut decision = answer(undo.what.clone()).update(&user).delete(undo).note(moment, event);
-    for one in later.iter().filter(|one| extent.covers(&one.what)) {
+    let is_over = |one: &&Seen<Undo>| {
+        extent.covers(&one.what) && (revives || !is_deleted || one.what != What::Deletion)
+    };
+    for one in later.iter().filter(is_over) {
         decision = decision.delete(one);
     }
     let names = Names::back(&case, extent, moment);
@@ -163,7 +168,7 @@ impl<'a> Names<'a> {
                 match extent {
                     Extent::Deletion => false,
                     Extent::News => is_new && is_claim,
-                    Extent::Claim(own) => is_new && is_claim && own == kind,
+                    Extent::Claim(own) => is_claim && own == kind,
                     // Nothing could be put in the place of what the user has.
                     Extent::All if case.is_taken(kind) => is_new && is_claim,
                     // What was only asked for then and is the user's now came later, unless it came with the account.
@@ -194,8 +199,8 @@ impl<'a> Names<'a> {
 
 /// The factors on their way back.
 struct Factors<'a> {
-    /// Those that stay, as they will be, and whether that is otherwise than they are.
-    kept: Vec<(Seen<Factor>, bool)>,
+    /// Those that stay, as they are and as they will be.
+    kept: Vec<(&'a Seen<Factor>, Seen<Factor>)>,
     /// Those that are made for what is put back.
     made: Vec<Factor>,
     /// What was bound since and reaches nothing: apps and codes.
@@ -215,21 +220,19 @@ impl<'a> Factors<'a> {
             let back = names.back.iter().find(is_its).filter(|_| factor.bound_at.is_some());
             let is_new = factor.identifier_id.is_none() && !case.undo.known.has(factor.id);
             match (gone, back) {
-                (_, Some((before, id))) => all.kept.push(points_back(factor, before, *id)),
+                (_, Some((before, id))) => all.kept.push((factor, points_back(factor, before, *id))),
                 (Some(_), None) => all.gone.push(factor),
                 (None, None) if is_new && extent == Extent::All => match factor.bound_at {
                     Some(_) => all.lost.push(factor),
                     None => all.gone.push(factor),
                 },
-                (None, None) => all.kept.push((factor.clone(), false)),
+                (None, None) => all.kept.push((factor, factor.clone())),
             }
         }
         for (before, id) in &names.back {
-            let reaches =
-                |(kept, _): &(Seen<Factor>, bool)| kept.identifier_id == Some(*id) && kept.bound_at.is_some();
-            let is_made = names.made.iter().any(|made| made.id == *id);
-            // Taken away together with what it reached.
-            if is_made && !all.kept.iter().any(reaches) {
+            let reaches = |kept: &Factor| kept.identifier_id == Some(*id) && kept.bound_at.is_some();
+            // Taken away since, by itself or together with what it reached.
+            if before.reached && !all.kept.iter().any(|(_, kept)| reaches(kept)) {
                 let factor = Factor::new(moment, case.user.id, before.factor());
                 let (identifier_id, bound_at) = (Some(*id), Some(moment.now));
                 all.made.push(Factor { identifier_id, chosen: before.chosen, bound_at, ..factor });
@@ -239,35 +242,55 @@ impl<'a> Factors<'a> {
     }
 
     fn changes(self, mut decision: Decision<What>, case: &Case, moment: &Moment) -> Decision<What> {
-        let left = self.kept.iter().map(|(kept, _)| &**kept).chain(&self.made);
+        let left = self.kept.iter().map(|(_, kept)| &**kept).chain(&self.made);
         let left = Held::new(left, false, &case.demanded, &case.user.roles.0);
-        // What was protected by two does not fall back to one: whoever merely reads the mails would be let in.
+        // What was protected by two does not fall back to one: whoever merely reads the mails would be let in. What
+        // would be gone is locked, and says until somebody helps that there was one.
         let locks = case.undo.known.protected && !left.has_second();
+        let counts = |factor: &Factor| factor.bound_at.is_some() && factor.counts(&case.demanded);
+        let lock = |factor: &mut Factor| factor.locked_at = Some(moment.now);
         for lost in self.lost {
             decision = match locks {
-                true => decision.update(&lost.clone().with(|factor| factor.locked_at = Some(moment.now))),
+                true => decision.update(&lost.clone().with(lock)),
                 false => decision.delete(lost),
             };
         }
-        decision = self.gone.into_iter().fold(decision, |decision, gone| decision.delete(gone));
+        for gone in self.gone {
+            let reaches_nobody = |factor: &mut Factor| {
+                factor.identifier_id = None;
+                lock(factor);
+            };
+            decision = match locks && counts(gone) {
+                true => decision.update(&gone.clone().with(reaches_nobody)),
+                false => decision.delete(gone),
+            };
+        }
         decision = self.made.iter().fold(decision, |decision, made| decision.insert(made));
-        let changed = self.kept.iter().filter(|(_, is_changed)| *is_changed);
-        changed.fold(decision, |decision, (changed, _)| decision.update(changed))
+        for (old, new) in self.kept {
+            let falls = |factor: &mut Factor| {
+                factor.chosen = true;
+                lock(factor);
+            };
+            let new = if locks && counts(old) && !counts(&new) { new.with(falls) } else { new };
+            let is = |factor: &Factor| (factor.identifier_id, factor.chosen, factor.locked_at);
+            if is(old) != is(&new) {
+                decision = decision.update(&new);
+            }
+        }
+        decision
     }
 }
 
 /// The factor that reaches what is there again as `id`.
-fn points_back(factor: &Seen<Factor>, before: &Claim, id: Uuid) -> (Seen<Factor>, bool) {
+fn points_back(factor: &Seen<Factor>, before: &Claim, id: Uuid) -> Seen<Factor> {
     let is_moved = factor.identifier_id != Some(id);
-    let is_changed = is_moved || factor.chosen != before.chosen;
-    let factor = factor.clone().with(|factor| {
+    factor.clone().with(|factor| {
         (factor.identifier_id, factor.chosen) = (Some(id), before.chosen);
         if is_moved {
             // What was guessed at the other address says nothing of this one.
             factor.unlock();
         }
-    });
-    (factor, is_changed)
+    })
 }
 
 /// Whether an operation of ours was done, and not only somebody was there.

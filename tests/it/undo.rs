@@ -22,7 +22,7 @@ use crate::profile::{
     answers, by_password, change, chosen_by_its_owner, mailed_code, mobile_may_change, moves_to, undo,
     undo_token, verified,
 };
-use crate::recovery::{NEW, linked, logs_in, sets};
+use crate::recovery::{NEW, begins, linked, logs_in, mailed, sets};
 use crate::world::{PASSWORD, Person, Plan, World, unlimited};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -114,6 +114,63 @@ async fn the_first_address_goes_with_what_was_done_before_it() {
     goes(&world, &password).await;
     is_gone(&world, &address).await;
     assert_eq!(owned(&alice).await, std::slice::from_ref(&alice.mobile));
+}
+
+/// The link to a change that was asked for twice withdraws it, whichever mail it came in.
+#[tokio::test]
+async fn what_was_asked_for_twice_is_withdrawn_by_either_link() {
+    for newest in [true, false] {
+        let world = plan().policy(chosen_by_its_owner).build().await;
+        let alice = by_password(&world).await;
+        let mut links = Vec::new();
+        for _ in 0..2 {
+            change(&alice, json!({"email": "typo@example.org"})).await.expect(StatusCode::OK);
+            links.push(undo_token(&world, &alice.email()).await);
+            world.advance(SECOND);
+        }
+        assert_ne!(links[0], links[1]);
+        goes(&world, &links[usize::from(newest)]).await;
+        let all = vestibule::identifiers::actions::of_user(&world.ctx(), id_of(&alice).await).await.unwrap();
+        assert!(all.iter().all(|one| one.value != "typo@example.org"), "{newest}");
+    }
+}
+
+/// Whoever merely reads the mails: an owner has put a number in the place of an app, and the link of the mail that
+/// says so leaves nobody with one proof where two were asked for.
+#[tokio::test]
+async fn no_link_is_a_way_around_a_second_factor_that_took_the_place_of_another() {
+    for is_first in [false, true] {
+        let world = plan().policy(chosen_by_its_owner).policy(free).build().await;
+        let alice = by_password(&world).await;
+        let app = binds(&alice).await;
+        let mut link = linked(&world, &alice.email(), "/not-me").await;
+        world.advance(SECOND);
+        if is_first {
+            sets_password(&alice, PASSWORD, NEW).await;
+            let newer = linked(&world, &alice.email(), "/not-me").await;
+            assert_ne!(link, newer);
+            link = newer;
+        }
+        // What is confirmed is the first number, or one that was there.
+        let number = "+12025550188";
+        let asked = change(&alice, json!({"mobile": number})).await.expect(StatusCode::OK).body;
+        let code = mailed_code(&world, number).await;
+        answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
+        world.advance(SECOND);
+        alice.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
+        if !is_first {
+            link = linked(&world, &alice.email(), "/not-me").await;
+        }
+        alice.delete(&format!("/api/v1/factors/{}", app.id)).await.expect(StatusCode::NO_CONTENT);
+        goes(&world, &link).await;
+        let body = json!({"challenge": begins(&alice, &alice.email()).await, "code": mailed(&alice).await});
+        let answer = alice.post("/api/v1/auth/recover/verify", body).await;
+        assert_eq!(answer.body["type"], "/problems/factor-locked", "{is_first}: {:?}", factors(&alice).await);
+        // Whoever helps lets her in again.
+        does(&alice, Deed::ResetFactors).await;
+        let body = json!({"challenge": begins(&alice, &alice.email()).await, "code": mailed(&alice).await});
+        alice.post("/api/v1/auth/recover/verify", body).await.expect(StatusCode::OK);
+    }
 }
 
 /// A thief changes what there is of both kinds. Either link leads back: the older one at once, the newer one as far
@@ -259,7 +316,7 @@ async fn the_link_to_what_was_asked_for_takes_all_back_once_it_is_done() {
 #[tokio::test]
 async fn what_was_chosen_is_chosen_again() {
     for moves in [true, false] {
-        let world = plan().policy(chosen_by_its_owner).policy(may_remove).build().await;
+        let world = plan().policy(chosen_by_its_owner).policy(free).build().await;
         let alice = by_password(&world).await;
         alice.post("/api/v1/factors", json!({"kind": "email"})).await.expect(StatusCode::OK);
         world.run_due().await;
@@ -280,10 +337,30 @@ async fn what_was_chosen_is_chosen_again() {
     }
 }
 
-fn may_remove(policy: &mut Policy) {
-    let mut rule = policy.operation.get(operation::FACTOR_REMOVE).unwrap().clone();
-    (rule.proof.any, rule.proof.highest) = (Vec::new(), false);
-    policy.operation.set(operation::FACTOR_REMOVE, rule);
+/// What a session asks for needs no further proof.
+fn free(policy: &mut Policy) {
+    use operation::{FACTOR_ADD, FACTOR_REMOVE, MOBILE_CHANGE, RECOVERY_CODES_MAKE};
+    for name in [FACTOR_ADD, FACTOR_REMOVE, MOBILE_CHANGE, RECOVERY_CODES_MAKE] {
+        let mut rule = policy.operation.get(name).unwrap().clone();
+        (rule.never, rule.proof.any, rule.proof.highest) = (false, Vec::new(), false);
+        policy.operation.set(name, rule);
+    }
+}
+
+/// Where the policy demands a second factor, a number is one without being chosen, and is again.
+#[tokio::test]
+async fn what_was_a_factor_by_the_policy_is_one_again() {
+    let world = plan().policy(free).build().await;
+    let alice = verified(&world).await;
+    binds(&alice).await;
+    let link = linked(&world, &alice.email(), "/not-me").await;
+    for sent in factors(&alice).await.into_iter().filter(|one| one.identifier_id.is_some()) {
+        alice.delete(&format!("/api/v1/factors/{}", sent.id)).await;
+    }
+    goes(&world, &link).await;
+    let left = factors(&alice).await;
+    assert!(left.iter().all(|one| one.kind != FactorKind::Totp && one.locked_at.is_none()), "{left:?}");
+    assert!(left.iter().any(|one| one.kind == FactorKind::Sms && one.bound_at.is_some()), "{left:?}");
 }
 
 /// A deletion that was taken back by staff left its link, which kills no other.
@@ -343,13 +420,6 @@ async fn state(person: &Person<'_>) -> State {
 /// A thief who has a session does this or that, in any order; the owner uses the links in any order.
 #[tokio::test]
 async fn whatever_was_done_each_link_leads_back_to_what_there_was() {
-    let free = |policy: &mut Policy| {
-        for name in [operation::FACTOR_ADD, operation::FACTOR_REMOVE, operation::MOBILE_CHANGE] {
-            let mut rule = policy.operation.get(name).unwrap().clone();
-            (rule.never, rule.proof.any, rule.proof.highest) = (false, Vec::new(), false);
-            policy.operation.set(name, rule);
-        }
-    };
     for seed in 0..LIVES {
         let world = plan().policy(chosen_by_its_owner).policy(free).build().await;
         let alice = by_password(&world).await;
