@@ -157,9 +157,11 @@ async fn no_link_is_a_way_around_a_second_factor_that_took_the_place_of_another(
         let code = mailed_code(&world, number).await;
         answers(&alice, &asked["verification"], &code).await.expect(StatusCode::OK);
         world.advance(SECOND);
+        let older = linked(&world, &alice.email(), "/not-me").await;
         alice.post("/api/v1/factors", json!({"kind": "sms"})).await.expect(StatusCode::OK);
         if !is_first {
             link = linked(&world, &alice.email(), "/not-me").await;
+            assert_ne!(link, older);
         }
         alice.delete(&format!("/api/v1/factors/{}", app.id)).await.expect(StatusCode::NO_CONTENT);
         goes(&world, &link).await;
