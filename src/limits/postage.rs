@@ -130,17 +130,17 @@ where
     let outcome = ctx
         .decide(async |moment| {
             let decision = attempt(moment).await;
-            let changes = decision.as_ref().map_or(&[][..], |decision| &decision.changes);
-            paid().into_iter().for_each(|postage| postage.look(changes));
+            look(&paid(), decision.as_ref().map_or(&[][..], |decision| &decision.changes));
             decision
         })
         .await;
     // Others were quicker each time: nothing was written.
     let in_vain = outcome.as_ref().is_err_and(|error| error.problem == Problem::Busy);
-    for postage in paid() {
-        if in_vain || !postage.stuck().is_used {
-            postage.taken.give_back(ctx).await;
-        }
-    }
+    let unused = paid().into_iter().filter(|postage| in_vain || !postage.stuck().is_used).collect();
+    Box::pin(give_back(ctx, unused)).await;
     outcome
+}
+
+fn look(paid: &[&Postage], changes: &[Change]) {
+    paid.iter().for_each(|postage| postage.look(changes));
 }
