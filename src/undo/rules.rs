@@ -64,24 +64,19 @@ pub(super) fn take(case: Case, moment: &Moment) -> Decision<What> {
     if extent == Extent::All && changed.is_some_and(|kind| case.is_taken(kind)) {
         return refuse(Problem::IdentifierTaken);
     }
-    let revives = !matches!(undo.what, What::NotMe { .. });
     let event = note(audit::What::Undone).user(user.id);
     let event = event.detail(serde_json::json!({"what": undo.what.word()}));
     let user = user.clone().with(|user| {
         user.end_sessions(moment.now);
         user.updated_at = moment.now;
-        // Whoever changed the address may have deleted the account after it. Who says only that it was not them has
-        // another link that brings it back.
-        if is_deleted && revives {
+        // Whoever did it may have deleted the account after it, and was told of that alone.
+        if is_deleted && extent != Extent::News {
             user.status = Status::Active;
             user.purge_at = None;
         }
     });
     let mut decision = answer(undo.what.clone()).update(&user).delete(undo).note(moment, event);
-    let is_over = |one: &&Seen<Undo>| {
-        extent.covers(&one.what) && (revives || !is_deleted || one.what != What::Deletion)
-    };
-    for one in later.iter().filter(is_over) {
+    for one in later.iter().filter(|one| extent.covers(&one.what)) {
         decision = decision.delete(one);
     }
     let names = Names::back(&case, extent, moment);

@@ -1125,21 +1125,29 @@ async fn not_me_takes_away_what_was_bound_since_whatever_the_clocks_said() {
 }
 
 #[tokio::test]
-async fn not_me_brings_no_deleted_account_back() {
+async fn not_me_brings_an_account_back_that_a_thief_has_deleted() {
     let world = world().await;
     let alice = owner(&world).await;
+    let status = async || {
+        let found = vestibule::identifiers::actions::find_owner(&world.ctx(), &alice.username).await.unwrap();
+        world.app.store.get::<User>(found.unwrap().user_id).await.unwrap().unwrap().status
+    };
+    proves(&alice).await;
+    let news = linked(&world, &alice.email(), "/not-me").await;
+    world.advance(MINUTE);
     steps_up(&alice).await;
     sets(&alice, json!({"new_password": NEW})).await.expect(StatusCode::NO_CONTENT);
     let link = linked(&world, &alice.email(), "/not-me").await;
+    assert_ne!(news, link);
     alice.delete("/api/v1/users/me").await.expect(StatusCode::NO_CONTENT);
+    let kept = linked(&world, &alice.email(), "/undo").await;
     let undo = async |link: &str| world.stranger().post("/api/v1/auth/undo", json!({"token": link})).await;
+    // News of something that has changed nothing itself takes the password alone.
+    undo(&news).await.expect(StatusCode::OK);
+    assert_eq!((status().await, stored_password(&alice).await), (Status::Deleted, None));
     undo(&link).await.expect(StatusCode::OK);
-    logs_in(&alice, NEW).await.problem(401, "credentials-wrong");
-    let id = vestibule::identifiers::actions::find_owner(&world.ctx(), &alice.username).await.unwrap();
-    let user = world.app.store.get::<vestibule::accounts::User>(id.unwrap().user_id).await.unwrap().unwrap();
-    assert_eq!(user.status, vestibule::accounts::Status::Deleted);
-    // What says so in its own words does, and the password that was set by a thief is dead all the same.
-    undo(&linked(&world, &alice.email(), "/undo").await).await.expect(StatusCode::OK);
+    assert_eq!(status().await, Status::Active);
+    undo(&kept).await.problem(401, "code-gone");
     logs_in(&alice, NEW).await.problem(401, "credentials-wrong");
     let token = proves_both(&alice).await;
     let fresh = "nine grey gulls at noon";
