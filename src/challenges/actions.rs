@@ -62,7 +62,7 @@ pub enum Answered {
 /// # Errors
 /// [`Problem::CodeGone`] for a challenge that is not (or no longer, or never was) asked, the same
 /// for all; [`Problem::CodeWrong`]; [`Problem::FactorLocked`]; [`Problem::IdentifierTaken`]; those of
-/// [`limits::postage`](crate::limits::postage) where what it shows is the user's first and cannot be told.
+/// [`limits::postage`] where what it shows is the user's first and cannot be told.
 pub async fn answer_code(
     ctx: &Ctx,
     caller: Option<&Caller>,
