@@ -58,6 +58,7 @@ pub async fn assess(ctx: &Ctx, raw: &Secret, own: &[&str]) -> Result<(Option<Fie
 /// 503 busy when the pool's queue is too long.
 pub async fn prepare(ctx: &Ctx, new: &NewPassword) -> Result<String> {
     let salt = ctx.moment().seed.bytes("password salt");
+    let _announced = ctx.app.store.announce();
     ctx.app.hashing.hash(new.secret(), salt).await
 }
 
@@ -69,6 +70,7 @@ pub async fn check(ctx: &Ctx, stored: Option<&Seen<Password>>, given: &GivenPass
     // Too long to be anybody's: says nothing about any user, so it need not cost a hash.
     let Some(secret) = given.secret() else { return Ok(Verdict::Wrong) };
     let phc = stored.map(|password| password.phc.clone());
+    let _announced = ctx.app.store.announce();
     Ok(match ctx.app.hashing.verify(secret.clone(), phc).await? {
         hashing::Verdict::Wrong => Verdict::Wrong,
         hashing::Verdict::Right => Verdict::Right { rehashed: None },

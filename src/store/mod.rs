@@ -32,7 +32,7 @@ pub use memory::{Faults, Memory};
 pub use postgres::{Postgres, Vitals};
 pub use query::{Cursor, Page, Query, Select};
 pub use reading::Reading;
-pub use sqlite::Sqlite;
+pub use sqlite::{Announced, Sqlite};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -302,6 +302,16 @@ impl Store {
         }
         let Value::Time(before) = Value::Time(before).clamped() else { return Ok(0) };
         each_engine!(self, engine => engine.sweep(table, before, limit).await)
+    }
+
+    /// Says that the caller is busy with something now, such as a password's hash, and will commit after it: to be
+    /// held until then. While a crowd has said so, commits wait some milliseconds for each other, and what they
+    /// save by that goes to the crowd. Nothing on engines that do not wait.
+    pub fn announce(&self) -> Option<Announced> {
+        match &self.engine {
+            Engine::Sqlite(engine) => Some(engine.announce()),
+            Engine::Postgres(_) | Engine::Memory(_) => None,
+        }
     }
 
     /// Whether the engine answers and can commit.

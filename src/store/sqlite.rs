@@ -3,10 +3,12 @@
 //! Readers run on the thread that asks, each thread with a connection of its own that can only
 //! read. One writer thread owns the only connection that writes. It takes every commit that waits,
 //! applies each alone – one that conflicts leaves no trace – and pays one fsync for all of them.
+//! While a crowd has announced that it will commit, the first of a batch waits some milliseconds for others.
 //!
 //! Always: an answer leaves only after the `COMMIT` that it speaks of has reached the disk. Never:
 //! a caller left waiting; when the writer is gone, its channel is closed, and that is an answer.
 
+mod coming;
 mod values;
 
 use std::cell::RefCell;
@@ -25,6 +27,8 @@ use super::kept::{Marks, Others, places};
 use super::query::Select;
 use super::{Change, StoreError, sql};
 use crate::clock::Timestamp;
+pub use coming::Announced;
+use coming::Coming;
 pub(super) use values::Failure;
 use values::{prepare, read_row};
 
@@ -33,6 +37,9 @@ const BATCH: usize = 256;
 
 /// How often the writer lets others run before it stops waiting for a batch as large as the last one.
 const PATIENCE: usize = 40;
+
+/// How long a commit waits for others while a crowd of them is coming: about as long as a password's hash takes.
+const COMPANY: Duration = Duration::from_millis(8);
 
 /// How long another process may hold the file before that is an error.
 const BUSY: Duration = Duration::from_secs(5);
@@ -55,6 +62,7 @@ struct Inner {
     jobs: Option<Sender<Job>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     marks: Arc<Marks>,
+    coming: Arc<Coming>,
 }
 
 impl fmt::Debug for Sqlite {
@@ -76,14 +84,21 @@ impl Sqlite {
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
         let connection = connect(&path, false)?;
         let (jobs, waiting) = mpsc::channel();
-        let marks = Marks::new(Others::noticed());
-        let writer = Writer { connection, jobs: waiting, expected: 1, marks: marks.clone(), seen: None };
+        let (marks, coming) = (Marks::new(Others::noticed()), Coming::new());
+        let writer = Writer {
+            connection,
+            jobs: waiting,
+            expected: 1,
+            marks: marks.clone(),
+            coming: coming.clone(),
+            seen: None,
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())
             .map_err(StoreError::unavailable)?;
         let writer = Mutex::new(Some(writer));
-        Ok(Self { inner: Arc::new(Inner { path, jobs: Some(jobs), writer, marks }) })
+        Ok(Self { inner: Arc::new(Inner { path, jobs: Some(jobs), writer, marks, coming }) })
     }
 
     /// The file.
@@ -93,6 +108,10 @@ impl Sqlite {
 
     pub(super) fn marks(&self) -> &Marks {
         &self.inner.marks
+    }
+
+    pub(super) fn announce(&self) -> Announced {
+        self.inner.coming.announce()
     }
 
     /// Has the writer look soon whether another process has written. Nobody waits for it.
@@ -260,6 +279,7 @@ struct Writer {
     /// How many came together last time.
     expected: usize,
     marks: Arc<Marks>,
+    coming: Arc<Coming>,
     /// SQLite's number for the file's content, which only other connections' commits change.
     seen: Option<i64>,
 }
@@ -293,6 +313,9 @@ impl Writer {
 
     /// Applies `first` and all that wait with it in one transaction, then tells each what came of it.
     fn batch(&mut self, first: Job) {
+        if matches!(first.work, Work::Commit { .. }) && self.coming.is_crowd() {
+            std::thread::sleep(COMPANY);
+        }
         let mut done: Vec<(Job, Result<u64, StoreError>)> = Vec::with_capacity(self.expected);
         let mut applied = 0;
         let mut next = Some(first);

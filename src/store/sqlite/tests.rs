@@ -96,7 +96,11 @@ fn writer(name: &str) -> (PathBuf, Writer, Sender<Job>) {
         .unwrap();
     let (jobs, waiting) = mpsc::channel();
     let marks = Marks::new(Others::noticed());
-    (folder, Writer { connection, jobs: waiting, expected: 1, marks, seen: None }, jobs)
+    (
+        folder,
+        Writer { connection, jobs: waiting, expected: 1, marks, coming: Coming::new(), seen: None },
+        jobs,
+    )
 }
 
 #[test]
@@ -155,6 +159,54 @@ fn whoever_waits_while_another_process_holds_the_file_waits_through_the_same_loc
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// How many transactions the write-ahead log holds: frames that end one say how large the file is after it.
+fn transactions(log: &Path) -> usize {
+    let log = std::fs::read(log).unwrap();
+    let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let frame = 24 + number(8) as usize;
+    (32..log.len()).step_by(frame).filter(|at| number(at + 4) != 0).count()
+}
+
+#[test]
+fn while_a_crowd_is_coming_a_commit_waits_for_the_next_and_else_for_nobody() {
+    let (folder, mut writer, jobs) = writer("company");
+    let log = folder.join("records.db-wal");
+    let rounds = |writer: &mut Writer, names: &str| {
+        let before = transactions(&log);
+        for round in 0..20 {
+            let (first, mut one) = job(&format!("{names}, {round}"), 1);
+            let (next, mut two) = job(&format!("{names}, {round}, next"), 1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(COMPANY / 4);
+                    jobs.send(next).unwrap();
+                });
+                writer.batch(first);
+            });
+            assert!(matches!(one.try_recv(), Ok(Ok(_))));
+            // What came too late for the first is the next.
+            if let Ok(late) = writer.jobs.try_recv() {
+                writer.batch(late);
+            }
+            assert!(matches!(two.try_recv(), Ok(Ok(_))));
+        }
+        transactions(&log) - before
+    };
+    let alone = rounds(&mut writer, "alone");
+    let mut crowd = Vec::new();
+    while !writer.coming.is_crowd() {
+        crowd.push(writer.coming.announce());
+    }
+    let together = rounds(&mut writer, "together");
+    drop(crowd);
+    assert!(!writer.coming.is_crowd());
+    // On a machine that is busy with something else one or the other comes at another time.
+    assert!(alone > 30, "{alone}");
+    assert!(together < 30, "{together}");
+    drop(writer);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[tokio::test]
 async fn when_the_writer_is_gone_callers_are_told() {
     let folder = std::env::temp_dir().join(format!("vestibule_gone_{}", std::process::id()));
@@ -164,7 +216,7 @@ async fn when_the_writer_is_gone_callers_are_told() {
     // It takes a job and dies over it.
     let writer = std::thread::spawn(move || drop(waiting.recv()));
     let (writer, marks) = (Mutex::new(Some(writer)), Marks::new(Others::noticed()));
-    let inner = Inner { path, jobs: Some(jobs), writer, marks };
+    let inner = Inner { path, jobs: Some(jobs), writer, marks, coming: Coming::new() };
     let store = Sqlite { inner: Arc::new(inner) };
     for _ in 0..2 {
         let one = Crate { name: "a".into(), load: Vec::new() };
