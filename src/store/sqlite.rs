@@ -47,6 +47,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Prepared statements kept by each connection: some six per table and a few searches.
 const STATEMENTS: usize = 512;
 
+/// What the writer keeps of the file, in KiB. What it does not keep, the kernel does; a reader keeps SQLite's
+/// usual 2 MiB, since every commit of another connection throws it away.
+const CACHE: u32 = 8_192;
+
 /// Pages that the write-ahead log gathers before they are moved into the file: 16 MB. Moving costs two
 /// fsyncs, so rarer is faster; more makes the log slower to read.
 const CHECKPOINT: u32 = 4_000;
@@ -226,13 +230,13 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreE
         // Otherwise a bound LIMIT makes SQLite plan a cached statement anew at every use.
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if read_only {
-            connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+            connection.execute_batch("PRAGMA query_only = ON;")?;
             return Ok(connection);
         }
         write_ahead(&connection)?;
         connection.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
-             PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA cache_size = -{CACHE}; PRAGMA journal_size_limit = 67108864; \
              PRAGMA wal_autocheckpoint = {CHECKPOINT};"
         ))?;
         Ok(connection)
