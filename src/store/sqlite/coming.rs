@@ -1,4 +1,4 @@
-//! Those who will commit shortly, so that a commit can wait for its company while that costs nobody anything.
+//! Those who will commit shortly, so that a commit can wait for its company while processors are what is short.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -159,51 +159,31 @@ fn whoever_waits_while_another_process_holds_the_file_waits_through_the_same_loc
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// How many transactions the write-ahead log holds: frames that end one say how large the file is after it.
-fn transactions(log: &Path) -> usize {
-    let log = std::fs::read(log).unwrap();
-    let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
-    let frame = 24 + number(8) as usize;
-    (32..log.len()).step_by(frame).filter(|at| number(at + 4) != 0).count()
-}
-
 #[test]
-fn while_a_crowd_is_coming_a_commit_waits_for_the_next_and_else_for_nobody() {
-    let (folder, mut writer, jobs) = writer("company");
-    let log = folder.join("records.db-wal");
-    let rounds = |writer: &mut Writer, names: &str| {
-        let before = transactions(&log);
-        for round in 0..20 {
-            let (first, mut one) = job(&format!("{names}, {round}"), 1);
-            let (next, mut two) = job(&format!("{names}, {round}, next"), 1);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    std::thread::sleep(COMPANY / 4);
-                    jobs.send(next).unwrap();
-                });
-                writer.batch(first);
-            });
-            assert!(matches!(one.try_recv(), Ok(Ok(_))));
-            // What came too late for the first is the next.
-            if let Ok(late) = writer.jobs.try_recv() {
-                writer.batch(late);
-            }
-            assert!(matches!(two.try_recv(), Ok(Ok(_))));
-        }
-        transactions(&log) - before
+fn while_a_crowd_is_coming_a_commit_waits_for_it_and_else_for_nobody() {
+    let (folder, mut writer, _jobs) = writer("company");
+    // How long the disk takes is not asked here.
+    writer.connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    let quickest = |writer: &mut Writer, names: &str| {
+        let took = (0..10).map(|round| {
+            let (one, mut answer) = job(&format!("{names}, {round}"), 1);
+            let began = std::time::Instant::now();
+            writer.batch(one);
+            assert!(matches!(answer.try_recv(), Ok(Ok(_))));
+            began.elapsed()
+        });
+        took.min().unwrap()
     };
-    let alone = rounds(&mut writer, "alone");
+    assert!(quickest(&mut writer, "alone") < COMPANY);
     let mut crowd = Vec::new();
     while !writer.coming.is_crowd() {
         crowd.push(writer.coming.announce());
     }
-    let together = rounds(&mut writer, "together");
-    drop(crowd);
+    assert!(quickest(&mut writer, "in a crowd") >= COMPANY);
+    crowd.pop();
     assert!(!writer.coming.is_crowd());
-    // On a machine that is busy with something else one or the other comes at another time.
-    assert!(alone > 30, "{alone}");
-    assert!(together < 30, "{together}");
-    drop(writer);
+    assert!(quickest(&mut writer, "as many as can be hashed soon") < COMPANY);
+    drop((crowd, writer));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
